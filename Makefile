@@ -1,0 +1,51 @@
+# Two commands on a fresh machine with Python 3.11 and make: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run stop test lint prove lock clean
+
+help: ## What there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/run ## The sample pipeline, and two runs that must be refused
+	@$(BIN)/sluice demo
+
+stop: ## End what `make run` started
+	@[ ! -x $(BIN)/sluice ] || $(BIN)/sluice stop
+
+test: $(VENV)/dev ## Every test that this machine has the parts for; the number of skips is printed last
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(VENV)/dev ## Style, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+prove: $(VENV)/dev ## Figures
+	@$(BIN)/python -m pytest -q -m prove $(ARGS)
+
+lock: | $(BIN)/uv ## Resolve again: names and hashes only
+	$(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: stop ## Remove the environment and everything that runs made
+	rm -rf $(VENV) .sluice
+
+$(BIN)/uv: tools.lock
+	@echo "sluice: making $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r tools.lock
+	@touch $@
+
+$(VENV)/run: requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "sluice: installing from requirements.lock (about 230 packages, TensorFlow among them)"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/run
+	@echo "sluice: installing from requirements-dev.lock"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@

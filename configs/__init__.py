@@ -1,0 +1,1 @@
+"""What the pipeline is (documents) and how it is judged (policies)."""

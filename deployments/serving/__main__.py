@@ -1,0 +1,123 @@
+"""The service as a process: `python -m deployments.serving --release DIR --key PUB.pem ...`.
+
+Exit codes: 0 ended by a signal; 2 the command line; 3 it refuses to start, with one sentence on stderr.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployments.serving.load import Model
+
+REFUSES = 3
+HOST = "127.0.0.1"
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.serving", description="Serve one signed release.")
+    parser.add_argument("--release", type=Path, required=True, help="folder of the release")
+    parser.add_argument("--key", type=Path, required=True, help="public key (PEM) that the release must be signed by")
+    parser.add_argument("--jwks", type=Path, required=True, help="public keys (JWK set) of the issuer of tokens")
+    parser.add_argument("--issuer", required=True, help="who must have issued a token")
+    parser.add_argument("--audience", required=True, help="whom a token must be meant for")
+    parser.add_argument("--name", help="the model that the release must be of")
+    parser.add_argument("--path", required=True, help="where recommendations are served")
+    parser.add_argument("--port", type=int, default=0, help="port on the loopback; 0 takes a free one")
+    parser.add_argument("--ready", type=Path, required=True, help="file to write when listening: url, pid, model")
+    parser.add_argument(
+        "--unsafe-accept-expired", action="store_true", help="accept expired tokens: to show that a gate catches it"
+    )
+    return parser.parse_args(arguments)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket bound to the loopback; port 0 takes a free one."""
+    # The protocol must be named: asyncio turns Nagle's delay (40 ms an answer) off only where it is.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def announce(file: Path, url: str, model: "Model") -> None:
+    """Say, in one step, that the service listens."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.write_text(json.dumps({"url": url, "pid": os.getpid(), "model": model.digest}))
+    os.replace(fresh, file)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Load, bind, serve until a signal; the exit code."""
+    chosen = options(arguments)
+    # One thread: a product of this size is slower, and its slowest tenth far slower, when BLAS divides it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import uvicorn
+
+    from deployments.serving.app import Service, application
+    from deployments.serving.load import load
+    from deployments.serving.token import UnsafeAcceptsExpired, Verifier, keyset
+    from security.errors import SluiceError
+    from security.keys import PublicKey
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            announce(chosen.ready, url, model)
+
+    try:
+        chosen.ready.unlink(missing_ok=True)  # that of an earlier process would send callers elsewhere
+        model = load(chosen.release, PublicKey.read(chosen.key), name=chosen.name)
+        kind = UnsafeAcceptsExpired if chosen.unsafe_accept_expired else Verifier
+        verifier = kind(keyset(chosen.jwks.read_bytes(), chosen.jwks.name), chosen.issuer, chosen.audience)
+        app = application(Service(model, verifier), chosen.path)
+        listener = listen(chosen.port)
+    except (SluiceError, OSError) as why:
+        print(f"refuses to start: {why}", file=sys.stderr)
+        return REFUSES
+    if chosen.unsafe_accept_expired:
+        print("UNSAFE: expired tokens are accepted; for demonstrations and tests only", file=sys.stderr)
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    server = Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=256,
+            h11_max_incomplete_event_size=16384,
+        )
+    )
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # The server raises the signal once more when it has ended; only one that came before it listens ends here.
+        if not server.started:
+            raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    server.run([listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The command `sluice`. Nothing heavy is imported before the command that needs it: the first line comes at once."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from configs.load import ConfigError
+from security.errors import SluiceError
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from flows.audit import audit
+
+    return audit(Path(given.run), Path(given.key), given.policy, owner=given.owner, as_json=given.json)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from flows.shell import run
+
+    return run(given)
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from flows.demo import demo
+
+    return demo()
+
+
+def _up(given: argparse.Namespace) -> int:
+    from flows import local
+    from tasks.home import Home
+
+    home = Home.here()
+    url = local.server(home)
+    local.lake(home, sample=True)
+    local.lake_ready(home)
+    local.server_ready(home, url)
+    print(f"Prefect {url}\nexport PREFECT_API_URL={url}/api SLUICE_HOME={home.root}")
+    return 0
+
+
+def _stop(given: argparse.Namespace) -> int:
+    from flows.local import stop
+    from tasks.home import Home
+
+    ended = stop(Home.here())
+    print("\n".join(f"stopped: {each}" for each in ended) or "nothing was running")
+    return 0
+
+
+def _token(given: argparse.Namespace) -> int:
+    from tasks.home import Home
+    from tasks.issuer import token
+
+    print(token(Home.here(), sub=given.user, seconds=given.seconds))
+    return 0
+
+
+def _sign(given: argparse.Namespace) -> int:
+    from flows import plan
+    from tasks.home import Home
+
+    path = plan.sign(given.policy, Home.here())
+    print(f"signed by the owner's key (UnsafeLocalKeys): {path.name}")
+    return 0
+
+
+def _digest(given: argparse.Namespace) -> int:
+    from configs import load
+
+    path = load.find(given.document, "pipelines")
+    told = load.text(path)
+    print(f"{load.document(told, path.name).pipeline_name}: {load.sha256(told)}")
+    return 0
+
+
+def _backfill(given: argparse.Namespace) -> int:
+    from flows.shell import backfill
+
+    return backfill(given)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from flows import plan
+
+    brief = plan.read(given.document, given.policy)
+    print(f"{brief.parsed.pipeline_name} under {brief.terms.name}: every check is built; target {brief.terms.target}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    made = argparse.ArgumentParser(
+        prog="sluice", description="A machine-learning pipeline in which nothing passes that was not looked at."
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, work: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        each = commands.add_parser(name, help=text, description=text)
+        each.set_defaults(work=work)
+        return each
+
+    def judged(each: argparse.ArgumentParser, document: str = "sample") -> None:
+        each.add_argument("--document", default=document, help="a shipped document's name, or a path")
+        each.add_argument("--policy", default="local", help="a shipped policy's name, or a path")
+
+    command("demo", _demo, "run the sample, then two runs that must be refused (what `make run` calls)")
+    each = command("run", _run, "one run of the pipeline")
+    judged(each)
+    each.add_argument("--partition", default="latest", help="2023-10-27, 2016-10, or latest")
+    each.add_argument("--window", type=int, help="how many partitions up to this one; all, if left out")
+    each.add_argument("--no-deploy", action="store_true", help="stop after the evaluation")
+    each.add_argument("--after", default="", help="deploy the published model of this run again")
+    each.add_argument(
+        "--interactions", type=Path, help="a CSV of ratings or events, put into the embedded lake by month first"
+    )
+    each.add_argument("--columns", default="", help="user_id=...,item_id=...,timestamp=...,interaction_type=...")
+    each.add_argument(
+        "--unsafe-service", action="store_true", help="deploy a service that accepts expired tokens, to see it refused"
+    )
+    each.add_argument("--json", action="store_true", help="one JSON object instead of lines for people")
+    each = command("backfill", _backfill, "the pipeline for each day of a range; deploys none")
+    judged(each)
+    each.add_argument("--start", required=True)
+    each.add_argument("--end", required=True)
+    each.add_argument("--window", type=int)
+    each = command("plan", _plan, "check a document against a policy, and run nothing")
+    judged(each)
+    each = command("verify", _verify, "make every verdict of a run again, from its evidence and what you bring")
+    each.add_argument("run", help="the folder of a run's evidence")
+    each.add_argument("--key", required=True, help="the producer's public key, from outside the evidence")
+    each.add_argument("--policy", required=True, help="the policy that you hold the run to")
+    each.add_argument("--owner", type=Path, help="the owner's public key: then the policy must be signed by it")
+    each.add_argument("--json", action="store_true")
+    each = command("token", _token, "a short-lived token for a user of the local service")
+    each.add_argument("user")
+    each.add_argument("--seconds", type=int, default=300)
+    each = command("sign", _sign, "sign a policy with the owner's key")
+    each.add_argument("policy")
+    each = command("digest", _digest, "the line that pins a document in a policy")
+    each.add_argument("document")
+    command("up", _up, "start the embedded lake and Prefect's server")
+    command("stop", _stop, "end what was started")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. 0: it held; 1: refused; 2: it could not be done, in one sentence; 130: interrupted."""
+    given = parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    try:
+        return int(given.work(given))
+    except (SluiceError, ConfigError) as why:
+        said = {"error": str(why)} if getattr(given, "json", False) else None
+        print(json.dumps(said) if said else f"sluice {given.command}: {why}", file=sys.stdout if said else sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"sluice {given.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

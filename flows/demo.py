@@ -1,0 +1,89 @@
+"""`make run`: the sample, and, unasked, two runs that must be refused.
+
+The first refusal is of the same pipeline on a copy of the lake whose bucket was made public; the second is of the same
+model behind a service that accepts expired tokens. Either going through is an error of this command.
+"""
+
+import json
+import os
+import time
+
+from configs import load
+from flows import plan, shell
+from flows.screen import Screen
+from security.engines.s3 import Credentials, Endpoint
+from tasks.home import Home
+from tasks.source import Place
+from tasks.stage import REFUSED
+from tasks.store import current
+
+PUBLIC = "my-data-lake-public"
+
+
+def expose(home: Home, place: Place) -> None:
+    """A copy of the lake's newest partitions in a bucket that anyone may read."""
+    from deployments.lake.server import expose as copy
+
+    told = json.loads((home.root / "lake" / "lake.json").read_text())
+    operator = json.loads((home.root / "lake" / "credentials.json").read_text())["operator"]
+    endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
+    copy(endpoint, Credentials(operator["access"], operator["secret"]), place.bucket, PUBLIC, place.prefix)
+
+
+def public(home: Home) -> tuple[str, str]:
+    """The sample's document and the local policy, for the public copy: paths of files in the home."""
+    document = load.text(load.find("sample", "pipelines"))
+    place = Place.of(document["stages"][0]["source"])
+    expose(home, place)
+    document["stages"][0]["source"] = document["stages"][0]["source"].replace(place.bucket, PUBLIC)
+    policy = load.text(load.find("local", "policies"))
+    policy["documents"]["sample"] = load.sha256(document)
+    folder = home.folder("demo")
+    paths = folder / "public.json", folder / "public.yaml"
+    for path, told in zip(paths, (document, policy), strict=True):
+        path.write_text(json.dumps(told, indent=1))
+    return str(paths[0]), str(paths[1])
+
+
+def refused(screen: Screen, home: Home, title: str, **parameters: object) -> bool:
+    """One run that must be refused and must publish nothing; whether it was."""
+    screen.say(f"\n{title}")
+    before, stored = current(home, "serving"), {path.name for path in (home.root / "store").glob("[0-9a-f]*")}
+    state, run = shell.once(screen, **parameters)
+    after = {path.name for path in (home.root / "store").glob("[0-9a-f]*")}
+    good = state.name == REFUSED and after == stored and current(home, "serving") == before
+    shown = "refused, and nothing was published" if good else "NOT REFUSED: this is a defect"
+    screen.say(f"{'✓' if good else '✗'} {shown}: {state.message}")
+    return good and run is not None
+
+
+def demo() -> int:
+    """The three runs; 0 if the first passed and the other two were refused."""
+    home, screen, begun = Home.here(), Screen(), time.monotonic()
+    screen.say(f"sluice: sample lake, policy local, home {os.path.relpath(home.root)}")
+    for name in ("local", "kubernetes_test", "kubernetes_prod"):
+        plan.sign(name, home)
+    url = shell.ready(home, screen)
+    state, run = shell.once(screen, document="sample", requested_by="make run")
+    if run:
+        shell.figures(screen, run)
+    shell.ending(screen, home, state, run, url)
+    if not state.is_completed() or run is None:
+        return 1
+    document, policy = public(home)
+    screen.say()
+    good = refused(
+        screen, home, "Again, on a copy of the lake whose bucket was made public:", document=document, policy=policy
+    )
+    good &= refused(
+        screen,
+        home,
+        "Again, with a service that accepts expired tokens:",
+        document="sample",
+        after=run.plan.run,
+        unsafe_service=True,
+    )
+    screen.say(
+        f"\n  {time.monotonic() - begun:.0f} s in all; `make stop` ends the service, the lake and Prefect's server ({url})"
+    )
+    return 0 if good else 1

@@ -1,0 +1,149 @@
+"""One run: the plan is sealed, the stages follow one another, the whole log is verified, and only then something moves.
+
+Parameters are names and dates. Rows, keys and secrets are never parameters: Prefect stores those.
+"""
+
+import time
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from prefect import flow
+from prefect.states import Failed
+from pydantic import Field
+
+from configs.load import ConfigError
+from flows import plan as planning
+from flows.deploy import deploy
+from flows.evaluate import evaluate
+from flows.features import features
+from flows.ingest import ingest
+from flows.train import train
+from security.errors import SluiceError
+from security.verify import Proof, verify
+from tasks import report
+from tasks.deploy import promote, withdraw
+from tasks.home import Home
+from tasks.page import write
+from tasks.run import Listener, Quiet, Run, begin
+from tasks.source import Place, Source, newest, reference
+from tasks.stage import REFUSED, held
+
+LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+"""Who is told how a run goes. Not a parameter: Prefect would store it."""
+
+
+@held
+def stages(run: Run) -> None:
+    """The stages of the plan, in their order, each fed by what the one before published."""
+    place = Place.of(run.plan.document["stages"][0]["source"])
+    took = run.published
+    steps: dict[str, Any] = {
+        "ingest": lambda: ingest(reference(run.source, place)),
+        "features": lambda: features(took["rows"]),
+        "train": lambda: train(took["features"]),
+        "evaluate": lambda: evaluate(took["model"], took["features"]),
+        "deploy": lambda: deploy(took["model"], took["scores"]),
+    }
+    for name in run.plan.matrix:
+        steps[name]()
+
+
+def _oracle(source: Source, place: Place) -> Source:
+    """The embedded sample knows its own ceiling; other data has none."""
+    from deployments.lake import sample
+
+    def chances(users: list[str], items: list[str]) -> Any:
+        names, ids, probability = sample.oracle_scores()
+        rows = {str(name): row for row, name in enumerate(names)}
+        columns = {str(name): column for column, name in enumerate(ids)}
+        known = np.zeros((len(users), len(items)), dtype=np.float32)
+        for row, user in enumerate(users):
+            if user in rows:
+                known[row] = [probability[rows[user], columns[item]] if item in columns else 0.0 for item in items]
+        return known
+
+    if "sample" not in source.what or place.prefix != sample.PREFIX:
+        return source
+    return replace(source, oracle=chances)
+
+
+def _begin(
+    home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str] | None
+) -> Run:
+    home.sweep()
+    place = Place.of(brief.document["stages"][0]["source"])
+    source = _oracle(Source.read(home), place)
+    trust = planning.trust(brief, home)
+    ready, predecessor = None, None
+    if after:
+        ready = home.evidence(after)
+        before = verify(ready / "log.jsonl", trust)
+        predecessor = {"run": after, "head": before.head}
+        partition, window = before.plan.partition, before.plan.window
+    chosen = newest(source, place) if partition == "latest" else partition
+
+    def seal(index: str) -> Any:
+        return planning.plan(
+            brief, home, index, partition=chosen, window=window, stages=wanted, predecessor=predecessor
+        )
+
+    return begin(seal, trust, home, source, LISTENER.get() or Quiet(), ready)
+
+
+@flow(name="pipeline", retries=0, flow_run_name="{document} {partition}", validate_parameters=True)
+def pipeline(
+    document: str = "sample",
+    policy: str = "local",
+    partition: Annotated[str, Field(pattern=r"^(latest|\d{4}-\d{2}(-\d{2})?)$")] = "latest",
+    window: Annotated[int, Field(ge=1, le=3_660)] | None = None,
+    deploy: bool = True,
+    after: Annotated[str, Field(pattern=r"^[0-9TZa-f-]*$")] = "",
+    requested_by: str = "",
+    reason: str = "",
+    unsafe_service: bool = False,
+) -> Any:
+    """Ingest, features, train, evaluate and deploy, every task between its gates.
+
+    Args:
+        document: what the pipeline is: a shipped document's name, or a path.
+        policy: how it is judged: a shipped policy's name, or a path.
+        partition: the day (2023-10-27) or month (2016-10) that the run is about; `latest` for the newest there is.
+        window: how many partitions up to this one are trained on; all, if left out.
+        deploy: whether the model is deployed if every gate lets it.
+        after: a run whose published model is deployed again, without training.
+        requested_by: who asked for this run.
+        reason: why.
+        unsafe_service: deploy a service that accepts expired tokens, to see it refused.
+    """
+    home = Home.here()
+    try:
+        brief = planning.read(document, policy)
+        wanted = ["deploy"] if after else None if deploy else ["ingest", "features", "train", "evaluate"]
+        run = _begin(home, brief, partition, window, after, wanted)
+    except (SluiceError, ConfigError) as why:
+        return report.unplanned(Failed(name=REFUSED, message=f"plan: {why}"))
+    run.notes |= {
+        "unsafe_service": unsafe_service,
+        "requested_by": requested_by,
+        "reason": reason,
+        "begun": time.time(),
+    }
+    outcome = stages(run)
+    if isinstance(outcome, Proof):
+        try:
+            if "deploy" in run.plan.matrix:
+                run.notes["serving"] = promote(run, outcome)
+        except SluiceError as why:
+            outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
+    if not isinstance(outcome, Proof):
+        withdraw(home, run.plan.run)
+    run.notes["page"] = str(write(run, outcome))
+    report.table(run)
+    LAST.set(run)
+    return {"run": run.plan.run, "head": outcome.head} if isinstance(outcome, Proof) else outcome
+
+
+LAST: ContextVar[Run | None] = ContextVar("last", default=None)
+"""The run that `pipeline` has just ended, for a caller in the same process that wants to show it."""

@@ -1,0 +1,223 @@
+"""Document and policy to a sealed plan. Whatever is unknown, unbuilt, unpinned or unguarded is refused here.
+
+Order of the checks: the documents' and policies' own strict readers; names of checks, transformations, metrics and
+frameworks; gates that are not built, all of them in one sentence; the target; the policy's signature; the document's
+digest in the policy; the code; then the terms of every gate.
+"""
+
+import hashlib
+import importlib.util
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from configs import load
+from security.errors import KeyBroken, LogBroken, PlanError
+from security.gates import GATES, PLANNED
+from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
+from security.policy import Plan, days, terms
+from security.verify import UNSIGNED, Trust
+from tasks.home import Home
+
+METRICS = ("precision@10", "recall@10", "ndcg@10")
+THRESHOLDS = (*METRICS, "lift@10")
+TRANSFORMATIONS = ("deduplicate", "filter_bots")
+COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
+FRAMEWORKS = ("TensorFlow",)
+SIGNED = "urn:sluice:policy/v1"
+PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
+TARGETS = ("local", "kubernetes_test", "kubernetes_prod")
+"""From the nearest to the furthest."""
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What was asked for, read and checked: a document, a policy, and the digests of both."""
+
+    document: dict[str, Any]
+    parsed: load.Document
+    policy: dict[str, Any]
+    terms: load.Policy
+    document_sha256: str
+    policy_sha256: str
+
+
+def read(document: str, policy: str) -> Brief:
+    """Read a document and a policy by name or path, and check every name in them."""
+    paths = load.find(document, "pipelines"), load.find(policy, "policies")
+    told, judged = load.text(paths[0]), load.text(paths[1])
+    parsed, terms_ = load.document(told, paths[0].name), load.policy(judged, paths[1].name)
+    brief = Brief(told, parsed, judged, terms_, load.sha256(told), load.sha256(judged))
+    _names(brief, paths[0].name, paths[1].name)
+    return brief
+
+
+def _known(given: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise PlanError(
+                f"{where}: unknown {what} {name!r}{load.nearest(name, known)}; there are {', '.join(known)}"
+            )
+
+
+def _names(brief: Brief, document: str, policy: str) -> None:
+    ingest, features, train, evaluate, deploy = brief.parsed.stages
+    checks = [check for stage in brief.parsed.stages for check in stage.security_checks]
+    known = (*GATES, *PLANNED)
+    _known(checks, known, "check", document)
+    _known(brief.terms.gates, known, "check", policy)
+    _known(ingest.transformations, TRANSFORMATIONS, "transformation", document)
+    _known(features.features, COLUMNS, "feature", document)
+    _known([train.framework], FRAMEWORKS, "framework", document)
+    _known(evaluate.metrics, METRICS, "metric", document)
+    _known(evaluate.thresholds, THRESHOLDS, "threshold", document)
+    if missing := [column for column in COLUMNS if column not in features.features]:
+        raise PlanError(f"{document}: features: {', '.join(missing)} is needed by the model")
+    for stage in brief.parsed.stages:
+        if len(set(stage.security_checks)) != len(stage.security_checks):
+            raise PlanError(f"{document}: {stage.name}: a check is named twice")
+    if unbuilt := sorted({*checks, *brief.terms.gates} - set(GATES)):
+        raise PlanError(
+            f"{document} under {policy}: refused, {len(unbuilt)} gates are not built yet: {', '.join(unbuilt)}"
+        )
+    if silent := sorted(set(checks) - set(brief.terms.gates)):
+        raise PlanError(f"{policy}: says nothing about {', '.join(silent)}, which {document} asks for")
+    if TARGETS.index(brief.terms.target) > TARGETS.index(deploy.target_environment):
+        raise PlanError(
+            f"{policy}: target {brief.terms.target}; {document} goes no further than {deploy.target_environment}"
+        )
+    name = brief.parsed.pipeline_name
+    if brief.terms.documents.get(name) != brief.document_sha256:
+        raise PlanError(
+            f"{policy}: does not pin {document} as it is now; if it is meant to, write under documents: "
+            f"{name}: {brief.document_sha256}"
+        )
+
+
+@cache
+def code() -> str:
+    """Digest of the code as imported: every Python and configuration file of Sluice's packages."""
+    total = hashlib.sha256()
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise PlanError(f"package {package} cannot be found: its code cannot be sealed")
+        root = Path(next(iter(spec.submodule_search_locations)))
+        for path in sorted(root.rglob("*")):
+            if path.suffix in (".py", ".json", ".yaml") and "__pycache__" not in path.parts:
+                name = f"{package}/{path.relative_to(root).as_posix()}"
+                total.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+@cache
+def lock() -> str:
+    """Digest of the lock file that this environment is made from; empty where Sluice runs without one beside it."""
+    path = Path(__file__).parent.parent / "requirements.lock"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def signature(brief: Brief, home: Home) -> str:
+    """The owner's envelope over the policy, or `UnsafeUnsignedPolicy` where the policy itself allows that."""
+    path = home.root / "trust" / "signed" / f"{brief.policy_sha256}.json"
+    owner = home.root / "trust" / "owner.pub"
+    if path.is_file() and owner.is_file():
+        try:
+            claim = unseal(path.read_bytes(), PublicKey.read(owner))
+        except (LogBroken, KeyBroken) as why:
+            raise PlanError(f"policy {brief.terms.name}: its signature does not hold: {why}") from None
+        if {"name": brief.terms.name, "digest": {"sha256": brief.policy_sha256}} not in claim["subject"]:
+            raise PlanError(f"policy {brief.terms.name}: the signature found is for another policy")
+        return path.read_text()
+    if brief.terms.unsigned == UNSIGNED and brief.terms.target == "local":
+        return UNSIGNED
+    raise PlanError(
+        f"policy {brief.terms.name} is not signed by its owner: sign it with `sluice sign {brief.terms.name}`"
+    )
+
+
+def sign(policy: str, home: Home) -> Path:
+    """Sign a policy, and through its pins its documents, with the owner's key; where the signature lies."""
+    judged = load.text(load.find(policy, "policies"))
+    terms_, sha = load.policy(judged, policy), load.sha256(judged)
+    keys = UnsafeLocalKeys(home.root / "keys")
+    (home.folder("trust") / "owner.pub").write_bytes(keys.public("owner").pem)
+    path = home.folder("trust", "signed") / f"{sha}.json"
+    path.write_bytes(seal(SIGNED, {terms_.name: sha}, {"documents": terms_.documents}, keys.signer("owner")))
+    return path
+
+
+def trust(brief: Brief, home: Home) -> Trust:
+    """What this process verifies with. The public key is also laid out for anyone else."""
+    public = UnsafeLocalKeys(home.root / "keys").public("producer")
+    path = home.folder("trust") / "producer.pub"
+    if not path.exists() or path.read_bytes() != public.pem:
+        path.write_bytes(public.pem)
+    return Trust(public, brief.terms, brief.policy_sha256, load.matrix(), GATES)
+
+
+def plan(
+    brief: Brief,
+    home: Home,
+    index: str,
+    *,
+    partition: str,
+    window: int | None,
+    stages: list[str] | None = None,
+    predecessor: dict[str, str] | None = None,
+    retries: str = "",
+    run: str = "",
+) -> Plan:
+    """Seal: nothing that decides this run is read after this."""
+    matrix = load.matrix()
+    wanted = stages or list(matrix)
+    _known(wanted, matrix, "stage", "stages")
+    order = [stage for stage in matrix if stage in wanted]
+    first = list(matrix).index(order[0])
+    if order != list(matrix)[first : first + len(order)] or (first > 0) != bool(predecessor):
+        raise PlanError(
+            f"stages {', '.join(order)}: a run takes stages in a row, and begins where its predecessor ended"
+        )
+    if window is not None and window < 1:
+        raise PlanError(f"window {window}: allowed: 1 or more partitions, or none given for all")
+    if brief.terms.code != "UnsafeAnyCode" and code() not in brief.terms.code:
+        raise PlanError(
+            f"policy {brief.terms.name} does not accept this code; if it is meant to, add to code: {code()}"
+        )
+    if brief.terms.keys == "isolated":
+        raise PlanError(
+            f"policy {brief.terms.name} wants isolated keys, and here are UnsafeLocalKeys (key_isolation: none)"
+        )
+    days(partition, window)
+    started = round(time.time(), 3)
+    sealed = {
+        "run": run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(started))}-{uuid.uuid4().hex[:6]}",
+        "document": brief.document,
+        "partition": partition,
+        "window": window,
+        "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
+    }
+    chosen = {stage: matrix[stage] for stage in order}
+    return Plan(
+        **sealed,
+        retries=retries,
+        predecessor=predecessor or {},
+        started=started,
+        document_sha256=brief.document_sha256,
+        policy=brief.policy,
+        policy_sha256=brief.policy_sha256,
+        signed=signature(brief, home),
+        target=brief.terms.target,
+        baseline="establish",
+        matrix=chosen,
+        terms=terms(brief.terms, sealed, chosen, GATES),
+        isolation=UnsafeLocalKeys.isolation,
+        code=code(),
+        lock=lock(),
+        index=index,
+    )

@@ -1,0 +1,54 @@
+"""What a run looks like on a terminal: one line for each gate as it ends, and what work goes on."""
+
+import shutil
+import sys
+import textwrap
+
+from security.verdict import Effect, Outcome, Verdict
+
+MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.INCONCLUSIVE: ("?", "31")}
+
+
+class Screen:
+    """Prints to a stream; colour and passing lines only where it is a terminal."""
+
+    def __init__(self, stream: object = None) -> None:
+        self.out = stream or sys.stdout
+        self.colour = bool(getattr(self.out, "isatty", lambda: False)())
+        self.width = shutil.get_terminal_size((120, 24)).columns
+        self.passing = False
+
+    def say(self, text: str = "") -> None:
+        """One line that stays."""
+        self._clear()
+        print(text, file=self.out, flush=True)  # type: ignore[call-overload]
+
+    def step(self, stage: str, text: str) -> None:
+        """What goes on now; on a terminal the next line takes its place."""
+        line = f"  {stage:<9} {text}"[: self.width - 1]
+        if self.colour:
+            self._clear()
+            print(f"\x1b[2m{line}\x1b[0m", end="", file=self.out, flush=True)  # type: ignore[call-overload]
+            self.passing = True
+        else:
+            self.say(line)
+
+    def gate(self, stage: str, verdict: Verdict, effect: Effect, seconds: float) -> None:
+        """The line of a gate that ended."""
+        mark, colour = MARKS[verdict.outcome]
+        canary = "canary not caught" if verdict.cause == "canary" else "canary caught"
+        if verdict.outcome is Outcome.PASS:
+            text = f"{verdict.reason:<44} {canary}   {seconds:.1f} s"
+        else:
+            because = f" ({effect.because})" if effect.action == "proceed" else ""
+            text = f"{verdict.outcome}{because}   {seconds:.1f} s"
+        mark = f"\x1b[{colour}m{mark}\x1b[0m" if self.colour else mark
+        self.say(f"{mark} {stage:<9} {verdict.gate:<21} {text}")
+        if verdict.outcome is not Outcome.PASS:
+            for line in textwrap.wrap(verdict.reason, self.width - 14) or [""]:
+                self.say(f"            {line}")
+
+    def _clear(self) -> None:
+        if self.passing:
+            print("\r\x1b[2K", end="", file=self.out, flush=True)  # type: ignore[call-overload]
+            self.passing = False

@@ -1,0 +1,132 @@
+"""The columns of a batch of interactions: their schema, and what can be wrong with a row.
+
+A value that is wrong is null in its column and marked in the row's mask of faults, so that whoever judges counts it and
+nobody uses it. Times are RFC 3339 strings with a zone (a leap second counts as unparsable), or numbers since 1970:
+seconds below 1e11, milliseconds below 1e14.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
+LONGEST = 256
+"""Most characters of an id or an interaction type; a longer one is a fault and is not kept."""
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "interaction_type": pa.string(),
+        "timestamp": pa.int64(),
+        "row": pa.int64(),
+        "file": pa.dictionary(pa.int32(), pa.string()),
+        "faults": pa.uint32(),
+    }
+)
+"""`timestamp` in microseconds since 1970 UTC; `row` counts from 1 within its file; `faults` is a mask of `Fault`."""
+_DATE = "[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_ZONE = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_FAST = rf"\A{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
+_RFC3339 = re.compile(rf"{_DATE}(\.[0-9]{{1,9}})?{_ZONE}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Mask = NDArray[np.uint32]
+Column = tuple[pa.Array, Mask]
+"""Values, and the faults found in making them."""
+
+
+class Fault(IntFlag):
+    """What can be wrong with a row."""
+
+    MISSING = 1
+    NULL = 2
+    TYPE = 4
+    TIME = 8
+    """A timestamp that is text or a number and no time."""
+    EMPTY = 16
+    """An id without a character."""
+    LONG = 32
+    """An id of more than `LONGEST` characters."""
+    KIND = 64
+    """An interaction type that is empty, or longer than `LONGEST` characters."""
+
+
+def text(values: Sequence[Any]) -> Column:
+    """Strings from decoded JSON values; `UNSET` where a row lacks the key."""
+    faults = np.zeros(len(values), np.uint32)
+    try:
+        return pa.array(values, pa.string()), faults
+    except (pa.ArrowException, TypeError):
+        kept = [value if isinstance(value, str) else None for value in values]
+    for index, value in enumerate(values):
+        if not isinstance(value, str | None):
+            faults[index] = Fault.MISSING if value is UNSET else Fault.TYPE
+    return pa.array(kept, pa.string()), faults
+
+
+def times(values: Sequence[Any]) -> Column:
+    """Microseconds since 1970 from decoded JSON values; `UNSET` where a row lacks the key."""
+    faults = np.zeros(len(values), np.uint32)
+    kinds = set(map(type, values))
+    try:
+        if kinds == {str}:
+            stamps = pa.array(values, pa.string())
+            if pc.all(pc.match_substring_regex(stamps, _FAST)).as_py():
+                return stamps.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), faults
+        elif kinds == {int}:
+            seconds = np.array(values, np.int64)
+            if ((seconds > -(10**11)) & (seconds < 10**11)).all():
+                return pa.array(seconds * 1_000_000), faults
+    except (pa.ArrowException, OverflowError):
+        # A day that no month has, or a number that no time is: found one by one below.
+        faults[:] = 0
+    found = [micros(value) for value in values]
+    for index, value in enumerate(values):
+        if found[index] is None and value is not None:
+            parsable = isinstance(value, str | int | float) and not isinstance(value, bool)
+            faults[index] = Fault.MISSING if value is UNSET else Fault.TIME if parsable else Fault.TYPE
+    return pa.array(found, pa.int64()), faults
+
+
+def micros(value: Any) -> int | None:
+    """Microseconds since 1970 of one value, or None where it tells no time."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        size = abs(value)
+        return round(value * 1_000_000) if size < 1e11 else round(value * 1_000) if size < 1e14 else None
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        return None
+    try:
+        return (datetime.fromisoformat(value) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
+    """The batch of four columns that follows `done` rows of a file; marks what is null, empty or over-long."""
+    arrays: list[pa.Array] = []
+    faults = np.zeros(len(columns[0][0]), np.uint32)
+    for name, (column, own) in zip(COLUMNS, columns, strict=True):
+        array, marks = column, own.copy()
+        if array.null_count:
+            marks[array.is_null().to_numpy(zero_copy_only=False) & (own == 0)] |= Fault.NULL
+        if name != "timestamp":
+            size = pc.fill_null(pc.utf8_length(array), 1).to_numpy()
+            if size.min(initial=1) == 0 or size.max(initial=1) > LONGEST:
+                kind = name == "interaction_type"
+                marks[size == 0] |= Fault.KIND if kind else Fault.EMPTY
+                marks[size > LONGEST] |= Fault.KIND if kind else Fault.LONG
+                keep = pa.array((size > 0) & (size <= LONGEST))
+                array = pc.if_else(keep, array, pa.scalar(None, pa.string()))
+        arrays.append(array)
+        faults |= marks
+    rows = pa.array(np.arange(done + 1, done + len(faults) + 1))
+    names = pa.DictionaryArray.from_arrays(np.zeros(len(faults), np.int32), [file])
+    return pa.RecordBatch.from_arrays([*arrays, rows, names, pa.array(faults)], schema=SCHEMA)

@@ -1,0 +1,267 @@
+"""A gate looks, then judges.
+
+`observe` opens the material, counts what is handed out, and sends in two canaries by the same route, in random order:
+an engine that is honest only once, first, last, by type or by name lets one of them through. `judge` makes the verdict
+from the stored observation alone, so that anyone can make it again, later.
+"""
+
+import hashlib
+import inspect
+import itertools
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from security.errors import CannotTell
+from security.verdict import (
+    Basis,
+    Breach,
+    Canary,
+    Coverage,
+    Engine,
+    Frozen,
+    Observation,
+    Rule,
+    Snapshot,
+    Subject,
+    Trouble,
+    Verdict,
+    conclude,
+    finding,
+)
+
+M = TypeVar("M")
+Violation = Callable[[Sequence[M], random.Random], Sequence[M]]
+
+CANARIES = 2
+CAUSES = frozenset({"unreadable", "crash", "timeout", "facts", "limits", "canary", "basis", "coverage"})
+"""Why any gate may be unable to tell. A policy can observe none of these: only causes that a gate declares itself."""
+
+
+class Material(Generic[M]):
+    """Opens the subject for one look, counting what is handed out; `expected` comes from an independent listing.
+
+    `weigh` says how many units an item holds (rows of a batch). `sample` is how many items a canary is made from.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        source: Callable[[], Iterable[M]],
+        *,
+        expected: int,
+        unit: str,
+        weigh: Callable[[M], int] = lambda _: 1,
+        sample: int = 100,
+        basis: Basis = Basis.OBSERVED,
+    ) -> None:
+        self.subject, self.source, self.expected, self.unit = subject, source, expected, unit
+        self.weigh, self.sample, self.basis = weigh, sample, basis
+        self.inspected = 0
+
+    def __iter__(self) -> Iterator[M]:
+        for item in self.source():
+            yield item
+            self.inspected += self.weigh(item)
+
+    def decoy(self, items: Sequence[M]) -> "Material[M]":
+        """The same material with other items: what a canary travels in. Nothing but the items tells it apart."""
+        return Material(
+            self.subject,
+            lambda: items,
+            expected=sum(map(self.weigh, items)),
+            unit=self.unit,
+            weigh=self.weigh,
+            sample=self.sample,
+            basis=self.basis,
+        )
+
+
+class Gate(ABC, Generic[M]):
+    """One check. Subclasses state everything below; none of them ever says "pass"."""
+
+    name: ClassVar[str]
+    kind: ClassVar[str]
+    """The kind of subject that it opens: `rows`, `bucket`, `model`, `scores`, `endpoint`."""
+    limits: ClassVar[type[Frozen]]
+    """What a policy may set."""
+    facts: ClassVar[type[Frozen]]
+    """What judging needs. An observation that lacks a fact cannot be judged: inconclusive."""
+    rules: ClassVar[Mapping[str, Rule]]
+    """Everything that it can find wrong, by id."""
+    violations: ClassVar[Mapping[str, Violation[Any]]]
+    """For each rule, a maker of known-bad material: a sample in, the sample with that one rule violated out."""
+    causes: ClassVar[frozenset[str]] = frozenset()
+    """Why it may be unable to tell, beyond `CAUSES`. Only these may be observed by a policy."""
+    version: ClassVar[str] = "1"
+    seconds: ClassVar[float] = 900.0
+    """How long a look may take before it is given up."""
+
+    @abstractmethod
+    def look(self, material: Material[M]) -> Frozen:
+        """The facts. Reads the material and nothing else."""
+
+    @abstractmethod
+    def judge(self, facts: Any, limits: Any) -> Iterable[Breach]:
+        """What is wrong with the facts. Pure: no clock, no file, no network."""
+
+    def active(self, limits: Any) -> Sequence[str]:
+        """The rules that can be broken under these limits; canaries are drawn from them. All, unless overridden."""
+        return tuple(self.rules)
+
+    def brief(self, facts: Any) -> str:
+        """A few words about the facts for the line that people read."""
+        return ""
+
+
+@cache
+def _source(module: str) -> str:
+    """SHA-256 of the source file that a gate's class came from."""
+    file = inspect.getfile(__import__(module, fromlist=["_"]))
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def engine(gate: Gate[Any]) -> Engine:
+    """The engine of a gate: its module's code."""
+    kind = type(gate)
+    return Engine(name=f"{kind.__module__}.{kind.__qualname__}", version=gate.version, sha256=_source(kind.__module__))
+
+
+def _looked(gate: Gate[M], material: Material[M]) -> dict[str, Any]:
+    facts = gate.look(material)
+    if not isinstance(facts, gate.facts):
+        raise TypeError(f"facts of type {type(facts).__name__}")
+    return gate.facts.model_validate(facts.model_dump()).model_dump(mode="json")
+
+
+def _within(seconds: float, work: Callable[[], None]) -> bool:
+    """Run `work` in a thread of its own; whether it ended in time. What hangs is left behind and decides nothing."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def observe(
+    gate: Gate[M], material: Material[M], limits: Mapping[str, Any], draw: random.Random | None = None
+) -> Observation:
+    """Look. Whatever happens inside the gate, the answer is an observation."""
+    draw = draw or random.SystemRandom()
+    canaries: list[Canary] = []
+    facts: dict[str, Any] = {}
+    trouble: list[Trouble] = []
+
+    def work() -> None:
+        try:
+            sample = list(itertools.islice(material.source(), material.sample))
+            if not sample:
+                raise CannotTell(f"there is nothing to look at: no {material.unit}", "coverage")
+            active = list(gate.active(gate.limits.model_validate(limits)))
+            drawn = draw.sample(active, min(CANARIES, len(active)))
+            drawn += drawn[: CANARIES - len(drawn)]
+            routes: list[tuple[str, Material[M]]] = [("", material)]
+            routes += [(rule, material.decoy(gate.violations[rule](sample, draw))) for rule in drawn]
+            for rule, each in draw.sample(routes, len(routes)):
+                seen = _looked(gate, each)
+                if rule:
+                    canaries.append(Canary(rule=rule, facts=seen))
+                else:
+                    facts.update(seen)
+        except CannotTell as why:
+            trouble.append(Trouble(cause=why.cause, message=str(why)))
+        except BaseException as bug:  # noqa: BLE001 - a scanner that exits 0 must not end the process green
+            trouble.append(Trouble(cause="crash", message=f"{type(bug).__name__} while looking"))
+
+    if not _within(gate.seconds, work):
+        trouble = [Trouble(cause="timeout", message=f"still looking after {gate.seconds:g} s")]
+    coverage = Coverage(unit=material.unit, expected=material.expected, inspected=material.inspected)
+    return Observation(
+        gate=gate.name,
+        subject=material.subject,
+        coverage=coverage,
+        facts=dict(facts),
+        canaries=tuple(sorted(canaries, key=lambda canary: canary.rule)),
+        basis=material.basis,
+        engine=engine(gate),
+        taken=round(time.time(), 3),
+        trouble=trouble[0] if trouble else None,
+    )
+
+
+def judge(
+    gate: Gate[Any], seen: Observation, limits: Mapping[str, Any], accepts: Mapping[str, Basis] | None = None
+) -> Verdict:
+    """The verdict that an observation gets under these limits, its canaries included. Touches only its arguments.
+
+    `accepts` lowers the basis that a rule accepts, rule id -> basis.
+    """
+    findings: tuple[Any, ...] = ()
+    trouble, missed, weak, brief = seen.trouble, "", "", ""
+    try:
+        if seen.gate != gate.name:
+            raise ValueError(f"an observation of {seen.gate}")
+        terms = gate.limits.model_validate(limits)
+        for canary in seen.canaries:
+            facts = gate.facts.model_validate(canary.facts)
+            if canary.rule not in {finding(gate.name, each, gate.rules).rule for each in gate.judge(facts, terms)}:
+                missed = missed or canary.rule
+        if seen.facts or not trouble:
+            facts = gate.facts.model_validate(seen.facts)
+            findings = tuple(
+                finding(gate.name, Breach.model_validate(each), gate.rules) for each in gate.judge(facts, terms)
+            )
+            brief = gate.brief(facts)
+        floors = {rule.id: (accepts or {}).get(rule.id, rule.basis) for rule in gate.rules.values()}
+        short = sorted(rule for rule, lowest in floors.items() if not seen.basis.reaches(lowest))
+        if short:
+            weak = f"{', '.join(short)} accept nothing lower than {floors[short[0]]}"
+    except ValidationError as why:
+        first = why.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "value"
+        trouble = trouble or Trouble(cause="facts", message=f"{why.title}.{place}: {first['type']}")
+    except Exception as bug:  # noqa: BLE001 - a judge that breaks has judged nothing
+        trouble = trouble or Trouble(cause="crash", message=f"{type(bug).__name__} while judging")
+    return conclude(seen, limits, findings=findings, trouble=trouble, missed=missed, weak=weak, brief=brief)
+
+
+Answer = tuple[str, dict[str, Any]]
+"""One question and what was answered."""
+
+
+class Posture(Gate[Answer]):
+    """A gate over a state that is asked for, not over bytes. It names its questions; the runner asks them."""
+
+    questions: ClassVar[tuple[str, ...]]
+    """Every question whose answer it needs: what coverage is counted against."""
+
+
+def asked(gate: Posture, snapshot: Snapshot, of: str = "") -> Material[Answer]:
+    """The material of a posture gate: the snapshot's answers, against the gate's own list of questions.
+
+    `of` is the digest of the reference that the snapshot was taken of.
+    """
+    subject = Subject(kind=snapshot.kind, name=snapshot.uri, sha256=snapshot.sha256, of=of)
+    answers = sorted(snapshot.answers.items())
+    return Material(subject, lambda: answers, expected=len(gate.questions), unit="questions", sample=len(answers) or 1)
+
+
+def unopened(gate: Gate[Any], subject: Subject, trouble: Trouble) -> Observation:
+    """The observation of a subject that could not even be opened: nothing was seen, and this is why."""
+    return Observation(
+        gate=gate.name,
+        subject=subject,
+        coverage=Coverage(unit="items", expected=0, inspected=0),
+        facts={},
+        canaries=(),
+        basis=Basis.OBSERVED,
+        engine=engine(gate),
+        taken=round(time.time(), 3),
+        trouble=trouble,
+    )

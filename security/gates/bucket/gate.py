@@ -1,0 +1,137 @@
+"""The gate `access_control_s3`: looks at the answers, judges the facts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from security.errors import CannotTell
+from security.gate import Answer, Material, Posture, Violation
+from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
+from security.gates.bucket.rules import RULES, VIOLATIONS
+from security.verdict import Breach, Frozen, Rule
+
+PROTOCOLS = ("TLSv1.2", "TLSv1.3")
+WORDS = {
+    "policy": "the bucket policy lets everybody",
+    "policy_status": "the policy's status lets everybody",
+    "acl": "the ACL lets everybody",
+    "anonymous_get": "a GET without a signature could",
+    "anonymous_list": "a listing without a signature could",
+    "anonymous_put": "a PUT without a signature could",
+    "wrong_secret": "a GET signed with a wrong secret",
+    "unknown_key": "a GET with an access key that does not exist",
+    "own_put": "a PUT with the pipeline's own key",
+    "own_delete": "a DELETE with the pipeline's own key",
+    "own_policy": "setting the bucket policy with the pipeline's own key",
+    "signed_head": "a HEAD with the pipeline's own key",
+    "signed_get": "a GET with the pipeline's own key",
+    "plain_http": "the signed HEAD, sent over TLS before it is sent in the clear",
+}
+
+
+class Limits(Frozen):
+    """What a policy may set; the defaults are the strictest that a public cloud can meet.
+
+    `accounts`: who may be named beside the owner, as account ids or names such as `service:...` and `canonical:...`.
+    `stranger`: whether a read with the key of a principal without rights must have been tried.
+    `authorities`: whose certificates are believed, those of a CA bundle that was given or of the public authorities.
+    """
+
+    accounts: tuple[str, ...] = ()
+    stranger: bool = True
+    authorities: tuple[Literal["given", "public"], ...] = Field(default=("given", "public"), min_length=1)
+
+
+class AccessControlS3(Posture):
+    """Only the pipeline reads, nobody it does not know writes, all over verified TLS, and each read can be pinned.
+
+    A policy is read more strictly than AWS reads it: see `security.engines.iam`.
+    """
+
+    name: ClassVar[str] = "access_control_s3"
+    kind: ClassVar[str] = "bucket"
+    questions: ClassVar[tuple[str, ...]] = QUESTIONS
+    limits: ClassVar[type[Frozen]] = Limits
+    facts: ClassVar[type[Frozen]] = Facts
+    rules: ClassVar[Mapping[str, Rule]] = RULES
+    violations: ClassVar[Mapping[str, Violation[Answer]]] = VIOLATIONS
+
+    def look(self, material: Material[Answer]) -> Facts:
+        """The facts; `CannotTell` where an answer is missing, given twice, unknown, or tells nothing."""
+        answers: dict[str, dict[str, Any]] = {}
+        for question, answer in material:
+            if question in answers:
+                raise CannotTell(f"{question} was answered twice")
+            answers[question] = answer
+        bucket = material.subject.name.removeprefix("s3://").partition("/")[0]
+        return read(answers, bucket)
+
+    def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
+        """What is wrong, declared and done."""
+        yield from _open(facts)
+        yield from _strangers(facts, limits)
+        yield from _transport(facts, limits)
+        yield from _own(facts)
+
+    def brief(self, facts: Facts) -> str:
+        """How many rules, and how many probes were refused as they must be."""
+        return f"{len(self.rules)} rules, {facts.probes} probes"
+
+
+def _open(seen: Facts) -> Iterator[Breach]:
+    off = sorted(set(get_args(Block)) - set(seen.blocks))
+    if off:
+        yield _breach("S3-PAB", "public_access_block", f"{', '.join(off)} not on; allowed: all four on")
+    for way in seen.readable:
+        yield _breach("S3-PUB-READ", way, f"{WORDS[way]} read; allowed: nobody unknown")
+    for door in seen.writable:
+        yield _breach("S3-PUB-WRITE", door, f"{WORDS[door]} write; allowed: nobody unknown")
+    if seen.ownership != "BucketOwnerEnforced":
+        yield _breach("S3-ACL", "ownership", f"object ownership is {seen.ownership}; allowed: BucketOwnerEnforced")
+
+
+def _strangers(seen: Facts, limits: Limits) -> Iterator[Breach]:
+    for name in seen.outsiders:
+        if name not in limits.accounts:
+            allowed = ", ".join(limits.accounts) or "nobody"
+            yield _breach("S3-XACCT", name, f"{name} is granted access; allowed beside the owner: {allowed}")
+    if seen.stranger == "allowed" and not seen.readable:  # where everybody reads, strangers do
+        yield _breach("S3-XACCT", "stranger_get", "a principal without rights could read; allowed: refused")
+    if seen.stranger == "untried" and limits.stranger:
+        yield _breach("S3-XACCT", "stranger_get", "no read by a principal without rights was tried; allowed: refused")
+    for way in seen.forgeries:
+        yield _breach("S3-SIG", way, f"{WORDS[way]} was served; allowed: refused")
+    if seen.foreign_owner:
+        yield _breach("S3-OWN", "wrong_owner", "served although another owner was expected; allowed: refused")
+
+
+def _transport(seen: Facts, limits: Limits) -> Iterator[Breach]:
+    if not seen.tls_policy:
+        sentence = "no statement denies everybody everything without TLS, on bucket and objects; allowed: one that does"
+        yield _breach("S3-TLS", "policy", sentence)
+    if seen.plain:
+        yield _breach("S3-TLS", "plain_http", "a request in the clear was served; allowed: refused")
+    if not seen.https or seen.tls not in PROTOCOLS:
+        spoken = seen.tls if seen.https else "no TLS"
+        yield _breach("S3-END", "endpoint", f"the endpoint speaks {spoken}; allowed: {', '.join(PROTOCOLS)}")
+    if seen.authority not in limits.authorities:
+        allowed = ", ".join(limits.authorities)
+        yield _breach("S3-END", "authority", f"its certificate is of authority {seen.authority}; allowed: {allowed}")
+    if seen.location != seen.region:
+        yield _breach("S3-END", "location", f"the bucket lies in {seen.location}; allowed: {seen.region}, as was given")
+
+
+def _own(seen: Facts) -> Iterator[Breach]:
+    for way in seen.changes:
+        yield _breach("S3-LP", way, f"{WORDS[way]} is allowed; allowed: reading alone")
+    if seen.versioning != "Enabled":
+        yield _breach("S3-VER", "versioning", f"versioning is {seen.versioning}; allowed: Enabled")
+    if seen.pinned is False:
+        yield _breach("S3-VER", "signed_head", "an object has no version id; allowed: one for each object")
+    for control in seen.failing:
+        yield _breach("S3-POS", control, f"{WORDS[control]} is refused; allowed: served, or the probes prove nothing")
+
+
+def _breach(rule: str, place: str, message: str) -> Breach:
+    return Breach(rule=rule, place=place, message=message)

@@ -1,0 +1,170 @@
+"""Sign and verify: ECDSA P-256 keys by role, DSSE envelopes, one spelling only.
+
+Roles: `owner` signs policies, `producer` the pipeline's statements and models, `verifier` release decisions, `issuer`
+the access tokens of the local target. Private keys are reached through `securesystemslib` URIs (`file2:`, `hsm:`,
+`awskms:`, ...). Keys in files under one user isolate nothing: that provider is called `UnsafeLocalKeys`.
+
+Envelopes: DSSE 1.0.2 (`application/vnd.in-toto+json`) in RFC 8785 JSON. Signatures are strict DER with a low S, so
+that there is one spelling of each; whatever differs from it is refused.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from securesystemslib.signer._key import SSlibKey
+from securesystemslib.signer._signer import Signer as Provider
+
+from security.errors import KeyBroken, LogBroken
+from security.verdict import canonical
+
+PAYLOAD = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+Role = Literal["owner", "producer", "verifier", "approver", "issuer"]
+ORDER = int("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)
+"""Order of the group of P-256 (FIPS 186-5, D.1.2.3)."""
+
+
+def pae(body: bytes) -> bytes:
+    """The bytes that are signed: DSSE's pre-authentication encoding."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(body), body)
+
+
+class PublicKey:
+    """A P-256 public key; `id` is the SHA-256 of its DER SubjectPublicKeyInfo."""
+
+    def __init__(self, pem: bytes, name: str = "the key given") -> None:
+        if b"PRIVATE KEY" in pem:
+            raise KeyBroken(f"{name} is a private key; give the public one")
+        try:
+            key = serialization.load_pem_public_key(pem)
+        except ValueError:
+            raise KeyBroken(f"{name} is not a public key in PEM") from None
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise KeyBroken(f"{name} is not a P-256 key")
+        self.key = key
+        self.pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.id = hashlib.sha256(der).hexdigest()
+
+    @classmethod
+    def read(cls, path: Path) -> "PublicKey":
+        """The key in a PEM file."""
+        if not path.is_file():
+            raise KeyBroken(f"no key at {path}")
+        return cls(path.read_bytes(), path.name)
+
+    def verify(self, signature: bytes, body: bytes) -> None:
+        """Raise `KeyBroken` unless `signature` is this key's, in its one spelling, over the DSSE encoding of `body`."""
+        try:
+            r, s = decode_dss_signature(signature)
+            if s > ORDER // 2 or encode_dss_signature(r, s) != signature:
+                raise KeyBroken("a signature in another spelling")
+            self.key.verify(signature, pae(body), ec.ECDSA(hashes.SHA256()))
+        except (InvalidSignature, ValueError):
+            raise KeyBroken("not signed by the key given") from None
+
+
+class Signer:
+    """Signs with a private key behind a provider's URI; never shows it."""
+
+    def __init__(self, uri: str, public: PublicKey, isolation: str) -> None:
+        self.public, self.isolation = public, isolation
+        key = SSlibKey.from_crypto(public.key, keyid=public.id, scheme="ecdsa-sha2-nistp256")
+        self._provider = Provider.from_priv_key_uri(uri, key)
+
+    def sign(self, body: bytes) -> bytes:
+        """A strict DER, low-S signature over the DSSE encoding of `body`."""
+        r, s = decode_dss_signature(bytes.fromhex(self._provider.sign(pae(body)).signature))
+        return bytes(encode_dss_signature(r, min(s, ORDER - s)))
+
+
+class UnsafeLocalKeys:
+    """One key a role in files of one user, made when first asked for. Isolates nothing, and says so."""
+
+    isolation = "none"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, role: Role) -> Path:
+        """The private key's file, mode 0600."""
+        if role not in get_args(Role):
+            raise KeyBroken(f"no role {role!r}; there are {', '.join(get_args(Role))}")
+        private = self.folder / f"{role}.pem"
+        if not private.exists():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            key = ec.generate_private_key(ec.SECP256R1())
+            pem = key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            fresh = private.with_suffix(f".{os.getpid()}")
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                out.write(pem)
+            try:
+                os.link(fresh, private)  # fails where another process made one first: then that one counts
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return private
+
+    def public(self, role: Role) -> PublicKey:
+        """The role's public key."""
+        key = serialization.load_pem_private_key(self.path(role).read_bytes(), None)
+        return PublicKey(
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
+
+    def signer(self, role: Role) -> Signer:
+        """What signs in this role."""
+        return Signer(f"file2:{self.path(role).resolve()}", self.public(role), self.isolation)
+
+
+def spell(body: bytes, signature: bytes, keyid: str) -> bytes:
+    """The one way to write an envelope."""
+    return canonical(
+        {
+            "payload": base64.b64encode(body).decode(),
+            "payloadType": PAYLOAD,
+            "signatures": [{"keyid": keyid, "sig": base64.b64encode(signature).decode()}],
+        }
+    )
+
+
+def seal(kind: str, subject: dict[str, str], predicate: dict[str, Any], signer: Signer) -> bytes:
+    """A signed in-toto Statement as one line. `kind` is its predicate type, `subject` name -> SHA-256."""
+    body = canonical(
+        {
+            "_type": STATEMENT,
+            "subject": [{"name": name, "digest": {"sha256": sha}} for name, sha in sorted(subject.items())],
+            "predicateType": kind,
+            "predicate": predicate,
+        }
+    )
+    return spell(body, signer.sign(body), signer.public.id)
+
+
+def unseal(line: bytes, key: PublicKey) -> dict[str, Any]:
+    """The statement in an envelope signed by `key`, or `LogBroken`. Another spelling of the same is refused."""
+    try:
+        envelope = json.loads(line)
+        body = base64.b64decode(envelope["payload"], validate=True)
+        signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
+        key.verify(signature, body)
+        statement: dict[str, Any] = json.loads(body)
+    except (ValueError, KeyError, IndexError, TypeError) as why:
+        raise LogBroken(f"not an envelope ({type(why).__name__})") from None
+    except KeyBroken as why:
+        raise LogBroken(str(why)) from None
+    if line != spell(body, signature, key.id) or body != canonical(statement) or statement.get("_type") != STATEMENT:
+        raise LogBroken("an envelope in another spelling")
+    return statement

@@ -1,0 +1,134 @@
+"""The run's log, and the index of runs: signed statements, each naming the digest of the one before.
+
+A log begins with the plan and ends with a closing count; `security.verify` believes or refuses it. The index is one
+such chain for all runs of a home: each run is opened in it before it reads anything, and closed in it with the head of
+its log, so that a run that vanished, and attempts on the same data, are seen.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from security.errors import LogBroken
+from security.keys import PublicKey, Signer, seal, unseal
+
+NAMESPACE = "urn:sluice:"
+KINDS = ("plan", "verdict", "output", "published", "closed", "opened", "ended")
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def kind_of(statement: dict[str, Any]) -> str:
+    """`verdict` for `urn:sluice:verdict/v1`; `LogBroken` for anything that is not ours."""
+    text = str(statement.get("predicateType", ""))
+    kind = text.removeprefix(NAMESPACE).removesuffix("/v1")
+    if kind not in KINDS or text != f"{NAMESPACE}{kind}/v1":
+        raise LogBroken(f"a statement of unknown type {text!r}")
+    return kind
+
+
+def head_of(line: bytes) -> str:
+    """The digest by which the next statement names this one."""
+    return hashlib.sha256(line).hexdigest()
+
+
+class Log:
+    """Append-only, with one writer: the run that made it. `head` and `count` are what the writer knows by itself."""
+
+    def __init__(self, path: Path, signer: Signer) -> None:
+        if path.exists():
+            raise LogBroken(f"{path.name} is there already: a run has one log, and a retry is another run")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.signer = path, signer
+        self.head, self.count = "", 0
+
+    def append(self, kind: str, subject: dict[str, str] | None = None, **content: Any) -> str:
+        """Add a statement, durably; its digest."""
+        predicate = {"previous": self.head, "sequence": self.count, **content}
+        line = seal(f"{NAMESPACE}{kind}/v1", subject or {"log": self.head or EMPTY}, predicate, self.signer)
+        _write(self.path, line)
+        self.head, self.count = head_of(line), self.count + 1
+        return self.head
+
+
+def _write(path: Path, line: bytes) -> None:
+    with path.open("ab") as out:
+        out.write(line + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def read(path: Path, key: PublicKey) -> tuple[list[dict[str, Any]], str]:
+    """Every statement of a chain, and its head. Raises `LogBroken` at the first line that does not hold."""
+    if not path.is_file():
+        raise LogBroken(f"there is no log at {path.name}")
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        raise LogBroken("the last line is cut off")
+    statements: list[dict[str, Any]] = []
+    head = ""
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            statement = unseal(line, key)
+            kind_of(statement)
+            predicate = statement["predicate"]
+            if predicate["previous"] != head or predicate["sequence"] != number - 1:
+                raise LogBroken("does not follow the line before")
+        except LogBroken as why:
+            raise LogBroken(f"line {number}: {why}") from None
+        except (KeyError, TypeError) as why:
+            raise LogBroken(f"line {number}: not a statement ({type(why).__name__})") from None
+        head = head_of(line)
+        statements.append(statement)
+    return statements, head
+
+
+class Index:
+    """The chain of all runs of a home. Several processes append, one at a time."""
+
+    def __init__(self, path: Path, signer: Signer) -> None:
+        self.path, self.signer = path, signer
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def append(self, kind: str, **content: Any) -> str:
+        """Add an entry after checking the whole chain; its digest."""
+        with self._alone():
+            known, head = read(self.path, self.signer.public) if self.path.exists() else ([], "")
+            predicate = {"previous": head, "sequence": len(known), **content}
+            line = seal(f"{NAMESPACE}{kind}/v1", {"index": head or EMPTY}, predicate, self.signer)
+            _write(self.path, line)
+            return head_of(line)
+
+    @property
+    def head(self) -> str:
+        """The newest entry, empty for a new index."""
+        return read(self.path, self.signer.public)[1] if self.path.exists() else ""
+
+
+def missing(index: Path, key: PublicKey, runs: Path) -> list[str]:
+    """What the index says of runs that the folder of evidence does not bear out, as sentences."""
+    entries, _ = read(index, key)
+    ended = {e["predicate"]["run"]: e["predicate"] for e in entries if kind_of(e) == "ended"}
+    told: list[str] = []
+    for entry in entries:
+        if kind_of(entry) != "opened":
+            continue
+        run = entry["predicate"]["run"]
+        log = runs / run / "log.jsonl"
+        if not log.is_file():
+            told.append(f"run {run} was opened and its log is gone")
+        elif (
+            run in ended
+            and head_of(log.read_bytes().splitlines()[-1] if log.stat().st_size else b"") != ended[run]["head"]
+        ):
+            told.append(f"run {run} ended with another log than the one that is here")
+    return told

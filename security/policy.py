@@ -1,0 +1,153 @@
+"""The sealed plan, the terms on which each gate judges, and what follows from a verdict.
+
+`terms` is used twice: when the plan is made, and by `verify`, which makes the terms again from the policy that its
+caller holds and compares. So a plan that was weakened after the fact names other terms than its policy gives.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from configs.load import Policy
+from security.errors import PlanError
+from security.gate import CAUSES, Gate
+from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
+
+Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
+"""Stage -> task -> `before` and `after` -> gates."""
+
+
+class Terms(Frozen):
+    """How one gate judges one task's subjects, resolved. `accepts`: rule -> lowest basis; `observe`: named causes."""
+
+    limits: dict[str, Any]
+    accepts: dict[str, Basis]
+    observe: tuple[str, ...]
+
+
+class Plan(Frozen):
+    """Everything that decides a run, sealed before any data is read. Holds references to keys, never a key."""
+
+    run: str
+    retries: str = ""
+    """The run that this one tries again."""
+    predecessor: dict[str, str] = {}
+    """The run whose published outputs this one starts from, and the head of its log; empty for a run of its own."""
+    started: float
+    document: dict[str, Any]
+    document_sha256: str
+    policy: dict[str, Any]
+    policy_sha256: str
+    signed: str
+    """The owner's envelope over the policy's digest, or `UnsafeUnsignedPolicy`."""
+    target: str
+    partition: str
+    window: int | None
+    """How many partitions up to this one; None means all."""
+    baseline: str
+    """Digest of the approved model that this run is compared with, or `establish`."""
+    matrix: dict[str, dict[str, dict[str, list[str]]]]
+    terms: dict[str, dict[str, dict[str, Terms]]]
+    """Stage -> task -> gate -> its terms."""
+    signer: str
+    isolation: str
+    code: str
+    lock: str
+    index: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the plan."""
+        return digest(self.model_dump(mode="json"))
+
+
+def days(partition: str, window: int | None) -> tuple[str, str]:
+    """First and last day of the window that ends with a partition (a day or a month), as ISO dates; no first: empty."""
+    try:
+        year, month, *day = map(int, partition.split("-"))
+        if day:
+            last = date(year, month, day[0])
+            return (str(last - timedelta(days=window - 1)) if window else "", str(last))
+        last = (date(year, month, 28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+        months = year * 12 + month - (window or 0)
+        return (str(date(months // 12, months % 12 + 1, 1)) if window else "", str(last))
+    except (ValueError, TypeError):
+        raise PlanError(f"no partition {partition!r}; allowed: a day (2023-10-27) or a month (2016-10)") from None
+
+
+def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    since, until = days(plan["partition"], plan["window"])
+    return limits | {"since": since, "until": until, "clean": task != "fetch"}
+
+
+def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
+
+
+def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    wanted = {s["name"]: s for s in plan["document"]["stages"]}["model_evaluation"]["thresholds"]
+    return limits | {"thresholds": wanted}
+
+
+RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
+    "data_contract": _contract,
+    "model_signature": _signature,
+    "metric_thresholds": _thresholds,
+}
+"""Gates whose limits are completed from the plan: the window, the signer, the document's thresholds."""
+
+
+def terms(
+    policy: Policy, plan: Mapping[str, Any], matrix: Matrix, gates: Mapping[str, Gate[Any]]
+) -> dict[str, dict[str, dict[str, Terms]]]:
+    """The terms of every gate of every task. `plan` needs document, partition, window and signer.
+
+    Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
+    """
+    made: dict[str, dict[str, dict[str, Terms]]] = {}
+    for stage, tasks in matrix.items():
+        for task, sides in tasks.items():
+            names = [*sides["before"], *sides["after"]]
+            if not names:
+                raise PlanError(f"{stage}/{task} has no gate")
+            for name in names:
+                gate = gates.get(name)
+                given = policy.gates.get(name)
+                if gate is None or given is None:
+                    missing = "is not built" if gate is None else f"has no terms in policy {policy.name}"
+                    raise PlanError(f"{stage}/{task}: gate {name} {missing}")
+                limits = RESOLVE[name](dict(given.limits), plan, task) if name in RESOLVE else dict(given.limits)
+                made.setdefault(stage, {}).setdefault(task, {})[name] = _checked(
+                    gate, limits, given.accepts, given.observe
+                )
+    if not made:
+        raise PlanError("the plan has no stage")
+    return made
+
+
+def _checked(gate: Gate[Any], limits: dict[str, Any], accepts: dict[str, str], observe: list[str]) -> Terms:
+    try:
+        gate.limits.model_validate(limits)
+        floors = {rule: Basis(basis) for rule, basis in accepts.items()}
+    except ValidationError as why:
+        first = why.errors()[0]
+        raise PlanError(f"{gate.name}: limits.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as why:
+        raise PlanError(f"{gate.name}: accepts: {why}") from None
+    if unknown := sorted(set(accepts) - set(gate.rules)):
+        raise PlanError(f"{gate.name}: accepts: no rule {', '.join(unknown)}; there are {', '.join(gate.rules)}")
+    if unknown := sorted(set(observe) - (gate.causes - CAUSES)):
+        there = ", ".join(sorted(gate.causes)) or "none"
+        raise PlanError(f"{gate.name}: observe: {', '.join(unknown)} cannot be observed; its causes: {there}")
+    return Terms(limits=limits, accepts=floors, observe=tuple(observe))
+
+
+def effect(verdict: Verdict, terms: Terms) -> Effect:
+    """What follows. A finding always stops; inconclusive stops unless its cause is one that the policy observes."""
+    if verdict.outcome is Outcome.PASS:
+        return Effect(action="proceed", because="enforced")
+    if verdict.outcome is Outcome.INCONCLUSIVE and verdict.cause in terms.observe:
+        return Effect(action="proceed", because="observed")
+    return Effect(action="stop", because="enforced")

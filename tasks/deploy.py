@@ -1,0 +1,94 @@
+"""To the target `local`: the service in its own process, from the published artefact, behind its own gate.
+
+The candidate answers on a port of its own while the gate probes it. Only after the whole, closed log verifies does the
+pointer `serving` move to it and the service before it end; a candidate that was refused is stopped, and the old one
+goes on.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from deployments.serving.token import jwks
+from security.errors import PlanError
+from security.keys import seal
+from security.verdict import Ref, digest
+from security.verify import Proof
+from tasks import process
+from tasks.home import Home
+from tasks.issuer import AUDIENCE, ISSUER
+from tasks.run import Run, current
+from tasks.stage import guarded
+from tasks.store import current as pointed
+from tasks.store import move
+
+SUMMARY = "https://slsa.dev/verification_summary/v1"
+
+
+def _argv(run: Run, release: Path, ready: Path) -> list[str]:
+    issuer = run.home.folder("trust") / "issuer.jwks.json"
+    issuer.write_bytes(jwks(run.keys.public("issuer")))
+    path = run.plan.document["stages"][4]["inference_endpoint"]
+    argv = [sys.executable, "-m", "deployments.serving", "--release", str(release)]
+    argv += ["--key", str(run.home.root / "trust" / "producer.pub"), "--jwks", str(issuer)]
+    argv += ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", path, "--ready", str(ready)]
+    argv += ["--name", str(run.plan.document["pipeline_name"])]
+    return argv + (["--unsafe-accept-expired"] if run.notes.get("unsafe_service") else [])
+
+
+@guarded("deploy", before=["model_signature"], after=["access_control_api"])
+def serve(model: Ref, scores: Ref) -> Ref:
+    """The candidate, started from the published model that the scores are of."""
+    run = current()
+    if scores.version != model.sha256:
+        raise PlanError(f"the scores are of model {scores.version[:12]}, not of {model.sha256[:12]}")
+    folder = run.home.folder("service", run.plan.run)
+    ready, record = folder / "ready.json", folder / "process.json"
+    process.start(_argv(run, run.path(model), ready), record, folder / "service.log")
+    told = process.ready(ready, record, folder / "service.log", 30.0, "the service")
+    if told["model"] != model.sha256:
+        raise PlanError(f"the service runs {told['model'][:12]}, not {model.sha256[:12]}")
+    (folder / "endpoint.json").write_text(json.dumps({"url": told["url"], "model": model.sha256}))
+    run.notes["endpoint"] = told["url"]
+    run.listener.step("deploy", f"candidate on {told['url']}")
+    sha = digest({"url": told["url"], "model": model.sha256})
+    return Ref(
+        kind="endpoint",
+        uri=f"endpoint:{run.plan.run}",
+        sha256=sha,
+        size=0,
+        count=1,
+        unit="services",
+        version=model.sha256,
+    )
+
+
+def withdraw(home: Home, run: str) -> None:
+    """Stop a run's candidate, if it has one that does not serve."""
+    if pointed(home, "serving")[1].get("run") != run:
+        process.stop(home.root / "service" / run / "process.json")
+
+
+def promote(run: Run, proof: Proof) -> dict[str, str]:
+    """Move the pointer to the candidate of a run that verifies, sign the release decision, end the one before."""
+    refs = proof.published.get("deploy", [])
+    if not proof.closed or not refs or proof.plan.run != run.plan.run:
+        raise PlanError("only a candidate of a closed run that verifies can serve")
+    seen, before = pointed(run.home, "serving")
+    to = {"run": run.plan.run, "model": refs[-1].version, "url": run.notes["endpoint"], "log": proof.head}
+    summary = {
+        "verifier": {"id": "urn:sluice:verifier"},
+        "timeVerified": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "resourceUri": f"urn:sluice:model:{run.plan.document['pipeline_name']}",
+        "policy": {"uri": f"urn:sluice:policy:{run.plan.target}", "digest": {"sha256": run.plan.policy_sha256}},
+        "inputAttestations": [{"uri": "log.jsonl", "digest": {"sha256": proof.head}}],
+        "verificationResult": "PASSED",
+        "verifiedLevels": [f"SLUICE_TARGET_{run.plan.target.upper()}"],
+    }
+    envelope = seal(SUMMARY, {"model": refs[-1].version}, summary, run.keys.signer("verifier"))
+    (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)
+    move(run.home, "serving", seen, to)
+    if before:
+        process.stop(run.home.root / "service" / before["run"] / "process.json")
+    return to

@@ -1,0 +1,88 @@
+"""The model measured on the held-out slice, beside baselines and a control that must fail.
+
+Full catalogue, seen items removed, k = 10. The lists of every system are written out, user by user; the gate makes the
+metrics again from them and believes no number of this task. The control is the same model trained on interactions whose
+items were shuffled: if that reaches the threshold, the evaluation leaks.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import load
+
+from security.errors import CannotTell
+from security.verdict import Ref
+from tasks import features
+from tasks.recommender.autoencoder import NAMES
+from tasks.recommender.baselines import Neighbours, Popularity, Random
+from tasks.recommender.fold import Folded
+from tasks.recommender.histories import Histories, Scorer, histories
+from tasks.recommender.metrics import Ints, evaluate, top
+from tasks.run import Run, current
+from tasks.stage import guarded
+from tasks.store import measure
+from tasks.train import learn
+
+K = 10
+
+
+def shuffled(given: Histories, seed: int) -> Histories:
+    """The same number of pairs for each user and as near as can be for each item, dealt out at random."""
+    rng = np.random.default_rng(seed)
+    user = np.repeat(np.arange(given.shape[0], dtype=np.int64), np.diff(given.indptr))
+    item = rng.permutation(given.indices.astype(np.int64))
+    unique = np.unique(user * given.shape[1] + item)
+    return histories(unique // given.shape[1], unique % given.shape[1], (given.shape[0], given.shape[1]))
+
+
+def _control(run: Run, found: features.Features) -> Scorer:
+    dealt = shuffled(found.histories("train"), seed=int(features.settings(run)["seed"]))
+    overlap = dealt.multiply(found.histories("validation"))
+    return Folded(learn(run, found, (dealt - overlap).tocsr(), label="control, ").weights)
+
+
+def _lists(ranked: Ints) -> pa.Array:
+    flat = pa.array(ranked.reshape(-1), pa.int32())
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, ranked.shape[1]), pa.int32()), flat)
+
+
+@guarded("evaluate", before=["model_signature"], after=["metric_thresholds"])
+def score(model: Ref, data: Ref) -> Ref:
+    """Top-10 lists of every system for every user with something held out."""
+    run = current()
+    found = features.read(run.path(data))
+    weights = load((run.path(model) / "model.safetensors").read_bytes())
+    seen, held = found.histories("train", "validation"), found.histories("test")
+    if weights["encoder"].shape[0] != len(found.items):
+        raise CannotTell(f"the model knows {weights['encoder'].shape[0]} items, the features {len(found.items)}")
+    seed = int(features.settings(run)["seed"])
+    systems: dict[str, Scorer] = {
+        "model": Folded({name: weights[name] for name in NAMES}),
+        "popularity": Popularity.fit(seen),
+        "random": Random(seed),
+        "knn": Neighbours.fit(seen),
+        "shuffled": _control(run, found),
+    }
+    columns: dict[str, pa.Array] = {}
+    for name, system in systems.items():
+        run.listener.step("evaluate", f"{name} over {seen.shape[1]:,} items")
+        ranking = evaluate(system, seen, held, k=K)
+        if not columns:
+            columns["user"] = pa.array(ranking.users, pa.int32())
+            for label, histories_ in (("held", held), ("seen", seen)):
+                rows = histories_[ranking.users]
+                columns[label] = pa.ListArray.from_arrays(
+                    pa.array(rows.indptr, pa.int32()), pa.array(rows.indices, pa.int32())
+                )
+        columns[f"top_{name}"] = _lists(ranking.lists)
+    if run.source.oracle is not None:
+        chances = run.source.oracle(found.users, found.items)
+        columns["top_ceiling"] = _lists(top(chances[ranking.users], seen[ranking.users], K))
+    table = pa.table(columns).replace_schema_metadata({"items": str(len(found.items))})
+    folder = run.place("scores")
+    folder.mkdir()
+    pq.write_table(table, folder / "scores.parquet", compression="zstd")
+    sha, size = measure(folder)
+    return Ref(
+        kind="scores", uri="staging:scores", sha256=sha, size=size, count=data.count, unit="users", version=model.sha256
+    )

@@ -1,0 +1,100 @@
+"""Rows to what a model learns from: vocabularies, the split in time, starting embeddings.
+
+Pairs are unique (user, item) at the time they first occurred; each user's last fifth is the test slice, a tenth of what
+is left before it is for early stopping. Both vocabularies are sorted, so the same rows give the same bytes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from security.errors import CannotTell
+from security.verdict import Ref
+from tasks.recommender.autoencoder import starting
+from tasks.recommender.histories import Histories, histories
+from tasks.recommender.split import pairs, temporal
+from tasks.run import Run, current
+from tasks.stage import guarded
+from tasks.store import measure
+
+TEST, VALIDATION = 0.2, 0.1
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the features folder holds. `part`: 0 train, 1 validation, 2 test, one value a pair."""
+
+    users: list[str]
+    items: list[str]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    part: NDArray[np.int8]
+    start: dict[str, NDArray[np.float32]]
+
+    def histories(self, *parts: str) -> Histories:
+        """The pairs of some parts as user histories [users, items]."""
+        chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
+        return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
+
+
+def read(folder: Path) -> Features:
+    """The features in a folder."""
+    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "part"])
+    start = load((folder / "start.safetensors").read_bytes())
+    user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
+    return Features(vocabulary["users"], vocabulary["items"], user.astype(np.int64), item.astype(np.int64), part, start)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """The document's hyperparameters, with the defaults of its reader."""
+    given = run.plan.document["stages"][2]["hyperparameters"]
+    return {"width": 200, "epochs": 150, "seed": 7} | given
+
+
+@guarded("features", before=["data_contract"], after=["data_contract"])
+def prepare(rows: Ref) -> Ref:
+    """Vocabularies, split and starting embeddings from cleaned rows."""
+    run = current()
+    table = pq.read_table(run.path(rows) / "rows.parquet")
+    names = {column: table[column].to_numpy(zero_copy_only=False) for column in ("user_id", "item_id")}
+    users, user = np.unique(names["user_id"].astype(str), return_inverse=True)
+    items, item = np.unique(names["item_id"].astype(str), return_inverse=True)
+    time = table["timestamp"].cast(pa.int64()).to_numpy()
+    chosen = pairs(user.astype(np.int64), item.astype(np.int64), time)
+    user, item = user[chosen].astype(np.int64), item[chosen].astype(np.int64)
+    split = temporal(user, item, time[chosen], test=TEST, validation=VALIDATION)
+    part = np.zeros(len(chosen), dtype=np.int8)
+    part[split.validation], part[split.test] = 1, 2
+    tested = len(np.unique(user[split.test]))
+    if not tested:
+        raise CannotTell(f"{len(users)} users, none of them with enough pairs to hold any out")
+    hyper = settings(run)
+    folder = run.place("features")
+    folder.mkdir()
+    columns = {
+        "user_id": table["user_id"].take(chosen),
+        "item_id": table["item_id"].take(chosen),
+        "interaction_type": table["interaction_type"].take(chosen),
+        "timestamp": table["timestamp"].take(chosen),
+        "user": pa.array(user, pa.int32()),
+        "item": pa.array(item, pa.int32()),
+        "part": pa.array(part, pa.int8()),
+    }
+    pq.write_table(pa.table(columns), folder / "rows.parquet", compression="zstd")
+    told = {"users": users.tolist(), "items": items.tolist()}
+    (folder / "vocabulary.json").write_text(json.dumps(told, separators=(",", ":")), encoding="utf-8")
+    start = starting(len(items), int(hyper["width"]), int(hyper["seed"]))
+    (folder / "start.safetensors").write_bytes(save(start))
+    sha, size = measure(folder)
+    run.notes["features"] = {"users": len(users), "items": len(items), "pairs": len(chosen), "tested": tested}
+    run.listener.step("features", f"{len(users):,} users, {len(items):,} items, {len(chosen):,} pairs")
+    return Ref(kind="features", uri="staging:features", sha256=sha, size=size, count=tested, unit="users")

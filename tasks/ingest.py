@@ -1,0 +1,84 @@
+"""Rows from S3: pinned versions into quarantine, hashed as they are read; then cleaned, and listed in a signed manifest.
+
+Quarantine is private and wiped when the run ends. Rejected rows and suspected bots are kept apart by place and rule in
+the evidence, never by value: the pinned version holds the rows themselves.
+"""
+
+import json
+import shutil
+from typing import Any
+
+from security.engines.s3 import fetch as download
+from security.gates.contract import ContractLimits
+from security.keys import seal
+from security.log import NAMESPACE
+from security.rows import read
+from security.verdict import Ref
+from tasks.clean import clean as cleaned
+from tasks.run import Run, current
+from tasks.source import Place, window
+from tasks.stage import guarded
+from tasks.store import measure
+
+MANIFEST = "manifest.json"
+
+
+def place(run: Run) -> Place:
+    """The source of the run's document."""
+    return Place.of(run.plan.document["stages"][0]["source"])
+
+
+@guarded("ingest", before=["access_control_s3"], after=["data_contract"])
+def fetch(bucket: Ref) -> Ref:
+    """Every object of the window, each by its version, into quarantine."""
+    run = current()
+    where = place(run)
+    objects = window(run.source, where, run.plan.partition, run.plan.window)
+    folder = run.place("raw", private=True)
+    folder.mkdir(mode=0o700)
+    listed: list[dict[str, Any]] = []
+    for number, each in enumerate(objects):
+        name = f"{number:05d}-{each.key.rpartition('/')[2]}"
+        with (folder / name).open("xb") as out:
+            sha, size = download(run.source.endpoint, run.source.credentials, where.bucket, each, out)
+        listed.append({"file": name, "key": each.key, "version": each.version, "sha256": sha, "size": size})
+    (folder / MANIFEST).write_text(json.dumps({"bucket": where.bucket, "objects": listed}, indent=1))
+    total = sum(each["size"] for each in listed)
+    run.listener.step(
+        "ingest",
+        f"{len(listed)} objects of s3://{where.bucket}/{where.prefix}, {total / 1e6:.1f} MB, pinned and hashed",
+    )
+    sha, size = measure(folder)
+    return Ref(kind="rows", uri="quarantine:raw", sha256=sha, size=size, count=len(listed), unit="objects")
+
+
+@guarded("ingest", before=[], after=["data_contract"])
+def clean(raw: Ref) -> Ref:
+    """Rejected rows, duplicates and suspected bots out; the rest to Parquet with a signed manifest."""
+    run = current()
+    source = run.path(raw)
+    objects = json.loads((source / MANIFEST).read_text())["objects"]
+    limits = ContractLimits.model_validate(run.plan.terms["ingest"]["fetch"]["data_contract"].limits)
+    folder = run.place("rows")
+    folder.mkdir()
+    apart = run.home.evidence(run.plan.run) / "apart"
+    apart.mkdir(exist_ok=True)
+    batches = read([source / each["file"] for each in objects], [each["key"] for each in objects])
+    wanted = run.plan.document["stages"][0]["transformations"]
+    told = cleaned(batches, folder / "rows.parquet", apart, limits, wanted, key=run.keys.path("producer").read_bytes())
+    manifest = {
+        "partition": run.plan.partition,
+        "window": run.plan.window,
+        "sources": [{k: each[k] for k in ("key", "version", "sha256", "size")} for each in objects],
+        "counts": told.counts(),
+        "rows": measure(folder / "rows.parquet")[0],
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    sha, _ = measure(folder / MANIFEST)
+    envelope = seal(f"{NAMESPACE}dataset/v1", {MANIFEST: sha}, {"manifest": manifest}, run.log.signer)
+    (folder / "manifest.dsse").write_bytes(envelope)
+    shutil.rmtree(apart) if not any(apart.iterdir()) else None
+    run.notes["clean"] = told.counts()
+    run.listener.step("ingest", ", ".join(f"{value:,} {name}" for name, value in told.counts().items()))
+    sha, size = measure(folder)
+    return Ref(kind="rows", uri="staging:rows", sha256=sha, size=size, count=told.rows_out, unit="rows")

@@ -1,0 +1,87 @@
+"""Opens what a gate looks at. The runner's part: no task and no gate decides what is handed out, or how much there is.
+
+Rows in quarantine are held against a listing of the bucket made again now, and their lines are counted by other code
+than reads them; an object that changed since it was listed is an error. Endpoints and buckets are asked here, and the
+answers kept as a snapshot.
+"""
+
+import json
+from typing import Any
+
+from security.engines.asker import ask
+from security.engines.prober import probe
+from security.errors import BadInput, CannotTell
+from security.gate import Gate, Material, Posture, asked
+from security.gates import contract, metrics, model
+from security.rows import lines
+from security.verdict import Ref, Subject
+from tasks import issuer, source
+from tasks.run import Run
+from tasks.store import check, files
+
+OPENS = {
+    "rows": ("rows", "features"),
+    "bucket": ("bucket",),
+    "model": ("model",),
+    "scores": ("scores",),
+    "endpoint": ("endpoint",),
+}
+"""What kinds of reference a gate of a kind can open."""
+
+
+def opened(run: Run, gate: Gate[Any], ref: Ref) -> Material[Any]:
+    """The material of a gate on a reference, its bytes hashed again first."""
+    subject = Subject(kind=ref.kind, name=ref.uri, sha256=ref.sha256)
+    if isinstance(gate, Posture):
+        snapshot = _asked(run, gate, ref)
+        return asked(gate, snapshot, of=ref.sha256)
+    folder = check(run.home, ref, run.plan.run)
+    if gate.kind == "rows" and ref.uri.startswith("quarantine:"):
+        return _raw(run, ref, subject)
+    if gate.kind == "rows":
+        path = folder / "rows.parquet"
+        return contract.material(subject, [path], [path.name], lines(path))
+    if gate.kind == "model":
+        return model.material(subject, folder, len(files(folder)), run.trust.key)
+    if gate.kind == "scores":
+        return metrics.material(subject, [folder / "scores.parquet"], ref.count)
+    raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
+
+
+def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
+    if gate.kind == "bucket":
+        where = source.Place.of(run.plan.document["stages"][0]["source"])
+        return ask(
+            run.source.endpoint, run.source.credentials, where.bucket, where.prefix, stranger=run.source.stranger
+        )
+    told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
+    ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
+    user, other = ids["users"][0], ids["users"][1]
+    return probe(
+        told["url"],
+        run.plan.document["stages"][4]["inference_endpoint"],
+        lambda **claims: issuer.token(run.home, **({"sub": user} | claims)),
+        user,
+        other=other,
+        key=run.keys.public("issuer"),
+        digest=ref.version,
+    )
+
+
+def _raw(run: Run, ref: Ref, subject: Subject) -> Material[Any]:
+    folder = run.path(ref)
+    told = json.loads((folder / "manifest.json").read_text())["objects"]
+    where = source.Place.of(run.plan.document["stages"][0]["source"])
+    now = {each.key: each for each in source.window(run.source, where, run.plan.partition, run.plan.window)}
+    for each in told:
+        listed = now.pop(each["key"], None)
+        if listed is None or (listed.version, listed.size) != (each["version"], each["size"]):
+            found = "no object any more" if listed is None else f"version {listed.version}, {listed.size:,} bytes"
+            wanted = f"version {each['version']}, {each['size']:,} bytes, as listed before it was read"
+            raise BadInput(f"s3://{where.bucket}/{each['key']}", "listing", found, wanted)
+    if now:
+        raise BadInput(
+            f"s3://{where.bucket}/{min(now)}", "listing", "an object that was not read", "what was listed before"
+        )
+    paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
+    return contract.material(subject, paths, names, sum(lines(path) for path in paths))

@@ -1,0 +1,121 @@
+"""The page of a run: one HTML file without scripts or anything from elsewhere. Shows; decides nothing.
+
+Every figure on it is from the run's verdicts and says its basis; the log beside it is what counts.
+"""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from security.verdict import Outcome
+from security.verify import Proof
+from tasks.run import Run
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c2430;background:#fff}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3rem 0}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde3ea;vertical-align:top}
+.pass{color:#14713d}.fail,.inconclusive{color:#b3131b;font-weight:600}.k{color:#5b6673}code{overflow-wrap:anywhere}
+svg text{font:13px system-ui,sans-serif;fill:#1c2430}
+"""
+SYSTEMS = ("model", "knn", "popularity", "random", "shuffled", "ceiling")
+
+
+def text(value: Any) -> str:
+    """Text for HTML."""
+    return html.escape(str(value))
+
+
+def _bars(metrics: dict[str, dict[str, float]], name: str, threshold: float | None) -> str:
+    """Horizontal bars of one metric for each system, with the threshold as a line."""
+    rows = [(system, metrics[system][name]) for system in SYSTEMS if name in metrics.get(system, {})]
+    width, top = 520, max([value for _, value in rows] + [threshold or 0.0, 1e-9])
+    parts = []
+    for number, (system, value) in enumerate(rows):
+        y, colour = 26 * number + 4, "#2463b0" if system == "model" else "#aab7c6"
+        long = width * value / top
+        parts.append(
+            f'<text x="0" y="{y + 14}">{text(system)}</text>'
+            f'<rect x="110" y="{y}" width="{long:.1f}" height="18" fill="{colour}"/>'
+            f'<text x="{116 + long:.1f}" y="{y + 14}">{value:.3f}</text>'
+        )
+    height = 26 * len(rows) + 8
+    if threshold is not None:
+        x = 110 + width * threshold / top
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" stroke="#b3131b" stroke-dasharray="4 3"/>')
+    return (
+        f'<svg role="img" aria-label="{text(name)} of each system" width="720" height="{height}" '
+        f'viewBox="0 0 720 {height}">{"".join(parts)}</svg>'
+    )
+
+
+def _curve(epochs: list[tuple[int, float, float | None, float]]) -> str:
+    """Loss of each epoch as a line, with the validation metric's best."""
+    losses = [loss for _, loss, _, _ in epochs]
+    low, high = min(losses), max(losses)
+    span, width = (high - low) or 1.0, 560
+    points = " ".join(
+        f"{40 + width * n / max(len(losses) - 1, 1):.1f},{10 + 120 * (high - loss) / span:.1f}"
+        for n, loss in enumerate(losses)
+    )
+    return (
+        f'<svg role="img" aria-label="loss of each epoch" width="640" height="150" viewBox="0 0 640 150">'
+        f'<polyline fill="none" stroke="#2463b0" stroke-width="2" points="{points}"/>'
+        f'<text x="0" y="16">{high:.0f}</text><text x="0" y="134">{low:.0f}</text></svg>'
+    )
+
+
+def metrics(run: Run) -> dict[str, dict[str, float]]:
+    """System -> metric -> value, as the gate that looked at the scores made them."""
+    found: dict[str, dict[str, float]] = run.notes.get("metrics", {})
+    return found
+
+
+def write(run: Run, outcome: Any) -> Path:
+    """Write the page; where it is."""
+    plan, rows = run.plan, run.notes.get("verdicts", [])
+    good = isinstance(outcome, Proof)
+    said = "passed" if good else f"refused: {getattr(outcome, 'message', outcome)}"
+    whole = max(run.clock["gates"] + run.clock["work"], 1e-9)
+    body = [
+        f"<h1>{text(plan.document['pipeline_name'])}, partition {text(plan.partition)}</h1>",
+        f'<p class="{Outcome.PASS if good else Outcome.FAIL}">{text(said)}</p>',
+        f'<p class="k">run <code>{text(plan.run)}</code> · target {text(plan.target)} · key isolation {text(plan.isolation)} · '
+        f"policy {'unsigned (UnsafeUnsignedPolicy)' if plan.signed.startswith('Unsafe') else 'signed by its owner'} · "
+        f"source: {text(run.source.what)}</p>",
+        "<h2>Gates</h2><table><tr><th>stage</th><th>gate</th><th>outcome</th><th>basis</th><th>looked at</th><th>canary</th><th>reason</th><th>s</th></tr>",
+    ]
+    for row in rows:
+        cells = "".join(f"<td>{text(row[k])}</td>" for k in ("basis", "coverage", "canary", "reason", "seconds"))
+        body.append(
+            f"<tr><td>{text(row['stage'])}/{text(row['task'])}</td><td>{text(row['gate'])}</td>"
+            f'<td class="{text(row["outcome"])}">{text(row["outcome"])}</td>{cells}</tr>'
+        )
+    body.append(
+        f"</table><p class=k>Gates took {run.clock['gates']:.1f} s, {run.clock['gates'] / whole:.0%} of the guarded time.</p>"
+    )
+    if found := metrics(run):
+        wanted = plan.document["stages"][3]["thresholds"]
+        for name in plan.document["stages"][3]["metrics"]:
+            body.append(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)))
+        body.append(
+            '<p class="k">Full catalogue, seen items removed, each user\'s last 20 % held out. Basis: observed. '
+            "shuffled is a control that must fail; the dashed line is the threshold.</p>"
+        )
+    if run.notes.get("epochs"):
+        body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))
+    for title, key in (("Rows", "clean"), ("Features", "features")):
+        if key in run.notes:
+            cells = "".join(
+                f"<tr><td>{text(k)}</td><td>{text(f'{v:,}' if isinstance(v, int) else v)}</td></tr>"
+                for k, v in run.notes[key].items()
+            )
+            body.append(f"<h2>{title}</h2><table>{cells}</table>")
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{text(plan.run)}</title>'
+        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<style>{STYLE}</style><body>{''.join(body)}</body></html>"
+    )
+    path = run.home.folder("pages") / f"{plan.run}.html"
+    path.write_text(page, encoding="utf-8")
+    return path

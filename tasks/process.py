@@ -1,0 +1,89 @@
+"""Local processes of a home: started detached, known by a ready file, stopped by their pid and only if it is them.
+
+A pid alone may belong to somebody else by now, so the start time of the process (field 22 of `/proc/PID/stat`, in clock
+ticks since boot) is kept beside it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from security.errors import CannotTell
+
+
+def born(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 if it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def start(
+    argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any
+) -> subprocess.Popen[bytes]:
+    """Start a process of its own session; `record` says which it is, `log` gets what it prints."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        process = subprocess.Popen(  # noqa: S603 - our own argv, never a shell
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env=dict(env or os.environ),
+        )
+    record.write_text(json.dumps({"pid": process.pid, "born": born(process.pid), **told}))
+    return process
+
+
+def alive(record: Path) -> dict[str, Any] | None:
+    """What a record says, if its process still runs."""
+    try:
+        told: dict[str, Any] = json.loads(record.read_text())
+        return told if told["born"] and born(told["pid"]) == told["born"] else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def stop(record: Path, seconds: float = 10.0) -> bool:
+    """End the process of a record, and its session; whether there was one."""
+    told = alive(record)
+    if told:
+        for sign, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(told["pid"], sign)
+            end = time.monotonic() + patience
+            while alive(record) and time.monotonic() < end:
+                _reap(told["pid"])
+                time.sleep(0.05)
+    record.unlink(missing_ok=True)
+    return bool(told)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def ready(file: Path, record: Path, log: Path, seconds: float, what: str) -> dict[str, Any]:
+    """Wait for a ready file; `CannotTell` with the end of the log if the process ends or is late."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if file.is_file():
+            told: dict[str, Any] = json.loads(file.read_text())
+            return told
+        _reap(json.loads(record.read_text())["pid"])
+        if not alive(record):
+            break
+        time.sleep(0.03)
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.is_file() else []
+    raise CannotTell(f"{what} did not start: {last[0] if last else 'it said nothing'}")

@@ -1,0 +1,1 @@
+"""The recommender: split, metrics, baselines, the autoencoder, and its inference without TensorFlow."""

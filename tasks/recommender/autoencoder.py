@@ -1,0 +1,246 @@
+"""The model: a denoising autoencoder of histories, trained by TensorFlow.
+
+I-k-I with one hidden layer (Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018, there
+Mult-DAE): the history, scaled to unit length, loses each entry with the probability `dropout`, passes a tanh layer of
+width k, and is told again by a softmax over the catalogue; the loss is its multinomial log-likelihood. The hidden
+layer is the user's embedding, the decoder's rows are the items'.
+
+An epoch is one call into one compiled graph that holds the interactions as CSR: each step makes its own batch dense,
+so memory is bounded by batch x catalogue.
+
+Starting weights are given, not drawn here. Shuffling and dropout are stateless draws from the seed, operations are
+deterministic, and the number of threads is fixed: the same data, start, settings and version of TensorFlow give the
+same bytes.
+
+TensorFlow is imported when training starts, not with this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.recommender import fold
+from tasks.recommender.fold import Folded, Weights
+from tasks.recommender.histories import Histories, Scores
+from tasks.recommender.metrics import evaluate
+from tasks.recommender.quiet import quiet
+
+NAMES: Final = ("encoder", "encoder_bias", "decoder", "decoder_bias")
+# How many threads share a product decides how its sums are cut, and with that their last bits.
+_THREADS: Final = 2
+# Seeds from here on are dropout's, so that shuffling and dropout never draw from the same stream.
+_SEEDS: Final = 1 << 30
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train. `patience` counts validations without a better one; `every` is the epochs between two of them."""
+
+    learning_rate: float
+    batch_size: int
+    epochs: int = 100
+    dropout: float = 0.5
+    every: int = 5
+    patience: int = 3
+    k: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
+            raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
+        if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
+            raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"seed {self.seed} is out of range: 0 to {_SEEDS - 1}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One epoch: its number from 1, mean loss a user, nDCG on the validation part if looked at, wall seconds."""
+
+    epoch: int
+    loss: float
+    validation: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The outcome: the weights of epoch `best`, and every epoch that was run."""
+
+    weights: Weights
+    best: int
+    progress: tuple[Progress, ...]
+
+
+def starting(items: int, width: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Weights to start from: Glorot-uniform matrices (Glorot and Bengio 2010) and biases of zero."""
+    if items < 1 or width < 1:
+        raise ValueError(f"a model has at least one item and a width of one, not {items} and {width}")
+    rng = np.random.default_rng(seed)
+    limit = float(np.sqrt(6 / (items + width)))
+    return {
+        "encoder": rng.uniform(-limit, limit, (items, width)).astype(np.float32),
+        "encoder_bias": np.zeros(width, dtype=np.float32),
+        "decoder": rng.uniform(-limit, limit, (width, items)).astype(np.float32),
+        "decoder_bias": np.zeros(items, dtype=np.float32),
+    }
+
+
+def train(
+    histories: Histories,
+    start: Weights,
+    settings: Settings,
+    *,
+    validation: Histories | None = None,
+    watch: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train on `histories`, stopping early on `validation`, whose items must not be in `histories`.
+
+    With a validation part the weights of its best nDCG are returned, the earliest of equals; without one, the last.
+    Rows without an interaction are left out. `watch` is called after every epoch.
+
+    Raises:
+        ValueError: no interactions, or weights that do not fit the catalogue.
+        FloatingPointError: the loss is not finite.
+    """
+    items, _ = fold.check(start)
+    if histories.nnz == 0 or histories.shape[1] != items:
+        raise ValueError(f"{histories.nnz} interactions over {histories.shape[1]} items, weights for {items}")
+    tf = tensorflow()
+    variables = [tf.Variable(start[name]) for name in NAMES]
+    epoch = _epoch(tf, variables, histories, settings)
+    best, chosen, waited = -1.0, 0, 0
+    weights: dict[str, NDArray[np.float32]] = {}
+    progress: list[Progress] = []
+    for number in range(1, settings.epochs + 1):
+        before = time.perf_counter()
+        loss = float(epoch(tf.constant([settings.seed, number], dtype=tf.int32)))
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the loss of epoch {number} is {loss}")
+        value = None
+        look = validation is not None and (number % settings.every == 0 or number == settings.epochs)
+        if look or number == settings.epochs:
+            current = {name: variable.numpy() for name, variable in zip(NAMES, variables, strict=True)}
+            if validation is not None:
+                value = evaluate(Folded(current), histories, validation, k=settings.k).ndcg
+            if value is None or value > best:
+                best, chosen, weights, waited = value or 0.0, number, current, 0
+            else:
+                waited += 1
+        progress.append(Progress(number, loss, value, time.perf_counter() - before))
+        if watch is not None:
+            watch(progress[-1])
+        if waited >= settings.patience:
+            break
+    fold.check(weights)
+    return Trained(weights, chosen, tuple(progress))
+
+
+def score(weights: Weights, histories: Histories, *, batch: int = 256) -> Scores:
+    """Scores [rows, items] by TensorFlow: what `fold.Folded` must agree with."""
+    tf = tensorflow()
+    fold.check(weights)
+    encoder, encoder_bias, decoder, decoder_bias = (tf.constant(weights[name]) for name in NAMES)
+    parts = []
+    for low in range(0, histories.shape[0], batch):
+        dense = tf.math.l2_normalize(tf.constant(histories[low : low + batch].toarray()), axis=1)
+        parts.append((tf.tanh(dense @ encoder + encoder_bias) @ decoder + decoder_bias).numpy())
+    return np.concatenate(parts)
+
+
+def tensorflow() -> Any:
+    """TensorFlow set up for the same bytes each time, and without its noise on stderr.
+
+    Raises:
+        RuntimeError: it was imported before by somebody else with other settings, or has started with other threads.
+    """
+    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    if "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        raise RuntimeError("tensorflow was imported with oneDNN on, whose results depend on the machine")
+    os.environ.update(wanted)
+    # The descriptor is everybody's: it is turned away once, for the import, and not at every call.
+    with quiet() if "tensorflow" not in sys.modules else nullcontext():
+        tf: Any = importlib.import_module("tensorflow")
+    if tf.config.threading.get_intra_op_parallelism_threads() != _THREADS:
+        tf.config.threading.set_intra_op_parallelism_threads(_THREADS)
+    tf.config.experimental.enable_op_determinism()
+    return tf
+
+
+def _epoch(tf: Any, variables: list[Any], histories: Histories, settings: Settings) -> Callable[[Any], Any]:
+    """One pass over all users as a compiled function of (seed, epoch) that returns the mean loss."""
+    rows = np.flatnonzero(np.diff(histories.indptr)).astype(np.int32)
+    starts = tf.constant(histories.indptr[rows], dtype=tf.int32)
+    counts = tf.constant(np.diff(histories.indptr)[rows], dtype=tf.int32)
+    indices = tf.constant(histories.indices, dtype=tf.int32)
+    users, items, size = len(rows), histories.shape[1], settings.batch_size
+    steps = -(-users // size)
+    first = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
+    second = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
+    power1 = tf.Variable(_BETA1, dtype=tf.float32, trainable=False)
+    power2 = tf.Variable(_BETA2, dtype=tf.float32, trainable=False)
+    encoder, encoder_bias, decoder, decoder_bias = variables
+
+    def update(gradients: list[Any]) -> None:
+        # The fused kernel is Keras' Adam in one pass over memory, without slots and dispatch.
+        for variable, mean, square, gradient in zip(variables, first, second, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=power1,
+                beta2_power=power2,
+                lr=settings.learning_rate,
+                beta1=_BETA1,
+                beta2=_BETA2,
+                epsilon=_EPSILON,
+                grad=gradient,
+            )
+        power1.assign(power1 * _BETA1)
+        power2.assign(power2 * _BETA2)
+
+    def run(seed: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(tf.range(users), seed=seed)
+        length = tf.gather(counts, order)
+        flat = tf.ragged.range(tf.gather(starts, order), tf.gather(starts, order) + length)
+        item = tf.gather(indices, flat.values)
+        place = tf.repeat(tf.range(users), length)
+        weight = tf.math.rsqrt(tf.cast(tf.gather(length, place), tf.float32))
+        kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [_SEEDS, 0]) >= settings.dropout
+        noisy = tf.where(kept, weight / (1 - settings.dropout), 0.0)
+        bounds = tf.concat([[0], tf.cumsum(length)], axis=0)
+        total = tf.constant(0.0)
+        for step in tf.range(steps):
+            low = step * size
+            high = tf.minimum(low + size, users)
+            part_low, part_high = bounds[low], bounds[high]
+            cell = tf.stack([place[part_low:part_high] - low, item[part_low:part_high]], axis=1)
+            shape = tf.stack([high - low, items])
+            given = tf.scatter_nd(cell, noisy[part_low:part_high], shape)
+            # The fused softmax wants labels that sum to one; the count weights the user's loss back.
+            share = tf.math.square(weight[part_low:part_high])
+            target = tf.scatter_nd(cell, share, shape)
+            with tf.GradientTape() as tape:
+                hidden = tf.tanh(given @ encoder + encoder_bias)
+                logits = hidden @ decoder + decoder_bias
+                each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
+                loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
+            update(tape.gradient(loss, variables))
+            total += loss * tf.cast(high - low, tf.float32)
+        return total / users
+
+    compiled: Callable[[Any], Any] = tf.function(run)
+    return compiled

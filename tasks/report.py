@@ -1,0 +1,96 @@
+"""What people see in Prefect: a table of verdicts, the refusal as an artifact and one log line, the tag `refused`.
+
+Nothing is decided by any of it. A report that cannot be made is logged and changes no outcome: the refusal stands in
+the log of the run, whatever Prefect's server says.
+"""
+
+import html
+import logging
+import re
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.states import State
+
+from security.verdict import Effect, Observation, Verdict
+from tasks.run import Run
+
+TAG = "refused"
+"""The UI's filter "Failed" hides a state of another name; this tag finds it."""
+
+
+def safe(text: str) -> str:
+    """Text for a Markdown artifact: no markup, no links, no images of anybody else's."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~])", r"\\\1", html.escape(text, quote=False))
+
+
+def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, seen: Observation, seconds: float) -> None:
+    """Keep a verdict for the table and the page."""
+    row = {
+        "stage": stage,
+        "task": task,
+        "gate": said.gate,
+        "outcome": said.outcome.value,
+        "effect": f"{follows.action}, {follows.because}",
+        "basis": seen.basis.value,
+        "coverage": f"{seen.coverage.inspected:,}/{seen.coverage.expected:,} {seen.coverage.unit}",
+        "canary": "not caught" if said.cause == "canary" else "caught" if seen.canaries else "none",
+        "reason": said.reason,
+        "seconds": round(seconds, 2),
+    }
+    run.notes.setdefault("verdicts", []).append(row)
+    if said.gate == "metric_thresholds" and seen.facts:
+        run.notes["metrics"] = {
+            system: {f"{name}@10": scores[name] for name in ("precision", "recall", "ndcg")}
+            for system, scores in seen.facts["systems"].items()
+        }
+
+
+def table(run: Run) -> None:
+    """The verdicts of the flow run that is ending, as a table artifact."""
+    rows = [{k: safe(str(v)) for k, v in row.items()} for row in run.notes.get("verdicts", [])]
+    if rows and FlowRunContext.get():
+        _quietly(
+            lambda: create_table_artifact(key="gate-verdicts", table=rows, description="Every verdict of this run")
+        )
+
+
+def refuse(run: Run, state: State[Any]) -> State[Any]:
+    """Say a refusal where people look for it; the state that the flow run ends in."""
+    message = str(state.message)
+    context = FlowRunContext.get()
+    if context and context.flow_run:
+        get_run_logger().error("refused: %s", message)
+        flow_run = context.flow_run
+        body = f"# Refused\n\n{safe(message)}\n\nRun `{run.plan.run}`, target `{run.plan.target}`. Nothing was published by this stage.\n"
+
+        _quietly(lambda: _tag(flow_run.id, flow_run.tags))
+        _quietly(lambda: create_markdown_artifact(key="refusal", markdown=body, description="Why this run was refused"))
+        table(run)
+    return state
+
+
+def _quietly(work: Any) -> None:
+    try:
+        work()
+    except Exception as why:  # noqa: BLE001 - see the module's docstring
+        logging.getLogger("sluice").warning("not reported to Prefect: %s", type(why).__name__)
+
+
+def unplanned(state: State[Any]) -> State[Any]:
+    """Say a refusal that came before there was a run."""
+    context = FlowRunContext.get()
+    if context and context.flow_run:
+        get_run_logger().error("refused: %s", state.message)
+        _quietly(lambda: create_markdown_artifact(key="refusal", markdown=f"# Refused\n\n{safe(str(state.message))}\n"))
+        flow_run = context.flow_run
+        _quietly(lambda: _tag(flow_run.id, flow_run.tags))
+    return state
+
+
+def _tag(flow_run: Any, tags: list[str]) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(flow_run, tags=sorted({*tags, TAG}))

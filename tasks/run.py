@@ -1,0 +1,153 @@
+"""One run: its plan, its log, what this process trusts, and where it works.
+
+A run is begun, worked in, and closed, whatever happens: the closing statement counts what was said, the index gets the
+head of the log, and what was kept apart while it worked is wiped.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copytree
+from typing import Any, Protocol
+
+from security.errors import LogBroken, PlanError
+from security.keys import UnsafeLocalKeys
+from security.log import Index, Log
+from security.policy import Plan
+from security.verdict import Effect, Ref, Verdict
+from security.verify import Proof, Trust, verify
+from tasks.home import Home
+
+
+class Listener(Protocol):
+    """Who is told how a run goes, as it goes."""
+
+    def gate(self, stage: str, verdict: Verdict, effect: Effect, seconds: float) -> None:
+        """A gate has ended."""
+
+    def step(self, stage: str, text: str) -> None:
+        """Work goes on."""
+
+
+class Quiet:
+    """Tells nobody."""
+
+    def gate(self, stage: str, verdict: Verdict, effect: Effect, seconds: float) -> None:
+        """Nothing."""
+
+    def step(self, stage: str, text: str) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Run:
+    """A run while it works. `notes` is what stages leave for the page; it decides nothing."""
+
+    plan: Plan
+    log: Log
+    trust: Trust
+    home: Home
+    keys: UnsafeLocalKeys
+    source: Any
+    listener: Listener = field(default_factory=Quiet)
+    notes: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Ref] = field(default_factory=dict)
+    """Digest -> what a task of this run made."""
+    published: dict[str, Ref] = field(default_factory=dict)
+    """Kind -> what this run or its predecessor published."""
+    clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})
+    started: float = field(default_factory=time.monotonic)
+
+    def place(self, name: str, *, private: bool = False) -> Path:
+        """A fresh place for an output: `staging:name`, or `quarantine:name` for what was not looked at yet."""
+        path = self.home.path(f"{'quarantine' if private else 'staging'}:{name}", self.plan.run)
+        if path.exists():
+            raise PlanError(f"{name} was made already in this run")
+        return path
+
+    def path(self, ref: Ref) -> Path:
+        """Where a reference's bytes lie."""
+        return self.home.path(ref.uri, self.plan.run)
+
+    def settle(self, stages: set[str] | None) -> Proof:
+        """Verify the log up to the head that this process knows."""
+        return verify(self.log.path, self.trust, stages=stages, head=self.log.head)
+
+
+_run: ContextVar[Run | None] = ContextVar("run", default=None)
+_stage: ContextVar[str] = ContextVar("stage", default="")
+
+
+def current() -> Run:
+    """The run that this code works in."""
+    if (run := _run.get()) is None:
+        raise PlanError("guarded work may only run inside a run")
+    return run
+
+
+def stage_now() -> str:
+    """The stage that this code works in, empty outside of one."""
+    return _stage.get()
+
+
+@contextmanager
+def inside(run: Run, stage: str = "") -> Iterator[None]:
+    """Work in a run, or in a stage of it."""
+    tokens = _run.set(run), _stage.set(stage)
+    try:
+        yield
+    finally:
+        _run.reset(tokens[0])
+        _stage.reset(tokens[1])
+
+
+Seal = Callable[[str], Plan]
+"""Makes the plan, given the newest entry of the index."""
+
+
+def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener, ready: Path | None = None) -> Run:
+    """Seal the plan as the first statement of a new log, and open the run in the index.
+
+    `ready` is the evidence folder of the predecessor, copied so that this run's evidence stands alone.
+    """
+    keys = UnsafeLocalKeys(home.root / "keys")
+    signer = keys.signer("producer")
+    index = Index(home.index, signer)
+    plan = seal(index.head)
+    folder = home.evidence(plan.run)
+    folder.mkdir(parents=True)
+    if ready:
+        copytree(ready, folder / "predecessor")
+    log = Log(folder / "log.jsonl", signer)
+    index.append("opened", run=plan.run, plan=plan.sha256, partition=plan.partition, document=plan.document_sha256)
+    log.append("plan", {"plan": plan.sha256}, plan=plan.model_dump(mode="json"))
+    run = Run(plan, log, trust, home, keys, source, listener)
+    for scheme in ("quarantine", "staging"):
+        (home.folder(scheme, plan.run, private=True) / ".pid").write_text(str(os.getpid()))
+    if ready:
+        before = verify(folder / "predecessor" / "log.jsonl", trust)
+        run.published.update({ref.kind: ref for refs in before.published.values() for ref in refs})
+    return run
+
+
+def close(run: Run, outcome: str) -> None:
+    """End the log with its count, tell the index, wipe what was kept apart."""
+    try:
+        run.log.append("closed", count=run.log.count, outcome=outcome)
+        Index(run.home.index, run.log.signer).append("ended", run=run.plan.run, head=run.log.head, outcome=outcome)
+    finally:
+        run.home.wipe(run.plan.run)
+
+
+def proven(run: Run) -> Proof:
+    """The proof of a closed run; `LogBroken` unless every stage of its plan is settled and published."""
+    proof = run.settle(None)
+    if set(proof.published) != set(run.plan.matrix):
+        raise LogBroken(
+            f"published {', '.join(sorted(proof.published)) or 'nothing'}; the plan has {', '.join(run.plan.matrix)}"
+        )
+    return proof

@@ -1,0 +1,125 @@
+"""Where the rows lie: an S3 endpoint, a bucket, partitions by day or month. Credentials stay out of plans and logs.
+
+A source is described by a JSON file (`SLUICE_LAKE`, or the embedded lake's own): `endpoint`, `region`, `account`, and,
+if the endpoint has an authority of its own, `ca`. Credentials come from the file `credentials.json` beside it (user
+`pipeline`), or from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from security.engines.s3 import Credentials, Endpoint, Object, listing
+from security.errors import BadInput, PlanError
+from security.policy import days
+from security.verdict import Ref, digest
+from tasks.home import Home
+
+PARTITION = re.compile(r"\d{4}-\d{2}(-\d{2})?")
+Oracle = Callable[[list[str], list[str]], Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An endpoint and how to speak to it. `oracle` knows the ceiling of data that was generated, and only of that."""
+
+    endpoint: Endpoint
+    credentials: Credentials
+    what: str
+    stranger: Credentials | None = None
+    """Somebody whom the endpoint knows and who has no right to the bucket, to be refused."""
+    oracle: Oracle | None = None
+
+    @classmethod
+    def read(cls, home: Home) -> "Source":
+        """The source of a home."""
+        path = Path(os.environ.get("SLUICE_LAKE") or home.root / "lake" / "lake.json")
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            endpoint = Endpoint(
+                url=told["endpoint"], region=told["region"], account=told["account"], ca=told.get("ca", "")
+            )
+        except FileNotFoundError:
+            raise PlanError(f"no source of data: {path.name} is not there; start the lake or set SLUICE_LAKE") from None
+        except (ValueError, KeyError, ValidationError) as why:
+            raise PlanError(
+                f"{path.name}: not the description of an endpoint: {' '.join(str(why).split())[:200]}"
+            ) from None
+        keys = path.parent / "credentials.json"
+        if keys.is_file():
+            known = {
+                name: Credentials(pair["access"], pair["secret"])
+                for name, pair in json.loads(keys.read_text(encoding="utf-8")).items()
+            }
+            return cls(endpoint, known["pipeline"], told.get("what", ""), known.get("stranger"))
+        access, secret = os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SECRET_ACCESS_KEY", "")
+        if not (access and secret):
+            raise PlanError("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        return cls(endpoint, Credentials(access, secret), told.get("what", ""))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A document's source, taken apart. `monthly` tells the template's granularity."""
+
+    bucket: str
+    prefix: str
+    monthly: bool
+
+    @classmethod
+    def of(cls, source: str) -> "Place":
+        """From `s3://bucket/prefix/2023-10-27/`: the date is a template."""
+        parts = urlsplit(source)
+        prefix, _, date = parts.path.strip("/").rpartition("/")
+        return cls(parts.netloc, f"{prefix}/" if prefix else "", len(date) == 7)
+
+    def partition(self, key: str) -> str:
+        """The partition that a key lies in; empty if in none."""
+        first = key.removeprefix(self.prefix).partition("/")[0]
+        match = PARTITION.fullmatch(first)
+        return first if match and (len(first) == 7) == self.monthly and key.endswith((".jsonl.gz", ".jsonl")) else ""
+
+
+def newest(source: Source, place: Place) -> str:
+    """The last partition that there is."""
+    found = {
+        place.partition(each.key) for each in listing(source.endpoint, source.credentials, place.bucket, place.prefix)
+    }
+    if not found - {""}:
+        raise BadInput(
+            f"s3://{place.bucket}/{place.prefix}", "listing", "no partition", "one folder for each day or month"
+        )
+    return max(found)
+
+
+def window(source: Source, place: Place, partition: str, count: int | None) -> list[Object]:
+    """Every object of the partitions of a window, as the store lists them now, sorted by key.
+
+    `BadInput` if the partition itself is not there: a run is about a partition that exists.
+    """
+    since, _ = days(partition, count)
+    since = since[: len(partition)]
+    chosen: dict[str, Object] = {}
+    for each in listing(source.endpoint, source.credentials, place.bucket, place.prefix):
+        day = place.partition(each.key)
+        if day and since <= day <= partition:
+            chosen[each.key] = each
+    if partition not in {place.partition(key) for key in chosen}:
+        raise BadInput(
+            f"s3://{place.bucket}/{place.prefix}{partition}/", "listing", "no object", "at least one .jsonl.gz"
+        )
+    return [chosen[key] for key in sorted(chosen)]
+
+
+def reference(source: Source, place: Place) -> Ref:
+    """The bucket as what a task takes in: no bytes, so its digest is that of the address."""
+    uri = f"s3://{place.bucket}/{place.prefix}"
+    sha = digest({"endpoint": source.endpoint.url, "account": source.endpoint.account, "uri": uri})
+    return Ref(kind="bucket", uri=uri, sha256=sha, size=0, count=0, unit="objects")

@@ -1,0 +1,88 @@
+"""The model: trained from the document's hyperparameters, written as safetensors, signed by the producer.
+
+The folder holds `model.safetensors` (weights, and what each user has seen), `ids.json`, `model.json` (what the model is
+bound to: name, increasing version, run, data, code, lock and plan digests, and an expiry) and `model.sig` (OpenSSF
+model signature). The service loads nothing else.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from security.gates.model import sign
+from security.verdict import Ref
+from tasks import features
+from tasks.recommender.autoencoder import Progress, Settings, Trained, train
+from tasks.recommender.histories import Histories
+from tasks.run import Run, current
+from tasks.stage import guarded
+from tasks.store import measure
+
+LIFE = 30 * 86_400.0
+"""Seconds for which a model may be served."""
+
+
+def learn(run: Run, found: features.Features, histories: Histories, *, label: str = "") -> Trained:
+    """Train on `histories`, stopping early on the validation slice, telling each epoch."""
+    hyper = features.settings(run)
+    settings = Settings(
+        learning_rate=hyper["learning_rate"],
+        batch_size=hyper["batch_size"],
+        epochs=hyper["epochs"],
+        seed=hyper["seed"],
+    )
+
+    def watch(progress: Progress) -> None:
+        if progress.validation is not None:
+            said = (
+                f"{label}epoch {progress.epoch}: loss {progress.loss:.1f}, validation nDCG@10 {progress.validation:.3f}"
+            )
+            run.listener.step("train" if not label else "evaluate", said)
+
+    return train(histories, found.start, settings, validation=found.histories("validation"), watch=watch)
+
+
+def card(run: Run, data: Ref, hyper: dict[str, Any], best: int) -> dict[str, Any]:
+    """What a model is bound to. `version` grows with the time the run began; times are seconds since the epoch."""
+    return {
+        "name": run.plan.document["pipeline_name"],
+        "version": int(run.plan.started),
+        "run": run.plan.run,
+        "created": run.plan.started,
+        "expires": run.plan.started + LIFE,
+        "data": data.sha256,
+        "code": run.plan.code,
+        "lock": run.plan.lock,
+        "plan": run.plan.sha256,
+        "hyperparameters": hyper | {"best_epoch": best},
+    }
+
+
+@guarded("train", before=["data_contract"], after=["model_signature"])
+def fit(data: Ref) -> Ref:
+    """Train, write, sign."""
+    run = current()
+    found = features.read(run.path(data))
+    trained = learn(run, found, found.histories("train"))
+    folder = run.place("model")
+    folder.mkdir()
+    seen = found.histories(*features.PARTS)
+    arrays = {
+        **trained.weights,
+        "seen_indptr": seen.indptr.astype(np.int64),
+        "seen_indices": seen.indices.astype(np.int32),
+    }
+    (folder / "model.safetensors").write_bytes(save(arrays))
+    ids = {"users": found.users, "items": found.items}
+    (folder / "ids.json").write_text(json.dumps(ids, separators=(",", ":")), encoding="utf-8")
+    told = card(run, data, features.settings(run), trained.best)
+    (folder / "model.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+    sign(folder, run.keys.path("producer"))
+    sha, size = measure(folder)
+    run.notes["epochs"] = [(p.epoch, p.loss, p.validation, p.seconds) for p in trained.progress]
+    count = len(list(folder.iterdir()))
+    return Ref(
+        kind="model", uri="staging:model", sha256=sha, size=size, count=count, unit="files", version=run.plan.run
+    )

@@ -1,0 +1,133 @@
+"""A small signed release, and the service over it as a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from deployments.serving.token import jwks, mint
+from security.engines.prober import Mint
+from security.gates.model import sign
+from security.keys import UnsafeLocalKeys
+
+ROOT = Path(__file__).resolve().parents[3]
+PATH = "/api/v1/recommendations"
+ISSUER, AUDIENCE = "https://issuer.test", "recommendations.test"
+USERS, ITEMS, WIDTH = 30, 60, 8
+NOBODY = USERS - 1
+"""A user without a history."""
+
+
+def card(**changes: Any) -> dict[str, Any]:
+    """What `model.json` says, with changes."""
+    now = time.time()
+    shas = {name: letter * 64 for name, letter in (("data", "a"), ("code", "b"), ("lock", "c"), ("plan", "d"))}
+    usual = {"name": "recommender", "version": 3, "run": "run-7", "created": now, "expires": now + 3600}
+    return {**usual, **shas, "hyperparameters": {"learning_rate": 0.001}, **changes}
+
+
+def ids() -> dict[str, list[str]]:
+    """The users' and items' names."""
+    return {"users": [f"u{n:03d}" for n in range(USERS)], "items": [f"i{n:03d}" for n in range(ITEMS)]}
+
+
+def arrays(seed: int = 5) -> dict[str, np.ndarray[Any, Any]]:
+    """Random weights, and a history of 5 to 15 items for each user but one."""
+    draw = np.random.default_rng(seed)
+    sizes = np.where(np.arange(USERS) == NOBODY, 0, draw.integers(5, 16, USERS))
+    seen = [np.sort(draw.choice(ITEMS, size, replace=False)) for size in sizes]
+    return {
+        "encoder": draw.normal(size=(ITEMS, WIDTH)).astype(np.float32),
+        "encoder_bias": draw.normal(size=WIDTH).astype(np.float32),
+        "decoder": draw.normal(size=(WIDTH, ITEMS)).astype(np.float32),
+        "decoder_bias": draw.normal(size=ITEMS).astype(np.float32),
+        "seen_indptr": np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32),
+        "seen_indices": np.concatenate(seen).astype(np.int32),
+    }
+
+
+def write(folder: Path, private: Path, *, tensors: Any = None, names: Any = None, says: Any = None) -> Path:
+    """A release in a new folder, signed; what is given replaces what is usual."""
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(save(arrays() if tensors is None else tensors))
+    (folder / "ids.json").write_text(json.dumps(ids() if names is None else names))
+    (folder / "model.json").write_text(json.dumps(card() if says is None else says))
+    sign(folder, private)
+    return folder
+
+
+@dataclass(frozen=True)
+class Site:
+    """A home with a release, keys and files for the service."""
+
+    home: Path
+    keys: UnsafeLocalKeys
+    release: Path
+
+    @property
+    def mint(self) -> Mint:
+        """The issuer's tokens for the user u001."""
+        return partial(mint, self.keys.path("issuer"), iss=ISSUER, aud=AUDIENCE, sub="u001")
+
+    def command(self, *more: str, **changes: Path) -> list[str]:
+        """The command line of the service."""
+        files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json", **changes}
+        named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+        rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", PATH, "--ready", str(self.home / "ready.json")]
+        return [sys.executable, "-m", "deployments.serving", *named, *rest, *more]
+
+    def refusal(self, *more: str, **changes: Path) -> tuple[int, str]:
+        """Exit code and stderr of a service that does not come up."""
+        ended = subprocess.run(  # noqa: S603
+            self.command(*more, **changes), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
+        return ended.returncode, ended.stderr
+
+    @contextmanager
+    def serve(self, *more: str) -> Iterator["Running"]:
+        """The service, up; ended by SIGTERM."""
+        ready = self.home / "ready.json"
+        ready.unlink(missing_ok=True)
+        start = time.monotonic()
+        with subprocess.Popen(  # noqa: S603
+            self.command(*more), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                while not ready.exists():
+                    if process.poll() is not None or time.monotonic() - start > 20:
+                        raise AssertionError(f"not up: {process.returncode}")
+                    time.sleep(0.01)
+                said = json.loads(ready.read_text())
+                yield Running(process, said["url"], said["model"], said["pid"], time.monotonic() - start)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                process.wait(10)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that listens: what it announced, and how long it took."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+    model: str
+    pid: int
+    seconds: float
+
+
+def site(home: Path) -> Site:
+    """A home with everything that the service needs."""
+    keys = UnsafeLocalKeys(home / "keys")
+    (home / "producer.pub").write_bytes(keys.public("producer").pem)
+    (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
+    return Site(home, keys, write(home / "release", keys.path("producer")))

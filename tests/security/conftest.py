@@ -1,0 +1,37 @@
+"""An embedded lake for the tests of what asks, fetches and judges: a bucket as it should be, and a public copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from deployments.lake.server import Lake
+from security.engines.s3 import Credentials, Endpoint
+
+Keys = Callable[[str], Credentials]
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Buckets `good` and `open`, each with p/0, p/1 and p/2."""
+    with Lake(tmp_path_factory.mktemp("lake") / "state") as running:
+        running.make_bucket("good")
+        for number in range(3):
+            running.publish("good", f"p/{number}", b"x" * (number + 1))
+        running.copy_public("good", "open")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def endpoint(lake: Lake) -> Endpoint:
+    """Where the lake is."""
+    return Endpoint(url=lake.endpoint, region=lake.region, account=lake.account, ca=str(lake.ca))
+
+
+@pytest.fixture(scope="session")
+def keys(lake: Lake) -> Keys:
+    """The credentials of a principal by its name."""
+    written = json.loads((lake.state / "credentials.json").read_text())
+    return lambda who: Credentials(written[who]["access"], written[who]["secret"])

@@ -1,0 +1,222 @@
+"""Training: the same bytes each time, early stopping, agreement with the plain arithmetic, quality on the sample."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasks.recommender import autoencoder
+from tasks.recommender.autoencoder import NAMES, Progress, Settings, Trained, starting, train
+from tasks.recommender.fold import Folded, Weights
+from tasks.recommender.histories import Histories, histories
+from tasks.recommender.metrics import evaluate
+
+if TYPE_CHECKING:
+    from tests.tasks.recommender.conftest import Interactions, Parts
+
+ROOT = Path(__file__).parents[3]
+SMALL = Settings(learning_rate=0.001, batch_size=16, epochs=4)
+ALONE = """
+import sys
+from tasks.recommender import autoencoder, fold
+assert "tensorflow" not in sys.modules, "importing the module must not import TensorFlow"
+import hashlib, numpy as np
+from tasks.recommender.histories import histories
+user, item = np.nonzero(np.add.outer(np.arange(50), np.arange(30)) % 7 < 2)
+seen = histories(user, item, (50, 30))
+start = autoencoder.starting(30, 8, 1)
+done = autoencoder.train(seen, start, autoencoder.Settings(learning_rate=0.001, batch_size=16, epochs=4))
+print(hashlib.sha256(b"".join(done.weights[name].tobytes() for name in autoencoder.NAMES)).hexdigest())
+"""
+
+
+def digest(weights: Weights) -> str:
+    return hashlib.sha256(b"".join(weights[name].tobytes() for name in NAMES)).hexdigest()
+
+
+@pytest.fixture
+def striped() -> Histories:
+    """Fifty users and thirty items in seven communities."""
+    user, item = np.nonzero(np.add.outer(np.arange(50), np.arange(30)) % 7 < 2)
+    return histories(user, item, (50, 30))
+
+
+def test_the_same_again_gives_the_same_bytes_here_and_in_another_process(striped: Histories) -> None:
+    first, second = (train(striped, starting(30, 8, 1), SMALL) for _ in range(2))
+    assert digest(first.weights) == digest(second.weights)
+    assert [epoch.loss for epoch in first.progress] == [epoch.loss for epoch in second.progress]
+    other = subprocess.run([sys.executable, "-c", ALONE], cwd=ROOT, capture_output=True, timeout=300, check=False)
+    assert other.stderr == b"", "TensorFlow's noise reached stderr"
+    assert other.returncode == 0
+    assert other.stdout.decode().strip() == digest(first.weights)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.002}, {"dropout": 0.0}, {"batch_size": 17}])
+def test_other_settings_give_other_bytes(striped: Histories, change: dict[str, Any]) -> None:
+    settings = Settings(**{"learning_rate": 0.001, "batch_size": 16, "epochs": 4, **change})
+    assert digest(train(striped, starting(30, 8, 1), settings).weights) != digest(
+        train(striped, starting(30, 8, 1), SMALL).weights
+    )
+
+
+def test_the_start_is_the_callers_and_stays_as_it_was(striped: Histories) -> None:
+    start = starting(30, 8, 1)
+    before = digest(start)
+    done = train(striped, start, SMALL)
+    assert digest(start) == before
+    assert digest(done.weights) != before
+    assert digest(train(striped, starting(30, 8, 2), SMALL).weights) != digest(done.weights)
+
+
+def test_one_step_is_adam_on_the_multinomial_likelihood(
+    weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], striped: Histories
+) -> None:
+    start = weights(30, 8, 1)
+    done = train(striped, start, Settings(learning_rate=0.01, batch_size=64, epochs=1, dropout=0.0))
+    exact = {name: array.astype(np.float64) for name, array in start.items()}
+    taken = striped.toarray().astype(np.float64)
+
+    def loss(model: dict[str, NDArray[np.float64]]) -> float:
+        length = np.sqrt(taken.sum(axis=1, keepdims=True))
+        logits = np.tanh(taken / length @ model["encoder"] + model["encoder_bias"]) @ model["decoder"]
+        logits = logits + model["decoder_bias"]
+        logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return float(-(logits * taken).sum(axis=1).mean())
+
+    assert done.progress[0].loss == pytest.approx(loss(exact), rel=1e-5)
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        for place in rng.integers(0, exact[name].size, 5):
+            up, down = ({**exact, name: exact[name].copy()} for _ in range(2))
+            up[name].flat[place] += 1e-5
+            down[name].flat[place] -= 1e-5
+            gradient = (loss(up) - loss(down)) / 2e-5
+            # The first step of Adam is the learning rate along the gradient's sign (Kingma and Ba 2015).
+            step = -0.01 * gradient / (abs(gradient) + 1e-7 / np.sqrt(1 - 0.999))
+            assert done.weights[name].flat[place] - start[name].flat[place] == pytest.approx(step, abs=2e-5)
+
+
+def test_dropout_drops_entries_and_scales_what_is_left() -> None:
+    one = histories(np.array([0]), np.array([0]), (1, 2))
+    start = starting(2, 3, 1)
+
+    def loss(entry: float) -> float:
+        logits = np.tanh(entry * start["encoder"][0]) @ start["decoder"]
+        return float(np.log(np.exp(logits).sum()) - logits[0])
+
+    losses = []
+    for seed in range(12):
+        settings = Settings(learning_rate=0.001, batch_size=1, epochs=1, dropout=0.75, seed=seed)
+        losses.append(train(one, start, settings).progress[0].loss)
+    dropped = [value == pytest.approx(loss(0.0), rel=1e-5) for value in losses]
+    kept = [value == pytest.approx(loss(4.0), rel=1e-5) for value in losses]
+    assert sum(dropped) + sum(kept) == 12
+    assert 0 < sum(kept) < sum(dropped)
+
+
+def test_tensorflow_and_the_plain_arithmetic_agree(
+    weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], rows: Callable[..., Histories]
+) -> None:
+    model, seen = weights(60, 16, 0), rows(37, 60, 0.2, 1)
+    ours = Folded(model).scores(seen)
+    theirs = autoencoder.score(model, seen, batch=10)
+    assert ours.shape == theirs.shape == (37, 60)
+    assert float(np.abs(ours - theirs).max()) < 1e-4
+
+
+def test_early_stopping_returns_the_best_epoch(striped: Histories) -> None:
+    rng = np.random.default_rng(0)
+    # Noise to validate on: nothing that is learned carries over to it, so the best epoch is soon past.
+    free_user, free_item = np.nonzero(striped.toarray() == 0)
+    chosen = rng.choice(len(free_user), 100, replace=False)
+    noise = histories(free_user[chosen], free_item[chosen], (50, 30))
+    watched: list[Progress] = []
+    settings = Settings(learning_rate=0.01, batch_size=16, epochs=200, every=1, patience=2)
+    done = train(striped, starting(30, 8, 1), settings, validation=noise, watch=watched.append)
+    assert tuple(watched) == done.progress
+    assert [epoch.epoch for epoch in watched] == list(range(1, len(watched) + 1))
+    values = [epoch.validation for epoch in watched if epoch.validation is not None]
+    assert len(values) == len(watched) == done.best + 2 < 200
+    assert values[done.best - 1] == max(values)
+    assert evaluate(Folded(done.weights), striped, noise).ndcg == max(values)
+    assert all(epoch.seconds > 0 for epoch in watched)
+
+
+def test_users_without_interactions_change_nothing_but_their_number(striped: Histories) -> None:
+    user, item = striped.nonzero()
+    gaps = histories(user.astype(np.int64) * 2, item.astype(np.int64), (101, 30))
+    assert digest(train(gaps, starting(30, 8, 1), SMALL).weights) == digest(
+        train(striped, starting(30, 8, 1), SMALL).weights
+    )
+
+
+def test_what_cannot_train_is_refused(striped: Histories) -> None:
+    with pytest.raises(ValueError, match="weights for 31"):
+        train(striped, starting(31, 8, 1), SMALL)
+    empty = histories(np.array([], dtype=np.int64), np.array([], dtype=np.int64), (2, 30))
+    with pytest.raises(ValueError, match="0 interactions"):
+        train(empty, starting(30, 8, 1), SMALL)
+    with pytest.raises(FloatingPointError, match="loss of epoch"):
+        train(striped, starting(30, 8, 1), Settings(learning_rate=1e38, batch_size=16, epochs=9))
+    with pytest.raises(ValueError, match="at least one item"):
+        starting(0, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 0.0},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"patience": 0},
+        {"seed": -1},
+        {"seed": 1 << 30},
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="out of range|at least 1"):
+        Settings(**{"learning_rate": 0.001, "batch_size": 16, **change})
+
+
+def test_the_start_is_glorot_uniform() -> None:
+    start = starting(300, 20, 5)
+    limit = np.sqrt(6 / 320)
+    for name in ("encoder", "decoder"):
+        assert float(np.abs(start[name]).max()) <= limit
+        assert float(start[name].std()) == pytest.approx(limit / np.sqrt(3), rel=0.03)
+    assert not start["encoder_bias"].any()
+    assert not start["decoder_bias"].any()
+    assert digest(start) == digest(starting(300, 20, 5))
+
+
+def test_tensorflow_with_other_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    autoencoder.tensorflow()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    with pytest.raises(RuntimeError, match="oneDNN"):
+        autoencoder.tensorflow()
+
+
+def test_the_sample_is_learned_and_noise_is_not(lake: Interactions, parts: Callable[[Interactions], Parts]) -> None:
+    part = parts(lake)
+    settings = Settings(learning_rate=0.001, batch_size=128)
+
+    def learn(train_on: Histories, stop_on: Histories) -> Trained:
+        return train(train_on, starting(800, 200, 0), settings, validation=stop_on)
+
+    done = learn(part.train, part.validation)
+    assert evaluate(Folded(done.weights), part.seen, part.test).precision > 0.85
+    rng = np.random.default_rng(0)
+    user, item = part.train.nonzero()
+    mixed = np.unique(np.stack([user, rng.permutation(item)], axis=1).astype(np.int64), axis=0)
+    noise = train(histories(mixed[:, 0], mixed[:, 1], (1000, 800)), starting(800, 200, 0), settings)
+    assert evaluate(Folded(noise.weights), part.seen, part.test).precision < 0.3
