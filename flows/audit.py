@@ -6,9 +6,9 @@ from typing import Any
 
 from configs import load
 from security.errors import KeyBroken, LogBroken, SluiceError
-from security.gates import GATES
 from security.keys import PublicKey
 from security.log import missing
+from security.registry import GATES
 from security.verdict import Outcome
 from security.verify import Proof, Trust, verify
 

@@ -9,33 +9,19 @@ import os
 import time
 
 from configs import load
-from flows import plan, shell
+from flows import local, plan, shell
 from flows.screen import Screen
-from security.engines.s3 import Credentials, Endpoint
 from tasks.home import Home
 from tasks.source import Place
 from tasks.stage import REFUSED
 from tasks.store import current
-
-PUBLIC = "my-data-lake-public"
-
-
-def expose(home: Home, place: Place) -> None:
-    """A copy of the lake's newest partitions in a bucket that anyone may read."""
-    from deployments.lake.server import expose as copy
-
-    told = json.loads((home.root / "lake" / "lake.json").read_text())
-    operator = json.loads((home.root / "lake" / "credentials.json").read_text())["operator"]
-    endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
-    copy(endpoint, Credentials(operator["access"], operator["secret"]), place.bucket, PUBLIC, place.prefix)
 
 
 def public(home: Home) -> tuple[str, str]:
     """The sample's document and the local policy, for the public copy: paths of files in the home."""
     document = load.text(load.find("sample", "pipelines"))
     place = Place.of(document["stages"][0]["source"])
-    expose(home, place)
-    document["stages"][0]["source"] = document["stages"][0]["source"].replace(place.bucket, PUBLIC)
+    document["stages"][0]["source"] = document["stages"][0]["source"].replace(place.bucket, local.PUBLIC)
     policy = load.text(load.find("local", "policies"))
     policy["documents"]["sample"] = load.sha256(document)
     folder = home.folder("demo")

@@ -19,6 +19,8 @@ from tasks import process
 from tasks.home import Home
 
 LAKE, SERVER = "lake/process.json", "prefect/process.json"
+PUBLIC = "my-data-lake-public"
+"""A copy of the sample that anybody may read: what must be refused."""
 PATIENCE = 90.0
 
 
@@ -59,7 +61,7 @@ def lake(home: Home, *, sample: bool) -> None:
     state = home.folder("lake", private=True)
     (state / "lake.json").unlink(missing_ok=True)
     argv = [sys.executable, "-m", "deployments.lake", str(state), "--port", str(free(7443))]
-    process.start(argv + (["--sample"] if sample else []), home.root / LAKE, state / "lake.log")
+    process.start(argv + (["--sample", "--public", PUBLIC] if sample else []), home.root / LAKE, state / "lake.log")
 
 
 def lake_ready(home: Home) -> dict[str, Any]:
@@ -68,11 +70,11 @@ def lake_ready(home: Home) -> dict[str, Any]:
     return process.ready(state / "lake.json", home.root / LAKE, state / "lake.log", PATIENCE, "the embedded lake")
 
 
-def server(home: Home) -> str:
+def server(home: Home, wanted: int = 4200) -> str:
     """Start Prefect's server, unless it runs; its address. `server_ready` waits for it."""
     if told := process.alive(home.root / SERVER):
         return str(told["url"])
-    port = free(4200)
+    port = free(wanted)
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     argv += ["--host", "127.0.0.1", "--port", str(port), "--timeout-keep-alive", "5", "--no-access-log"]

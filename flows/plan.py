@@ -17,9 +17,9 @@ from typing import Any
 
 from configs import load
 from security.errors import KeyBroken, LogBroken, PlanError
-from security.gates import GATES, PLANNED
 from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, days, terms
+from security.registry import GATES, PLANNED
 from security.verify import UNSIGNED, Trust
 from tasks.home import Home
 

@@ -116,13 +116,13 @@ def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
     for name, (column, own) in zip(COLUMNS, columns, strict=True):
         array, marks = column, own.copy()
         if array.null_count:
-            marks[array.is_null().to_numpy(zero_copy_only=False) & (own == 0)] |= Fault.NULL
+            marks[array.is_null().to_numpy(zero_copy_only=False) & (own == 0)] |= int(Fault.NULL)
         if name != "timestamp":
             size = pc.fill_null(pc.utf8_length(array), 1).to_numpy()
             if size.min(initial=1) == 0 or size.max(initial=1) > LONGEST:
                 kind = name == "interaction_type"
-                marks[size == 0] |= Fault.KIND if kind else Fault.EMPTY
-                marks[size > LONGEST] |= Fault.KIND if kind else Fault.LONG
+                marks[size == 0] |= int(Fault.KIND if kind else Fault.EMPTY)
+                marks[size > LONGEST] |= int(Fault.KIND if kind else Fault.LONG)
                 keep = pa.array((size > 0) & (size <= LONGEST))
                 array = pc.if_else(keep, array, pa.scalar(None, pa.string()))
         arrays.append(array)

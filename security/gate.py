@@ -123,9 +123,10 @@ class Gate(ABC, Generic[M]):
 
 @cache
 def _source(module: str) -> str:
-    """SHA-256 of the source file that a gate's class came from."""
-    file = inspect.getfile(__import__(module, fromlist=["_"]))
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    """SHA-256 over the source of a gate: its module, or every module of the folder that is its own."""
+    file = Path(inspect.getfile(__import__(module, fromlist=["_"])))
+    own = [file] if module.count(".") < 3 else sorted(file.parent.glob("*.py"))
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in own)).hexdigest()
 
 
 def engine(gate: Gate[Any]) -> Engine:
@@ -245,8 +246,11 @@ class Posture(Gate[Answer]):
 def asked(gate: Posture, snapshot: Snapshot, of: str = "") -> Material[Answer]:
     """The material of a posture gate: the snapshot's answers, against the gate's own list of questions.
 
-    `of` is the digest of the reference that the snapshot was taken of.
+    `of` is the digest of the reference that the snapshot was taken of. One older than it may be is `CannotTell`.
     """
+    age = time.time() - snapshot.taken
+    if not -60.0 <= age <= snapshot.seconds:
+        raise CannotTell(f"the answers are {age:,.0f} s old; allowed: {snapshot.seconds:,.0f}", "coverage")
     subject = Subject(kind=snapshot.kind, name=snapshot.uri, sha256=snapshot.sha256, of=of)
     answers = sorted(snapshot.answers.items())
     return Material(subject, lambda: answers, expected=len(gate.questions), unit="questions", sample=len(answers) or 1)

@@ -19,8 +19,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from securesystemslib.signer._key import SSlibKey
-from securesystemslib.signer._signer import Signer as Provider
 
 from security.errors import KeyBroken, LogBroken
 from security.verdict import canonical
@@ -76,6 +74,9 @@ class Signer:
     """Signs with a private key behind a provider's URI; never shows it."""
 
     def __init__(self, uri: str, public: PublicKey, isolation: str) -> None:
+        from securesystemslib.signer._key import SSlibKey
+        from securesystemslib.signer._signer import Signer as Provider  # with it comes boto3: only who signs pays
+
         self.public, self.isolation = public, isolation
         key = SSlibKey.from_crypto(public.key, keyid=public.id, scheme="ecdsa-sha2-nistp256")
         self._provider = Provider.from_priv_key_uri(uri, key)

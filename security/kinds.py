@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from security.columns import COLUMNS, SCHEMA, Fault
+from security.columns import COLUMNS, SCHEMA, Fault, Mask
 from security.errors import CannotTell
 from security.verdict import Frozen
 
@@ -102,7 +102,7 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     faults = batch.column("faults").to_numpy().astype(np.int64)
     for name in COLUMNS:
         unmarked = _nulls(batch, name) & ((faults & (_TIMES if name == "timestamp" else _TEXTS)) == 0)
-        faults[unmarked] |= Fault.NULL
+        faults[unmarked] |= int(Fault.NULL)
     sizes = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), int(sum(Fault)) + 1)
     codes = np.ravel_multi_index((named, size, letters, day, edge, faults), sizes)
     unique, index = np.unique(codes, return_inverse=True)
@@ -134,7 +134,7 @@ class Tally:
         self.files, self.empty = dict[str, int](), list[str]()
         self.factors = np.array([secrets.randbits(64) | 1 for _ in COLUMNS], np.uint64)
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
-        self.hashes, self.files_of, self.rows_of = list[NDArray[np.uint64]](), list[Ints](), list[Ints]()
+        self.hashes, self.files_of, self.rows_of = list[NDArray[np.uint64]](), list[Mask](), list[Mask]()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch, or note the file that it stands for."""
@@ -157,7 +157,7 @@ class Tally:
             raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
         sound = np.flatnonzero(np.array([kind.faults == 0 for kind in found])[index])
         self.hashes.append(self._hashed(batch)[sound])
-        self.files_of.append(file[sound].astype(np.int32))
+        self.files_of.append(file[sound].astype(np.uint32))
         self.rows_of.append(row[sound].astype(np.uint32))
 
     def _hashed(self, batch: pa.RecordBatch) -> NDArray[np.uint64]:
@@ -175,12 +175,12 @@ class Tally:
         again = np.ones(len(hashes), bool)
         again[np.unique(hashes, return_index=True)[1]] = False
         where = np.flatnonzero(again)
-        shown = where[:SHOWN]
+        file, row = (np.concatenate([*held, np.zeros(0, np.uint32)])[where] for held in (self.files_of, self.rows_of))
         return Counts(
             rows=self.counts.total(),
             files=tuple(self.files),
             empty=tuple(self.empty),
             cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
             duplicates=len(where),
-            doubled=tuple((int(np.concatenate(self.files_of)[n]), int(np.concatenate(self.rows_of)[n])) for n in shown),
+            doubled=tuple(zip(file[:SHOWN].tolist(), row[:SHOWN].tolist(), strict=True)),
         )

@@ -45,8 +45,8 @@ class _Row(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Row).decode
 
 
-class _Broken(Exception):  # noqa: N818 - travels from the bytes to the reader, which knows the row
-    """Bytes that cannot be had: what was found, what was allowed."""
+class _Broken(Exception):
+    """Bytes that cannot be had: what was found, what was allowed. Travels to the reader, which knows the row."""
 
 
 def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:

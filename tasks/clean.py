@@ -124,7 +124,7 @@ def clean(
                 for user, signs in found.items()
             )
             with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
-                side.writelines(sorted(f"{json.dumps(line, sort_keys=True)}\n" for line in lines))
+                side.writelines(sorted(f"{json.dumps(line)}\n" for line in lines))
     _store(rows, out)
     return Cleaned(**told, rows_out=rows.count, broken=dict(sorted(broken.items())))
 

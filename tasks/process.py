@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,23 +25,24 @@ def born(pid: int) -> int:
     return 0 if fields[0] == "Z" else int(fields[19])
 
 
-def start(
-    argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any
-) -> subprocess.Popen[bytes]:
-    """Start a process of its own session; `record` says which it is, `log` gets what it prints."""
+def start(argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any) -> int:
+    """Start a process of its own session; its pid. `record` says which it is, `log` gets what it prints."""
     record.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own argv, never a shell
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            env=dict(env or os.environ),
-        )
-    record.write_text(json.dumps({"pid": process.pid, "born": born(process.pid), **told}))
-    return process
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawn(
+        argv[0],
+        list(argv),
+        dict(env or os.environ),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    record.write_text(json.dumps({"pid": pid, "born": born(pid), **told}))
+    return pid
 
 
 def alive(record: Path) -> dict[str, Any] | None:

@@ -26,11 +26,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0, the default, is any free one; lake.json says which")
     parser.add_argument("--sample", action="store_true", help="fill the bucket with the synthetic sample")
     parser.add_argument("--days", type=int, help=f"how many of the sample's last days (default {DAYS})")
+    parser.add_argument("--public", default="", help="also make a copy in a bucket of this name that anybody may read")
     args = parser.parse_args(argv)
     if not 0 <= args.port <= 65535:
         parser.error("--port is 0 to 65535")
     if args.days is not None and (not args.sample or args.days < 1):
         parser.error("--days needs --sample, and is 1 or more")
+    if args.public and not args.sample:
+        parser.error("--public needs --sample")
     return args
 
 
@@ -46,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             lake.make_bucket(BUCKET)
             if args.sample:
                 lake.seed(BUCKET, args.days or DAYS)
+            if args.public:
+                lake.copy_public(BUCKET, args.public, "user_interactions/")
             found = lake.announce()
             print(f"lake: ready at {lake.endpoint}, see {found}", flush=True)
             threading.Event().wait()

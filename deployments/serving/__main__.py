@@ -31,7 +31,14 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--audience", required=True, help="whom a token must be meant for")
     parser.add_argument("--name", help="the model that the release must be of")
     parser.add_argument("--path", required=True, help="where recommendations are served")
-    parser.add_argument("--port", type=int, default=0, help="port on the loopback; 0 takes a free one")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=0,
+        choices=range(1 << 16),
+        metavar="N",
+        help="port on the loopback; 0 takes a free one",
+    )
     parser.add_argument("--ready", type=Path, required=True, help="file to write when listening: url, pid, model")
     parser.add_argument(
         "--unsafe-accept-expired", action="store_true", help="accept expired tokens: to show that a gate catches it"
@@ -69,8 +76,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from deployments.serving.app import Service, application
     from deployments.serving.load import load
     from deployments.serving.token import UnsafeAcceptsExpired, Verifier, keyset
-    from security.errors import SluiceError
+    from security.errors import Refused, SluiceError
     from security.keys import PublicKey
+
+    server: uvicorn.Server | None = None
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # The server raises the signal once more when it has ended; only one that came before it listens ends here.
+        if server is None or not server.started:
+            raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -78,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             announce(chosen.ready, url, model)
 
     try:
+        if not chosen.ready.parent.is_dir():
+            raise Refused(f"there is no folder to write {chosen.ready.name} into")
         chosen.ready.unlink(missing_ok=True)  # that of an earlier process would send callers elsewhere
         model = load(chosen.release, PublicKey.read(chosen.key), name=chosen.name)
         kind = UnsafeAcceptsExpired if chosen.unsafe_accept_expired else Verifier
@@ -107,14 +126,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             h11_max_incomplete_event_size=16384,
         )
     )
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        # The server raises the signal once more when it has ended; only one that came before it listens ends here.
-        if not server.started:
-            raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
     server.run([listener])
     return 0
 

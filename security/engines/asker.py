@@ -40,7 +40,10 @@ def ask(
     """
     questions = _Visit(endpoint, credentials, bucket, prefix, stranger).questions()
     taken = round(time.time(), 3)
-    answers = {name: _answer(question) for name, question in questions.items()}
+    answers: dict[str, Answer] = {}
+    for name, question in questions.items():
+        lost = answers.get("endpoint", {}).get("error")  # each further question would only be a longer wait
+        answers[name] = {"error": lost} if lost else _answer(question)
     return Snapshot(kind="bucket", uri=f"s3://{bucket}/{prefix}", taken=taken, answers=answers)
 
 

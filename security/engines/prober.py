@@ -179,7 +179,9 @@ def probe(
     import httpx
 
     site = urlsplit(url)
-    snapshot = Snapshot(kind="endpoint", uri=url.rstrip("/") + path, taken=time.time(), answers={})
+    # Without a name and password: the client would send them in place of the credential under question.
+    place = f"{site.scheme}://{site.netloc.rpartition('@')[2]}{site.path.rstrip('/')}"
+    snapshot = Snapshot(kind="endpoint", uri=place + path, taken=time.time(), answers={})
     questions = asks(path, mint, user, other, key)
     answers: dict[str, dict[str, Any]] = dict.fromkeys(questions, {"error": "PlainHttp"})
     if site.scheme == "https" or (site.scheme == "http" and site.hostname in ("127.0.0.1", "::1")):
@@ -187,7 +189,7 @@ def probe(
         with httpx.Client(trust_env=False, follow_redirects=False, timeout=seconds, verify=context) as client:
             for name, ask in questions.items():
                 try:
-                    answers[name] = _send(client, url.rstrip("/"), ask, digest, seconds)
+                    answers[name] = _send(client, place, ask, digest, seconds)
                 except Exception as why:  # noqa: BLE001 - the token's maker or the transport: no answer, never a pass
                     answers[name] = {"error": type(why).__name__}
     return snapshot.model_copy(update={"answers": answers})

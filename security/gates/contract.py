@@ -26,6 +26,7 @@ from security.verdict import Breach, Frozen, Rule, Subject
 
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")
 
+
 class ContractLimits(Frozen):
     """What a policy may set. The window is of whole days, both included; `skew` forgives minutes outside of it."""
 
@@ -88,9 +89,7 @@ def faulty(batch: pa.RecordBatch, limits: ContractLimits) -> pa.BooleanArray:
     return pa.array(np.array([bool(rule) for rule in rules], dtype=bool)[index])
 
 
-def material(
-    subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int
-) -> Material[pa.RecordBatch]:
+def material(subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int) -> Material[pa.RecordBatch]:
     """The rows of the files, and after them a batch of none for each file without; `expected` rows in all."""
 
     def source() -> Iterator[pa.RecordBatch]:
@@ -102,9 +101,7 @@ def material(
             if not counts[name]:
                 yield empty(name)
 
-    return Material(
-        subject, source, expected=expected, unit="rows", weigh=lambda batch: int(batch.num_rows), sample=1
-    )
+    return Material(subject, source, expected=expected, unit="rows", weigh=lambda batch: int(batch.num_rows), sample=1)
 
 
 def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: str) -> Rule:
@@ -125,7 +122,7 @@ RULES = {
         _rule("CON-ROWS", "high", "Fewer rows than a set must have", "Find out what is missing at the source."),
     )
 }
-_ABOUT_ROWS = {
+ABOUT_ROWS = {
     "CON-NULL": "lack a declared value, or have one of another type",
     "CON-TYPE": "have another interaction type",
     "CON-ID": "have an id that is empty, too long, or of other characters",
@@ -161,8 +158,8 @@ class DataContract(Gate[pa.RecordBatch]):
         broken = [(breaks(cell.kind, limits), cell) for cell in facts.cells]
         rejected = sum(cell.rows for rules, cell in broken if rules)
         most = 0.0 if limits.clean else limits.most_rejected
-        if rejected > most * facts.rows:
-            for rule, what in _ABOUT_ROWS.items():
+        if rejected and rejected / facts.rows > most:
+            for rule, what in ABOUT_ROWS.items():
                 cells = [cell for rules, cell in broken if rule in rules]
                 if cells:
                     count = sum(cell.rows for cell in cells)
@@ -180,7 +177,7 @@ class DataContract(Gate[pa.RecordBatch]):
         return [rule for rule in self.rules if limits.clean or rule != "CON-DUP"]
 
     def brief(self, facts: Counts) -> str:
-        """Kinds and files."""
+        """Rows by interaction type."""
         types = Counter[str]()
         for cell in facts.cells:
             types[cell.kind.type or "none"] += cell.rows

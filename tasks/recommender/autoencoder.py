@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.recommender import fold
+from tasks.recommender.adam import Adam
 from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, Scores
 from tasks.recommender.metrics import evaluate
@@ -40,7 +41,6 @@ NAMES: Final = ("encoder", "encoder_bias", "decoder", "decoder_bias")
 _THREADS: Final = 2
 # Seeds from here on are dropout's, so that shuffling and dropout never draw from the same stream.
 _SEEDS: Final = 1 << 30
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,9 @@ def train(
         raise ValueError(f"{histories.nnz} interactions over {histories.shape[1]} items, weights for {items}")
     tf = tensorflow()
     variables = [tf.Variable(start[name]) for name in NAMES]
-    epoch = _epoch(tf, variables, histories, settings)
+    # Held here as long as the loop runs: a traced graph does not keep the variables that it writes alive.
+    adam = Adam(tf, variables, settings.learning_rate)
+    epoch = _epoch(tf, variables, adam, histories, settings)
     best, chosen, waited = -1.0, 0, 0
     weights: dict[str, NDArray[np.float32]] = {}
     progress: list[Progress] = []
@@ -180,7 +182,7 @@ def tensorflow() -> Any:
     return tf
 
 
-def _epoch(tf: Any, variables: list[Any], histories: Histories, settings: Settings) -> Callable[[Any], Any]:
+def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, settings: Settings) -> Callable[[Any], Any]:
     """One pass over all users as a compiled function of (seed, epoch) that returns the mean loss."""
     rows = np.flatnonzero(np.diff(histories.indptr)).astype(np.int32)
     starts = tf.constant(histories.indptr[rows], dtype=tf.int32)
@@ -188,29 +190,7 @@ def _epoch(tf: Any, variables: list[Any], histories: Histories, settings: Settin
     indices = tf.constant(histories.indices, dtype=tf.int32)
     users, items, size = len(rows), histories.shape[1], settings.batch_size
     steps = -(-users // size)
-    first = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
-    second = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
-    power1 = tf.Variable(_BETA1, dtype=tf.float32, trainable=False)
-    power2 = tf.Variable(_BETA2, dtype=tf.float32, trainable=False)
     encoder, encoder_bias, decoder, decoder_bias = variables
-
-    def update(gradients: list[Any]) -> None:
-        # The fused kernel is Keras' Adam in one pass over memory, without slots and dispatch.
-        for variable, mean, square, gradient in zip(variables, first, second, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=mean.handle,
-                v=square.handle,
-                beta1_power=power1,
-                beta2_power=power2,
-                lr=settings.learning_rate,
-                beta1=_BETA1,
-                beta2=_BETA2,
-                epsilon=_EPSILON,
-                grad=gradient,
-            )
-        power1.assign(power1 * _BETA1)
-        power2.assign(power2 * _BETA2)
 
     def run(seed: Any) -> Any:
         order = tf.random.experimental.stateless_shuffle(tf.range(users), seed=seed)
@@ -238,9 +218,10 @@ def _epoch(tf: Any, variables: list[Any], histories: Histories, settings: Settin
                 logits = hidden @ decoder + decoder_bias
                 each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
                 loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
-            update(tape.gradient(loss, variables))
+            adam.apply(tape.gradient(loss, variables))
             total += loss * tf.cast(high - low, tf.float32)
         return total / users
 
-    compiled: Callable[[Any], Any] = tf.function(run)
-    return compiled
+    # Traced once for its only signature: TensorFlow takes a new training run for a needless retrace and warns of it.
+    traced: Callable[[Any], Any] = tf.function(run).get_concrete_function(tf.TensorSpec([2], tf.int32))
+    return traced

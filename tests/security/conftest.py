@@ -13,9 +13,9 @@ from security.engines.s3 import Credentials, Endpoint
 Keys = Callable[[str], Credentials]
 
 
-@pytest.fixture(scope="session")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    """Buckets `good` and `open`, each with p/0, p/1 and p/2."""
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """A lake in this process: buckets `good` and `open`, each with p/0, p/1 and p/2."""
     with Lake(tmp_path_factory.mktemp("lake") / "state") as running:
         running.make_bucket("good")
         for number in range(3):
@@ -24,14 +24,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def endpoint(lake: Lake) -> Endpoint:
+@pytest.fixture(scope="module")
+def endpoint(embedded: Lake) -> Endpoint:
     """Where the lake is."""
-    return Endpoint(url=lake.endpoint, region=lake.region, account=lake.account, ca=str(lake.ca))
+    return Endpoint(url=embedded.endpoint, region=embedded.region, account=embedded.account, ca=str(embedded.ca))
 
 
-@pytest.fixture(scope="session")
-def keys(lake: Lake) -> Keys:
+@pytest.fixture(scope="module")
+def keys(embedded: Lake) -> Keys:
     """The credentials of a principal by its name."""
-    written = json.loads((lake.state / "credentials.json").read_text())
+    written = json.loads((embedded.state / "credentials.json").read_text())
     return lambda who: Credentials(written[who]["access"], written[who]["secret"])

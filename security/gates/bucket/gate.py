@@ -94,8 +94,8 @@ def _open(seen: Facts) -> Iterator[Breach]:
 def _strangers(seen: Facts, limits: Limits) -> Iterator[Breach]:
     for name in seen.outsiders:
         if name not in limits.accounts:
-            allowed = ", ".join(limits.accounts) or "nobody"
-            yield _breach("S3-XACCT", name, f"{name} is granted access; allowed beside the owner: {allowed}")
+            allowed = ", ".join(limits.accounts) or "nobody else"
+            yield _breach("S3-XACCT", name, f"{name} is granted access; allowed: the owner and {allowed}")
     if seen.stranger == "allowed" and not seen.readable:  # where everybody reads, strangers do
         yield _breach("S3-XACCT", "stranger_get", "a principal without rights could read; allowed: refused")
     if seen.stranger == "untried" and limits.stranger:

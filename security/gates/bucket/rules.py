@@ -105,6 +105,11 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+def _of(sample: Sequence[Answer], question: str) -> dict[str, Any]:
+    """One answer; nothing where there is none, so that it is the look which says that it is missing."""
+    return dict(sample).get(question, {})
+
+
 def _with(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
     """The sample with one answer replaced."""
     return [(name, dict(members) if name == question else dict(answer)) for name, answer in sample]
@@ -112,12 +117,12 @@ def _with(sample: Sequence[Answer], question: str, **members: Any) -> list[Answe
 
 def _also(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
     """The sample with members of one answer replaced."""
-    return _with(sample, question, **{**dict(sample)[question], **members})
+    return _with(sample, question, **{**_of(sample, question), **members})
 
 
 def _allowing(sample: Sequence[Answer], **statement: Any) -> list[Answer]:
     """The sample with one more Allow in the bucket policy."""
-    document = dict(dict(sample)["policy"].get("document") or {"Version": "2012-10-17", "Statement": []})
+    document = dict(_of(sample, "policy").get("document") or {"Version": "2012-10-17", "Statement": []})
     listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
     added = {"Effect": "Allow", "Resource": "arn:aws:s3:::*", **statement}
     return _with(sample, "policy", status=200, document={**document, "Statement": [*listed, added]})
@@ -125,7 +130,7 @@ def _allowing(sample: Sequence[Answer], **statement: Any) -> list[Answer]:
 
 def _granting(sample: Sequence[Answer], **grant: str) -> list[Answer]:
     """The sample with one more grant in the ACL."""
-    return _also(sample, "acl", grants=[*dict(sample)["acl"].get("grants", ()), grant])
+    return _also(sample, "acl", grants=[*_of(sample, "acl").get("grants", ()), grant])
 
 
 def _served(*questions: str) -> Violation[Answer]:
@@ -147,7 +152,7 @@ def _account(draw: random.Random) -> str:
 
 
 def _unblocked(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    on = list(dict(sample)["public_access_block"].get("on", ()))
+    on = list(_of(sample, "public_access_block").get("on", ()))
     if not on or draw.random() < 0.2:
         return _with(sample, "public_access_block", status=404, code="NoSuchPublicAccessBlockConfiguration")
     return _also(sample, "public_access_block", on=sorted(draw.sample(on, draw.randrange(len(on)))))

@@ -250,7 +250,9 @@ def test_announcement_holds_no_secret_and_goes(tmp_path: Path) -> None:
         kept = json.loads((tmp_path / "s" / "credentials.json").read_bytes())
         assert not any(value in text for pair in kept.values() for value in pair.values())
     assert not path.exists()
+    path.write_text("left behind by a lake that was killed")
     with Lake(tmp_path / "s"):
+        assert not path.exists()
         assert json.loads((tmp_path / "s" / "credentials.json").read_bytes()) == kept
 
 

@@ -87,7 +87,7 @@ class Site:
 
     def refusal(self, *more: str, **changes: Path) -> tuple[int, str]:
         """Exit code and stderr of a service that does not come up."""
-        ended = subprocess.run(  # noqa: S603
+        ended = subprocess.run(
             self.command(*more, **changes), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
         )
         return ended.returncode, ended.stderr
@@ -98,7 +98,7 @@ class Site:
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
         start = time.monotonic()
-        with subprocess.Popen(  # noqa: S603
+        with subprocess.Popen(
             self.command(*more), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             try:

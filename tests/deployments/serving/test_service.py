@@ -195,7 +195,9 @@ def test_an_error_inside_shows_nothing_of_it(home: Site) -> None:
         assert error(response, 500) == "something went wrong here"
 
 
-@pytest.mark.parametrize("path", ["", "/", "recommendations", "/a/", "/a//b", "/{user}", "/healthz", "/version", "/a/../b"])
+@pytest.mark.parametrize(
+    "path", ["", "/", "recommendations", "/a/", "/a//b", "/{user}", "/healthz", "/version", "/a/../b"]
+)
 def test_a_path_that_cannot_be_served(home: Site, path: str) -> None:
     model = load(home.release, home.keys.public("producer"))
     verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE)
@@ -205,7 +207,7 @@ def test_a_path_that_cannot_be_served(home: Site, path: str) -> None:
 
 def refuses(home: Site, says: str, *more: str, **changes: Path) -> None:
     """The service ends with 3, one sentence, and no file that says it is ready."""
-    code, text = home.refusal(*more, "--ready", str(home.home / "not-ready.json"), **changes)
+    code, text = home.refusal("--ready", str(home.home / "not-ready.json"), *more, **changes)
     assert (code, len(text.strip().splitlines())) == (3, 1), text
     assert text.startswith("refuses to start: ")
     assert says in text
@@ -242,6 +244,10 @@ def test_it_does_not_start_on_another_name_key_or_key_set(home: Site, tmp_path: 
     refuses(home, "no keys", jwks=tmp_path / "empty.json")
 
 
+def test_it_does_not_start_where_it_cannot_say_so(home: Site) -> None:
+    refuses(home, "no folder", "--ready", str(home.home / "absent" / "ready.json"))
+
+
 def test_it_does_not_start_on_a_port_in_use(home: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refuses(home, "in use", "--port", str(taken.getsockname()[1]))
@@ -271,6 +277,9 @@ def test_the_unsafe_one_says_so(home: Site) -> None:
 def test_it_carries_nothing_of_the_pipeline() -> None:
     heavy = ["prefect", "tensorflow", "pandas", "presidio_analyzer", "evidently", "fairlearn", "model_signing"]
     ours = ["flows", "tasks", "configs", "deployments.lake"]
-    code = f"import sys, deployments.serving.__main__, deployments.serving.app; print([m for m in {heavy + ours} if m in sys.modules])"
+    modules = "deployments.serving.__main__, deployments.serving.app"
+    code = f"import json, sys, {modules}; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.replace("'", '"')) == []
+    loaded = json.loads(done.stdout)
+    assert "deployments.serving.load" in loaded
+    assert set(loaded) & {*heavy, *ours} == set()

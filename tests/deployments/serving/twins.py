@@ -8,6 +8,7 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -35,9 +36,8 @@ class Loose(Verifier):
         """The strict one, with the changes."""
         strict = super().registry()
         kept = {name: self.changes.get(name, option) for name, option in strict.options.items()}
-        loose = jwt.JWTClaimsRegistry(
-            now=strict.now, leeway=strict.leeway, **{name: option for name, option in kept.items() if option is not None}
-        )
+        left: dict[str, Any] = {name: option for name, option in kept.items() if option is not None}
+        loose = jwt.JWTClaimsRegistry(now=strict.now, leeway=strict.leeway, **left)
         for name, option in kept.items():
             if option is None:
                 setattr(loose, f"validate_{name}", lambda value: None)
@@ -156,9 +156,9 @@ class AnyCredential(NoAuth):
 
 
 class Front:
-    """A broken proxy: rewrites requests before, or answers after, the service; the service behind it is sound.
+    """A proxy that changes requests before, or answers after, a service that is sound. This one changes nothing.
 
-    With `trusted` in its headers a request is let through with a right token of the user it asks for.
+    `token` makes a right token for a user: what a proxy holds that asks for tokens itself.
     """
 
     def __init__(self, inner: ASGIApp, token: Callable[[str], str]) -> None:
@@ -204,7 +204,8 @@ class Override(Front):
 
     def request(self, scope: Scope, headers: dict[str, str]) -> Scope:
         """By the method that the header names."""
-        return {**scope, "method": headers.get("x-http-method-override", scope["method"]).replace("OPTIONS", "GET")}
+        method = headers.get("x-http-method-override") or str(scope["method"])
+        return {**scope, "method": method.replace("OPTIONS", "GET")}
 
 
 class AnyMethod(Front):
@@ -303,9 +304,10 @@ class Spilling(Talkative):
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """The URL of an app that listens on the loopback, in a thread."""
-    config = uvicorn.Config(app, port=0, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None)
+def serving(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
+    """The URL of an app that listens on the loopback, in a thread; over TLS with a certificate and key (PEM)."""
+    more: dict[str, Any] = {"ssl_certfile": certificate} if certificate else {}
+    config = uvicorn.Config(app, port=0, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -314,7 +316,8 @@ def serving(app: ASGIApp) -> Iterator[str]:
         while not server.started:
             assert time.monotonic() < until
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        scheme = "https" if certificate else "http"
+        yield f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(10)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -41,8 +42,8 @@ def test_good_bucket_refuses_for_the_right_reason(endpoint: Endpoint, keys: Keys
     assert answers["endpoint"]["tls"] == "TLSv1.3"
 
 
-def test_a_principal_that_may_do_all_leaves_all_as_it_was(lake: Lake, endpoint: Endpoint, keys: Keys) -> None:
-    operator = lake.client("operator")
+def test_a_principal_that_may_do_all_leaves_all_as_it_was(embedded: Lake, endpoint: Endpoint, keys: Keys) -> None:
+    operator = embedded.client("operator")
     before = operator.list_object_versions(Bucket="good"), operator.get_bucket_policy(Bucket="good")["Policy"]
     answers = ask(endpoint, keys("operator"), "good", "p/", stranger=None).answers
     after = operator.list_object_versions(Bucket="good"), operator.get_bucket_policy(Bucket="good")["Policy"]
@@ -57,12 +58,12 @@ def test_a_principal_that_may_do_all_leaves_all_as_it_was(lake: Lake, endpoint: 
 
 @pytest.mark.parametrize(("own", "removed"), [("operator", True), ("pipeline", False)])
 def test_a_bucket_that_anybody_may_write_to(
-    lake: Lake, endpoint: Endpoint, keys: Keys, own: str, removed: bool
+    embedded: Lake, endpoint: Endpoint, keys: Keys, own: str, removed: bool
 ) -> None:
     bucket = f"writable-{own}"
-    lake.make_bucket(bucket)
-    lake.publish(bucket, "p/1", b"x")
-    operator = lake.client("operator")
+    embedded.make_bucket(bucket)
+    embedded.publish(bucket, "p/1", b"x")
+    operator = embedded.client("operator")
     operator.delete_public_access_block(Bucket=bucket)
     put = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     operator.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [put]}))
@@ -152,3 +153,45 @@ def test_wrong_credentials_answer_no_question_about_settings(endpoint: Endpoint,
     answers = ask(endpoint, wrong, "good", "p/", stranger=None).answers
     assert {answers[name].get("code") for name in READERS} == {"SignatureDoesNotMatch"}
     assert answers["anonymous_get"] == {"error": "NoObject"}
+
+
+@pytest.mark.parametrize(
+    ("clear", "expected"),
+    [
+        (httpx.ConnectError("refused"), {"status": 0, "code": "ConnectError", "control": 200, "onward": False}),
+        (
+            httpx.RemoteProtocolError("no HTTP"),
+            {"status": 0, "code": "RemoteProtocolError", "control": 200, "onward": False},
+        ),
+        (httpx.ConnectTimeout("silence"), {"error": "ConnectTimeout"}),
+        (({"status": 200, "code": ""}, {}), {"status": 200, "code": "", "control": 200, "onward": False}),
+        (
+            ({"status": 301, "code": ""}, {"location": "https://s3.example/"}),
+            {"status": 301, "code": "", "control": 200, "onward": True},
+        ),
+        (
+            ({"status": 301, "code": ""}, {"location": "http://s3.example/"}),
+            {"status": 301, "code": "", "control": 200, "onward": False},
+        ),
+    ],
+)
+def test_what_plain_http_answers(
+    endpoint: Endpoint, keys: Keys, monkeypatch: pytest.MonkeyPatch, clear: Any, expected: dict[str, Any]
+) -> None:
+    visit, sent = _Visit(endpoint, keys("pipeline"), "good", "p/", None), list[tuple[str, str]]()
+
+    def send(method: str, url: str) -> tuple[dict[str, Any], dict[str, str]]:
+        sent.append((method, url))
+        if url.startswith("https://"):
+            return {"status": 200, "code": ""}, {}
+        if isinstance(clear, Exception):
+            raise clear
+        return clear[0], clear[1]
+
+    monkeypatch.setattr(visit, "send", send)
+    assert _answered(visit, "plain_http") == expected
+    (first, over_tls), (second, in_the_clear) = sent
+    assert (first, second) == ("HEAD", "HEAD")
+    assert over_tls.removeprefix("https") == in_the_clear.removeprefix("http")
+    assert "X-Amz-Signature=" in in_the_clear
+    assert "X-Amz-Expires=10&" in in_the_clear

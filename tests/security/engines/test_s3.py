@@ -122,25 +122,25 @@ def test_a_server_of_an_unknown_authority_is_not_spoken_to(endpoint: Endpoint, o
         listing(endpoint.model_copy(update={"ca": ""}), own, "good", "p/")
 
 
-def test_what_is_there(lake: Lake, endpoint: Endpoint, own: Credentials) -> None:
-    lake.make_bucket("listed")
-    lake.publish("listed", "p/b", b"1")
-    newest = lake.publish("listed", "p/b", b"22")
-    lake.publish("listed", "p/a", b"333")
-    lake.publish("listed", "p/gone", b"4")
-    lake.publish("listed", "q/other", b"5")
-    lake.client("operator").delete_object(Bucket="listed", Key="p/gone")
+def test_what_is_there(embedded: Lake, endpoint: Endpoint, own: Credentials) -> None:
+    embedded.make_bucket("listed")
+    embedded.publish("listed", "p/b", b"1")
+    newest = embedded.publish("listed", "p/b", b"22")
+    embedded.publish("listed", "p/a", b"333")
+    embedded.publish("listed", "p/gone", b"4")
+    embedded.publish("listed", "q/other", b"5")
+    embedded.client("operator").delete_object(Bucket="listed", Key="p/gone")
     found = listing(endpoint, own, "listed", "p/")
     assert [(each.key, each.size) for each in found] == [("p/a", 3), ("p/b", 2)]
     assert found[1].version == newest
     assert listing(endpoint, own, "listed", "nothing/") == []
 
 
-def test_all_pages_of_a_long_listing(lake: Lake, endpoint: Endpoint, own: Credentials) -> None:
-    lake.make_bucket("long")
+def test_all_pages_of_a_long_listing(embedded: Lake, endpoint: Endpoint, own: Credentials) -> None:
+    embedded.make_bucket("long")
     for number in range(7):
         for body in (b"old", b"new"):
-            lake.publish("long", f"p/{number}", body)
+            embedded.publish("long", f"p/{number}", body)
     pages = []
 
     def short(params: dict[str, Any], **_: Any) -> None:
@@ -206,18 +206,18 @@ def test_each_page_is_asked_of_the_expected_owner(
     assert store.asked[1]["VersionIdMarker"] == "v"
 
 
-def test_bytes_are_those_of_the_version_that_was_listed(lake: Lake, endpoint: Endpoint, own: Credentials) -> None:
-    lake.make_bucket("pinned")
+def test_bytes_are_those_of_the_version_that_was_listed(embedded: Lake, endpoint: Endpoint, own: Credentials) -> None:
+    embedded.make_bucket("pinned")
     body = bytes(range(256)) * 9000
-    lake.publish("pinned", "p/x", body)
+    embedded.publish("pinned", "p/x", body)
     (wanted,) = listing(endpoint, own, "pinned", "p/")
-    lake.publish("pinned", "p/x", b"another")
+    embedded.publish("pinned", "p/x", b"another")
     out = io.BytesIO()
     assert fetch(endpoint, own, "pinned", wanted, out) == (hashlib.sha256(body).hexdigest(), len(body))
     assert out.getvalue() == body
 
 
-def test_another_size_or_version_than_listed(lake: Lake, endpoint: Endpoint, own: Credentials) -> None:
+def test_another_size_or_version_than_listed(embedded: Lake, endpoint: Endpoint, own: Credentials) -> None:
     (_, _, wanted) = listing(endpoint, own, "good", "p/")
     for size in (0, 2, 4):
         with pytest.raises(StoreError, match=f"{size} were listed"):

@@ -431,6 +431,15 @@ def test_a_statement_that_is_not_one_is_refused_though_signed(
     assert [each.rule for each in run(folder, keys)[1].findings] == ["SIG-NONE"]
 
 
+def test_a_signature_that_names_another_key_is_not_believed(folder: Path, keys: UnsafeLocalKeys) -> None:
+    bundle = json.loads((folder / "model.sig").read_bytes())
+    bundle["verificationMaterial"]["publicKey"]["hint"] = SHA
+    (folder / "model.sig").write_text(json.dumps(bundle))
+    assert not library(folder, keys)
+    assert not holds(folder, keys)
+    assert [each.rule for each in run(folder, keys)[1].findings] == ["SIG-KEY"]
+
+
 def test_signing_refuses_what_it_cannot_vouch_for(folder: Path, tmp_path: Path, keys: UnsafeLocalKeys) -> None:
     private = ec.generate_private_key(ec.SECP384R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

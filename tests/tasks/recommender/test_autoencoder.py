@@ -76,32 +76,39 @@ def test_the_start_is_the_callers_and_stays_as_it_was(striped: Histories) -> Non
     assert digest(train(striped, starting(30, 8, 2), SMALL).weights) != digest(done.weights)
 
 
-def test_one_step_is_adam_on_the_multinomial_likelihood(
+def test_steps_are_adam_on_the_multinomial_likelihood(
     weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], striped: Histories
 ) -> None:
     start = weights(30, 8, 1)
-    done = train(striped, start, Settings(learning_rate=0.01, batch_size=64, epochs=1, dropout=0.0))
-    exact = {name: array.astype(np.float64) for name, array in start.items()}
+    done = train(striped, start, Settings(learning_rate=0.01, batch_size=64, epochs=4, dropout=0.0))
+    model = {name: array.astype(np.float64) for name, array in start.items()}
     taken = striped.toarray().astype(np.float64)
-
-    def loss(model: dict[str, NDArray[np.float64]]) -> float:
-        length = np.sqrt(taken.sum(axis=1, keepdims=True))
-        logits = np.tanh(taken / length @ model["encoder"] + model["encoder_bias"]) @ model["decoder"]
-        logits = logits + model["decoder_bias"]
-        logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return float(-(logits * taken).sum(axis=1).mean())
-
-    assert done.progress[0].loss == pytest.approx(loss(exact), rel=1e-5)
-    rng = np.random.default_rng(0)
+    given = taken / np.sqrt(taken.sum(axis=1, keepdims=True))
+    mean = {name: np.zeros_like(array) for name, array in model.items()}
+    square = {name: np.zeros_like(array) for name, array in model.items()}
+    losses = []
+    for step in range(1, 5):
+        hidden = np.tanh(given @ model["encoder"] + model["encoder_bias"])
+        logits = hidden @ model["decoder"] + model["decoder_bias"]
+        likelihood = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        losses.append(float(-(likelihood * taken).sum(axis=1).mean()))
+        wrong = (np.exp(likelihood) * taken.sum(axis=1, keepdims=True) - taken) / len(taken)
+        back = (wrong @ model["decoder"].T) * (1 - hidden**2)
+        gradients = {
+            "encoder": given.T @ back,
+            "encoder_bias": back.sum(axis=0),
+            "decoder": hidden.T @ wrong,
+            "decoder_bias": wrong.sum(axis=0),
+        }
+        for name, gradient in gradients.items():
+            mean[name] = 0.9 * mean[name] + 0.1 * gradient
+            square[name] = 0.999 * square[name] + 0.001 * gradient**2
+            rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            model[name] = model[name] - rate * mean[name] / (np.sqrt(square[name]) + 1e-7)
+    assert [epoch.loss for epoch in done.progress] == pytest.approx(losses, rel=1e-5)
     for name in NAMES:
-        for place in rng.integers(0, exact[name].size, 5):
-            up, down = ({**exact, name: exact[name].copy()} for _ in range(2))
-            up[name].flat[place] += 1e-5
-            down[name].flat[place] -= 1e-5
-            gradient = (loss(up) - loss(down)) / 2e-5
-            # The first step of Adam is the learning rate along the gradient's sign (Kingma and Ba 2015).
-            step = -0.01 * gradient / (abs(gradient) + 1e-7 / np.sqrt(1 - 0.999))
-            assert done.weights[name].flat[place] - start[name].flat[place] == pytest.approx(step, abs=2e-5)
+        assert float(np.abs(done.weights[name] - start[name]).max()) > 0.02
+        np.testing.assert_allclose(done.weights[name], model[name], atol=1e-4)
 
 
 def test_dropout_drops_entries_and_scales_what_is_left() -> None:
@@ -114,12 +121,12 @@ def test_dropout_drops_entries_and_scales_what_is_left() -> None:
 
     losses = []
     for seed in range(12):
-        settings = Settings(learning_rate=0.001, batch_size=1, epochs=1, dropout=0.75, seed=seed)
+        settings = Settings(learning_rate=0.001, batch_size=1, epochs=1, dropout=0.5, seed=seed)
         losses.append(train(one, start, settings).progress[0].loss)
     dropped = [value == pytest.approx(loss(0.0), rel=1e-5) for value in losses]
-    kept = [value == pytest.approx(loss(4.0), rel=1e-5) for value in losses]
+    kept = [value == pytest.approx(loss(2.0), rel=1e-5) for value in losses]
     assert sum(dropped) + sum(kept) == 12
-    assert 0 < sum(kept) < sum(dropped)
+    assert 2 < sum(kept) < 10
 
 
 def test_tensorflow_and_the_plain_arithmetic_agree(
@@ -197,6 +204,14 @@ def test_the_start_is_glorot_uniform() -> None:
     assert not start["encoder_bias"].any()
     assert not start["decoder_bias"].any()
     assert digest(start) == digest(starting(300, 20, 5))
+
+
+def test_many_runs_in_one_process_are_no_cause_for_warnings(
+    striped: Histories, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seed in range(8):
+        train(striped, starting(30, 8, 1), Settings(learning_rate=0.001, batch_size=16, epochs=1, seed=seed))
+    assert caplog.records == []
 
 
 def test_tensorflow_with_other_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,42 @@
+"""The registry of gates.
+
+`GATES` holds every gate that is built, by the name that documents use. `PLANNED` holds the names that documents and
+policies may use and that are not built: a plan that needs one of them is refused, naming it.
+"""
+
+from typing import Any
+
+from security.gate import Gate
+from security.gates.api import AccessControlApi
+from security.gates.bucket import AccessControlS3
+from security.gates.contract import DataContract
+from security.gates.metrics import MetricThresholds
+from security.gates.model import ModelSignature
+
+GATES: dict[str, Gate[Any]] = {
+    gate.name: gate
+    for gate in (AccessControlS3(), DataContract(), ModelSignature(), MetricThresholds(), AccessControlApi())
+}
+
+PLANNED = (
+    "PII_detection",
+    "approval",
+    "approved_inputs",
+    "backdoor_probe",
+    "bias_detection",
+    "code_integrity_check",
+    "data_drift_monitoring",
+    "data_encryption_at_rest",
+    "data_encryption_in_transit",
+    "data_poisoning",
+    "dependency_scanning",
+    "deployment_authorization",
+    "fairness_metrics",
+    "image_vulnerability_scanning",
+    "model_artifact_scan",
+    "model_versioning",
+    "network_policy_enforcement",
+    "registry_authorization",
+    "secrets_scanning",
+    "workload_hardening",
+)

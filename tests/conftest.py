@@ -1,0 +1,82 @@
+"""One home for the whole session, with a real Prefect server and the embedded lake, each started when first asked for.
+
+Prefect reads its settings when it is imported, so they are set here, before any test module is. A test whose real part
+is absent skips; with `SLUICE_NO_SKIP=1` a skip is a failure. The number of skips is printed last.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HOME = Path(tempfile.mkdtemp(prefix="sluice-test-")) / "home"
+
+
+def _port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PORT = _port()
+os.environ["SLUICE_HOME"] = str(HOME)
+os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
+os.environ.pop("SLUICE_LAKE", None)
+
+from flows import local  # noqa: E402
+from tasks.home import Home  # noqa: E402
+
+os.environ.update(local.settings(Home(HOME), f"http://127.0.0.1:{PORT}"))
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Home]:
+    """The session's home; everything that was started in it is ended."""
+    yield Home(HOME)
+    local.stop(Home(HOME))
+    shutil.rmtree(HOME.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect(home: Home, lake: Home) -> str:
+    """A real Prefect server; its address."""
+    url = local.server(home, PORT)
+    local.server_ready(home, url)
+    assert url == f"http://127.0.0.1:{PORT}"
+    return url
+
+
+@pytest.fixture(scope="session")
+def lake(home: Home) -> Home:
+    """The embedded lake as a process of its own, with the whole sample."""
+    local.server(home, PORT)  # starts meanwhile, if a test needs it
+    local.lake(home, sample=True)
+    local.lake_ready(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data that lies beside the checkout."""
+    path = Path(os.environ.get("SLUICE_SHARED") or ROOT.parent / "shared") / "data"
+    if not path.is_dir():
+        pytest.skip("no real data: set SLUICE_SHARED to the folder that holds it")
+    return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The number of skips, last."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    terminalreporter.write_line(f"skipped: {skipped}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where no skip is allowed, one is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("SLUICE_NO_SKIP") == "1" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,379 @@
+"""The gate `access_control_s3`: against answers made by hand, and against a lake that really serves or refuses."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deployments.lake.server import Lake
+from security.engines.asker import ask
+from security.engines.s3 import Credentials, Endpoint
+from security.gate import Material, asked, judge, observe
+from security.gates.bucket import AccessControlS3, Limits
+from security.gates.bucket.facts import DECLARED, REFUSED, Facts
+from security.verdict import Basis, Breach, Outcome, Snapshot, Verdict
+
+Keys = Callable[[str], Credentials]
+
+GATE, LIMITS = AccessControlS3(), Limits()
+NO = {"status": 403, "code": "AccessDenied"}
+OWNER = "75aa57"
+TLS = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": ["arn:aws:s3:::lake", "arn:aws:s3:::lake/*"],
+    "Condition": {"BoolIfExists": {"aws:SecureTransport": "false"}},
+}
+GOOD: dict[str, dict[str, Any]] = {
+    "endpoint": {
+        "url": "https://s3.example",
+        "region": "us-east-1",
+        "account": "123456789012",
+        "ca": "public",
+        "tls": "TLSv1.3",
+    },
+    "public_access_block": {
+        "status": 200,
+        "on": ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"],
+    },
+    "policy": {"status": 200, "document": {"Version": "2012-10-17", "Statement": [TLS]}},
+    "policy_status": {"status": 200, "public": False},
+    "acl": {
+        "status": 200,
+        "owner": OWNER,
+        "grants": [{"type": "CanonicalUser", "id": OWNER, "permission": "FULL_CONTROL"}],
+    },
+    "ownership": {"status": 200, "rules": ["BucketOwnerEnforced"]},
+    "versioning": {"status": 200, "state": "Enabled"},
+    "location": {"status": 200, "region": "us-east-1"},
+    "signed_list": {"status": 200, "found": True},
+    "signed_head": {"status": 200, "version": "v1"},
+    "signed_get": {"status": 200, "version": "v1"},
+    "plain_http": {"status": 0, "code": "ConnectError", "control": 200, "onward": False},
+    **{name: NO for name in REFUSED if name != "plain_http"},
+}
+ALLOW = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::lake/*"}
+EVERYBODY = {"type": "Group", "uri": "http://acs.amazonaws.com/groups/global/AllUsers", "permission": "READ"}
+
+
+def answers(**changed: Any) -> dict[str, dict[str, Any]]:
+    """Good answers, each of which may be changed in some members; None takes an answer away."""
+    made = copy.deepcopy(GOOD)
+    for name, members in changed.items():
+        if members is None:
+            del made[name]
+        else:
+            made[name] = {**made.get(name, {}), **members}
+    return made
+
+
+def statements(*listed: dict[str, Any]) -> dict[str, Any]:
+    return {"document": {"Version": "2012-10-17", "Statement": list(listed)}}
+
+
+def material(given: dict[str, dict[str, Any]]) -> Material[Any]:
+    return asked(GATE, Snapshot(kind="bucket", uri="s3://lake/p/", taken=1.0, answers=given))
+
+
+def verdict(given: dict[str, dict[str, Any]], gate: AccessControlS3 = GATE, **limits: Any) -> Verdict:
+    return judge(gate, observe(gate, material(given), limits, random.Random(1)), limits)
+
+
+def broken(given: Verdict) -> list[tuple[str, str]]:
+    return [(each.rule, each.place) for each in given.findings]
+
+
+def test_good_bucket_passes() -> None:
+    seen = verdict(GOOD)
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "22/22 questions, 12 rules, 11 probes")
+
+
+BAD: list[tuple[str, str, dict[str, Any]]] = [
+    ("S3-PAB", "public_access_block", {"public_access_block": {"on": ["BlockPublicAcls"]}}),
+    (
+        "S3-PAB",
+        "public_access_block",
+        {"public_access_block": {"status": 404, "code": "NoSuchPublicAccessBlockConfiguration"}},
+    ),
+    ("S3-PUB-READ", "anonymous_get", {"anonymous_get": {"status": 200}}),
+    ("S3-PUB-READ", "anonymous_list", {"anonymous_list": {"status": 206}}),
+    ("S3-PUB-READ", "policy", {"policy": statements(TLS, ALLOW)}),
+    ("S3-PUB-READ", "policy_status", {"policy_status": {"public": True}}),
+    ("S3-PUB-READ", "acl", {"acl": {"grants": [EVERYBODY]}}),
+    ("S3-PUB-WRITE", "anonymous_put", {"anonymous_put": {"status": 200, "removed": True}}),
+    ("S3-PUB-WRITE", "policy", {"policy": statements(TLS, {**ALLOW, "Action": "s3:PutObject"})}),
+    ("S3-PUB-WRITE", "acl", {"acl": {"grants": [{**EVERYBODY, "permission": "WRITE"}]}}),
+    ("S3-TLS", "policy", {"policy": {"status": 404, "code": "NoSuchBucketPolicy"}}),
+    ("S3-TLS", "policy", {"policy": statements({**TLS, "Principal": {"AWS": "210987654321"}})}),
+    ("S3-TLS", "policy", {"policy": statements({**TLS, "Resource": ["arn:aws:s3:::x", "arn:aws:s3:::x/*"]})}),
+    ("S3-TLS", "plain_http", {"plain_http": {"status": 200}}),
+    ("S3-XACCT", "210987654321", {"policy": statements(TLS, {**ALLOW, "Principal": {"AWS": "210987654321"}})}),
+    (
+        "S3-XACCT",
+        "canonical:beef",
+        {"acl": {"grants": [{"type": "CanonicalUser", "id": "beef", "permission": "READ"}]}},
+    ),
+    ("S3-XACCT", "stranger_get", {"stranger_get": {"status": 200}}),
+    ("S3-XACCT", "stranger_get", {"stranger_get": {"asked": False}}),
+    ("S3-ACL", "ownership", {"ownership": {"rules": ["ObjectWriter"]}}),
+    ("S3-ACL", "ownership", {"ownership": {"status": 404, "code": "OwnershipControlsNotFoundError"}}),
+    ("S3-VER", "versioning", {"versioning": {"state": "Suspended"}}),
+    ("S3-VER", "versioning", {"versioning": {"state": ""}}),
+    ("S3-VER", "signed_head", {"signed_head": {"version": "null"}}),
+    ("S3-LP", "own_put", {"own_put": {"status": 200, "removed": False}}),
+    ("S3-LP", "own_delete", {"own_delete": {"status": 204, "removed": True}}),
+    ("S3-LP", "own_policy", {"own_policy": {"status": 400, "code": "MalformedPolicy"}}),
+    ("S3-LP", "own_policy", {"own_policy": {"status": 200, "restored": True}}),
+    ("S3-OWN", "wrong_owner", {"wrong_owner": {"status": 200}}),
+    ("S3-END", "endpoint", {"endpoint": {"url": "http://s3.example"}}),
+    ("S3-END", "endpoint", {"endpoint": {"tls": "TLSv1.1"}}),
+    ("S3-END", "authority", {"endpoint": {"ca": "none"}}),
+    ("S3-END", "location", {"location": {"region": "eu-west-1"}}),
+    ("S3-SIG", "wrong_secret", {"wrong_secret": {"status": 200}}),
+    ("S3-SIG", "unknown_key", {"unknown_key": {"status": 200}}),
+    ("S3-POS", "signed_get", {"signed_get": {"status": 403, "code": "AccessDenied"}}),
+    ("S3-POS", "signed_head", {"signed_head": {"status": 403, "code": "403"}}),
+    ("S3-POS", "plain_http", {"plain_http": {"control": 403}}),
+]
+
+
+@pytest.mark.parametrize(("rule", "place", "changed"), BAD)
+def test_smallest_violation_trips_its_rule_and_no_other(rule: str, place: str, changed: dict[str, Any]) -> None:
+    seen = verdict(answers(**changed))
+    assert (seen.outcome, broken(seen)) == (Outcome.FAIL, [(rule, place)])
+    assert "allowed: " in seen.findings[0].message
+
+
+def test_every_rule_has_a_smallest_violation() -> None:
+    assert {rule for rule, _, _ in BAD} == set(GATE.rules) == set(GATE.violations)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"policy_status": {"status": 404, "code": "NoSuchBucketPolicy"}},
+        {"policy_status": {"status": 501, "code": "NotImplemented"}},
+        {"plain_http": {"status": 403}},
+        {"plain_http": {"status": 400}},
+        {"plain_http": {"status": 301, "onward": True}},
+        {"anonymous_get": {"status": 401}},
+        {"wrong_secret": {"code": "SignatureDoesNotMatch"}},
+        {"policy": statements(TLS, {**ALLOW, "Principal": {"AWS": "arn:aws:iam::123456789012:role/pipeline"}})},
+        {"policy": statements(TLS, {**ALLOW, "Principal": {"CanonicalUser": OWNER}})},
+        {"policy": statements(TLS, {**ALLOW, "Effect": "Deny", "Action": "s3:PutObject"})},
+    ],
+)
+def test_other_good_answers_pass(changed: dict[str, Any]) -> None:
+    assert verdict(answers(**changed)).outcome is Outcome.PASS
+
+
+def test_limits() -> None:
+    shared = answers(policy=statements(TLS, {**ALLOW, "Principal": {"AWS": "210987654321"}}))
+    assert verdict(shared, accounts=["210987654321"]).outcome is Outcome.PASS
+    assert broken(verdict(shared, accounts=["111111111111"])) == [("S3-XACCT", "210987654321")]
+    alone = {**GOOD, "stranger_get": {"asked": False}}
+    seen = verdict(alone, stranger=False)
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "22/22 questions, 12 rules, 10 probes")
+    assert broken(verdict(GOOD, authorities=["given"])) == [("S3-END", "authority")]
+    assert verdict(GOOD, authorities=[]).outcome is Outcome.INCONCLUSIVE
+    assert verdict(GOOD, account=["1"]).outcome is Outcome.INCONCLUSIVE
+
+
+def test_where_everybody_reads_a_stranger_is_not_a_second_finding() -> None:
+    seen = verdict(answers(anonymous_get={"status": 200}, stranger_get={"status": 200}))
+    assert broken(seen) == [("S3-PUB-READ", "anonymous_get")]
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_each_answer_is_needed(name: str) -> None:
+    for lost in (answers(**{name: None}), {**GOOD, name: {"error": "ConnectTimeout"}}, {**GOOD, name: {}}):
+        seen = verdict(lost)
+        assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+        assert name in seen.reason
+
+
+@pytest.mark.parametrize("name", [*DECLARED, "signed_list"])
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalError", "SlowDown"])
+def test_not_allowed_to_look_is_inconclusive(name: str, code: str) -> None:
+    seen = verdict({**GOOD, name: {"status": 403 if code == "AccessDenied" else 503, "code": code}})
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert code in seen.reason
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name != "plain_http"])
+@pytest.mark.parametrize("status", [0, 301, 400, 404, 405, 429, 500, 503])
+def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> None:
+    seen = verdict({**GOOD, name: {"status": status, "code": "Other"}})
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"plain_http": {"status": 404}},
+        {"plain_http": {"status": 301}},
+        {"plain_http": {"status": 500}},
+        {"plain_http": {"control": 500}},
+        {"plain_http": {"status": True}},
+        {"signed_list": {"found": False}},
+        {"signed_list": {"found": "yes"}},
+        {"public_access_block": {"on": ["BlockEverything"]}},
+        {"ownership": {"rules": []}},
+        {"ownership": {"rules": ["Somebody"]}},
+        {"versioning": {"state": "Perhaps"}},
+        {"endpoint": {"ca": "mine"}},
+        {"policy": {"document": {"Statement": []}}},
+        {"policy": statements(TLS, {**ALLOW, "Unless": {}})},
+        {"acl": {"grants": [{"type": "Group", "permission": "READ"}]}},
+        {"another": {"status": 200}},
+    ],
+)
+def test_what_is_not_understood_is_inconclusive(changed: dict[str, Any]) -> None:
+    seen = verdict(answers(**changed))
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+
+
+def test_nothing_asked_is_inconclusive() -> None:
+    assert verdict({}).outcome is Outcome.INCONCLUSIVE
+
+
+def test_one_question_answered_twice_is_inconclusive() -> None:
+    given = material(GOOD)
+    twice = [*given.source(), ("acl", GOOD["acl"])]
+    doubled = Material(given.subject, lambda: twice, expected=len(twice), unit="questions", sample=len(twice))
+    seen = judge(GATE, observe(GATE, doubled, {}), {})
+    assert (seen.outcome, seen.reason) == (Outcome.INCONCLUSIVE, "acl was answered twice")
+
+
+@pytest.mark.parametrize("rule", sorted(GATE.rules))
+def test_canary_is_caught_by_its_own_rule_and_no_other(rule: str) -> None:
+    sample = sorted(GOOD.items())
+    kept = copy.deepcopy(sample)
+    made = set()
+    for seed in range(60):
+        decoy = GATE.violations[rule](sample, random.Random(seed))
+        made.add(repr(decoy))
+        facts = GATE.look(material(GOOD).decoy(decoy))
+        assert {each.rule for each in GATE.judge(facts, LIMITS)} == {rule}
+    assert sample == kept
+    assert list(GATE.judge(GATE.look(material(GOOD)), LIMITS)) == []
+    assert rule == "S3-OWN" or len(made) > 1
+
+
+@pytest.mark.parametrize("start", [GOOD, answers(policy={"status": 404, "code": "NoSuchBucketPolicy"})])
+@pytest.mark.parametrize("rule", sorted(GATE.rules))
+def test_canary_can_be_made_of_a_bucket_without_a_policy(rule: str, start: dict[str, Any]) -> None:
+    for seed in range(20):
+        decoy = GATE.violations[rule](sorted(start.items()), random.Random(seed))
+        facts = GATE.look(material(start).decoy(decoy))
+        assert rule in {each.rule for each in GATE.judge(facts, LIMITS)}
+
+
+class Blind(AccessControlS3):
+    """Returns the facts of a clean bucket, whatever it is given."""
+
+    def look(self, material: Material[Any]) -> Facts:
+        list(material)
+        return GATE.look(_clean())
+
+
+class Mute(AccessControlS3):
+    """Finds nothing wrong, ever."""
+
+    def judge(self, facts: Any, limits: Any) -> Iterable[Breach]:  # type: ignore[override]
+        return []
+
+
+def _clean() -> Material[Any]:
+    return material(GOOD)
+
+
+@pytest.mark.parametrize("gate", [Blind(), Mute()])
+@pytest.mark.parametrize("given", [GOOD, answers(anonymous_get={"status": 200})])
+def test_a_gate_that_does_not_look_or_judge_is_inconclusive(
+    gate: AccessControlS3, given: dict[str, dict[str, Any]]
+) -> None:
+    seen = verdict(given, gate)
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "canary")
+
+
+def test_judged_again_under_another_policy_and_on_another_basis() -> None:
+    seen = observe(GATE, material(GOOD), {})
+    assert judge(GATE, seen, {"authorities": ["given"]}).outcome is Outcome.FAIL
+    rendered = judge(GATE, seen.model_copy(update={"basis": Basis.RENDERED}), {})
+    assert (rendered.outcome, rendered.cause) == (Outcome.INCONCLUSIVE, "basis")
+
+
+def test_no_key_and_no_object_of_the_bucket_is_in_the_observation() -> None:
+    given = answers(acl={"grants": [{**EVERYBODY, "name": "somebody@example.com"}]}, signed_get={"version": "secret-v"})
+    text = observe(GATE, material(given), {}).model_dump_json()
+    assert "somebody" not in text
+    assert "secret-v" not in text
+
+
+def test_facts_are_a_declared_vocabulary() -> None:
+    facts = GATE.look(material(GOOD)).model_dump()
+    for name, value in (("readable", ["by_magic"]), ("ownership", "me"), ("unheard_of", 1)):
+        with pytest.raises(ValidationError):
+            Facts.model_validate({**facts, name: value})
+
+
+def visit(endpoint: Endpoint, keys: Keys, bucket: str, who: str = "pipeline") -> Verdict:
+    snapshot = ask(endpoint, keys(who), bucket, "p/", stranger=keys("stranger"))
+    return judge(GATE, observe(GATE, asked(GATE, snapshot), {}), {})
+
+
+def test_lake_good_bucket_passes(endpoint: Endpoint, keys: Keys) -> None:
+    seen = visit(endpoint, keys, "good")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "22/22 questions, 12 rules, 11 probes")
+
+
+def test_lake_public_copy_fails(endpoint: Endpoint, keys: Keys) -> None:
+    seen = visit(endpoint, keys, "open")
+    assert seen.outcome is Outcome.FAIL
+    assert broken(seen) == [
+        ("S3-PAB", "public_access_block"),
+        ("S3-PUB-READ", "anonymous_get"),
+        ("S3-PUB-READ", "anonymous_list"),
+        ("S3-PUB-READ", "policy"),
+        ("S3-PUB-READ", "policy_status"),
+    ]
+
+
+def test_lake_key_that_may_write_fails(endpoint: Endpoint, keys: Keys) -> None:
+    seen = visit(endpoint, keys, "good", "operator")
+    assert broken(seen) == [("S3-LP", "own_put"), ("S3-LP", "own_delete"), ("S3-LP", "own_policy")]
+
+
+def test_lake_key_without_rights_cannot_tell(endpoint: Endpoint, keys: Keys) -> None:
+    seen = visit(endpoint, keys, "good", "stranger")
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+
+
+@pytest.mark.parametrize("gone", ["versioning", "tls", "ownership"])
+def test_lake_bucket_that_lost_a_setting_fails(embedded: Lake, endpoint: Endpoint, keys: Keys, gone: str) -> None:
+    bucket, operator = f"lost-{gone}", embedded.client("operator")
+    embedded.make_bucket(bucket)
+    embedded.publish(bucket, "p/1", b"x")
+    if gone == "versioning":
+        operator.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+        expected = ("S3-VER", "versioning")
+    elif gone == "tls":
+        operator.delete_bucket_policy(Bucket=bucket)
+        expected = ("S3-TLS", "policy")
+    else:
+        operator.delete_bucket_ownership_controls(Bucket=bucket)
+        expected = ("S3-ACL", "ownership")
+    assert broken(visit(endpoint, keys, bucket)) == [expected]
+
+
+def test_lake_down_is_inconclusive(endpoint: Endpoint, keys: Keys) -> None:
+    seen = visit(endpoint.model_copy(update={"url": "https://127.0.0.1:9"}), keys, "good")
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert "ConnectionRefusedError" in seen.reason

@@ -1,0 +1,366 @@
+"""The data contract: what it accepts, what it finds, when it cannot tell, and that it cannot be fooled."""
+
+import gzip
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from security import kinds
+from security.columns import SCHEMA
+from security.decoys import word
+from security.gate import Material, judge, observe
+from security.gates import contract
+from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty
+from security.kinds import Counts, Kind
+from security.rows import lines, read
+from security.verdict import Outcome, Subject, Verdict
+
+Row = dict[str, Any]
+GATE = DataContract()
+LIMITS = {"since": "2023-10-01", "until": "2023-10-27", "min_rows": 5}
+CLEAN = LIMITS | {"clean": True}
+SUBJECT = Subject(kind="rows", name="test", sha256="0" * 64)
+SECRET = "jane-doe-4711"
+
+
+def good(count: int) -> list[Row]:
+    """Rows without a fault, no two alike."""
+    return [
+        {
+            "user_id": f"{SECRET}-{n % 7}",
+            "item_id": f"i{n}",
+            "interaction_type": ("view", "click", "purchase")[n % 3],
+            "timestamp": f"2023-10-{n % 27 + 1:02d}T10:00:{n % 60:02d}Z",
+            "comment": SECRET,
+        }
+        for n in range(count)
+    ]
+
+
+Make = Callable[..., Material[pa.RecordBatch]]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Make:
+    """The material of rows in files: name -> rows."""
+
+    def make(rows: list[Row] | None = None, **files: list[Row]) -> Material[pa.RecordBatch]:
+        files = files or {"part": rows if rows is not None else good(40)}
+        paths = [tmp_path / f"{name}.jsonl.gz" for name in files]
+        for path, held in zip(paths, files.values(), strict=True):
+            path.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in held)))
+        return contract.material(SUBJECT, paths, [path.name for path in paths], sum(map(lines, paths)))
+
+    return make
+
+
+def verdict(
+    material: Material[pa.RecordBatch], limits: dict[str, Any], gate: DataContract = GATE, seed: int | None = None
+) -> Verdict:
+    """Look and judge; no value of a row may be in what was seen."""
+    seen = observe(gate, material, limits, random.Random(seed) if seed is not None else None)
+    text = seen.model_dump_json()
+    assert SECRET not in text
+    found = judge(gate, seen, limits)
+    assert SECRET not in found.model_dump_json()
+    return found
+
+
+def rules(found: Verdict) -> list[str]:
+    """The ids of what was found."""
+    return sorted(each.rule for each in found.findings)
+
+
+@pytest.mark.parametrize("limits", [LIMITS, CLEAN, LIMITS | {"since": "", "skew": 5, "most_rejected": 0.5}])
+def test_good_rows_pass(opened: Make, limits: dict[str, Any]) -> None:
+    found = verdict(opened(), limits)
+    assert (found.outcome, found.findings) == (Outcome.PASS, ()), found.reason
+    assert found.reason == "40/40 rows, 14 view, 13 click, 13 purchase"
+
+
+BAD = [
+    ("CON-TYPE", {"interaction_type": "rating"}),
+    ("CON-TYPE", {"interaction_type": "View"}),
+    ("CON-TYPE", {"interaction_type": ""}),
+    ("CON-TYPE", {"interaction_type": "v" * 300}),
+    ("CON-ID", {"user_id": ""}),
+    ("CON-ID", {"item_id": "x" * 65}),
+    ("CON-ID", {"item_id": "x" * 300}),
+    ("CON-ID", {"user_id": "a b"}),
+    ("CON-ID", {"user_id": "Zoë"}),
+    ("CON-NULL", {"user_id": None}),
+    ("CON-NULL", {"item_id": 5}),
+    ("CON-NULL", {"interaction_type": None}),
+    ("CON-NULL", {"timestamp": False}),
+    ("CON-TIME", {"timestamp": "2023-10-20T10:00:00"}),
+    ("CON-TIME", {"timestamp": "yesterday"}),
+    ("CON-WINDOW", {"timestamp": "2023-09-30T23:59:59Z"}),
+    ("CON-WINDOW", {"timestamp": "2023-10-28T00:00:00Z"}),
+    ("CON-WINDOW", {"timestamp": 0}),
+    ("CON-WINDOW", {"timestamp": "2101-01-01T00:00:00Z"}),
+]
+
+
+@pytest.mark.parametrize(("rule", "change"), BAD)
+def test_one_bad_row_breaks_its_rule_and_no_other(opened: Make, rule: str, change: Row) -> None:
+    rows = good(40)
+    rows[16] |= change
+    found = verdict(opened(rows), LIMITS)
+    assert (found.outcome, rules(found)) == (Outcome.FAIL, [rule])
+    assert found.findings[0].place == "part.jsonl.gz row 17"
+    assert "1 of 40 rows" in found.findings[0].message
+    assert "allowed:" in found.findings[0].message
+
+
+def test_a_missing_key_in_one_row_is_a_null(opened: Make) -> None:
+    rows = good(40)
+    del rows[3]["item_id"]
+    assert rules(verdict(opened(rows), LIMITS)) == ["CON-NULL"]
+
+
+def test_repetitions_count_in_a_cleaned_set_only(opened: Make) -> None:
+    rows = good(40)
+    rows[30] = rows[4] | {"comment": "another"}
+    found = verdict(opened(rows), CLEAN)
+    assert (found.outcome, rules(found)) == (Outcome.FAIL, ["CON-DUP"])
+    assert found.findings[0].place == "part.jsonl.gz row 31"
+    assert verdict(opened(rows), LIMITS).outcome == Outcome.PASS
+
+
+def test_repetitions_are_found_across_files(opened: Make) -> None:
+    found = verdict(opened(one=good(20), two=good(40)[19:]), CLEAN)
+    assert [(each.rule, each.place) for each in found.findings] == [("CON-DUP", "two.jsonl.gz row 1")]
+
+
+def test_a_file_without_rows_is_found_by_its_name(opened: Make) -> None:
+    found = verdict(opened(one=[], two=good(40), three=[]), LIMITS)
+    assert [(each.rule, each.place) for each in found.findings] == [
+        ("CON-EMPTY", "one.jsonl.gz"),
+        ("CON-EMPTY", "three.jsonl.gz"),
+    ]
+
+
+def test_no_rows_at_all_fail(opened: Make) -> None:
+    found = verdict(opened(one=[], two=[]), LIMITS)
+    assert (found.outcome, rules(found)) == (Outcome.FAIL, ["CON-EMPTY", "CON-EMPTY", "CON-ROWS"])
+
+
+def test_too_few_rows_fail(opened: Make) -> None:
+    assert rules(verdict(opened(good(4)), LIMITS)) == ["CON-ROWS"]
+    assert verdict(opened(good(5)), LIMITS).outcome == Outcome.PASS
+
+
+def test_rejected_rows_are_findings_only_above_the_share(opened: Make) -> None:
+    rows = good(40)
+    rows[0] |= {"user_id": None, "interaction_type": "hover"}
+    rows[1] |= {"interaction_type": "hover"}
+    some = LIMITS | {"most_rejected": 0.05}
+    assert verdict(opened(rows), some).outcome == Outcome.PASS
+    assert rules(verdict(opened(rows), some | {"clean": True})) == ["CON-NULL", "CON-TYPE"]
+    rows[2] |= {"timestamp": "x"}
+    found = verdict(opened(rows), some)
+    assert rules(found) == ["CON-NULL", "CON-TIME", "CON-TYPE"]
+    assert "2 of 40 rows have another interaction type" in found.findings[1].message
+    assert "3 rows are rejected in all, at most 5.00% may be" in found.findings[1].message
+    assert "part.jsonl.gz row 1, part.jsonl.gz row 2" in found.findings[1].message
+
+
+def test_an_observation_is_judged_again_under_other_limits(opened: Make) -> None:
+    rows = good(40)
+    rows[0] |= {"interaction_type": "rating", "user_id": "Zoë"}
+    rows[1] |= {"timestamp": "2023-10-28T00:04:59Z"}
+    wide = LIMITS | {"types": ["view", "click", "purchase", "rating"], "letters": "printable", "skew": 5}
+    seen = observe(GATE, opened(rows), wide)
+    assert judge(GATE, seen, wide).outcome == Outcome.PASS
+    assert rules(judge(GATE, seen, LIMITS)) == ["CON-ID", "CON-TYPE", "CON-WINDOW"]
+
+
+def test_it_cannot_tell_when_a_file_cannot_be_read(opened: Make, tmp_path: Path) -> None:
+    material = opened()
+    (tmp_path / "part.jsonl.gz").write_bytes(b"\x1f\x8b\x08")
+    found = verdict(material, LIMITS)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert "part.jsonl.gz, row 1" in found.reason
+
+
+def test_it_cannot_tell_when_not_every_row_was_seen(opened: Make) -> None:
+    for change in (-1, 1):
+        material = opened()
+        material.expected += change
+        found = verdict(material, LIMITS)
+        assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "coverage")
+
+
+def test_it_cannot_tell_under_limits_that_are_none(opened: Make) -> None:
+    changes: tuple[Row, ...] = (
+        {"until": "2023-09-01"},
+        {"types": []},
+        {"most_rejected": 0.6},
+        {"most": 1},
+        {"since": "1980-01-01"},
+    )
+    for change in changes:
+        assert verdict(opened(), LIMITS | change).outcome == Outcome.INCONCLUSIVE
+    assert verdict(opened(), {"until": "2023-10-27"}).outcome == Outcome.INCONCLUSIVE
+
+
+def test_it_cannot_tell_when_rows_are_of_too_many_kinds(opened: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "MOST_KINDS", 10)
+    found = verdict(opened(), LIMITS)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "facts")
+
+
+def test_facts_that_do_not_add_up_are_none(opened: Make) -> None:
+    seen = observe(GATE, opened(), LIMITS)
+    lied = seen.model_copy(update={"facts": seen.facts | {"rows": 41}})
+    assert judge(GATE, lied, LIMITS).cause == "facts"
+    with pytest.raises(ValidationError, match="not the number of rows"):
+        Counts.model_validate(seen.facts | {"rows": 39})
+
+
+def tally(batches: Sequence[pa.RecordBatch]) -> Counts:
+    """The facts of these batches."""
+    return GATE.look(Material(SUBJECT, lambda: batches, expected=0, unit="rows"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rows", [0, 1, 2, 40])
+def test_every_known_bad_sample_is_caught_by_its_own_rule_alone(opened: Make, rule: str, rows: int) -> None:
+    limits = ContractLimits.model_validate(CLEAN | {"most_rejected": 0.5, "min_rows": 1})
+    # What the made-up row of an empty sample is like is not the contract's business.
+    sample = list(read_rows(opened(good(rows)))) or [kinds.empty("none")]
+    for seed in range(25):
+        spoiled = GATE.violations[rule](sample, random.Random(seed))
+        found = {breach.rule for breach in GATE.judge(tally(spoiled), limits)}
+        assert rule in found
+        assert rows == 0 or found == {rule}, seed
+    if rows:
+        assert not list(GATE.judge(tally(sample), limits))
+
+
+def read_rows(material: Material[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches of a material that have rows."""
+    return (batch for batch in material.source() if batch.num_rows)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.startswith("CON-") and rule in contract.ABOUT_ROWS])
+def test_known_bad_rows_are_caught_at_the_largest_share_that_a_policy_may_allow(opened: Make, rule: str) -> None:
+    limits = ContractLimits.model_validate(LIMITS | {"most_rejected": 0.5})
+    for rows in (5, 6, 41):
+        for seed in range(20):
+            spoiled = GATE.violations[rule](list(read_rows(opened(good(rows)))), random.Random(seed))
+            assert rule in {breach.rule for breach in GATE.judge(tally(spoiled), limits)}
+
+
+def test_made_up_words_are_in_no_vocabulary() -> None:
+    made = {word(random.Random(seed)) for seed in range(200)}
+    assert not made & set(kinds.VOCABULARY)
+    assert len(made) > 190
+
+
+class Blind(DataContract):
+    """Looks, and tells of clean rows whatever it saw."""
+
+    def look(self, material: Material[pa.RecordBatch]) -> Counts:
+        """The facts of other rows."""
+        real = super().look(material)
+        kind = Kind("view", 8, "plain", "2023-10-10", "", 0)
+        return Counts(
+            rows=40, files=real.files, empty=(), cells=(kinds.Cell(kind, 40, ((0, 1),)),), duplicates=0, doubled=()
+        )
+
+
+class Mute(DataContract):
+    """Looks, and has nothing to say."""
+
+    def judge(self, facts: Counts, limits: ContractLimits) -> list[Any]:
+        """Nothing."""
+        return []
+
+
+class Deaf(DataContract):
+    """Does not look at all."""
+
+    def look(self, material: Material[pa.RecordBatch]) -> Counts:
+        """Nothing was there."""
+        return Counts(rows=0, files=(), empty=(), cells=(), duplicates=0, doubled=())
+
+
+@pytest.mark.parametrize("gate", [Blind(), Mute()])
+def test_a_gate_that_lies_is_caught_by_a_canary(opened: Make, gate: DataContract) -> None:
+    for seed in range(10):
+        found = verdict(opened(), CLEAN, gate, seed)
+        assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "canary")
+
+
+def test_a_gate_that_does_not_look_does_not_pass(opened: Make) -> None:
+    assert verdict(opened(), LIMITS, Deaf()).outcome != Outcome.PASS
+
+
+def test_a_crash_is_no_pass(opened: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds.Tally, "add", lambda *_: 1 // 0)
+    assert verdict(opened(), LIMITS).cause == "crash"
+
+
+def test_looking_at_two_parts_is_looking_at_the_whole(opened: Make) -> None:
+    rows = good(60)
+    rows[5]["user_id"] = rows[50]["user_id"] = None
+    one, two, both = (
+        tally(list(read_rows(opened(**files))))
+        for files in ({"a": rows[:30]}, {"b": rows[30:]}, {"a": rows[:30], "b": rows[30:]})
+    )
+    count = {cell.kind: cell.rows for cell in one.cells}
+    for cell in two.cells:
+        count[cell.kind] = count.get(cell.kind, 0) + cell.rows
+    assert count == {cell.kind: cell.rows for cell in both.cells}
+    assert both.rows == one.rows + two.rows == 60
+
+
+day = st.dates(date(2023, 9, 1), date(2023, 12, 1))
+
+
+@given(
+    day, day, st.sampled_from([0, 5]), st.datetimes(min_value=datetime(2023, 8, 30), max_value=datetime(2023, 12, 3))
+)
+def test_the_window_is_of_whole_days_and_forgives_the_skew(
+    first: date, last: date, skew: int, moment: datetime
+) -> None:
+    since, until = min(first, last), max(first, last)
+    limits = ContractLimits.model_validate({"since": since, "until": until, "skew": skew})
+    begin = datetime.combine(since, datetime.min.time()) - timedelta(minutes=skew)
+    end = datetime.combine(until, datetime.min.time()) + timedelta(days=1, minutes=skew)
+    row = {"user_id": "u", "item_id": "i", "interaction_type": "view", "row": 1, "file": "f", "faults": 0}
+    stamp = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+    batch = pa.RecordBatch.from_pylist([row | {"timestamp": stamp}], schema=SCHEMA)
+    assert faulty(batch, limits).to_pylist() == [not begin <= moment < end]
+    (kind,), _ = kinds.kinds(batch)
+    assert breaks(kind, limits) == (() if begin <= moment < end else ("CON-WINDOW",))
+
+
+@given(st.integers(-(2**62), 2**62))
+def test_every_time_has_a_day(stamp: int) -> None:
+    row = {"user_id": "u", "item_id": "i", "interaction_type": "view", "row": 1, "file": "f", "faults": 0}
+    (kind,), _ = kinds.kinds(pa.RecordBatch.from_pylist([row | {"timestamp": stamp}], schema=SCHEMA))
+    start, end = ((edge - date(1970, 1, 1)).days * 86_400_000_000 for edge in (kinds.FLOOR, kinds.CEILING))
+    if start <= stamp < end:
+        assert kind.day == str(date(1970, 1, 1) + timedelta(microseconds=stamp))
+    else:
+        assert kind.day == ("before" if stamp < start else "after")
+
+
+def test_reading_finds_the_same_rows_as_the_material(opened: Make, tmp_path: Path) -> None:
+    material = opened(one=good(3), two=[], three=good(2))
+    sizes = [(batch.num_rows, (batch.schema.metadata or {}).get(b"empty")) for batch in material]
+    assert sizes == [(3, None), (2, None), (0, b"two.jsonl.gz")]
+    assert material.inspected == material.expected == 5
+    paths = [tmp_path / "one.jsonl.gz"]
+    assert sum(batch.num_rows for batch in read(paths, ["one"])) == 3

@@ -1,0 +1,310 @@
+"""Cleaning: what goes, what stays, what is told of it, and whom the rule for bots takes for one."""
+
+import csv
+import gzip
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployments.lake import sample
+from security.columns import batch, text, times
+from security.errors import BadInput, PlanError
+from security.gate import judge, observe
+from security.gates import contract
+from security.gates.contract import ContractLimits, DataContract, faulty
+from security.kinds import Tally
+from security.rows import ROWS, lines, read
+from security.verdict import Outcome, Subject
+from tasks.bots import Bots
+from tasks.clean import REJECTS, SUSPECTS, Cleaned, clean, hidden
+
+BOTH = ["deduplicate", "filter_bots"]
+KEY = b"k" * 32
+LIMITS = ContractLimits.model_validate(
+    {"since": "", "until": "2099-12-31", "types": ["view", "click", "purchase", "rating"]}
+)
+START = 1_690_000_000
+Event = tuple[Any, Any, Any, Any]
+
+
+def batches(events: Sequence[Event], size: int = ROWS, file: str = "part") -> list[pa.RecordBatch]:
+    """Batches of (user, item, type, time) as the reader makes them from JSON values."""
+    parts = [events[start : start + size] for start in range(0, len(events), size)]
+    columns = [list(zip(*part, strict=True)) for part in parts]
+    return [batch([*map(text, columns[:3]), times(columns[3])], file, n * size) for n, columns in enumerate(columns)]
+
+
+def cleaned(
+    folder: Path, events: Sequence[Event], transformations: list[str] = BOTH, *, size: int = ROWS, **more: Any
+) -> tuple[Cleaned, list[Event], bytes]:
+    """The counts, the rows that stay, and their bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = clean(batches(events, size), folder / "rows.parquet", folder, LIMITS, transformations, key=KEY, **more)
+    table = pq.read_table(folder / "rows.parquet")
+    rows = zip(
+        *(column.to_pylist() for column in table.columns[:3]), table["timestamp"].cast("int64").to_pylist(), strict=True
+    )
+    assert told.rows_out == table.num_rows
+    assert told.rows_in == told.rejected + told.duplicates + told.bot_rows + told.rows_out
+    return told, list(rows), (folder / "rows.parquet").read_bytes()
+
+
+def people(count: int = 40) -> list[Event]:
+    """Events of a few people, one every few minutes."""
+    kinds = ("view", "click", "purchase")
+    return [(f"u{n % 5}", f"i{n % 30}", kinds[n % 3], START + 600 * n) for n in range(count)]
+
+
+def test_good_rows_stay_sorted_by_time_then_name(tmp_path: Path) -> None:
+    events = [
+        ("u2", "i1", "view", START),
+        ("u1", "i2", "view", START),
+        ("u1", "i1", "view", START),
+        ("u9", "i1", "click", START - 5),
+    ]
+    told, rows, _ = cleaned(tmp_path, events)
+    assert told == Cleaned(rows_in=4, rejected=0, duplicates=0, bots=0, bot_rows=0, rows_out=4, broken={})
+    assert rows == sorted(((*event[:3], event[3] * 1_000_000) for event in events), key=lambda row: (row[3], *row[:3]))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+    schema = pq.read_schema(tmp_path / "rows.parquet")
+    assert schema.field("timestamp").type == pa.timestamp("us", "UTC")
+    assert schema.names == ["user_id", "item_id", "interaction_type", "timestamp"]
+
+
+def test_faulty_rows_go_and_are_told_by_place_and_rule(tmp_path: Path) -> None:
+    events = people()
+    events[3] = ("jane doe", None, "hover", "soon")
+    events[38] = ("jane-doe", "i1", "hover", START)
+    told, rows, _ = cleaned(tmp_path, events, size=7)
+    assert (told.rejected, told.broken) == (2, {"CON-ID": 1, "CON-NULL": 1, "CON-TIME": 1, "CON-TYPE": 2})
+    assert len(rows) == 38
+    text = (tmp_path / REJECTS).read_text()
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {"file": "part", "row": 4, "rules": ["CON-ID", "CON-NULL", "CON-TIME", "CON-TYPE"]},
+        {"file": "part", "row": 39, "rules": ["CON-TYPE"]},
+    ]
+    assert "jane" not in text
+
+
+def test_exact_repetitions_go(tmp_path: Path) -> None:
+    events = people()
+    near = [
+        ("u0", "i0", "view", START + 1),
+        ("u0", "i0", "click", START),
+        ("u0", "i1", "view", START),
+        ("u1", "i0", "view", START),
+    ]
+    told, rows, _ = cleaned(tmp_path / "both", events + near + events[:9] + events[:2], size=11)
+    assert (told.duplicates, told.rows_out, told.bots) == (11, 44, 0)
+    assert len(set(rows)) == 44
+    assert cleaned(tmp_path / "none", events + events, [])[0].rows_out == 80
+
+
+def test_transformations_that_are_unknown_or_twice_are_refused_before_reading(tmp_path: Path) -> None:
+    def untouched() -> Any:
+        raise AssertionError("was read")
+        yield
+
+    for names, message in (
+        (["deduplicate", "filter_bot"], r"no transformation 'filter_bot' \(nearest: filter_bots\); there are ded"),
+        (["deduplicate", "deduplicate"], "named twice"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            clean(untouched(), tmp_path / "rows.parquet", tmp_path, LIMITS, names, key=KEY)
+    with pytest.raises(ValueError, match="a key of 15 bytes"):
+        clean(untouched(), tmp_path / "rows.parquet", tmp_path, LIMITS, BOTH, key=b"k" * 15)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    for name, events in (
+        ("rows.parquet", people()),
+        (REJECTS, [*people(), (None, "i", "view", 1)]),
+        (SUSPECTS, scraper()),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("kept")
+        with pytest.raises(FileExistsError):
+            cleaned(folder, events)
+        assert (folder / name).read_text() == "kept"
+
+
+def test_a_file_that_cannot_be_read_leaves_no_rows(tmp_path: Path) -> None:
+    good = json.dumps(dict(zip(("user_id", "item_id", "interaction_type", "timestamp"), people()[0], strict=True)))
+    (tmp_path / "x.jsonl").write_text(f"{good}\nnot json\n")
+    with pytest.raises(BadInput):
+        clean(read([tmp_path / "x.jsonl"], ["x"]), tmp_path / "rows.parquet", tmp_path, LIMITS, BOTH, key=KEY)
+    assert not (tmp_path / "rows.parquet").exists()
+
+
+def test_nothing_left_is_an_empty_file_that_the_contract_refuses(tmp_path: Path) -> None:
+    told, rows, _ = cleaned(tmp_path, [(None, "i", "view", START)])
+    assert (told.rows_out, rows) == (0, [])
+    limits = {"since": "", "until": "2099-12-31", "clean": True}
+    path = tmp_path / "rows.parquet"
+    subject = Subject(kind="rows", name="x", sha256="0" * 64)
+    seen = observe(DataContract(), contract.material(subject, [path], [path.name], lines(path)), limits)
+    assert [each.rule for each in judge(DataContract(), seen, limits).findings] == ["CON-ROWS", "CON-EMPTY"]
+
+
+values = st.sampled_from(["a", "b", "cc", "view", "click", "x y", "", None, 7, "é" * 9])
+moments = st.sampled_from([START, START + 1, START + 90_000, "2023-10-27T14:03:11Z", "2023-10-27", None, 0, 5e12, True])
+events = st.lists(
+    st.tuples(values, values, st.sampled_from(["view", "click", "hover", None]), moments), min_size=1, max_size=30
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events, st.integers(1, 9), st.randoms())
+def test_the_same_rows_make_the_same_bytes_and_cleaning_twice_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, given: list[Event], size: int, draw: random.Random
+) -> None:
+    folder = tmp_path_factory.mktemp("clean")
+    told, rows, body = cleaned(folder / "a", given)
+    shuffled = draw.sample(given, len(given))
+    assert cleaned(folder / "b", shuffled, size=size)[2] == body
+    assert len(set(rows)) == len(rows)
+    if rows:
+        again = folder / "again.parquet"
+        path = folder / "a" / "rows.parquet"
+        twice = clean(read([path], ["x"]), again, folder, LIMITS, BOTH, key=KEY)
+        assert (twice.rows_in, twice.rows_out, again.read_bytes()) == (len(rows), len(rows), body)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events, st.booleans())
+def test_the_gate_counts_the_rows_that_cleaning_drops(
+    tmp_path_factory: pytest.TempPathFactory, given: list[Event], narrow: bool
+) -> None:
+    limits = ContractLimits.model_validate({"since": "", "until": "2023-09-01"}) if narrow else LIMITS
+    folder, made = tmp_path_factory.mktemp("clean"), batches(given, 4)
+    told = clean(made, folder / "rows.parquet", folder, limits, [], key=KEY)
+    marked = sum(sum(faulty(each, limits).to_pylist()) for each in made)
+    tally = Tally()
+    for each in made:
+        tally.add(each)
+    counts = Counter[str]()
+    for cell in tally.facts().cells:
+        counts.update(dict.fromkeys(contract.breaks(cell.kind, limits), cell.rows))
+    counted = sum(cell.rows for cell in tally.facts().cells if contract.breaks(cell.kind, limits))
+    assert told.rejected == marked == counted
+    assert told.broken == counts
+
+
+def scraper(user: str = "bot", count: int = 40) -> list[Event]:
+    """Reads evenly, 2 s apart."""
+    return [(user, f"i{n}", "view", START + 2 * n) for n in range(count)]
+
+
+def test_each_sign_alone_is_enough_and_is_told_under_a_keyed_hash(tmp_path: Path) -> None:
+    farm = [("farm", "i1", "click", START + 4_000 * n + (n * n) % 997) for n in range(21)]
+    awake = [("awake", f"i{n}", "view", START + 1_500 * n + (n * 131) % 290) for n in range(22)]
+    told, rows, _ = cleaned(tmp_path, people() + scraper() + farm + awake)
+    assert (told.bots, told.bot_rows) == (3, 40 + 21 + 22)
+    assert {row[0] for row in rows} == {f"u{n}" for n in range(5)}
+    found = [json.loads(line) for line in (tmp_path / SUSPECTS).read_text().splitlines()]
+    assert sorted(found, key=lambda line: int(line["rows"])) == [
+        {"user": hidden("farm", KEY), "rows": 21, "signs": ["one_item"]},
+        {"user": hidden("awake", KEY), "rows": 22, "signs": ["no_pause"]},
+        {"user": hidden("bot", KEY), "rows": 40, "signs": ["even_gaps"]},
+    ]
+    assert [line["user"] for line in found] == sorted(line["user"] for line in found)
+    assert hidden("bot", b"j" * 32) != hidden("bot", KEY)
+
+
+@pytest.mark.parametrize(
+    ("events", "bots"),
+    [
+        (scraper(count=30), 0),
+        (scraper(count=31), 1),
+        ([("u", "i", "view", START + 4_000 * n + (n * n) % 997) for n in range(20)], 0),
+        ([("u", f"i{n}", "view", START + 1_800 * n) for n in range(17)], 0),
+        ([("u", f"i{n}", "view", START + 1_800 * n) for n in range(18)], 1),
+        ([("u", f"i{n}", "view", START + 1_801 * n) for n in range(60)], 0),
+    ],
+)
+def test_signs_begin_where_they_say(tmp_path: Path, events: list[Event], bots: int) -> None:
+    assert cleaned(tmp_path, events)[0].bots == bots
+
+
+def test_thresholds_can_be_set(tmp_path: Path) -> None:
+    assert cleaned(tmp_path / "few", scraper(count=10), bots=Bots(gaps=5))[0].bots == 1
+    assert cleaned(tmp_path / "many", scraper(), bots=Bots(gaps=100))[0].bots == 0
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[str]]:
+    """The sample's partitions as files."""
+    folder = tmp_path_factory.mktemp("lake")
+    paths, names = [], []
+    for n, (key, body) in enumerate(sample.partitions()):
+        if key.startswith(sample.PREFIX):
+            paths.append(folder / f"{n:03d}.jsonl.gz")
+            names.append(key)
+            paths[-1].write_bytes(body)
+    return paths, names
+
+
+def test_the_sample_loses_its_repetitions_and_its_bots_and_nothing_else(
+    tmp_path: Path, lake: tuple[list[Path], list[str]]
+) -> None:
+    told = clean(read(*lake), tmp_path / "rows.parquet", tmp_path, LIMITS, BOTH, key=KEY)
+    truth = sample.truth()
+    assert (told.rows_in, told.rejected, told.duplicates) == (truth.rows, 0, truth.duplicates)
+    lines_of = map(json.loads, (tmp_path / SUSPECTS).read_text().splitlines())
+    found = {line["user"]: set(line["signs"]) for line in lines_of}
+    planted = {hidden(user, KEY): habit for user, habit in truth.bots.items()}
+    assert len(found.keys() & planted.keys()) / len(found) == 1.0
+    assert len(found.keys() & planted.keys()) / len(planted) >= 0.95
+    sign = {"scraper": "even_gaps", "clickfarm": "one_item", "stealth": "no_pause"}
+    assert sum(sign[planted[user]] in signs for user, signs in found.items()) >= 0.95 * len(found)
+
+
+def test_nobody_in_movielens_is_taken_for_a_bot(tmp_path: Path) -> None:
+    shared = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[2].parent / "shared")
+    path = shared / "data" / "ml-latest-small" / "ratings.csv"
+    if not path.is_file():
+        pytest.skip(f"REAL DATA ABSENT: no ml-latest-small under {shared}; set SLUICE_SHARED")
+    with path.open(newline="") as raw:
+        rows = [(row["userId"], row["movieId"], "rating", int(row["timestamp"])) for row in csv.DictReader(raw)]
+    told, _, _ = cleaned(tmp_path, rows)
+    assert told == Cleaned(rows_in=100_004, rejected=0, duplicates=0, bots=0, bot_rows=0, rows_out=100_004, broken={})
+
+
+def test_a_hundred_thousand_rows_take_less_than_a_second_and_a_half(tmp_path: Path) -> None:
+    draw = np.random.default_rng(7)
+    stamps = np.datetime_as_string((START + draw.integers(0, 8_000_000, 100_000)).astype("datetime64[s]"))
+    users, items = draw.integers(0, 5000, 100_000), draw.integers(0, 800, 100_000)
+    body = "".join(
+        f'{{"user_id":"u{user}","item_id":"i{item}","interaction_type":"view","timestamp":"{stamp}Z","comment":null}}\n'
+        for user, item, stamp in zip(users, items, stamps, strict=True)
+    )
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(body.encode(), 1))
+    began = time.process_time()
+    told = clean(read([path], ["x.jsonl.gz"]), tmp_path / "rows.parquet", tmp_path, LIMITS, BOTH, key=KEY)
+    assert time.process_time() - began < 1.5
+    assert told.rows_in == 100_000
+
+
+def test_a_cleaned_set_passes_the_contract(tmp_path: Path, lake: tuple[list[Path], list[str]]) -> None:
+    clean(read(lake[0][:3], lake[1][:3]), tmp_path / "rows.parquet", tmp_path, LIMITS, BOTH, key=KEY)
+    path = tmp_path / "rows.parquet"
+    limits = {"since": "2023-06-30", "until": "2023-07-02", "clean": True}
+    subject = Subject(kind="rows", name="x", sha256="0" * 64)
+    for paths, names, outcome in (([path], ["rows.parquet"], Outcome.PASS), (lake[0][:3], lake[1][:3], Outcome.FAIL)):
+        material = contract.material(subject, paths, names, sum(map(lines, paths)))
+        assert judge(DataContract(), observe(DataContract(), material, limits), limits).outcome == outcome
