@@ -38,7 +38,7 @@ class Screen:
         mark, colour = MARKS[verdict.outcome]
         canary = "canary not caught" if verdict.cause == "canary" else "canary caught"
         if verdict.outcome is Outcome.PASS:
-            text = f"{verdict.reason:<44} {canary}   {seconds:.1f} s"
+            text = f"{verdict.reason:<60} {canary}   {seconds:.1f} s"
         else:
             because = f" ({effect.because})" if effect.action == "proceed" else ""
             text = f"{verdict.outcome}{because}   {seconds:.1f} s"

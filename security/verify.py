@@ -29,6 +29,7 @@ from security.policy import Matrix, Plan, effect, terms
 from security.verdict import Effect, Observation, Outcome, Ref, Verdict
 
 UNSIGNED = "UnsafeUnsignedPolicy"
+ORDER = list(SHORT.values())
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Proof:
     published: dict[str, list[Ref]] = field(default_factory=dict)
     """Stage -> what it published."""
     stages: list[str] = field(default_factory=list)
-    """Every stage that this log and its predecessors cover, in order."""
+    """Every stage that this log and its predecessors cover."""
     closed: bool = False
 
 
@@ -201,10 +202,12 @@ def verify(path: Path, trust: Trust, *, stages: set[str] | None = None, head: st
         proof = Proof(_plan(statements, trust), last)
         _terms(proof.plan, trust)
         before = _predecessor(path, proof.plan, trust)
-        done = [*(before.stages if before else []), *(stage for stage in SHORT.values() if stage in proof.plan.matrix)]
-        if done != list(SHORT.values())[: len(done)]:
-            raise LogBroken(f"stages {', '.join(done)}: one that these depend on is missing")
-        proof.stages = done
+        done = set(before.stages) if before else set()
+        for stage in sorted(set(proof.plan.matrix) & set(ORDER), key=ORDER.index):
+            if (lost := set(ORDER[: ORDER.index(stage)]) - done):
+                raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, which neither this log nor its predecessor has")
+            done.add(stage)
+        proof.stages = sorted(done)
         reader = _Reader(proof, trust, [r.sha256 for refs in before.published.values() for r in refs] if before else [])
         steps = {"output": reader.output, "verdict": reader.verdict, "published": reader.publish}
         for number, statement in enumerate(statements[1:], 1):
