@@ -12,8 +12,8 @@ from configs import load
 from flows import local, plan, shell
 from flows.screen import Screen
 from tasks.home import Home
+from tasks.run import REFUSED
 from tasks.source import Place
-from tasks.stage import REFUSED
 from tasks.store import current
 
 

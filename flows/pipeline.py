@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from prefect import flow
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
 from pydantic import Field
 
@@ -20,15 +21,15 @@ from flows.evaluate import evaluate
 from flows.features import features
 from flows.ingest import ingest
 from flows.train import train
-from security.errors import SluiceError
+from security.errors import PlanError, SluiceError
 from security.verify import Proof, verify
 from tasks import report
 from tasks.deploy import promote, withdraw
 from tasks.home import Home
 from tasks.page import write
-from tasks.run import Listener, Quiet, Run, begin
+from tasks.run import REFUSED, Listener, Quiet, Run, begin
 from tasks.source import Place, Source, newest, reference
-from tasks.stage import REFUSED, held
+from tasks.stage import held
 
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 """Who is told how a run goes. Not a parameter: Prefect would store it."""
@@ -119,6 +120,8 @@ def pipeline(
     """
     home = Home.here()
     try:
+        if not PREFECT_API_URL.value():
+            raise PlanError("no Prefect server: set PREFECT_API_URL; a throw-away server forgets what it was told")
         brief = planning.read(document, policy)
         wanted = ["deploy"] if after else None if deploy else ["ingest", "features", "train", "evaluate"]
         run = _begin(home, brief, partition, window, after, wanted)

@@ -22,6 +22,9 @@ from security.verdict import Effect, Ref, Verdict
 from security.verify import Proof, Trust, verify
 from tasks.home import Home
 
+REFUSED = "SecurityGateFailed"
+"""The name of the state in which a refused run ends."""
+
 
 class Listener(Protocol):
     """Who is told how a run goes, as it goes."""

@@ -25,13 +25,12 @@ from security.policy import effect
 from security.verdict import Observation, Ref, Subject, Trouble
 from tasks import report
 from tasks.material import OPENS, opened
-from tasks.run import Run, close, current, inside, proven, stage_now
+from tasks.run import REFUSED, Run, close, current, inside, proven, stage_now
 from tasks.store import check, publish
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-REFUSED = "SecurityGateFailed"
 MATRIX: dict[str, dict[str, dict[str, list[str]]]] = {}
 """Stage -> task -> `before` and `after` -> gates, as the code declares them."""
 

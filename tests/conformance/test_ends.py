@@ -23,8 +23,8 @@ from security.log import read
 from security.verdict import Ref
 from security.verify import verify
 from tasks.home import Home
-from tasks.run import Run, close, current, inside
-from tasks.stage import MATRIX, REFUSED, guarded, held, stage
+from tasks.run import REFUSED, Run, close, current, inside
+from tasks.stage import MATRIX, guarded, held, stage
 from tests.conformance.miniature import BAD, GOOD, start, work
 
 
