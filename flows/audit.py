@@ -93,9 +93,8 @@ def _show(told: dict[str, Any]) -> int:
     for each in told["held"]:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
-        print(
-            f"{mark} {where:<17} {each['gate']:<21} {each['outcome']}, {each['because']}, {each['basis']}: {each['reason']}"
-        )
+        how = f"{each['outcome']}, {each['because']}, {each['basis']}"
+        print(f"{mark} {where:<17} {each['gate']:<21} {how}: {each['reason']}")
     print()
     for stage, digests in told["published"].items():
         print(f"  {stage:<9} published {', '.join(digests)}")

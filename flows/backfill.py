@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
 from prefect.states import Failed
 from pydantic import Field
 
@@ -53,7 +54,7 @@ def backfill(
     """
     rows: list[dict[str, str]] = []
     for day in partitions(start, end):
-        state = pipeline(
+        state: State[Any] = pipeline(
             document=document,
             policy=policy,
             partition=day,
@@ -62,7 +63,7 @@ def backfill(
             requested_by=requested_by,
             reason=reason,
             return_state=True,
-        )
+        )  # type: ignore[assignment]
         rows.append({"partition": day, "state": state.name or "", "message": (state.message or "")[:500]})
         if stop_on_refusal and not state.is_completed():
             break

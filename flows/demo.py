@@ -69,7 +69,5 @@ def demo() -> int:
         after=run.plan.run,
         unsafe_service=True,
     )
-    screen.say(
-        f"\n  {time.monotonic() - begun:.0f} s in all; `make stop` ends the service, the lake and Prefect's server ({url})"
-    )
+    screen.say(f"\n  {time.monotonic() - begun:.0f} s in all; `make stop` ends what was started ({url})")
     return 0 if good else 1

@@ -75,7 +75,7 @@ def convert(path: Path, mapping: Mapping[str, str], folder: Path, kind: str = "r
     if not path.is_file():
         raise BadInput(path.name, "file", "nothing of that name", "a CSV file, plain or gzip")
     with ExitStack() as stack:
-        raw = stack.enter_context(gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
+        raw = stack.enter_context(gzip.open(path) if path.suffix == ".gz" else path.open("rb"))  # noqa: SIM115
         reader = csv.reader(_lines(raw, path.name), strict=True)  # type: ignore[arg-type]
         header = next(reader, [])
         named = {**({} if mapping else MOVIELENS), **mapping}

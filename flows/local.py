@@ -99,10 +99,8 @@ def server_ready(home: Home, url: str) -> None:
 
 def stop(home: Home) -> list[str]:
     """End everything that this home started; what there was."""
-    ended = []
-    for record in sorted((home.root / "service").glob("*/process.json")):
-        if process.stop(record):
-            ended.append(f"service of run {record.parent.name}")
+    records = sorted((home.root / "service").glob("*/process.json"))
+    ended = [f"service of run {record.parent.name}" for record in records if process.stop(record)]
     for name, record in (("Prefect server", home.root / SERVER), ("embedded lake", home.root / LAKE)):
         if process.stop(record):
             ended.append(name)

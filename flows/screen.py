@@ -3,6 +3,7 @@
 import shutil
 import sys
 import textwrap
+from typing import IO
 
 from security.verdict import Effect, Outcome, Verdict
 
@@ -12,23 +13,23 @@ MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.INCON
 class Screen:
     """Prints to a stream; colour and passing lines only where it is a terminal."""
 
-    def __init__(self, stream: object = None) -> None:
-        self.out = stream or sys.stdout
-        self.colour = bool(getattr(self.out, "isatty", lambda: False)())
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self.out: IO[str] = stream or sys.stdout
+        self.colour = self.out.isatty()
         self.width = shutil.get_terminal_size((120, 24)).columns
         self.passing = False
 
     def say(self, text: str = "") -> None:
         """One line that stays."""
         self._clear()
-        print(text, file=self.out, flush=True)  # type: ignore[call-overload]
+        print(text, file=self.out, flush=True)
 
     def step(self, stage: str, text: str) -> None:
         """What goes on now; on a terminal the next line takes its place."""
         line = f"  {stage:<9} {text}"[: self.width - 1]
         if self.colour:
             self._clear()
-            print(f"\x1b[2m{line}\x1b[0m", end="", file=self.out, flush=True)  # type: ignore[call-overload]
+            print(f"\x1b[2m{line}\x1b[0m", end="", file=self.out, flush=True)
             self.passing = True
         else:
             self.say(line)
@@ -50,5 +51,5 @@ class Screen:
 
     def _clear(self) -> None:
         if self.passing:
-            print("\r\x1b[2K", end="", file=self.out, flush=True)  # type: ignore[call-overload]
+            print("\r\x1b[2K", end="", file=self.out, flush=True)
             self.passing = False

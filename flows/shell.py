@@ -4,13 +4,16 @@ import argparse
 import json
 import logging
 import os
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from configs import load
 from flows import intake, local
 from flows.screen import Screen
 from security.verdict import Outcome
+from tasks import process
 from tasks.home import Home
 from tasks.run import Quiet, Run
 
@@ -24,17 +27,25 @@ def ready(home: Home, screen: Screen, *, sample: bool = True) -> str:
         screen.step("start", "the embedded lake and Prefect's server")
         local.lake(home, sample=sample)
     os.environ.update(local.settings(home, url))
+    threading.Thread(target=_warm, daemon=True).start()
     import flows.pipeline  # noqa: F401 - three seconds, spent while the processes start
 
     if embedded:
         local.lake_ready(home)
-    if local.process.alive(home.root / local.SERVER):
+    if process.alive(home.root / local.SERVER):
         local.server_ready(home, url)
     logging.getLogger("prefect").setLevel(logging.CRITICAL)
     screen.say(
         f"  started in {time.monotonic() - begun:.1f} s: Prefect {url}" + (", embedded lake" if embedded else "")
     )
     return url
+
+
+def _warm() -> None:
+    """Import TensorFlow while other things are waited for."""
+    from tasks.recommender.autoencoder import tensorflow
+
+    tensorflow()
 
 
 def once(screen: Any, **parameters: Any) -> tuple[Any, Run | None]:
@@ -76,21 +87,23 @@ def ending(screen: Screen, home: Home, state: Any, run: Run | None, url: str) ->
     if run is None:
         return
     here = home.root.parent
-    short = lambda path: os.path.relpath(path, here)  # noqa: E731
+
+    def short(path: str | Path) -> str:
+        return os.path.relpath(path, here)
+
     if serving := run.notes.get("serving"):
         ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
         path = run.plan.document["stages"][4]["inference_endpoint"]
         user = ids["users"][0]
         screen.say("\n  Ask the service (the token lives five minutes):")
         screen.say(
-            f"    curl -s -H \"Authorization: Bearer $(.venv/bin/sluice token {user})\" '{serving['url']}{path}?user={user}&k=10'"
+            f'    curl -s -H "Authorization: Bearer $(.venv/bin/sluice token {user})" '
+            f"'{serving['url']}{path}?user={user}&k=10'"
         )
     screen.say(f"  Prefect   {url}\n  Page      {short(run.notes['page'])}")
-    screen.say(f"  Evidence  {short(home.evidence(run.plan.run))}")
-    key = short(home.root / "trust" / "producer.pub")
-    screen.say(
-        f"  Verify    .venv/bin/sluice verify {short(home.evidence(run.plan.run))} --key {key} --policy {run.plan.target}"
-    )
+    evidence, key = short(home.evidence(run.plan.run)), short(home.root / "trust" / "producer.pub")
+    screen.say(f"  Evidence  {evidence}")
+    screen.say(f"  Verify    .venv/bin/sluice verify {evidence} --key {key} --policy {run.plan.policy['name']}")
 
 
 def _json(state: Any, run: Run | None, url: str) -> str:
@@ -150,7 +163,7 @@ def backfill(given: argparse.Namespace) -> int:
 
     token = LISTENER.set(screen)
     try:
-        state = flow(
+        state: Any = flow(
             start=given.start,
             end=given.end,
             document=given.document,

@@ -112,7 +112,7 @@ class Coverage(Frozen):
 
 
 class Rule(Frozen):
-    """One thing that a gate can find wrong. `basis` is the lowest that it accepts; `controls` are others' ids for it."""
+    """One thing that a gate can find wrong: `basis` is the lowest that it accepts, `controls` others' ids for it."""
 
     id: str
     title: str

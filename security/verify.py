@@ -204,8 +204,8 @@ def verify(path: Path, trust: Trust, *, stages: set[str] | None = None, head: st
         before = _predecessor(path, proof.plan, trust)
         done = set(before.stages) if before else set()
         for stage in sorted(set(proof.plan.matrix) & set(ORDER), key=ORDER.index):
-            if (lost := set(ORDER[: ORDER.index(stage)]) - done):
-                raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, which neither this log nor its predecessor has")
+            if lost := set(ORDER[: ORDER.index(stage)]) - done:
+                raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, of which there is no log")
             done.add(stage)
         proof.stages = sorted(done)
         reader = _Reader(proof, trust, [r.sha256 for refs in before.published.values() for r in refs] if before else [])

@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from configs.load import nearest
-from security.columns import COLUMNS
 from security.errors import PlanError
 from security.gates.contract import ContractLimits, reasons
+from security.rows.columns import COLUMNS
 from security.verdict import Frozen
 from tasks.bots import Bots, suspects
 
@@ -94,7 +94,7 @@ def clean(
     key: bytes,
     bots: Bots | None = None,
 ) -> Cleaned:
-    """Clean `batches` (of `security.columns.SCHEMA`) into the new Parquet file `out`; how many rows went where.
+    """Clean `batches` (of `security.rows.columns.SCHEMA`) into the new Parquet file `out`; how many rows went where.
 
     Into the folder `apart` go `rejects.jsonl` (file, row, rules) and `suspects.jsonl` (HMAC-SHA-256 of the user's id
     under `key`, rows, signs), each when there is something to tell. Raises `PlanError` for a transformation that is

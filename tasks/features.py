@@ -56,7 +56,7 @@ def read(folder: Path) -> Features:
 
 def settings(run: Run) -> dict[str, Any]:
     """The document's hyperparameters, with the defaults of its reader."""
-    given = run.plan.document["stages"][2]["hyperparameters"]
+    given: dict[str, Any] = run.plan.document["stages"][2]["hyperparameters"]
     return {"width": 200, "epochs": 150, "seed": 7} | given
 
 

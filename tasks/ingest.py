@@ -1,4 +1,4 @@
-"""Rows from S3: pinned versions into quarantine, hashed as they are read; then cleaned, and listed in a signed manifest.
+"""Rows from S3: pinned versions into quarantine, hashed as they are read; cleaned, and listed in a signed manifest.
 
 Quarantine is private and wiped when the run ends. Rejected rows and suspected bots are kept apart by place and rule in
 the evidence, never by value: the pinned version holds the rows themselves.

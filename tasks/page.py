@@ -14,10 +14,12 @@ from tasks.run import Run
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c2430;background:#fff}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3rem 0}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde3ea;vertical-align:top}
+table{border-collapse:collapse;width:100%}
+td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde3ea;vertical-align:top}
 .pass{color:#14713d}.fail,.inconclusive{color:#b3131b;font-weight:600}.k{color:#5b6673}code{overflow-wrap:anywhere}
 svg text{font:13px system-ui,sans-serif;fill:#1c2430}
 """
+HEADS = ("stage", "gate", "outcome", "basis", "looked at", "canary", "reason", "s")
 SYSTEMS = ("model", "knn", "popularity", "random", "shuffled", "ceiling")
 
 
@@ -80,10 +82,11 @@ def write(run: Run, outcome: Any) -> Path:
     body = [
         f"<h1>{text(plan.document['pipeline_name'])}, partition {text(plan.partition)}</h1>",
         f'<p class="{Outcome.PASS if good else Outcome.FAIL}">{text(said)}</p>',
-        f'<p class="k">run <code>{text(plan.run)}</code> · target {text(plan.target)} · key isolation {text(plan.isolation)} · '
+        f'<p class="k">run <code>{text(plan.run)}</code> · target {text(plan.target)} · '
+        f"key isolation {text(plan.isolation)} · "
         f"policy {'unsigned (UnsafeUnsignedPolicy)' if plan.signed.startswith('Unsafe') else 'signed by its owner'} · "
         f"source: {text(run.source.what)}</p>",
-        "<h2>Gates</h2><table><tr><th>stage</th><th>gate</th><th>outcome</th><th>basis</th><th>looked at</th><th>canary</th><th>reason</th><th>s</th></tr>",
+        "<h2>Gates</h2><table><tr>" + "".join(f"<th>{name}</th>" for name in HEADS) + "</tr>",
     ]
     for row in rows:
         cells = "".join(f"<td>{text(row[k])}</td>" for k in ("basis", "coverage", "canary", "reason", "seconds"))
@@ -91,13 +94,12 @@ def write(run: Run, outcome: Any) -> Path:
             f"<tr><td>{text(row['stage'])}/{text(row['task'])}</td><td>{text(row['gate'])}</td>"
             f'<td class="{text(row["outcome"])}">{text(row["outcome"])}</td>{cells}</tr>'
         )
-    body.append(
-        f"</table><p class=k>Gates took {run.clock['gates']:.1f} s, {run.clock['gates'] / whole:.0%} of the guarded time.</p>"
-    )
+    share = run.clock["gates"] / whole
+    body.append(f'</table><p class="k">Gates took {run.clock["gates"]:.1f} s, {share:.0%} of the guarded time.</p>')
     if found := metrics(run):
         wanted = plan.document["stages"][3]["thresholds"]
-        for name in plan.document["stages"][3]["metrics"]:
-            body.append(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)))
+        names = plan.document["stages"][3]["metrics"]
+        body.extend(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)) for name in names)
         body.append(
             '<p class="k">Full catalogue, seen items removed, each user\'s last 20 % held out. Basis: observed. '
             "shuffled is a control that must fail; the dashed line is the threshold.</p>"

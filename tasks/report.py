@@ -12,8 +12,8 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.states import State
 
 from security.verdict import Effect, Observation, Verdict
 from tasks.run import Run
@@ -65,7 +65,8 @@ def refuse(run: Run, state: State[Any]) -> State[Any]:
     if context and context.flow_run:
         get_run_logger().error("refused: %s", message)
         flow_run = context.flow_run
-        body = f"# Refused\n\n{safe(message)}\n\nRun `{run.plan.run}`, target `{run.plan.target}`. Nothing was published by this stage.\n"
+        where = f"Run `{run.plan.run}`, target `{run.plan.target}`. This stage published nothing."
+        body = f"# Refused\n\n{safe(message)}\n\n{where}\n"
 
         _quietly(lambda: _tag(flow_run.id, flow_run.tags))
         _quietly(lambda: create_markdown_artifact(key="refusal", markdown=body, description="Why this run was refused"))

@@ -17,7 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
 from security.errors import CannotTell, PlanError, Refused, SluiceError
 from security.gate import judge, observe, unopened
@@ -106,9 +107,8 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
         _plain(fn)
         name = fn.__name__
         MATRIX.setdefault(stage, {})[name] = {"before": list(before), "after": list(after)}
-        inner = task(
-            fn, name=name, task_run_name=f"{stage}: {name}", retries=0, cache_policy=NO_CACHE, persist_result=False
-        )
+        named = f"{stage}: {name}"
+        inner = task(name=name, task_run_name=named, retries=0, cache_policy=NO_CACHE, persist_result=False)(fn)
 
         @functools.wraps(fn)
         def call(*refs: Ref) -> Ref:
@@ -193,7 +193,6 @@ def _published(run: Run, name: str, result: Any) -> Ref:
         raise PlanError(f"{name}: may publish only what one of its guarded tasks made")
     placed = publish(run.home, result, run.plan.run) if result.kind != "endpoint" else result
     run.log.append("published", {placed.uri: placed.sha256}, stage=name, output=placed.model_dump(mode="json"))
-    run.settle({name})
     run.published[placed.kind] = placed
     return placed
 

@@ -69,7 +69,7 @@ def fit(data: Ref) -> Ref:
     folder = run.place("model")
     folder.mkdir()
     seen = found.histories(*features.PARTS)
-    arrays = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         **trained.weights,
         "seen_indptr": seen.indptr.astype(np.int64),
         "seen_indices": seen.indices.astype(np.int32),

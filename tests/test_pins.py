@@ -44,7 +44,8 @@ def test_the_lock_for_tests_agrees_with_the_lock() -> None:
 def test_fastapi_is_held_back_because_prefects_client_then_sends_null(prefect: str) -> None:
     """From 0.151 on, bodies that are not Optional are refused when null: `read_flow_runs` answers 422."""
     assert version("fastapi") < (0, 151)
-    reply = httpx.post(f"{prefect}/api/flow_runs/filter", json={"sort": "ID_DESC", "limit": 1, "flows": None, "offset": 0})
+    body = {"sort": "ID_DESC", "limit": 1, "flows": None, "offset": 0}
+    reply = httpx.post(f"{prefect}/api/flow_runs/filter", json=body)
     assert reply.status_code == 200, reply.text
 
 

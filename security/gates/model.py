@@ -395,7 +395,7 @@ class ModelSignature(Gate[Entry]):
     limits: ClassVar[type[Frozen]] = Limits
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = {
-        id: Rule(id=id, title=title, severity=severity, remedy=remedy, controls=controls)  # type: ignore[arg-type]
+        id: Rule(id=id, title=title, severity=severity, remedy=remedy, controls=controls)
         for id, severity, title, remedy, controls in (
             ("SIG-NONE", "critical", "a model without a signature that can be read", _TRAIN, _TAMPERED),
             ("SIG-KEY", "critical", "a model signed by another key", _TRAIN, _TAMPERED),

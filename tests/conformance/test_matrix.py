@@ -20,7 +20,8 @@ from security.registry import GATES, PLANNED
 from tasks.stage import MATRIX
 
 ROOT = Path(__file__).parent.parent.parent
-CODE = [path for room in ("configs", "security", "tasks", "flows", "deployments") for path in (ROOT / room).rglob("*.py")]
+ROOMS = ("configs", "security", "tasks", "flows", "deployments")
+CODE = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
 FLOWS: list[Flow[Any, Any]] = [
     flows.ingest.ingest, flows.features.features, flows.train.train, flows.evaluate.evaluate, flows.deploy.deploy,
     flows.pipeline.pipeline, flows.backfill.backfill,
@@ -47,7 +48,8 @@ def test_the_matrix_is_this() -> None:
 
 
 def test_every_gate_of_the_matrix_is_built_and_every_built_gate_is_in_it() -> None:
-    named = {g for tasks in load.matrix().values() for sides in tasks.values() for g in sides["before"] + sides["after"]}
+    sides = [each for tasks in load.matrix().values() for each in tasks.values()]
+    named = {gate for each in sides for gate in each["before"] + each["after"]}
     assert named == set(GATES)
     assert not set(GATES) & set(PLANNED)
 
@@ -57,7 +59,8 @@ def test_no_flow_is_tried_again_by_itself(flow: Flow[Any, Any]) -> None:
     assert flow.retries == 0
     assert flow.persist_result is None or flow.persist_result is False
     assert flow.should_validate_parameters
-    assert not (flow.on_completion_hooks or flow.on_failure_hooks)
+    assert not (flow.on_completion_hooks)
+    assert not (flow.on_failure_hooks)
 
 
 @pytest.mark.parametrize("flow", STAGES, ids=lambda flow: flow.name)

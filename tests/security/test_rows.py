@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from security.columns import LONGEST, SCHEMA, Fault, micros, times
 from security.errors import BadInput, CannotTell
 from security.rows import ROWS, lines, read
+from security.rows.columns import LONGEST, SCHEMA, Fault, micros, times
 
 Row = dict[str, Any]
 SECRET = "jane.doe-4711"

@@ -328,6 +328,7 @@ def test_unseal_needs_a_statement(producer: Signer) -> None:
     from security.keys import spell
     from security.verdict import canonical
 
-    body = canonical({"_type": "https://in-toto.io/Statement/v0.1", "subject": [], "predicateType": "x", "predicate": {}})
+    old = {"_type": "https://in-toto.io/Statement/v0.1", "subject": [], "predicateType": "x", "predicate": {}}
+    body = canonical(old)
     with pytest.raises(LogBroken, match="spelling"):
         unseal(spell(body, producer.sign(body), producer.public.id), producer.public)

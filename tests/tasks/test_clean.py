@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.lake import sample
-from security.columns import batch, text, times
 from security.errors import BadInput, PlanError
 from security.gate import judge, observe
 from security.gates import contract
 from security.gates.contract import ContractLimits, DataContract, faulty
-from security.kinds import Tally
+from security.gates.contract.kinds import Tally
 from security.rows import ROWS, lines, read
+from security.rows.columns import batch, text, times
 from security.verdict import Outcome, Subject
 from tasks.bots import Bots
 from tasks.clean import REJECTS, SUSPECTS, Cleaned, clean, hidden

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from security import kinds
-from security.columns import SCHEMA
-from security.decoys import word
 from security.gate import Material, judge, observe
 from security.gates import contract
 from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty
-from security.kinds import Counts, Kind
+from security.gates.contract.decoys import word
+from security.gates.contract.kinds import Counts, Kind
 from security.rows import lines, read
+from security.rows.columns import SCHEMA
 from security.verdict import Outcome, Subject, Verdict
 
 Row = dict[str, Any]

@@ -1,7 +1,7 @@
 """The one reader of interaction logs: JSON lines, plain or gzip, and Parquet, as Arrow batches of one schema.
 
 A *file* that cannot be read as what it should be is `BadInput`; a *row* that is wrong keeps its place in the batch with
-its faults marked (`security.columns`). A column that is not declared is skipped while decoding and never kept.
+its faults marked (`security.rows.columns`). A column that is not declared is skipped while decoding and never kept.
 
 Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a line has at most 1 MiB, and a
 batch is cut at 16,384 rows or 8 MiB of text. A Parquet page is inflated whole, as large as its writer made it. JSON is
@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import UNSET
 
-from security.columns import COLUMNS, batch, text, times
 from security.errors import BadInput, CannotTell
+from security.rows.columns import COLUMNS, batch, text, times
 
 ROWS = 16_384
 """Most rows of a batch."""

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from security.columns import COLUMNS, SCHEMA, Fault, Mask
 from security.errors import CannotTell
+from security.rows.columns import COLUMNS, SCHEMA, Fault, Mask
 from security.verdict import Frozen
 
 VOCABULARY = ("view", "click", "purchase", "rating")

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from security.columns import Fault
-from security.decoys import VIOLATIONS
 from security.gate import Gate, Material, Violation
-from security.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts, Ints, Kind, Tally, empty, kinds
+from security.gates.contract.decoys import VIOLATIONS
+from security.gates.contract.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts, Ints, Kind, Tally, empty, kinds
 from security.rows import read
+from security.rows.columns import Fault
 from security.verdict import Breach, Frozen, Rule, Subject
 
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from security.columns import COLUMNS, SCHEMA, Fault
-from security.kinds import CEILING, FLOOR, empty
+from security.gates.contract.kinds import CEILING, FLOOR, empty
+from security.rows.columns import COLUMNS, SCHEMA, Fault
 
 Batches = Sequence[pa.RecordBatch]
 Spoil = Callable[[dict[str, object], random.Random], None]
