@@ -37,11 +37,16 @@ _BEST = np.concatenate(([1.0], np.cumsum(_GAIN)))
 
 
 class Limits(Frozen):
-    """The lowest that each metric may be; what the model must beat; the control's largest share of its precision."""
+    """The lowest that each metric may be; what the model must beat; how far the control may lie over popularity.
+
+    The control keeps how often each item occurs and nothing else, so it can learn popularity and no more. One that
+    reaches further has been told something by the evaluation.
+    """
 
     thresholds: dict[Metric, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     beats: frozenset[Baseline] = Field(default=frozenset({"popularity", "random"}), min_length=1)
-    control_share: float = Field(default=0.5, gt=0, le=1)
+    control_over: float = Field(default=1.25, ge=1, le=2)
+    """Largest precision@10 of the control, in those of popularity."""
     min_users: int = Field(default=100, ge=1)
     bare_share: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of users without held-out items."""
@@ -367,10 +372,10 @@ class MetricThresholds(Gate[Any]):
             if model.precision <= other:
                 message = f"found precision@10 {model.precision:.4f}; allowed: more than {other:.4f}, that of {name}"
                 yield Breach(rule="MET-BASELINE", place=name, message=message)
-        highest = limits.control_share * model.precision
-        highest = min(highest, limits.thresholds.get("precision@10", highest))
-        if control >= highest:
-            message = f"found precision@10 {control:.4f} on shuffled data; allowed: less than {highest:.4f}"
+        highest, threshold = limits.control_over * popularity.precision, limits.thresholds.get("precision@10")
+        if control > highest or (threshold is not None and control >= threshold):
+            allowed = f"no more than {highest:.4f}" + (f", and less than {threshold:.4f}" if threshold else "")
+            message = f"found precision@10 {control:.4f} on shuffled data; allowed: {allowed}"
             yield Breach(rule="MET-CONTROL", place="shuffled", message=message)
         yield from self._rows(facts, limits)
 

@@ -222,6 +222,7 @@ def test_lift_is_over_popularity() -> None:
     rows = sound()
     for row in rows:
         row["top_popularity"] = [item for item in range(ITEMS) if item not in row["held"] + row["seen"]][:10]
+        row["top_shuffled"] = row["top_popularity"]
     verdict = run(rows, thresholds={"lift@10": 1.0})[1]
     assert [each.rule for each in verdict.findings] == ["MET-THRESHOLD"]
     assert "no value" in verdict.reason
@@ -237,13 +238,16 @@ def test_the_model_beats_what_it_is_told_to(beats: list[str]) -> None:
     assert broken(rows) == []
 
 
-def test_the_control_must_fail_the_threshold_though_its_share_is_allowed() -> None:
+def test_the_control_must_fail_the_threshold_and_stay_near_popularity() -> None:
     rows = sound()
     for row in rows:
+        row["top_shuffled"] = row["top_popularity"]
+    assert broken(rows) == []
+    assert broken(rows, thresholds={"precision@10": 0.2}) == ["MET-CONTROL"]
+    for row in rows:
         row["top_shuffled"] = row["top_knn"]
-    assert broken(rows, control_share=1.0) == []
-    assert broken(rows, control_share=1.0, thresholds={"precision@10": 0.6}) == ["MET-CONTROL"]
     assert broken(rows) == ["MET-CONTROL"]
+    assert broken(rows, thresholds={"precision@10": 0.79}) == ["MET-CONTROL"]
 
 
 def test_users_without_held_out_items_count_where_they_are_allowed() -> None:
@@ -264,7 +268,7 @@ def test_users_without_held_out_items_count_where_they_are_allowed() -> None:
         {"thresholds": {"precision@10": 75}},
         {"beats": []},
         {"beats": ["shuffled"]},
-        {"control_share": 0},
+        {"control_over": 0.9},
         {"min_users": 0},
         {"more": 1},
     ],

@@ -1,0 +1,41 @@
+"""A small document and the policy that pins it, for runs of some ten seconds: like the sample, but soon learned."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from configs import load
+
+WINDOW = 20
+"""Partitions that a small run takes: give it as the parameter `window`."""
+HYPER = ("learning_rate", "batch_size", "width", "epochs", "seed")
+
+
+def small(folder: Path, **changes: Any) -> tuple[str, str]:
+    """Write `small.json` and `small.yaml` into `folder`; their absolute paths, as `document` and `policy` of a run.
+
+    A change is a key of any stage (`source`, `thresholds`, `inference_endpoint`), a hyperparameter (`epochs`), a gate
+    with some of its limits (`metric_thresholds={"min_users": 5}`), or `name`, the files' and the pipeline's.
+    """
+    document = load.text(load.find("sample", "pipelines"))
+    policy = load.text(load.find("local", "policies"))
+    stages, gates = document["stages"], policy["gates"]
+    stages[2]["hyperparameters"] |= {"width": 32, "epochs": 10}
+    stages[3]["thresholds"] = {"precision@10": 0.05}
+    name = document["pipeline_name"] = str(changes.pop("name", "small"))
+    for key, value in changes.items():
+        owners = [stage for stage in stages if key in stage]
+        if key in HYPER:
+            stages[2]["hyperparameters"][key] = value
+        elif key in gates:
+            gates[key].setdefault("limits", {}).update(value)
+        elif len(owners) == 1:
+            owners[0][key] = value
+        else:
+            raise KeyError(f"{key}: no hyperparameter, no gate, and not a key of exactly one stage")
+    policy["documents"] = {name: load.sha256(document)}
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / f"{name}.json", folder / f"{name}.yaml"
+    for path, told in zip(paths, (document, policy), strict=True):
+        path.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    return str(paths[0].resolve()), str(paths[1].resolve())
