@@ -100,6 +100,9 @@ def ending(screen: Screen, home: Home, state: Any, run: Run | None, url: str) ->
             f'    curl -s -H "Authorization: Bearer $(.venv/bin/sluice token {user})" '
             f"'{serving['url']}{path}?user={user}&k=10'"
         )
+    signed = "unsigned (UnsafeUnsignedPolicy)" if run.plan.signed.startswith("Unsafe") else "signed by its owner"
+    where = f"target {run.plan.target}; key isolation {run.plan.isolation}"
+    screen.say(f"  Policy    {run.plan.policy['name']}, {signed}; {where}")
     screen.say(f"  Prefect   {url}\n  Page      {short(run.notes['page'])}")
     evidence, key = short(home.evidence(run.plan.run)), short(home.root / "trust" / "producer.pub")
     screen.say(f"  Evidence  {evidence}")

@@ -1,0 +1,121 @@
+"""Buckets in the hands of their operator: made good or with one thing wrong, filled, and changed while a run reads.
+
+Rows are made from a seed: 160 people, 240 items in eight circles, each person drawn to one of them, over two days.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from deployments.lake.people import READS_OF_BUCKET, READS_OF_OBJECT
+from deployments.lake.server import KMS_KEY
+from deployments.lake.sigv4 import ACCOUNT
+from security.engines.s3 import Credentials, Endpoint, client
+from tasks.home import Home
+
+DAYS = ("2024-01-04", "2024-01-05")
+PEOPLE, CIRCLES, CIRCLE = 160, 8, 30
+Row = dict[str, Any]
+
+
+@cache
+def rows(day: str) -> tuple[Row, ...]:
+    """The good rows of one of `DAYS`, in order of time."""
+    made: list[Row] = []
+    rng = np.random.default_rng(11)
+    for person in range(PEOPLE):
+        circle = person % CIRCLES
+        items = [*(circle * CIRCLE + rng.permutation(CIRCLE)[:20]), *rng.integers(0, CIRCLES * CIRCLE, 2)]
+        moments = np.sort(rng.uniform(0, 2 * 86_400 - 1, len(items)))
+        for item, moment in zip(rng.permutation(items), moments, strict=True):
+            if DAYS[int(moment // 86_400)] == day:
+                clock = f"{int(moment % 86_400 // 3600):02d}:{int(moment % 3600 // 60):02d}:{moment % 60:06.3f}"
+                kind = ("view", "click", "purchase")[int(rng.integers(3))]
+                about = {"user_id": f"p{person:03d}", "item_id": f"t{item:03d}", "interaction_type": kind}
+                made.append(about | {"timestamp": f"{day}T{clock}Z", "comment": None})
+    return tuple(sorted(made, key=lambda row: str(row["timestamp"])))
+
+
+def lines(given: Iterable[Row]) -> bytes:
+    """Rows as JSON lines."""
+    return "".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n" for row in given).encode()
+
+
+def packed(data: bytes) -> bytes:
+    """Bytes as a gzip file that is the same each time."""
+    return gzip.compress(data, 1, mtime=0)
+
+
+def body(day: str, *, more: Sequence[Row] = (), change: Mapping[int, Row] | None = None) -> bytes:
+    """An object of a day: its good rows, some of them changed (row from 1 -> new values), and more after them."""
+    changed = change or {}
+    good = [row | changed.get(number, {}) for number, row in enumerate(rows(day), 1)]
+    return packed(lines([*good, *more]))
+
+
+def key(prefix: str, day: str, part: int = 0) -> str:
+    """Where a part of a day lies."""
+    return f"{prefix}/{day}/part-{part:03d}.jsonl.gz"
+
+
+class Operator:
+    """Who owns every bucket of the embedded lake."""
+
+    def __init__(self, home: Home) -> None:
+        told = json.loads((home.root / "lake" / "lake.json").read_text())
+        own = json.loads((home.root / "lake" / "credentials.json").read_text())["operator"]
+        endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
+        self.s3 = client(endpoint, Credentials(own["access"], own["secret"]))
+
+    def make(self, bucket: str, *, tls: bool = True, reader: str = "", versioning: bool = True) -> str:
+        """A bucket that the pipeline may read, good unless told otherwise; `reader` is another account's ARN."""
+        self.s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced")
+        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}
+        self.s3.put_bucket_encryption(
+            Bucket=bucket,
+            ServerSideEncryptionConfiguration={
+                "Rules": [{"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": True}]
+            },
+        )
+        block = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        closed: Any = dict.fromkeys(block, True)
+        self.s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)
+        both = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        reads = [f"s3:{action}" for action in (*READS_OF_BUCKET, *READS_OF_OBJECT)]
+        mine = {"AWS": f"arn:aws:iam::{ACCOUNT}:user/pipeline"}
+        clear: dict[str, Any] = {"Bool": {"aws:SecureTransport": "false"}}
+        said: list[dict[str, Any]] = [{"Effect": "Allow", "Principal": mine, "Action": reads, "Resource": both}]
+        if tls:
+            denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": both, "Condition": clear}
+            said.append(denied)
+        if reader:
+            said.append({"Effect": "Allow", "Principal": {"AWS": reader}, "Action": "s3:GetObject", "Resource": both})
+        self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": said}))
+        if not versioning:
+            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+        return bucket
+
+    def put(self, bucket: str, name: str, data: bytes) -> str:
+        """An object; its version."""
+        return self.s3.put_object(Bucket=bucket, Key=name, Body=data)["VersionId"]
+
+    def fill(self, bucket: str, prefix: str, bodies: Mapping[str, bytes] | None = None) -> None:
+        """Both days, with the objects given (day -> body) in place of the good ones."""
+        for day in DAYS:
+            self.put(bucket, key(prefix, day), (bodies or {}).get(day) or body(day))
+
+    def delete(self, bucket: str, name: str, version: str = "") -> None:
+        """Hide an object behind a delete marker, or remove one version of it for good."""
+        if version:
+            self.s3.delete_object(Bucket=bucket, Key=name, VersionId=version)
+        else:
+            self.s3.delete_object(Bucket=bucket, Key=name)
+
+    def version(self, bucket: str, name: str) -> str:
+        """The version of an object that is there now."""
+        return self.s3.head_object(Bucket=bucket, Key=name)["VersionId"]

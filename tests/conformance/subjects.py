@@ -1,0 +1,164 @@
+"""For each gate a subject that it passes and one that it fails, with limits for both: what the conformance suite runs on.
+
+A case is made in a folder: what cannot be made twice the same (a signature) is made once and found there again, so that
+another process opens the very same bytes.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from security.gate import Material, Posture, asked
+from security.gates import contract, metrics, model
+from security.keys import PublicKey
+from security.registry import GATES
+from security.rows import lines
+from security.verdict import Snapshot, Subject
+from tests.security.gates import test_api, test_bucket, test_metrics, test_model
+
+
+@dataclass(frozen=True)
+class Case:
+    """One gate's subjects. `good` and `bad` open a fresh material at each call."""
+
+    limits: dict[str, Any]
+    stricter: dict[str, Any]
+    """Limits that the good subject does not keep."""
+    good: Callable[[], Material[Any]]
+    bad: Callable[[], Material[Any]]
+    rule: str
+    """What is wrong with the bad one."""
+    beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Rule -> rules that its known-bad material cannot but break as well."""
+
+
+def _rows(folder: Path) -> Case:
+    """Forty rows in two files; the bad ones have an interaction type that nobody declared."""
+    limits = {"since": "2023-10-01", "until": "2023-10-27", "min_rows": 5, "clean": True}
+    for name, first in (("good", "view"), ("bad", "hover")):
+        for part in range(2):
+            rows = [
+                {
+                    "user_id": f"u{n % 7}",
+                    "item_id": f"i{n}",
+                    "interaction_type": (first, "click", "purchase")[n % 3],
+                    "timestamp": f"2023-10-{n % 27 + 1:02d}T10:00:{n % 60:02d}Z",
+                }
+                for n in range(20 * part, 20 * part + 20)
+            ]
+            (folder / f"{name}-{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def opened(name: str) -> Material[Any]:
+        paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
+        subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
+        return contract.material(subject, paths, [path.name for path in paths], sum(map(lines, paths)))
+
+    return Case(
+        limits,
+        limits | {"types": ["view"]},
+        good=lambda: opened("good"),
+        bad=lambda: opened("bad"),
+        rule="CON-TYPE",
+    )
+
+
+def _answers(gate: str, kind: str, uri: str, answers: Mapping[str, dict[str, Any]]) -> Material[Any]:
+    posture = GATES[gate]
+    assert isinstance(posture, Posture)
+    return asked(posture, Snapshot(kind=kind, uri=uri, taken=time.time(), answers=dict(answers)))
+
+
+def _bucket(_: Path) -> Case:
+    """A bucket as it should be; the bad one is read by anybody."""
+    served = {**test_bucket.GOOD, "anonymous_get": {"status": 200, "version": "v1", "code": ""}}
+    return Case(
+        {},
+        {"authorities": ["given"]},
+        good=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", test_bucket.GOOD),
+        bad=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", served),
+        rule="S3-PUB-READ",
+    )
+
+
+def _endpoint(_: Path) -> Case:
+    """A service that answers the right call with seven items; the bad one takes expired tokens."""
+    good = test_api.clean()
+    for question in ("right", "right-other"):
+        good[question]["items"] = 7
+    bad = {**good, "expired": {**good["right"]}}
+    return Case(
+        {"items": 5},
+        {"items": 10},
+        good=lambda: _answers("access_control_api", "endpoint", "http://127.0.0.1/api", good),
+        bad=lambda: _answers("access_control_api", "endpoint", "http://127.0.0.1/api", bad),
+        rule="API-03",
+    )
+
+
+def _scores(_: Path) -> Case:
+    """An evaluation of fifty users; in the bad one the model's lists are those of popularity."""
+    rows = test_metrics.sound()
+    flat = [row | {"top_popularity": row["top_model"]} for row in rows]
+    subject = Subject(kind="scores", name="staging:scores", sha256="0" * 64)
+
+    def opened(held: list[test_metrics.Row]) -> Material[Any]:
+        parts = [test_metrics.batch(held[:30]), test_metrics.batch(held[30:])]
+        # Opened as `metrics.material` opens its files: one batch is what a canary is made from.
+        return Material(
+            subject, lambda: (part for part in parts), expected=50, unit="users", weigh=_weight, sample=len(parts)
+        )
+
+    assert metrics.Limits.model_validate(test_metrics.LIMITS)
+    return Case(
+        test_metrics.LIMITS,
+        test_metrics.LIMITS | {"thresholds": {"precision@10": 0.95}},
+        good=lambda: opened(rows),
+        bad=lambda: opened(flat),
+        rule="MET-BASELINE",
+    )
+
+
+def _weight(batch: Any) -> int:
+    return int(batch.num_rows)
+
+
+def _model(folder: Path) -> Case:
+    """A signed model; of the bad one a file was altered after it was signed."""
+    good, bad, key = folder / "good", folder / "bad", folder / "key.pub"
+    if not key.exists():
+        card = test_model.card(expires=4e9)
+        pem, files = model._resigned({**test_model.KEPT, "model.json": card}, random.Random(7))
+        test_model.write(good, files)
+        test_model.write(bad, {**files, "weights.safetensors": b"other weights"})
+        key.write_bytes(pem)
+    public = PublicKey.read(key)
+    limits = {"signer": public.id, "name": "recommender", "floor": 7}
+
+    def opened(path: Path) -> Material[Any]:
+        files = model.contents(path)
+        subject = Subject(kind="model", name="staging:model", sha256=model.release(files))
+        return model.material(subject, path, len(files), public)
+
+    return Case(
+        limits,
+        limits | {"floor": 8},
+        good=lambda: opened(good),
+        bad=lambda: opened(bad),
+        rule="SIG-ALTERED",
+        # Only the producer can sign a changed card, so such material is signed by a key of its own.
+        beside=dict.fromkeys(("SIG-CARD", "SIG-EXPIRED", "SIG-NAME", "SIG-VERSION"), frozenset({"SIG-KEY"})),
+    )
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    "access_control_api": _endpoint,
+    "access_control_s3": _bucket,
+    "data_contract": _rows,
+    "metric_thresholds": _scores,
+    "model_signature": _model,
+}
+"""Gate -> maker of its case in a folder."""
