@@ -62,7 +62,7 @@ class Material(Generic[M]):
         sample: int = 100,
         basis: Basis = Basis.OBSERVED,
     ) -> None:
-        self.subject, self.source, self.expected, self.unit = subject, source, expected, unit
+        self.subject, self.source, self.expected, self.unit = subject, _alike(source), expected, unit
         self.weigh, self.sample, self.basis = weigh, sample, basis
         self.inspected = 0
 
@@ -82,6 +82,15 @@ class Material(Generic[M]):
             sample=self.sample,
             basis=self.basis,
         )
+
+
+def _alike(source: Callable[[], Iterable[M]]) -> Callable[[], Iterator[M]]:
+    """The source behind a function and a generator that are of one kind for a subject and for a canary."""
+
+    def opened() -> Iterator[M]:
+        yield from source()
+
+    return opened
 
 
 class Gate(ABC, Generic[M]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -78,7 +79,7 @@ def statements(*listed: dict[str, Any]) -> dict[str, Any]:
 
 
 def material(given: dict[str, dict[str, Any]]) -> Material[Any]:
-    return asked(GATE, Snapshot(kind="bucket", uri="s3://lake/p/", taken=1.0, answers=given))
+    return asked(GATE, Snapshot(kind="bucket", uri="s3://lake/p/", taken=time.time(), answers=given))
 
 
 def verdict(given: dict[str, dict[str, Any]], gate: AccessControlS3 = GATE, **limits: Any) -> Verdict:

@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from security import kinds
 from security.gate import Material, judge, observe
 from security.gates import contract
-from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty
+from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty, kinds
 from security.gates.contract.decoys import word
 from security.gates.contract.kinds import Counts, Kind
 from security.rows import lines, read
