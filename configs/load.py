@@ -173,6 +173,8 @@ def _mapping(loader: _Once, node: yaml.MappingNode) -> dict[Any, Any]:
     pairs = [(loader.construct_object(key), loader.construct_object(value, deep=True)) for key, value in node.value]
     seen: set[Any] = set()
     for key, _ in pairs:
+        if not isinstance(key, str):
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a key that is not text")
         if key in seen:
             raise yaml.YAMLError(f"line {node.start_mark.line + 1}: key {key!r} is given twice")
         seen.add(key)
@@ -190,6 +192,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _loaded(data: str, suffix: str) -> Any:
+    if suffix == ".json":
+        return json.loads(data, object_pairs_hook=_unique)
+    return yaml.load(data, _Once)  # noqa: S506 - a safe loader that also refuses doubled keys
+
+
 def text(path: Path) -> Any:
     """The data in a JSON or YAML file, by its ending. `ConfigError` names what is wrong."""
     try:
@@ -197,11 +205,11 @@ def text(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(f"{path.name}: cannot be read ({type(why).__name__})") from None
     try:
-        if path.suffix == ".json":
-            return json.loads(data, object_pairs_hook=_unique)
-        return yaml.load(data, _Once)  # noqa: S506 - a safe loader that also refuses doubled keys
-    except (ValueError, yaml.YAMLError) as why:
+        told = _loaded(data, path.suffix)
+        sha256(told)  # what has no canonical JSON has no digest: a number that is none, a date that is not text
+    except (ValueError, RecursionError, yaml.YAMLError) as why:
         raise ConfigError(f"{path.name}: {' '.join(str(why).split())}") from None
+    return told
 
 
 def sha256(data: Any) -> str:
@@ -216,15 +224,15 @@ def find(name: str, folder: Literal["pipelines", "policies"]) -> Path:
         if path.is_file():
             return path
     shipped = sorted(path.stem for path in (ROOT / folder).glob(f"*{suffix}"))
-    raise ConfigError(
-        f"no {folder[:-1].replace('polic', 'policy').removesuffix('yi')} {name!r}"
-        f"{nearest(name, shipped)}; there are {', '.join(shipped)}"
-    )
+    what = {"pipelines": "pipeline", "policies": "policy"}[folder]
+    raise ConfigError(f"no {what} {name!r}{nearest(name, shipped)}; there are {', '.join(shipped)}")
 
 
 def document(data: Any, name: str = "document") -> Document:
     """A document from what a file holds. Stages in their order, each depending on the one before."""
-    names = [stage.get("name") for stage in data.get("stages", [])] if isinstance(data, dict) else []
+    listed = data.get("stages") if isinstance(data, dict) else None
+    given_stages = listed if isinstance(listed, list) else []
+    names = [stage.get("name") if isinstance(stage, dict) else stage for stage in given_stages]
     for given in names:
         if given not in STAGES:
             raise ConfigError(f"{name}: stages: unknown stage {given!r}{nearest(str(given), STAGES)}")

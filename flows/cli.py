@@ -113,7 +113,10 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--partition", default="latest", help="2023-10-27, 2016-10, or latest")
     each.add_argument("--window", type=int, help="how many partitions up to this one; all, if left out")
     each.add_argument("--no-deploy", action="store_true", help="stop after the evaluation")
-    each.add_argument("--after", default="", help="deploy the published model of this run again")
+    each.add_argument("--stages", default="", help="ingest,features,train,evaluate,deploy: some of them, in a row")
+    each.add_argument(
+        "--after", default="", help="the run to go on from; without --stages, its model is deployed again"
+    )
     each.add_argument(
         "--interactions", type=Path, help="a CSV of ratings or events, put into the embedded lake by month first"
     )

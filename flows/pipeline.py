@@ -6,7 +6,7 @@ Parameters are names and dates. Rows, keys and secrets are never parameters: Pre
 import time
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from prefect import flow
@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
 from pydantic import Field
 
+from configs import load
 from configs.load import ConfigError
 from flows import plan as planning
 from flows.deploy import deploy
@@ -36,7 +37,7 @@ LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @held
-def stages(run: Run) -> None:
+def through(run: Run) -> None:
     """The stages of the plan, in their order, each fed by what the one before published."""
     place = Place.of(run.plan.document["stages"][0]["source"])
     took = run.published
@@ -70,9 +71,7 @@ def _oracle(source: Source, place: Place) -> Source:
     return replace(source, oracle=chances)
 
 
-def _begin(
-    home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str] | None
-) -> Run:
+def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
     home.sweep()
     place = Place.of(brief.document["stages"][0]["source"])
     source = _oracle(Source.read(home), place)
@@ -100,6 +99,7 @@ def pipeline(
     partition: Annotated[str, Field(pattern=r"^(latest|\d{4}-\d{2}(-\d{2})?)$")] = "latest",
     window: Annotated[int, Field(ge=1, le=3_660)] | None = None,
     deploy: bool = True,
+    stages: list[Literal["ingest", "features", "train", "evaluate", "deploy"]] | None = None,
     after: Annotated[str, Field(pattern=r"^[0-9TZa-f-]*$")] = "",
     requested_by: str = "",
     reason: str = "",
@@ -113,7 +113,8 @@ def pipeline(
         partition: the day (2023-10-27) or month (2016-10) that the run is about; `latest` for the newest there is.
         window: how many partitions up to this one are trained on; all, if left out.
         deploy: whether the model is deployed if every gate lets it.
-        after: a run whose published model is deployed again, without training.
+        stages: some of the stages, in a row; all, if left out.
+        after: the run that these stages go on from; with no stages given, its model is deployed again.
         requested_by: who asked for this run.
         reason: why.
         unsafe_service: deploy a service that accepts expired tokens, to see it refused.
@@ -123,8 +124,8 @@ def pipeline(
         if not PREFECT_API_URL.value():
             raise PlanError("no Prefect server: set PREFECT_API_URL; a throw-away server forgets what it was told")
         brief = planning.read(document, policy)
-        wanted = ["deploy"] if after else None if deploy else ["ingest", "features", "train", "evaluate"]
-        run = _begin(home, brief, partition, window, after, wanted)
+        wanted = list(stages or (["deploy"] if after else load.SHORT.values()))
+        run = _begin(home, brief, partition, window, after, wanted if deploy else [s for s in wanted if s != "deploy"])
     except (SluiceError, ConfigError) as why:
         return report.unplanned(Failed(name=REFUSED, message=f"plan: {why}"))
     run.notes |= {
@@ -133,7 +134,7 @@ def pipeline(
         "reason": reason,
         "begun": time.time(),
     }
-    outcome = stages(run)
+    outcome = through(run)
     if isinstance(outcome, Proof):
         try:
             if "deploy" in run.plan.matrix:

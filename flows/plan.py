@@ -22,6 +22,7 @@ from security.policy import Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import UNSIGNED, Trust
 from tasks.home import Home
+from tasks.store import conditional, current
 
 METRICS = ("precision@10", "recall@10", "ndcg@10")
 THRESHOLDS = (*METRICS, "lift@10")
@@ -168,16 +169,17 @@ def plan(
     *,
     partition: str,
     window: int | None,
-    stages: list[str] | None = None,
+    stages: list[str],
     predecessor: dict[str, str] | None = None,
     retries: str = "",
     run: str = "",
 ) -> Plan:
     """Seal: nothing that decides this run is read after this."""
     matrix = load.matrix()
-    wanted = stages or list(matrix)
-    _known(wanted, matrix, "stage", "stages")
-    order = [stage for stage in matrix if stage in wanted]
+    _known(stages, matrix, "stage", "stages")
+    order = [stage for stage in matrix if stage in stages]
+    if not order:
+        raise PlanError("stages: none is left to run")
     first = list(matrix).index(order[0])
     if order != list(matrix)[first : first + len(order)] or (first > 0) != bool(predecessor):
         raise PlanError(
@@ -193,6 +195,8 @@ def plan(
         raise PlanError(
             f"policy {brief.terms.name} wants isolated keys, and here are UnsafeLocalKeys (key_isolation: none)"
         )
+    if brief.terms.store == "conditional" and not conditional(home):
+        raise PlanError(f"policy {brief.terms.name} wants conditional writes, and this home is an UnsafeStore")
     days(partition, window)
     started = round(time.time(), 3)
     sealed = {
@@ -213,7 +217,7 @@ def plan(
         policy_sha256=brief.policy_sha256,
         signed=signature(brief, home),
         target=brief.terms.target,
-        baseline="establish",
+        baseline=current(home, "serving")[1].get("model", "establish"),
         matrix=chosen,
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=UnsafeLocalKeys.isolation,

@@ -144,6 +144,7 @@ def run(given: argparse.Namespace) -> int:
         "window": given.window,
         "deploy": not given.no_deploy,
         "after": given.after,
+        "stages": given.stages.split(",") if given.stages else None,
         "unsafe_service": given.unsafe_service,
     }
     state, done = once(quiet, **parameters)

@@ -4,6 +4,7 @@
 caller holds and compares. So a plan that was weakened after the fact names other terms than its policy gives.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
 
 Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
 """Stage -> task -> `before` and `after` -> gates."""
+
+_PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
 class Terms(Frozen):
@@ -66,6 +69,8 @@ class Plan(Frozen):
 def days(partition: str, window: int | None) -> tuple[str, str]:
     """First and last day of the window that ends with a partition (a day or a month), as ISO dates; no first: empty."""
     try:
+        if not _PARTITION.fullmatch(partition):
+            raise ValueError
         year, month, *day = map(int, partition.split("-"))
         if day:
             last = date(year, month, day[0])
@@ -73,7 +78,7 @@ def days(partition: str, window: int | None) -> tuple[str, str]:
         last = (date(year, month, 28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
         months = year * 12 + month - (window or 0)
         return (str(date(months // 12, months % 12 + 1, 1)) if window else "", str(last))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise PlanError(f"no partition {partition!r}; allowed: a day (2023-10-27) or a month (2016-10)") from None
 
 

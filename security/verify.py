@@ -13,7 +13,7 @@ It believes no recorded verdict and takes nothing that it relies on from the evi
  (9) a finished run ends with a closing statement that counts the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Proof:
     held: list[Held] = field(default_factory=list)
     published: dict[str, list[Ref]] = field(default_factory=dict)
     """Stage -> what it published."""
+    available: dict[str, Ref] = field(default_factory=dict)
+    """Kind -> the newest that this log or one of its predecessors published."""
     stages: list[str] = field(default_factory=list)
     """Every stage that this log and its predecessors cover."""
     closed: bool = False
@@ -122,9 +124,9 @@ def _terms(plan: Plan, trust: Trust) -> None:
 class _Reader:
     """Walks the statements of a log in order, believing none of them."""
 
-    def __init__(self, proof: Proof, trust: Trust, inherited: Iterable[str]) -> None:
+    def __init__(self, proof: Proof, trust: Trust) -> None:
         self.proof, self.trust, self.plan = proof, trust, proof.plan
-        self.known = set(inherited)
+        self.known = {ref.sha256 for ref in proof.available.values()}
         self.outputs: dict[tuple[str, str], list[tuple[Ref, list[str]]]] = {}
         self.subjects: set[tuple[str, str, str, str]] = set()
         self.published: list[tuple[str, Ref]] = []
@@ -173,6 +175,7 @@ class _Reader:
             raise LogBroken(f"{stage}: published {ref.sha256[:12]}, which none of its tasks made")
         self.settle(stage)
         self.proof.published.setdefault(stage, []).append(ref)
+        self.proof.available[ref.kind] = ref
 
     def settle(self, stage: str) -> None:
         """Every task of the stage ran, and each of its outputs has all of the task's verdicts."""
@@ -208,7 +211,8 @@ def verify(path: Path, trust: Trust, *, stages: set[str] | None = None, head: st
                 raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, of which there is no log")
             done.add(stage)
         proof.stages = sorted(done)
-        reader = _Reader(proof, trust, [r.sha256 for refs in before.published.values() for r in refs] if before else [])
+        proof.available = dict(before.available) if before else {}
+        reader = _Reader(proof, trust)
         steps = {"output": reader.output, "verdict": reader.verdict, "published": reader.publish}
         for number, statement in enumerate(statements[1:], 1):
             kind = kind_of(statement)

@@ -132,8 +132,7 @@ def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener,
     for scheme in ("quarantine", "staging"):
         (home.folder(scheme, plan.run, private=True) / ".pid").write_text(str(os.getpid()))
     if ready:
-        before = verify(folder / "predecessor" / "log.jsonl", trust)
-        run.published.update({ref.kind: ref for refs in before.published.values() for ref in refs})
+        run.published.update(verify(folder / "predecessor" / "log.jsonl", trust).available)
     return run
 
 

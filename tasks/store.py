@@ -85,6 +85,19 @@ def publish(home: Home, ref: Ref, run: str) -> Ref:
     return placed
 
 
+def conditional(home: Home) -> bool:
+    """Whether the store lets exactly one of two writers make a name: without that, no pointer can be trusted."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=home.folder("pointers")) as folder:
+        fresh, name = Path(folder, "fresh"), Path(folder, "1")
+        fresh.write_bytes(b"")
+        os.link(fresh, name)
+        try:
+            os.link(fresh, name)
+        except FileExistsError:
+            return True
+    return False
+
+
 def current(home: Home, name: str) -> tuple[int, dict[str, str]]:
     """How often a pointer was moved, and what it says now; 0 and nothing where it never was."""
     moves = sorted((home.folder("pointers", name)).glob("[0-9]*"), key=lambda path: int(path.name))

@@ -1,4 +1,8 @@
-"""A small document and the policy that pins it, for runs of some ten seconds: like the sample, but soon learned."""
+"""A small document and the policy that pins it, for runs of some ten seconds: like the sample, but soon learned.
+
+With its window the model finds about 0.10, the shuffled control 0.02 and the generator's own ceiling is 0.11, against
+a threshold of 0.05. Half the window has a ceiling of 0.047: a threshold for that has to be lower.
+"""
 
 import json
 from pathlib import Path
@@ -6,7 +10,7 @@ from typing import Any
 
 from configs import load
 
-WINDOW = 20
+WINDOW = 40
 """Partitions that a small run takes: give it as the parameter `window`."""
 HYPER = ("learning_rate", "batch_size", "width", "epochs", "seed")
 
@@ -20,7 +24,7 @@ def small(folder: Path, **changes: Any) -> tuple[str, str]:
     document = load.text(load.find("sample", "pipelines"))
     policy = load.text(load.find("local", "policies"))
     stages, gates = document["stages"], policy["gates"]
-    stages[2]["hyperparameters"] |= {"width": 32, "epochs": 10}
+    stages[2]["hyperparameters"] |= {"learning_rate": 0.005, "width": 32, "epochs": 10}
     stages[3]["thresholds"] = {"precision@10": 0.05}
     name = document["pipeline_name"] = str(changes.pop("name", "small"))
     for key, value in changes.items():

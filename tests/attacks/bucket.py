@@ -71,7 +71,7 @@ class Operator:
         endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
         self.s3 = client(endpoint, Credentials(own["access"], own["secret"]))
 
-    def make(self, bucket: str, *, tls: bool = True, reader: str = "", versioning: bool = True) -> str:
+    def make(self, bucket: str, *, tls: bool = True, reader: str = "") -> str:
         """A bucket that the pipeline may read, good unless told otherwise; `reader` is another account's ARN."""
         self.s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced")
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -96,9 +96,11 @@ class Operator:
         if reader:
             said.append({"Effect": "Allow", "Principal": {"AWS": reader}, "Action": "s3:GetObject", "Resource": both})
         self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": said}))
-        if not versioning:
-            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
         return bucket
+
+    def suspend(self, bucket: str) -> None:
+        """From now on objects of a bucket have no versions."""
+        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
 
     def put(self, bucket: str, name: str, data: bytes) -> str:
         """An object; its version."""

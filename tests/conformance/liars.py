@@ -15,18 +15,36 @@ Mood = Callable[[int, Material[Any]], bool]
 LOOKS = 3
 """The subject and its two canaries."""
 
+
+def _decoy(material: Material[Any]) -> Material[Any]:
+    """What a canary in place of this material would be like."""
+    return material.decoy([])
+
+
 MOODS: dict[str, Mood] = {
     "never": lambda n, _: False,
     "only-first": lambda n, _: n == 1,
     "only-last": lambda n, _: n == LOOKS,
     "only-in-between": lambda n, _: n == 2,
     "by-type-of-material": lambda n, material: type(material) is not Material,
-    "by-type-of-source": lambda n, material: isinstance(material.source(), list),
-    "by-type-of-function": lambda n, material: "<lambda>" in material.source.__qualname__,
+    "by-type-of-source": lambda n, material: type(material.source()) is type(_decoy(material).source()),
+    "by-type-of-source-turned": lambda n, material: type(material.source()) is not type(_decoy(material).source()),
+    "by-name-of-source": lambda n, material: material.source.__qualname__ == _decoy(material).source.__qualname__,
     "by-name-of-subject": lambda n, material: material.subject.name == "another",
-    "by-kind-of-subject": lambda n, material: material.subject.sha256 == "1" * 64,
+    "by-digest-of-subject": lambda n, material: material.subject == _decoy(material).subject,
 }
 """Every one of them tells the facts of a clean subject where it is not honest."""
+
+
+def once(lie: int, on: list[Material[Any]]) -> Mood:
+    """Honest at every look but one; `on` gets the material that it lied about."""
+
+    def mood(n: int, material: Material[Any]) -> bool:
+        if n == lie:
+            on.append(material)
+        return n != lie
+
+    return mood
 
 
 def _looks(gate: Gate[Any], look: Callable[[Gate[Any], Material[Any]], Any], **members: Any) -> Gate[Any]:
@@ -64,7 +82,8 @@ class _Half(Frozen):
 
 def _hollow(gate: Gate[Any]) -> Any:
     """An instance of the gate's own facts in which every fact is missing."""
-    return type("Hollow", (gate.facts,), {}).model_construct()
+    kind: Any = type("Hollow", (gate.facts,), {})
+    return kind.model_construct()
 
 
 BREAKS: dict[str, Callable[[Gate[Any], Frozen], Any]] = {

@@ -1,4 +1,4 @@
-"""For each gate a subject that it passes and one that it fails, with limits for both: what the conformance suite runs on.
+"""For each gate a subject that it passes, one that it fails, and limits for both: what the conformance suite runs on.
 
 A case is made in a folder: what cannot be made twice the same (a signature) is made once and found there again, so that
 another process opens the very same bytes.
@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from security.gate import Material, Posture, asked
 from security.gates import contract, metrics, model
@@ -99,31 +102,26 @@ def _endpoint(_: Path) -> Case:
     )
 
 
-def _scores(_: Path) -> Case:
-    """An evaluation of fifty users; in the bad one the model's lists are those of popularity."""
+def _scores(folder: Path) -> Case:
+    """An evaluation of fifty users in two files; in the bad one the model's lists are those of popularity."""
     rows = test_metrics.sound()
     flat = [row | {"top_popularity": row["top_model"]} for row in rows]
-    subject = Subject(kind="scores", name="staging:scores", sha256="0" * 64)
+    for name, held in (("good", rows), ("bad", flat)):
+        for part, some in enumerate((held[:30], held[30:])):
+            pq.write_table(pa.Table.from_batches([test_metrics.batch(some)]), folder / f"{name}-{part}.parquet")
 
-    def opened(held: list[test_metrics.Row]) -> Material[Any]:
-        parts = [test_metrics.batch(held[:30]), test_metrics.batch(held[30:])]
-        # Opened as `metrics.material` opens its files: one batch is what a canary is made from.
-        return Material(
-            subject, lambda: (part for part in parts), expected=50, unit="users", weigh=_weight, sample=len(parts)
-        )
+    def opened(name: str) -> Material[Any]:
+        subject = Subject(kind="scores", name="staging:scores", sha256="0" * 64)
+        return metrics.material(subject, [folder / f"{name}-{part}.parquet" for part in range(2)], len(rows))
 
-    assert metrics.Limits.model_validate(test_metrics.LIMITS)
+    limits = test_metrics.LIMITS | {"min_users": 10}
     return Case(
-        test_metrics.LIMITS,
-        test_metrics.LIMITS | {"thresholds": {"precision@10": 0.95}},
-        good=lambda: opened(rows),
-        bad=lambda: opened(flat),
+        limits,
+        limits | {"thresholds": {"precision@10": 0.95}},
+        good=lambda: opened("good"),
+        bad=lambda: opened("bad"),
         rule="MET-BASELINE",
     )
-
-
-def _weight(batch: Any) -> int:
-    return int(batch.num_rows)
 
 
 def _model(folder: Path) -> Case:
@@ -131,7 +129,7 @@ def _model(folder: Path) -> Case:
     good, bad, key = folder / "good", folder / "bad", folder / "key.pub"
     if not key.exists():
         card = test_model.card(expires=4e9)
-        pem, files = model._resigned({**test_model.KEPT, "model.json": card}, random.Random(7))
+        pem, files = model._resigned({**test_model.KEPT, "model.json": card}, random.Random("the producer"))
         test_model.write(good, files)
         test_model.write(bad, {**files, "weights.safetensors": b"other weights"})
         key.write_bytes(pem)

@@ -1,0 +1,142 @@
+"""What an attacker does at a moment: to the bucket, to files, to the log, to the candidate."""
+
+import gzip
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tasks.deploy
+from security.gates.model import sign
+from security.keys import UnsafeLocalKeys
+from tasks.run import Run
+from tests.attacks.attacker import Act, Ground
+from tests.attacks.bucket import DAYS, body, key
+
+FIRST = DAYS[0]
+Change = Callable[[Ground, Path], object]
+
+
+def put(day: str, part: int = 0) -> Act:
+    """An object is put: a new version, or one more."""
+    return lambda run, at: at.operator.put(at.bucket, key(at.prefix, day, part), body(day))
+
+
+def hidden(run: Run, at: Ground) -> None:
+    """An object is deleted; its versions stay."""
+    at.operator.delete(at.bucket, key(at.prefix, FIRST))
+
+
+def gone(run: Run, at: Ground) -> None:
+    """The version that was listed is deleted for good."""
+    name = key(at.prefix, FIRST)
+    at.operator.delete(at.bucket, name, at.operator.version(at.bucket, name))
+
+
+def staged(name: str, change: Change = Ground.flip) -> Act:
+    """Alter a file of this run's staging folder."""
+    return lambda run, ground: change(ground, run.home.root / "staging" / run.plan.run / name)
+
+
+def stored(kind: str, name: str, change: Change = Ground.flip) -> Act:
+    """Alter a file of what this run has published."""
+    return lambda run, ground: change(ground, run.path(run.published[kind]) / name)
+
+
+def quarantined(run: Run, ground: Ground) -> None:
+    """One row's item becomes another's, in as many bytes, in the first file."""
+    path = sorted((run.home.root / "quarantine" / run.plan.run / "raw").glob("0*.gz"))[0]
+    size = path.stat().st_size
+    whole = gzip.decompress(path.read_bytes())
+    item = whole.split(b'"item_id":"')[1][:4]
+    for other in range(100):
+        data = gzip.compress(whole.replace(item, b"t%03d" % other, 1), 1, mtime=0)
+        if len(data) == size and b"t%03d" % other != item:
+            path.write_bytes(data)
+            return
+    raise AssertionError("no other row makes a file of the same size")
+
+
+def reworded(ground: Ground, path: Path) -> None:
+    """Rows that keep every rule of the contract, with one person's items given to another."""
+    table = pq.read_table(path)
+    users = table["user_id"].to_pylist()
+    at = table.schema.get_field_index("user_id")
+    changed = pa.array([users[0] if user == users[1] else user for user in users])
+    fresh = path.with_suffix(".new")
+    pq.write_table(table.set_column(at, "user_id", changed), fresh)
+    ground.write(path, fresh.read_bytes())
+    fresh.unlink()
+
+
+def flattered(ground: Ground, path: Path) -> None:
+    """The model's lists become what was held out."""
+    table = pq.read_table(path)
+    held, top = table["held"].to_pylist(), table["top_model"].to_pylist()
+    better = [
+        [*mine, *(item for item in theirs if item not in mine)][:10] for mine, theirs in zip(held, top, strict=True)
+    ]
+    at = table.schema.get_field_index("top_model")
+    pq.write_table(table.set_column(at, "top_model", pa.array(better, pa.list_(pa.int32()))), path)
+
+
+def resigned(run: Run, ground: Ground) -> None:
+    """The model signed again, by somebody else."""
+    folder = run.home.root / "staging" / run.plan.run / "model"
+    (folder / "model.sig").unlink()
+    sign(folder, UnsafeLocalKeys(ground.home.root.parent / "somebody").path("producer"))
+
+
+def beside(run: Run, ground: Ground) -> None:
+    """A file beside the signed ones."""
+    (run.home.root / "staging" / run.plan.run / "model" / "hook.py").write_text("import os\n")
+
+
+def logged(change: Callable[[list[bytes]], list[bytes]]) -> Act:
+    """Change the lines of this run's log."""
+
+    def act(run: Run, ground: Ground) -> None:
+        lines = run.log.path.read_bytes().splitlines(keepends=True)
+        run.log.path.write_bytes(b"".join(change(lines)))
+
+    return act
+
+
+def swapped(run: Run, ground: Ground) -> None:
+    """The whole log of a run that passed, in place of this run's."""
+    shutil.copyfile(ground.passed.log.path, run.log.path)
+
+
+def redirected(run: Run, ground: Ground) -> None:
+    """The gate is to ask the service of a run that passed, not the candidate."""
+    told = run.home.root / "service" / run.plan.run / "endpoint.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"url": ground.passed.notes["endpoint"]}))
+
+
+LIAR = """
+import sys
+from types import SimpleNamespace
+from deployments.serving import __main__ as service
+announce = service.announce
+service.announce = lambda file, url, model: announce(file, url, SimpleNamespace(digest=sys.argv[1]))
+sys.exit(service.main(sys.argv[2:]))
+"""
+"""A service that says of itself that it serves the release named first, and serves another."""
+
+
+def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
+    """The candidate announces this run's model and answers from that of a run before it."""
+    real = tasks.deploy._argv
+
+    def argv(run: Run, release: Path, ready: Path) -> list[str]:
+        other = run.home.root / "store" / ground.passed.published["model"].sha256
+        module, *rest = real(run, other, ready)[2:]
+        assert module == "deployments.serving"
+        return [sys.executable, "-c", LIAR, run.published["model"].sha256, *rest]
+
+    patch.setattr(tasks.deploy, "_argv", argv)

@@ -1,0 +1,159 @@
+"""The attacks: what is done to a run, which stage must refuse it, and what must be said."""
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.attacks import acts
+from tests.attacks.acts import logged, put, staged, stored
+from tests.attacks.attacker import Act, Ground
+from tests.attacks.bucket import DAYS, body, lines, packed, rows
+
+FIRST, LAST = DAYS
+FILE = rf"/{LAST}/part-000\.jsonl\.gz"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is done, and what must be said of it. `stage` is the one that is refused; those before it have published.
+
+    `bodies`: day -> object in place of the good one. `acts`: moment -> what is done then. `flaw`: how the bucket is
+    made. `changes`: of the document. `parameters`: of the run; `after` and true means the run that passed.
+    """
+
+    stage: str
+    says: str
+    acts: Mapping[str, Act] = field(default_factory=dict)
+    bodies: Callable[[], Mapping[str, bytes]] = dict
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    flaw: Mapping[str, Any] = field(default_factory=dict)
+    patch: Callable[[pytest.MonkeyPatch, Ground], object] = lambda patch, ground: None
+
+
+def changed(*numbers: int, **values: Any) -> Callable[[], Mapping[str, bytes]]:
+    """The last day with some of its rows changed."""
+    return lambda: {LAST: body(LAST, change=dict.fromkeys(numbers, values))}
+
+
+def without(column: str) -> Callable[[], Mapping[str, bytes]]:
+    """The last day without a column."""
+    return lambda: {LAST: packed(lines({k: v for k, v in row.items() if k != column} for row in rows(LAST)))}
+
+
+def latin() -> Mapping[str, bytes]:
+    """The last day, with a comment of row 7 in another encoding."""
+    whole = lines([*rows(LAST)[:6], rows(LAST)[6] | {"comment": "caf\u00e9"}, *rows(LAST)[7:]])
+    return {LAST: packed(whole.decode().encode("latin-1"))}
+
+
+def long() -> Mapping[str, bytes]:
+    """One line of 1 GiB, as 1,024 gzip members of 1 MiB each."""
+    return {LAST: packed(lines(rows(LAST)[:2])) + gzip.compress(b"x" * (1 << 20), 9, mtime=0) * 1024}
+
+
+MANY = tuple(range(3, 63))
+"""Rows of the last day: more than the one in a hundred that may be rejected."""
+OF_ROWS = rf"\[data_contract\] fail: {{}} good-.*{FILE} row 3: .*first: .*{FILE} row 3"
+STRANGER = "arn:aws:iam::999988887777:root"
+STORED = r"(rows|features|model|scores) store:[0-9a-f]{64}: found SHA-256"
+STAGED = r"staging:{}: found SHA-256"
+
+BUCKETS = {
+    "public": Attack("ingest", r"\[access_control_s3\] fail: .*S3-PUB-READ", flaw={"public": True}),
+    "another-account-reads": Attack("ingest", rf"fail: S3-XACCT {STRANGER[13:25]}", flaw={"reader": STRANGER}),
+    "tls-is-not-asked-for": Attack("ingest", r"\[access_control_s3\] fail: S3-TLS policy", flaw={"tls": False}),
+    "versioning-suspended": Attack("ingest", r"\[access_control_s3\] fail: S3-VER", flaw={"suspended": True}),
+}
+OBJECTS = {
+    "new-version-after-listing": Attack("ingest", "as listed before it was read", {"listed": put(FIRST)}),
+    "new-version-after-reading": Attack("ingest", "as listed before it was read", {"ingest step 1": put(LAST)}),
+    "deleted-after-listing": Attack("ingest", "no object any more", {"listed": acts.hidden}),
+    "removed-for-good": Attack("ingest", "cannot be read: NoSuchVersion", {"listed": acts.gone}),
+    "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
+    "quarantine-before-its-gate": Attack("ingest", "found SHA-256", {"ingest step 1": acts.quarantined}),
+    "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 2": acts.quarantined}),
+}
+ROWS = {
+    "types": Attack("ingest", OF_ROWS.format("CON-TYPE"), bodies=changed(*MANY, interaction_type="stare")),
+    "times": Attack("ingest", OF_ROWS.format("CON-TIME"), bodies=changed(*MANY, timestamp="05/01/2024")),
+    "another-day": Attack("ingest", OF_ROWS.format("CON-WINDOW"), bodies=changed(*MANY, timestamp="2024-01-06T00:00Z")),
+    "empty-file": Attack("ingest", rf"CON-EMPTY .*{FILE}: no rows", bodies=lambda: {LAST: packed(b"")}),
+    "no-such-partition": Attack(
+        "ingest", r"2024-01-06/, listing: found no object", parameters={"partition": "2024-01-06"}
+    ),
+    "cut-gzip": Attack(
+        "ingest", rf"{FILE}, row \d+: found a gzip file that is cut", bodies=lambda: {LAST: body(LAST)[:-900]}
+    ),
+    "no-gzip": Attack(
+        "ingest", rf"{FILE}, row 1: found a file that is neither", bodies=lambda: {LAST: lines(rows(LAST))}
+    ),
+    "latin-1": Attack("ingest", rf"{FILE}, row 7: found bytes that are not UTF-8", bodies=latin),
+    "no-column": Attack("ingest", rf"{FILE}, key item_id: found no column item_id", bodies=without("item_id")),
+    "a-line-of-a-gigabyte": Attack("ingest", rf"{FILE}, row 3: found a line of more than 1 MiB", bodies=long),
+}
+FOLDERS = {
+    "rows-before-their-gate": Attack("features", "", {"ingest step 2": staged("rows/rows.parquet", acts.reworded)}),
+    "rows-after-their-gate": Attack("ingest", "between its gates", {"ingest gate 3": staged("rows/rows.parquet")}),
+    "rows-in-the-store": Attack("features", STORED, {"before features": stored("rows", "rows.parquet")}),
+    "rows-while-read": Attack("features", STORED, {"features gate 1": stored("rows", "rows.parquet", acts.reworded)}),
+    "features-before-gate": Attack(
+        "features", STAGED.format("features"), {"features step 1": staged("features/vocabulary.json")}
+    ),
+    "features-after-gate": Attack(
+        "features", "between its gates", {"features gate 2": staged("features/rows.parquet")}
+    ),
+    "features-in-the-store": Attack("train", STORED, {"before train": stored("features", "start.safetensors")}),
+    "features-while-read": Attack("train", STORED, {"train gate 1": stored("features", "vocabulary.json")}),
+    "model-after-signing": Attack(
+        "train", "SIG-ALTERED model.safetensors", {"signed": staged("model/model.safetensors")}
+    ),
+    "card-after-signing": Attack("train", "SIG-ALTERED model.json", {"signed": staged("model/model.json")}),
+    "another-signature": Attack("train", "SIG-KEY", {"signed": acts.resigned}),
+    "file-beside-model": Attack("train", "SIG-EXTRA hook.py", {"signed": acts.beside}),
+    "model-after-gate": Attack("train", "between its gates", {"train gate 2": staged("model/model.safetensors")}),
+    "model-in-the-store": Attack("evaluate", STORED, {"before evaluate": stored("model", "model.safetensors")}),
+    "model-while-read": Attack("evaluate", STORED, {"evaluate gate 1": stored("model", "model.safetensors")}),
+    "scores-before-gate": Attack(
+        "evaluate", STAGED.format("scores"), {"scored": staged("scores/scores.parquet", acts.flattered)}
+    ),
+    "scores-after-gate": Attack(
+        "evaluate", "between its gates", {"evaluate gate 2": staged("scores/scores.parquet", acts.flattered)}
+    ),
+    "scores-in-the-store": Attack("deploy", STORED, {"before deploy": stored("scores", "scores.parquet")}),
+    "model-before-deploy": Attack("deploy", STORED, {"before deploy": stored("model", "model.safetensors")}),
+}
+LOGS = {
+    "statement-removed": Attack(
+        "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
+    ),
+    "line-altered": Attack(
+        "ingest",
+        "line 2: ",
+        {"ingest gate 3": logged(lambda whole: [whole[0], whole[1].replace(b"A", b"B", 1), *whole[2:]])},
+    ),
+    "line-cut": Attack(
+        "ingest", "the last line is cut off", {"ingest gate 3": logged(lambda whole: [*whole[:-1], whole[-1][:-9]])}
+    ),
+    "end-removed": Attack(
+        "ingest", "the end of the log is missing", {"ingest gate 3": logged(lambda whole: whole[:-1])}
+    ),
+    "plan-removed": Attack("features", "line 1: does not follow", {"features gate 2": logged(lambda whole: whole[1:])}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 3": acts.swapped}),
+}
+AFTER = {"after": True}
+MODELS = {
+    "threshold": Attack(
+        "evaluate", "MET-THRESHOLD precision@10: found 0.", changes={"thresholds": {"precision@10": 0.99}}
+    ),
+    "control": Attack("evaluate", "MET-CONTROL shuffled", changes={"thresholds": {"precision@10": 0.0001}}),
+    "expired-tokens": Attack("deploy", "API-03 expired", parameters=AFTER | {"unsafe_service": True}),
+    "another-model-answers": Attack("deploy", "API-19", patch=acts.lying),
+    "another-service-asked": Attack(
+        "deploy", "endpoint", {"deploy step 1": acts.redirected}, parameters=AFTER | {"unsafe_service": True}
+    ),
+}
+ATTACKS = {**BUCKETS, **OBJECTS, **ROWS, **FOLDERS, **LOGS, **MODELS}

@@ -1,0 +1,106 @@
+"""Every attack ends SecurityGateFailed for the reason named, and leaves store, pointer and processes as they were."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.local import PUBLIC
+from flows.shell import once
+from security.errors import SluiceError
+from security.verify import verify
+from tasks import process
+from tasks.home import Home
+from tasks.report import TAG
+from tasks.run import REFUSED, Run
+from tasks.store import current, measure
+from tests.attacks.attacker import Attacker, Ground
+from tests.attacks.bucket import Operator
+from tests.attacks.conftest import BUCKET, Pair
+from tests.attacks.table import ATTACKS, Attack
+
+KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
+
+
+def running(run: str) -> list[str]:
+    """Processes whose command line names a run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if run.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def store(home: Home) -> set[str]:
+    """The names in the store, each of them that of its content."""
+    names = {path.name for path in (home.root / "store").iterdir()}
+    assert {measure(home.root / "store" / name)[0] for name in names} == names
+    return names
+
+
+def told(state: Any) -> tuple[str, str, set[str]]:
+    """How Prefect's server shows the run: type and name of its state, and its tags."""
+    with get_client(sync_client=True) as api:
+        flow_run = api.read_flow_run(state.state_details.flow_run_id)
+    assert flow_run.state is not None
+    return flow_run.state.type.value, str(flow_run.state.name), set(flow_run.tags)
+
+
+@pytest.fixture
+def ground(attack: Attack, request: pytest.FixtureRequest, operator: Operator, passed: Run) -> Iterator[Ground]:
+    """A prefix with the objects that the attack wants, in a bucket with the flaw that it wants."""
+    name = request.node.callspec.id
+    flaw, bucket = dict(attack.flaw), BUCKET
+    if flaw:
+        bucket = PUBLIC if flaw.pop("public", False) else f"flawed-{name}"
+        suspended = flaw.pop("suspended", False)
+        if bucket != PUBLIC:
+            operator.make(bucket, **flaw)
+    operator.fill(bucket, f"good-{name}", attack.bodies())
+    if attack.flaw and suspended:
+        operator.suspend(bucket)
+    made = Ground(passed.home, operator, bucket, f"good-{name}", passed)
+    yield made
+    made.restore()
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_it_is_refused_and_nothing_is_published(
+    attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ground.home
+    pointer, before = current(home, "serving"), store(home)
+    document, policy = pair(ground.prefix, ground.bucket, **attack.changes)
+    parameters: dict[str, Any] = {"document": document, "policy": policy, **attack.parameters}
+    if attack.parameters.get("after"):
+        parameters |= ground.passed.notes["asked"] | {"after": ground.passed.plan.run}
+    attacker = Attacker(ground, attack.acts)
+    attacker.wait(monkeypatch)
+    attack.patch(monkeypatch, ground)
+    state, run = once(attacker, **parameters)
+    ground.restore()
+
+    assert (state.is_failed(), state.name) == (True, REFUSED), state
+    assert re.search(attack.says, state.message), state.message
+    assert attacker.acted == list(attack.acts)
+    assert run is not None
+    kinds = [KINDS[stage] for stage in KINDS][: list(KINDS).index(attack.stage)]
+    if not attack.parameters.get("after"):
+        assert list(run.published) == kinds
+    assert store(home) <= before | {ref.sha256 for ref in run.published.values()}
+    assert current(home, "serving") == pointer
+    for scheme in ("quarantine", "staging"):
+        assert not (home.root / scheme / run.plan.run).exists()
+    assert process.alive(home.root / "service" / run.plan.run / "process.json") is None
+    assert running(run.plan.run) == []
+    with pytest.raises(SluiceError):
+        verify(run.log.path, run.trust)
+    kind, name, tags = told(state)
+    assert (kind, name) == ("FAILED", REFUSED)
+    assert TAG in tags

@@ -1,0 +1,133 @@
+"""A real process worker of the pool `sluice`, and everything of prefect.yaml deployed on the session's server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from tasks.home import Home
+from tests.small import small
+
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "deployments" / "prefect.yaml"
+CLI = [sys.executable, "-m", "prefect", "--no-prompt"]
+T = TypeVar("T")
+
+
+def until(ask: Callable[[], T | None], seconds: float, what: str) -> T:
+    """The first answer that is one, asked for twice a second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (found := ask()) is not None:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+class Server:
+    """Prefect's server, asked as anybody may ask it. A 503 is SQLite being busy: asked again."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=f"{url}/api", timeout=30)
+
+    def ask(self, method: str, path: str, **body: Any) -> Any:
+        """What the server answers; an error of it is an error here."""
+        for _ in range(10):
+            reply = self.http.request(method, path, json=body or None)
+            if reply.status_code != 503:
+                break
+            time.sleep(0.5)
+        reply.raise_for_status()
+        return reply.json() if reply.content else None
+
+    def run(self, run: str) -> dict[str, Any]:
+        """A flow run."""
+        found: dict[str, Any] = self.ask("GET", f"/flow_runs/{run}")
+        return found
+
+    def ended(self, run: str, seconds: float = 150) -> dict[str, Any]:
+        """A flow run, once it has ended."""
+
+        def over() -> dict[str, Any] | None:
+            found = self.run(run)
+            return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+        return until(over, seconds, f"flow run {run} ended")
+
+    def children(self, run: str) -> list[dict[str, Any]]:
+        """The flow runs that a flow run called, in their order."""
+        wanted = {"id": {"any_": [run]}}
+        found: list[dict[str, Any]] = self.ask(
+            "POST", "/flow_runs/filter", flow_runs={"parent_flow_run_id": wanted["id"]}, sort="EXPECTED_START_TIME_ASC"
+        )
+        return found
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """A deployment, by the name of its flow and its own."""
+        found: dict[str, Any] = self.ask("GET", f"/deployments/name/{name}")
+        return found
+
+    def start(self, name: str, **body: Any) -> dict[str, Any]:
+        """A new run of a deployment."""
+        made: dict[str, Any] = self.ask("POST", f"/deployments/{self.deployment(name)['id']}/create_flow_run", **body)
+        return made
+
+    def artifacts(self, run: str) -> dict[str, str]:
+        """Key -> data of the artifacts of a flow run."""
+        found = self.ask("POST", "/artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})
+        return {each["key"]: str(each["data"]) for each in found}
+
+
+@pytest.fixture(scope="session")
+def server(prefect: str) -> Iterator[Server]:
+    """The session's server."""
+    made = Server(prefect)
+    yield made
+    made.http.close()
+
+
+def command(*arguments: str) -> str:
+    """What a command of Prefect prints; it must succeed."""
+    done = subprocess.run([*CLI, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def deployed(server: Server) -> Server:
+    """The server with the pool and every deployment of prefect.yaml, as its first lines say."""
+    server.ask("POST", "/work_pools/", name="sluice", type="process")
+    command("deploy", "--all", "--prefect-file", str(FILE.relative_to(ROOT)))
+    return server
+
+
+@pytest.fixture(scope="session")
+def worker(deployed: Server, home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server, with a worker that polls the pool. It starts where the checkout is, like an operator would."""
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    env = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_LEVEL": "INFO"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*CLI, "worker", "start", "--pool", "sluice", "--type", "process"],
+            cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+        yield deployed
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Document and policy of a small run."""
+    return small(tmp_path_factory.mktemp("small"))

@@ -1,0 +1,205 @@
+"""Terms, what follows from a verdict, and the days of a window."""
+
+import copy
+from calendar import monthrange
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs import load
+from security.errors import PlanError
+from security.gate import CAUSES
+from security.gates.contract import DataContract
+from security.policy import Terms, days, effect, terms
+from security.registry import GATES
+from security.verdict import Basis, Outcome, Verdict
+
+SIGNER = "5" * 64
+MATRIX = load.matrix()
+GIVEN = {
+    "document": load.text(load.find("sample", "pipelines")),
+    "partition": "2023-10-27",
+    "window": 7,
+    "signer": SIGNER,
+}
+
+
+def policy(**gates: dict[str, Any]) -> load.Policy:
+    """The local policy, with other terms for some gates."""
+    told = copy.deepcopy(load.text(load.find("local", "policies")))
+    told["gates"].update(gates)
+    return load.policy(told)
+
+
+def test_every_gate_of_every_task_has_terms() -> None:
+    made = terms(policy(), GIVEN, MATRIX, GATES)
+    assert {
+        stage: {task: sorted(names) for task, names in tasks.items()} for stage, tasks in made.items()
+    } == {
+        stage: {task: sorted({*sides["before"], *sides["after"]}) for task, sides in tasks.items()}
+        for stage, tasks in MATRIX.items()
+    }  # fmt: skip
+    for tasks in made.values():
+        for names in tasks.values():
+            for name, each in names.items():
+                assert GATES[name].limits.model_validate(each.limits)
+
+
+def test_limits_are_completed_from_the_plan() -> None:
+    made = terms(policy(), GIVEN, MATRIX, GATES)
+    fetched, cleaned = (made["ingest"][task]["data_contract"].limits for task in ("fetch", "clean"))
+    assert (fetched["since"], fetched["until"], fetched["clean"]) == ("2023-10-21", "2023-10-27", False)
+    assert cleaned == fetched | {"clean": True}
+    assert made["features"]["prepare"]["data_contract"].limits["clean"] is True
+    assert made["train"]["fit"]["model_signature"].limits == {"floor": 1, "signer": SIGNER, "name": "sample"}
+    assert made["evaluate"]["score"]["metric_thresholds"].limits["thresholds"] == {"precision@10": 0.75}
+
+
+def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
+    lowered = policy(
+        metric_thresholds={"limits": {"thresholds": {"precision@10": 0.01}}},
+        model_signature={"limits": {"floor": 1, "signer": "0" * 64, "name": "other"}},
+        data_contract={"limits": {"since": "1999-01-01", "until": "2099-01-01", "clean": False}},
+    )
+    made = terms(lowered, GIVEN, MATRIX, GATES)
+    assert made["evaluate"]["score"]["metric_thresholds"].limits["thresholds"] == {"precision@10": 0.75}
+    assert made["deploy"]["serve"]["model_signature"].limits["signer"] == SIGNER
+    assert made["ingest"]["clean"]["data_contract"].limits == {
+        "since": "2023-10-21",
+        "until": "2023-10-27",
+        "clean": True,
+    }
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("data_contract", {"limits": {"most_rejected": 0.9}}, "data_contract: limits.most_rejected: "),
+    ("data_contract", {"limits": {"type": ["view"]}}, "data_contract: limits.type: "),
+    ("data_contract", {"limits": {"types": []}}, "data_contract: limits.types: "),
+    ("model_signature", {"limits": {}}, "model_signature: limits.floor: "),
+    ("access_control_s3", {"accepts": {"S3-PAB": "guessed"}}, "access_control_s3: accepts: "),
+    ("access_control_s3", {"accepts": {"S3-NONE": "declared"}}, "accepts: no rule S3-NONE; there are S3-PAB, "),
+    ("access_control_s3", {"accepts": {"CON-DUP": "declared"}}, "accepts: no rule CON-DUP; there are S3-PAB, "),
+    ("data_contract", {"observe": ["CON-TYPE"]}, "observe: CON-TYPE cannot be observed; its causes: none"),
+    ("data_contract", {"observe": ["finding"]}, "observe: finding cannot be observed"),
+    ("data_contract", {"observe": ["whatever"]}, "observe: whatever cannot be observed"),
+    *(("data_contract", {"observe": [cause]}, f"observe: {cause} cannot be observed") for cause in sorted(CAUSES)),
+]
+
+
+@pytest.mark.parametrize(("gate", "given_terms", "said"), BAD, ids=[f"{gate}-{said[-30:]}" for gate, _, said in BAD])
+def test_terms_that_a_gate_does_not_have_are_refused(gate: str, given_terms: dict[str, Any], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        terms(policy(**{gate: given_terms}), GIVEN, MATRIX, GATES)
+
+
+def test_a_causes_of_its_own_a_gate_may_have_observed() -> None:
+    class Patient(DataContract):
+        causes = frozenset({"old_data", "coverage"})
+
+    gates = {**GATES, "data_contract": Patient()}
+    made = terms(policy(data_contract={"observe": ["old_data"]}), GIVEN, MATRIX, gates)
+    assert made["ingest"]["fetch"]["data_contract"].observe == ("old_data",)
+    with pytest.raises(PlanError, match="coverage cannot be observed"):
+        terms(policy(data_contract={"observe": ["coverage"]}), GIVEN, MATRIX, gates)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        ({}, "no stage"),
+        ({"ingest": {}}, "no stage"),
+        ({"ingest": {"fetch": {"before": [], "after": []}}}, "ingest/fetch has no gate"),
+        ({"ingest": {"fetch": {"before": ["PII_detection"], "after": []}}}, "gate PII_detection is not built"),
+        ({"ingest": {"fetch": {"before": ["nobody_knows"], "after": []}}}, "gate nobody_knows is not built"),
+    ],
+)
+def test_a_matrix_that_guards_nothing_is_refused(matrix: Any, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        terms(policy(), GIVEN, matrix, GATES)
+
+
+def test_a_gate_of_which_the_policy_says_nothing_is_refused() -> None:
+    silent = policy().model_copy(update={"gates": {"data_contract": load.Terms()}})
+    with pytest.raises(PlanError, match="gate access_control_s3 has no terms in policy local"):
+        terms(silent, GIVEN, MATRIX, GATES)
+
+
+def said(outcome: Outcome, cause: str) -> Verdict:
+    """A verdict."""
+    return Verdict(
+        gate="g", outcome=outcome, cause=cause, reason="r", findings=(), observation="0" * 64, rules="0" * 64
+    )
+
+
+CAUSE = st.sampled_from(["finding", "old_data", "no_network", *sorted(CAUSES)])
+
+
+@given(st.sampled_from(list(Outcome)), CAUSE, st.sets(CAUSE))
+def test_only_an_observed_cause_of_inconclusive_proceeds_without_a_pass(
+    outcome: Outcome, cause: str, observed: set[str]
+) -> None:
+    follows = effect(said(outcome, cause), Terms(limits={}, accepts={}, observe=tuple(observed)))
+    let = outcome is Outcome.PASS or (outcome is Outcome.INCONCLUSIVE and cause in observed)
+    assert follows.action == ("proceed" if let else "stop")
+    assert follows.because == ("observed" if let and outcome is not Outcome.PASS else "enforced")
+
+
+def test_a_finding_is_never_observed_away() -> None:
+    follows = effect(said(Outcome.FAIL, "finding"), Terms(limits={}, accepts={}, observe=("finding",)))
+    assert (follows.action, follows.because) == ("stop", "enforced")
+
+
+DAY = st.dates(date(1990, 1, 1), date(2099, 12, 31))
+WINDOW = st.integers(1, 3_660)
+
+
+@given(DAY, WINDOW)
+def test_a_window_of_days_ends_with_its_partition_and_has_as_many(day: date, window: int) -> None:
+    since, until = days(str(day), window)
+    assert until == str(day)
+    assert (day - date.fromisoformat(since)).days == window - 1
+    assert days(str(day), None) == ("", str(day))
+
+
+@given(DAY, st.integers(1, 240))
+def test_a_window_of_months_is_of_whole_months(day: date, window: int) -> None:
+    partition = f"{day:%Y-%m}"
+    since, until = (date.fromisoformat(each) for each in days(partition, window))
+    assert until == day.replace(day=monthrange(day.year, day.month)[1])
+    assert since.day == 1
+    assert (until.year - since.year) * 12 + until.month - since.month == window - 1
+    assert days(partition, None) == ("", str(until))
+
+
+@given(DAY, st.integers(1, 400))
+def test_a_longer_window_begins_earlier(day: date, window: int) -> None:
+    shorter, longer = (days(str(day), count)[0] for count in (window, window + 1))
+    assert date.fromisoformat(longer) == date.fromisoformat(shorter) - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "partition",
+    ["", "latest", "2023", "2023-13", "2023-00", "2023-02-30", "2023-10-27-01", "x-y", "0000-01", "2023-10-27T00", "-"],
+)
+def test_what_is_no_partition_is_refused(partition: str) -> None:
+    with pytest.raises(PlanError, match=r"no partition .*; allowed: a day \(2023-10-27\) or a month \(2016-10\)"):
+        days(partition, 1)
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[0-9]{1,5}-[0-9]{1,3}(-[0-9]{1,3})?", fullmatch=True), st.none() | WINDOW)
+def test_any_text_is_a_partition_or_refused(text: str, window: int | None) -> None:
+    try:
+        since, until = days(text, window)
+    except PlanError:
+        return
+    assert date.fromisoformat(until)
+    assert not since or date.fromisoformat(since) <= date.fromisoformat(until)
+
+
+def test_a_basis_reaches_itself_and_what_is_lower() -> None:
+    for high, stronger in enumerate(Basis):
+        for low, weaker in enumerate(Basis):
+            assert stronger.reaches(weaker) == (high <= low)
