@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Without bytecode every process pays for its imports again, TensorFlow's among them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run stop test lint prove lock clean
 

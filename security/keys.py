@@ -162,10 +162,11 @@ def unseal(line: bytes, key: PublicKey) -> dict[str, Any]:
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
         key.verify(signature, body)
         statement: dict[str, Any] = json.loads(body)
-    except (ValueError, KeyError, IndexError, TypeError) as why:
+        plain = line == spell(body, signature, key.id) and body == canonical(statement)
+        if not plain or statement["_type"] != STATEMENT:
+            raise LogBroken("an envelope in another spelling")
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as why:
         raise LogBroken(f"not an envelope ({type(why).__name__})") from None
     except KeyBroken as why:
         raise LogBroken(str(why)) from None
-    if line != spell(body, signature, key.id) or body != canonical(statement) or statement.get("_type") != STATEMENT:
-        raise LogBroken("an envelope in another spelling")
     return statement

@@ -50,7 +50,7 @@ def alive(record: Path) -> dict[str, Any] | None:
     try:
         told: dict[str, Any] = json.loads(record.read_text())
         return told if told["born"] and born(told["pid"]) == told["born"] else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

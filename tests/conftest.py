@@ -38,8 +38,18 @@ os.environ.update(local.settings(Home(HOME), f"http://127.0.0.1:{PORT}"))
 def home() -> Iterator[Home]:
     """The session's home; everything that was started in it is ended."""
     yield Home(HOME)
+    _said()
     local.stop(Home(HOME))
     shutil.rmtree(HOME.parent, ignore_errors=True)
+
+
+def _said() -> None:
+    """Let Prefect's client send what it still has: at exit it would wait a minute for a server that is gone."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for each in (APILogWorker, EventsWorker):
+        each.drain_all(timeout=20)
 
 
 @pytest.fixture(scope="session")

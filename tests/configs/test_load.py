@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import load
@@ -266,6 +266,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("abcdé", min_size=1, max_size=4), VALUES, max_size=4))
 def test_a_digest_is_of_what_is_said_not_of_how(told: dict[str, Any]) -> None:
     turned = dict(reversed(list(told.items())))
@@ -274,6 +275,7 @@ def test_a_digest_is_of_what_is_said_not_of_how(told: dict[str, Any]) -> None:
     assert load.sha256({**told, "more": 1}) != load.sha256(told)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["name", "target", "gates", "documents", "code", "x"]), VALUES))
 def test_whatever_a_policy_says_it_is_read_or_refused(told: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):

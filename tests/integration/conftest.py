@@ -1,19 +1,23 @@
 """A real process worker of the pool `sluice`, and everything of prefect.yaml deployed on the session's server."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
+from security.keys import UnsafeLocalKeys, unseal
 from tasks.home import Home
-from tests.small import small
+from tests.small import WINDOW, small
 
 ROOT = Path(__file__).parent.parent.parent
 FILE = ROOT / "deployments" / "prefect.yaml"
@@ -125,6 +129,56 @@ def worker(deployed: Server, home: Home, tmp_path_factory: pytest.TempPathFactor
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A run that the scheduler inserted and the worker ran: the flow run, its document and policy, what was asked."""
+
+    flow_run: dict[str, Any]
+    document: str
+    policy: str
+    anchor: datetime
+
+
+@pytest.fixture(scope="session")
+def scheduled(worker: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
+    """The nightly schedule of `daily`, moved to a few seconds ahead and a small document; what came of it, ended."""
+    document, policy = small(tmp_path_factory.mktemp("nightly"), name="nightly")
+    daily = worker.deployment("pipeline/daily")
+    (nightly,) = daily["schedules"]
+    path = f"/deployments/{daily['id']}/schedules/{nightly['id']}"
+    anchor = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
+    every = {"interval": 60, "anchor_date": anchor.isoformat(), "timezone": "UTC"}
+    parameters = {"document": document, "policy": policy, "window": WINDOW}
+    worker.ask("PATCH", path, schedule=every, parameters=parameters, max_scheduled_runs=1)
+
+    def begun() -> dict[str, Any] | None:
+        found = worker.ask("POST", "/flow_runs/filter", flow_runs={"deployment_id": {"any_": [daily["id"]]}})
+        begun = [each for each in found if each["state_type"] != "SCHEDULED"]
+        return begun[0] if begun else None
+
+    first = until(begun, 150, "the scheduler inserted a run and the worker took it")
+    worker.ask("PATCH", path, active=False)
+    yield Scheduled(worker.ended(first["id"]), document, policy, anchor)
+
+
+def evidence(home: Home, pipeline: str) -> list[Path]:
+    """The folders of evidence of the runs of one pipeline, oldest first."""
+    public = UnsafeLocalKeys(home.root / "keys").public("producer")
+    logs = sorted((home.root / "evidence").glob("*/log.jsonl"))
+    first = {log.parent: unseal(log.read_bytes().splitlines()[0], public)["predicate"]["plan"] for log in logs}
+    return [folder for folder, plan in first.items() if plan["document"]["pipeline_name"] == pipeline]
+
+
+def verified(home: Home, folder: Path, policy: str) -> dict[str, Any]:
+    """What `sluice verify` tells of a run, as anybody with the public key would ask it; it must hold."""
+    argv = [sys.executable, "-m", "flows.cli", "verify", str(folder), "--json", "--policy", policy]
+    argv += ["--key", str(home.root / "trust" / "producer.pub")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, told["holds"]) == (0, True), told
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import load
@@ -137,6 +137,7 @@ def said(outcome: Outcome, cause: str) -> Verdict:
 CAUSE = st.sampled_from(["finding", "old_data", "no_network", *sorted(CAUSES)])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(Outcome)), CAUSE, st.sets(CAUSE))
 def test_only_an_observed_cause_of_inconclusive_proceeds_without_a_pass(
     outcome: Outcome, cause: str, observed: set[str]
@@ -156,6 +157,7 @@ DAY = st.dates(date(1990, 1, 1), date(2099, 12, 31))
 WINDOW = st.integers(1, 3_660)
 
 
+@settings(deadline=None)
 @given(DAY, WINDOW)
 def test_a_window_of_days_ends_with_its_partition_and_has_as_many(day: date, window: int) -> None:
     since, until = days(str(day), window)
@@ -164,6 +166,7 @@ def test_a_window_of_days_ends_with_its_partition_and_has_as_many(day: date, win
     assert days(str(day), None) == ("", str(day))
 
 
+@settings(deadline=None)
 @given(DAY, st.integers(1, 240))
 def test_a_window_of_months_is_of_whole_months(day: date, window: int) -> None:
     partition = f"{day:%Y-%m}"
@@ -174,6 +177,7 @@ def test_a_window_of_months_is_of_whole_months(day: date, window: int) -> None:
     assert days(partition, None) == ("", str(until))
 
 
+@settings(deadline=None)
 @given(DAY, st.integers(1, 400))
 def test_a_longer_window_begins_earlier(day: date, window: int) -> None:
     shorter, longer = (days(str(day), count)[0] for count in (window, window + 1))
@@ -189,6 +193,7 @@ def test_what_is_no_partition_is_refused(partition: str) -> None:
         days(partition, 1)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12) | st.from_regex(r"[0-9]{1,5}-[0-9]{1,3}(-[0-9]{1,3})?", fullmatch=True), st.none() | WINDOW)
 def test_any_text_is_a_partition_or_refused(text: str, window: int | None) -> None:
     try:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from security import gate as gates
 from security.errors import CannotTell, KeyBroken
 from security.gates import model
-from security.gates.model import Card, Entry, Facts, ModelSignature
+from security.gates.model import Card, Entry, Facts, ModelSignature, decoys, signature
 from security.keys import PublicKey, UnsafeLocalKeys, pae
 from security.verdict import Breach, Observation, Outcome, Subject, Verdict
 
@@ -326,7 +326,7 @@ def test_a_renamed_folder_holds_and_a_canary_of_ours_convinces_the_library(folde
     folder = folder.rename(folder.with_name("renamed"))
     assert library(folder, keys)
     assert holds(folder, keys)
-    pem, files = model._resigned(model.contents(folder), random.Random(1))
+    pem, files = decoys.resigned(model.contents(folder), random.Random(1))
     write(folder, files)
     assert not library(folder, keys)
     (folder.parent / "fresh.pub").write_bytes(pem)
@@ -483,13 +483,13 @@ def test_contents_refuses_nothing_and_too_much(folder: Path, tmp_path: Path, mon
         with pytest.raises(KeyBroken):
             model.contents(path)
     size = sum(map(len, model.contents(folder).values()))
-    monkeypatch.setattr(model, "MOST_BYTES", size)
+    monkeypatch.setattr(signature, "MOST_BYTES", size)
     assert model.contents(folder)
-    monkeypatch.setattr(model, "MOST_BYTES", size - 1)
+    monkeypatch.setattr(signature, "MOST_BYTES", size - 1)
     with pytest.raises(KeyBroken, match="more than"):
         model.contents(folder)
     monkeypatch.undo()
-    monkeypatch.setattr(model, "MOST_FILES", len(KEPT) + 1)
+    monkeypatch.setattr(signature, "MOST_FILES", len(KEPT) + 1)
     with pytest.raises(KeyBroken, match="more than"):
         model.contents(folder)
 
@@ -517,7 +517,7 @@ TREES = st.dictionaries(PATHS, st.binary(max_size=9))
 @given(files=TREES, other=TREES, seed=st.integers(0, 2**32))
 def test_a_signature_holds_for_its_own_files_and_no_others(files: Files, other: Files, seed: int) -> None:
     files = files | {"model.json": card()}
-    pem, signed = model._resigned(files, random.Random(seed))
+    pem, signed = decoys.resigned(files, random.Random(seed))
     key = PublicKey(pem)
     model.signer(signed, key)
     swapped = other | {"model.json": files["model.json"], "model.sig": signed["model.sig"]}
@@ -531,7 +531,7 @@ def test_a_signature_holds_for_its_own_files_and_no_others(files: Files, other: 
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_no_byte_of_a_signature_can_change_what_it_says(data: st.DataObject) -> None:
-    pem, signed = model._resigned({"model.json": b"{}", "a": b"1"}, random.Random(3))
+    pem, signed = decoys.resigned({"model.json": b"{}", "a": b"1"}, random.Random(3))
     bundle = bytearray(signed["model.sig"])
     place = data.draw(st.integers(0, len(bundle) - 1))
     bundle[place] ^= 1 << data.draw(st.integers(0, 7))

@@ -1,0 +1,108 @@
+"""Known-bad evaluations: for each rule a maker that takes rows and breaks that rule."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from security.errors import CannotTell
+from security.gate import Violation
+from security.gates.metrics.tally import columns
+
+Row = dict[str, Any]
+Change = Callable[[list[Row], list[str], int, random.Random], None]
+
+
+def edited(change: Change) -> Violation[Any]:
+    """Makes a copy of the sample with its rows changed. `change` gets the rows, the systems' columns, the items."""
+
+    def make(sample: Sequence[Any], draw: random.Random) -> list[Any]:
+        items, systems = columns(sample[0].schema)
+        rows = [row for batch in sample for row in batch.to_pylist()]
+        if any(value is None for row in rows for value in row.values()) or not rows:
+            raise CannotTell("the evaluation has empty cells or no rows")
+        change(rows, [f"top_{system}" for system in systems], items, draw)
+        return [pa.RecordBatch.from_pylist(rows, schema=sample[0].schema)]
+
+    return make
+
+
+def _fall(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """Nobody hits anything, and the model one item, so that it still beats everybody."""
+    single: list[tuple[Row, int]] = []
+    kept = []
+    for row in rows:
+        listed = {item for top in tops for item in row[top]}
+        free = [item for item in row["held"] if item not in listed]
+        if not free:
+            free = [item for item in row["seen"] if item not in listed][:1]
+            row["seen"] = [item for item in row["seen"] if item not in free]
+        row["held"] = free
+        if free:
+            kept.append(row)
+            others = {item for top in tops if top != "top_model" for item in row[top]} | set(row["seen"])
+            single += [(row, item) for item in row["top_model"] if item not in others]
+    if kept:
+        rows[:] = kept
+    if single:
+        row, item = draw.choice(single)
+        row["held"].append(item)
+
+
+def _match(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """Every baseline has the model's items."""
+    for row in rows:
+        for top in ("top_popularity", "top_random", "top_knn"):
+            row[top] = draw.sample(row["top_model"], len(row["top_model"]))
+
+
+def _learn(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """The control has the model's items."""
+    for row in rows:
+        row["top_shuffled"] = draw.sample(row["top_model"], len(row["top_model"]))
+
+
+def _spot(rows: list[Row], tops: list[str], draw: random.Random) -> tuple[Row, str, int]:
+    """A row, a column and a place in its list, where there is no hit if there is such a place."""
+    row, top = draw.choice(rows), draw.choice(tops)
+    row[top] = row[top] or [0]
+    places = [place for place, item in enumerate(row[top]) if item not in row["held"]] or range(len(row[top]))
+    return row, top, draw.choice(places)
+
+
+def _leak(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """Items of a list are in the training part."""
+    for _ in range(draw.randint(1, 3)):
+        row, top, place = _spot(rows, tops, draw)
+        row["seen"].append(row[top][place])
+
+
+def _spoil(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """A list is short, repeats an item, or has one from outside the catalogue."""
+    row, top, place = _spot(rows, tops, draw)
+    odd = draw.choice(["short", "repeated", "foreign"])
+    if odd == "short" or len(row[top]) == 1:
+        del row[top][place]
+    else:
+        others = row[top][:place] + row[top][place + 1 :]
+        row[top][place] = draw.choice(others if odd == "repeated" else [-1, items, items + draw.randint(1, 999)])
+
+
+def _twice(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """A user counts twice."""
+    if len(rows) == 1 or draw.random() < 0.5:
+        rows.insert(draw.randrange(len(rows)), dict(draw.choice(rows)))
+    else:
+        one, other = draw.sample(rows, 2)
+        one["user"] = other["user"]
+
+
+VIOLATIONS: dict[str, Violation[Any]] = {
+    "MET-THRESHOLD": edited(_fall),
+    "MET-BASELINE": edited(_match),
+    "MET-CONTROL": edited(_learn),
+    "MET-LEAK": edited(_leak),
+    "MET-LIST": edited(_spoil),
+    "MET-USERS": edited(_twice),
+}

@@ -1,0 +1,134 @@
+"""The folder of one Sluice: what its references mean, what of it is private, and what is swept."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from security.errors import StoreError
+from tasks.home import Home
+
+RUN = "20231027T000000Z-abcdef"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_home_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "x" / ".." / "there"))
+    assert Home.here().root == tmp_path / "there"
+    for nothing in ("", None):
+        monkeypatch.setenv("SLUICE_HOME", "") if nothing == "" else monkeypatch.delenv("SLUICE_HOME")
+        monkeypatch.chdir(tmp_path)
+        assert Home.here().root == tmp_path / ".sluice"
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("store:" + "0" * 64, ("store", "0" * 64)),
+        ("staging:rows", ("staging", RUN, "rows")),
+        ("quarantine:raw", ("quarantine", RUN, "raw")),
+    ],
+)
+def test_a_reference_names_a_place_of_the_home(made: Home, uri: str, place: tuple[str, ...]) -> None:
+    assert made.path(uri, RUN) == made.root.joinpath(*place)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["", "store", "store:", "store:.", "store:..", "store:../keys", "store:a/b", "staging:/etc/passwd", "store:.tmp",
+     "file:x", "keys:owner.pem", "STORE:x", ":x", "/etc/passwd", "staging:../../x", "s3://bucket/key"],
+)  # fmt: skip
+def test_a_reference_names_nothing_else(made: Home, uri: str) -> None:
+    with pytest.raises(StoreError):
+        made.path(uri, RUN)
+
+
+def test_what_was_not_looked_at_and_keys_are_private(made: Home) -> None:
+    before = os.umask(0)
+    try:
+        for scheme in ("staging", "quarantine"):
+            made.path(f"{scheme}:x", RUN)
+            assert mode(made.root / scheme / RUN) == 0o700
+        assert mode(made.folder("keys", private=True)) == 0o700
+        open_to_all = made.folder("pages")
+        assert mode(open_to_all) == 0o755
+        assert mode(made.folder("pages", private=True)) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_evidence_has_its_folder_and_the_index_lies_above(made: Home) -> None:
+    assert made.evidence(RUN).parent == made.index.parent
+    assert made.index.name == "index.jsonl"
+
+
+def kept(home: Home, run: str, pid: str) -> list[Path]:
+    """What a run keeps apart while it works, marked with a process."""
+    places = []
+    for scheme in ("quarantine", "staging"):
+        folder = home.folder(scheme, run, private=True)
+        (folder / ".pid").write_text(pid)
+        (folder / "raw").mkdir()
+        (folder / "raw" / "rows.jsonl").write_text(json.dumps({"user_id": "u"}))
+        places.append(folder)
+    return places
+
+
+def dead() -> int:
+    """The pid of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    return ended.pid
+
+
+def test_a_dead_runs_quarantine_is_swept_and_a_living_ones_is_not(made: Home) -> None:
+    gone, mine = kept(made, "dead", str(dead())), kept(made, "mine", str(os.getpid()))
+    assert made.sweep() == ["dead"]
+    assert not any(path.exists() for path in gone)
+    assert all((path / "raw" / "rows.jsonl").is_file() for path in mine)
+    assert made.sweep() == []
+
+
+@pytest.mark.parametrize("mark", ["", "x", None])
+def test_what_nobody_marked_is_swept(made: Home, mark: str | None) -> None:
+    places = kept(made, "unmarked", mark or "")
+    for path in places if mark is None else ():
+        (path / ".pid").unlink()
+    assert made.sweep() == ["unmarked"]
+    assert not any(path.exists() for path in places)
+
+
+def test_a_home_in_which_nothing_ran_has_nothing_to_sweep(made: Home) -> None:
+    assert made.sweep() == []
+
+
+def test_wiping_takes_one_runs_places_and_can_be_done_again(made: Home) -> None:
+    mine, other = kept(made, "mine", "1"), kept(made, "other", "1")
+    published = made.folder("store") / ("0" * 64)
+    published.write_text("x")
+    for _ in range(2):
+        made.wipe("mine")
+        assert not any(path.exists() for path in mine)
+    assert all(path.exists() for path in other)
+    assert published.exists()
+
+
+def test_wiping_does_not_follow_a_link(made: Home, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    (kept(made, "mine", "1")[0] / "link").symlink_to(outside)
+    made.wipe("mine")
+    assert (outside / "kept").is_file()
