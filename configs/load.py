@@ -20,6 +20,8 @@ STAGES = ("data_ingestion", "feature_engineering", "model_training", "model_eval
 SHORT = dict(zip(STAGES, ("ingest", "features", "train", "evaluate", "deploy"), strict=True))
 """The document's name of a stage -> its flow's."""
 Target = Literal["local", "kubernetes_test", "kubernetes_prod"]
+TARGETS = get_args(Target)
+"""From the nearest to the furthest."""
 
 
 class ConfigError(Exception):

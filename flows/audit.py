@@ -1,108 +1,111 @@
 """`sluice verify`: one screen of what held and what did not, from a folder of evidence and what the auditor brings."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from configs import load
 from security.errors import KeyBroken, LogBroken, SluiceError
 from security.keys import PublicKey
-from security.log import missing
+from security.log import missing, placed
 from security.registry import GATES
 from security.verdict import Outcome
-from security.verify import Proof, Trust, verify
+from security.verify import UNSIGNED, Held, Proof, Trust, verify
 
 
-def given(path: Path, evidence: Path) -> PublicKey:
-    """A key from outside the evidence. One that lies beside what it should prove proves nothing."""
-    if path.resolve().is_relative_to(evidence.resolve()):
-        raise KeyBroken(f"{path.name} lies in the evidence; bring a key from outside of it")
-    return PublicKey.read(path)
+def outside(path: Path, evidence: Path, what: str) -> Path:
+    """A file from outside the evidence. One that lies beside what it should prove, or is linked from there, is none."""
+    for place in (Path(os.path.abspath(path)), path.resolve()):
+        if place.is_relative_to(evidence.resolve()) or place.is_relative_to(Path(os.path.abspath(evidence))):
+            raise KeyBroken(f"{path.name} lies in the evidence; bring {what} from outside of it")
+    return path
 
 
-def _told(proof: Proof) -> dict[str, Any]:
+def _told(proof: Proof, signed: str) -> dict[str, Any]:
     plan = proof.plan
-    held = [
-        {
-            "stage": each.stage,
-            "task": each.task,
-            "gate": each.verdict.gate,
-            "outcome": each.verdict.outcome.value,
-            "because": each.effect.because,
-            "basis": each.seen.basis.value,
-            "reason": each.verdict.reason,
-        }
-        for each in proof.held
-    ]
     return {
         "run": plan.run,
-        "holds": True,
         "target": plan.target,
         "document": plan.document["pipeline_name"],
         "partition": plan.partition,
-        "policy_signed": not plan.signed.startswith("Unsafe"),
+        "policy_signature": signed,
         "key_isolation": plan.isolation,
         "code": plan.code,
         "head": proof.head,
-        "held": held,
         "published": {stage: [ref.sha256 for ref in refs] for stage, refs in proof.published.items()},
     }
 
 
+def _row(each: Held) -> dict[str, str]:
+    return {
+        "stage": each.stage,
+        "task": each.task,
+        "gate": each.verdict.gate,
+        "outcome": each.verdict.outcome.value,
+        "because": each.effect.because,
+        "basis": each.seen.basis.value,
+        "reason": each.verdict.reason,
+    }
+
+
 def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as_json: bool = False) -> int:
-    """Print what holds; 0 if all of it does, 1 if not."""
+    """Print what held and what did not; 0 if all of it does, 1 if not."""
     evidence = folder if folder.is_dir() else folder.parent
-    judged = load.text(load.find(policy, "policies"))
+    judged = load.text(outside(load.find(policy, "policies"), evidence, "a policy"))
+    public = PublicKey.read(outside(key, evidence, "a key"))
+    known = PublicKey.read(outside(owner, evidence, "a key")) if owner else None
     terms = load.policy(judged, policy)
-    public = given(key, evidence)
-    trust = Trust(public, terms, load.sha256(judged), load.matrix(), GATES, given(owner, evidence) if owner else None)
-    told: dict[str, Any]
+    trust = Trust(public, terms, load.sha256(judged), load.matrix(), GATES, known)
+    held: list[Held] = []
+    told: dict[str, Any] = {"run": evidence.resolve().name, "holds": False}
     try:
-        proof = verify(evidence / "log.jsonl", trust)
-        told = _told(proof)
-        told["index"] = _index(evidence, public, told["head"])
-        told["holds"] = not told["index"]
+        proof = verify(evidence / "log.jsonl", trust, told=held)
+        unsigned = proof.plan.signed == UNSIGNED
+        told |= _told(proof, f"none ({UNSIGNED})" if unsigned else "holds" if known else "not checked (no --owner)")
+        if proof.plan.run != evidence.resolve().name:
+            raise LogBroken(f"this folder holds the log of another run, {proof.plan.run}")
+        told["index"], told["elsewhere"] = _index(evidence, public, proof)
+        told["holds"] = True
     except SluiceError as why:
-        told = {"run": evidence.name, "holds": False, "why": str(why)}
+        told["why"] = str(why)
+    told["held"] = [_row(each) for each in held]
     if as_json:
         print(json.dumps(told, indent=1, sort_keys=True))
         return 0 if told["holds"] else 1
     return _show(told)
 
 
-def _index(evidence: Path, key: PublicKey, head: str) -> list[str]:
-    """What the index of runs, where it lies above the evidence, says against this run or others."""
-    path = evidence.parent / "index.jsonl"
+def _index(evidence: Path, key: PublicKey, proof: Proof) -> tuple[str, list[str]]:
+    """How the run stands in the index, where that lies above the evidence, and what it says of other runs."""
+    path = evidence.resolve().parent / "index.jsonl"
     if not path.is_file():
-        return []
-    try:
-        return missing(path, key, evidence.parent)
-    except LogBroken as why:
-        return [f"the index of runs: {why}"]
+        return "not seen: runs that vanished cannot be told", []
+    plan = proof.plan
+    placed(path, key, plan.run, plan.sha256, plan.index, proof.head)
+    others = [each for each in missing(path, key, path.parent) if proof.plan.run not in each]
+    return "opened, ended, and with this log", others
 
 
 def _show(told: dict[str, Any]) -> int:
-    if "why" in told:
-        print(f"✗ run {told['run']} does not hold\n  {told['why']}")
-        return 1
-    print(
-        f"run {told['run']}: {told['document']} {told['partition']}, target {told['target']}, code {told['code'][:12]}"
-    )
-    signed = "signed by its owner" if told["policy_signed"] else "unsigned (UnsafeUnsignedPolicy)"
-    print(f"policy {signed}; key isolation: {told['key_isolation']}\n")
+    if "document" in told:
+        print(f"run {told['run']}: {told['document']} {told['partition']}, target {told['target']}")
+        print(
+            f"code {told['code'][:16]}; policy's signature: {told['policy_signature']}; "
+            f"key isolation: {told['key_isolation']}; index of runs: {told.get('index', 'not reached')}\n"
+        )
     for each in told["held"]:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
         how = f"{each['outcome']}, {each['because']}, {each['basis']}"
         print(f"{mark} {where:<17} {each['gate']:<21} {how}: {each['reason']}")
-    print()
-    for stage, digests in told["published"].items():
+    for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
-    for sentence in told["index"]:
-        print(f"✗ {sentence}")
+    for sentence in told.get("elsewhere", []):
+        print(f"! {sentence}")
     count = len(told["held"])
-    print(
-        f"\n{'✓' if told['holds'] else '✗'} {count} verdicts were made again from their observations and are the same; "
-        f"head {told['head'][:16]}"
-    )
-    return 0 if told["holds"] else 1
+    if "why" in told:
+        print(f"\n✗ run {told['run']} does not hold; {count} verdicts stood before this:\n  {told['why']}")
+        return 1
+    print(f"\n✓ {count} verdicts were made again from their observations and are the same; head {told['head'][:16]}")
+    return 0

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -30,11 +31,14 @@ LONGEST = 1 << 20
 
 def columns(text: str) -> dict[str, str]:
     """A mapping `user_id=userId,item_id=movieId` as given on a command line."""
-    pairs = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-    if unknown := sorted(set(pairs) - set(COLUMNS)):
-        raise PlanError(
-            f"columns: unknown {unknown[0]!r}{nearest(unknown[0], COLUMNS)}; there are {', '.join(COLUMNS)}"
-        )
+    pairs: dict[str, str] = {}
+    for part in text.split(",") if text else ():
+        name, _, column = part.partition("=")
+        if name not in COLUMNS:
+            raise PlanError(f"columns: unknown {name!r}{nearest(name, COLUMNS)}; there are {', '.join(COLUMNS)}")
+        if not column or name in pairs:
+            raise PlanError(f"columns: {part!r}; allowed: each name once, with a column, as user_id=userId")
+        pairs[name] = column
     return pairs
 
 
@@ -48,7 +52,7 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError:
         raise BadInput(name, f"row {number}", "bytes that are not UTF-8", "UTF-8") from None
-    except (EOFError, gzip.BadGzipFile, OSError) as why:
+    except (EOFError, zlib.error, OSError) as why:
         raise BadInput(
             name,
             f"after row {number}",
@@ -79,7 +83,7 @@ def convert(path: Path, mapping: Mapping[str, str], folder: Path, kind: str = "r
         reader = csv.reader(_lines(raw, path.name), strict=True)  # type: ignore[arg-type]
         header = next(reader, [])
         named = {**({} if mapping else MOVIELENS), **mapping}
-        for column in ("user_id", "item_id", "timestamp"):
+        for column in COLUMNS if "interaction_type" in mapping else ("user_id", "item_id", "timestamp"):
             wanted = named.get(column, column)
             if wanted not in header:
                 near = nearest(wanted, header)

@@ -1,8 +1,8 @@
 """Document and policy to a sealed plan. Whatever is unknown, unbuilt, unpinned or unguarded is refused here.
 
 Order of the checks: the documents' and policies' own strict readers; names of checks, transformations, metrics and
-frameworks; gates that are not built, all of them in one sentence; the target; the policy's signature; the document's
-digest in the policy; the code; then the terms of every gate.
+frameworks; gates that are not built, all of them in one sentence; checks that no task of their stage carries; the
+target; the document's digest in the policy; the code; the policy's signature; then the terms of every gate.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, days, terms
 from security.registry import GATES, PLANNED
-from security.verify import UNSIGNED, Trust
+from security.verify import SIGNED, UNSIGNED, Trust
 from tasks.home import Home
 from tasks.store import conditional, current
 
@@ -29,10 +29,7 @@ THRESHOLDS = (*METRICS, "lift@10")
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 FRAMEWORKS = ("TensorFlow",)
-SIGNED = "urn:sluice:policy/v1"
 PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
-TARGETS = ("local", "kubernetes_test", "kubernetes_prod")
-"""From the nearest to the furthest."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +83,17 @@ def _names(brief: Brief, document: str, policy: str) -> None:
         raise PlanError(
             f"{document} under {policy}: refused, {len(unbuilt)} gates are not built yet: {', '.join(unbuilt)}"
         )
+    for stage in brief.parsed.stages:
+        tasks = load.matrix()[load.SHORT[stage.name]].values()
+        carried = {gate for sides in tasks for gate in (*sides["before"], *sides["after"])}
+        if lost := sorted(set(stage.security_checks) - carried):
+            raise PlanError(
+                f"{document}: {stage.name}: no task of this stage carries {', '.join(lost)}; "
+                f"there are {', '.join(sorted(carried))}"
+            )
     if silent := sorted(set(checks) - set(brief.terms.gates)):
         raise PlanError(f"{policy}: says nothing about {', '.join(silent)}, which {document} asks for")
-    if TARGETS.index(brief.terms.target) > TARGETS.index(deploy.target_environment):
+    if load.TARGETS.index(brief.terms.target) > load.TARGETS.index(deploy.target_environment):
         raise PlanError(
             f"{policy}: target {brief.terms.target}; {document} goes no further than {deploy.target_environment}"
         )

@@ -9,6 +9,14 @@ from security.verdict import Effect, Outcome, Verdict
 
 MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.INCONCLUSIVE: ("?", "31")}
 
+NARROW = 40
+"""Fewest columns that a terminal is taken to have."""
+
+
+def plain(text: str) -> str:
+    """Text that cannot draw: what a file or a bucket is called may be somebody's who would like it to look passed."""
+    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
+
 
 class Screen:
     """Prints to a stream; colour and passing lines only where it is a terminal."""
@@ -16,17 +24,16 @@ class Screen:
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.out: IO[str] = stream or sys.stdout
         self.colour = self.out.isatty()
-        self.width = shutil.get_terminal_size((120, 24)).columns
+        self.width = max(shutil.get_terminal_size((120, 24)).columns, NARROW)
         self.passing = False
 
     def say(self, text: str = "") -> None:
         """One line that stays."""
-        self._clear()
-        print(text, file=self.out, flush=True)
+        self._put(plain(text))
 
     def step(self, stage: str, text: str) -> None:
         """What goes on now; on a terminal the next line takes its place."""
-        line = f"  {stage:<9} {text}"[: self.width - 1]
+        line = plain(f"  {stage:<9} {text}").replace("\n", " ")[: self.width - 1]
         if self.colour:
             self._clear()
             print(f"\x1b[2m{line}\x1b[0m", end="", file=self.out, flush=True)
@@ -44,10 +51,15 @@ class Screen:
             because = f" ({effect.because})" if effect.action == "proceed" else ""
             text = f"{verdict.outcome}{because}   {seconds:.1f} s"
         mark = f"\x1b[{colour}m{mark}\x1b[0m" if self.colour else mark
-        self.say(f"{mark} {stage:<9} {verdict.gate:<21} {text}")
+        rest = plain(f"{stage:<9} {verdict.gate:<21} {text}").replace("\n", " ")
+        self._put(f"{mark} {rest}")
         if verdict.outcome is not Outcome.PASS:
-            for line in textwrap.wrap(verdict.reason, self.width - 14) or [""]:
+            for line in textwrap.wrap(verdict.reason, self.width - 14, break_on_hyphens=False) or [""]:
                 self.say(f"            {line}")
+
+    def _put(self, line: str) -> None:
+        self._clear()
+        print(line, file=self.out, flush=True)
 
     def _clear(self) -> None:
         if self.passing:

@@ -1,6 +1,7 @@
 """Runs from a terminal: the local processes, the flow, and what people want to know at the end."""
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -127,7 +128,7 @@ def run(given: argparse.Namespace) -> int:
     home, screen = Home.here(), Screen()
     quiet = Quiet() if given.json else screen
     if given.json:
-        screen = Screen(open(os.devnull, "w"))  # noqa: SIM115 - lives as long as the process
+        screen = Screen(io.StringIO())
     screen.say(f"sluice run: home {os.path.relpath(home.root)}")
     document = given.document
     if given.interactions and document == "sample":

@@ -62,17 +62,16 @@ class Material(Generic[M]):
         sample: int = 100,
         basis: Basis = Basis.OBSERVED,
     ) -> None:
-        self.subject, self.source, self.expected, self.unit = subject, _alike(source), expected, unit
+        self.subject, self.source, self.expected, self.unit = subject, source, expected, unit
         self.weigh, self.sample, self.basis = weigh, sample, basis
         self.inspected = 0
+        """What the last look took, set when it has ended."""
 
     def __iter__(self) -> Iterator[M]:
-        for item in self.source():
-            yield item
-            self.inspected += self.weigh(item)
+        return iter(self.source())
 
     def decoy(self, items: Sequence[M]) -> "Material[M]":
-        """The same material with other items: what a canary travels in. Nothing but the items tells it apart."""
+        """The same material with other items: what a canary is made of."""
         return Material(
             self.subject,
             lambda: items,
@@ -83,14 +82,31 @@ class Material(Generic[M]):
             basis=self.basis,
         )
 
+    def handed(self) -> tuple["Handed[M]", Callable[[], int]]:
+        """What a look gets, and the count of what it took. It knows nothing of how much there should be."""
+        taken = 0
 
-def _alike(source: Callable[[], Iterable[M]]) -> Callable[[], Iterator[M]]:
-    """The source behind a function and a generator that are of one kind for a subject and for a canary."""
+        def each() -> Iterator[M]:
+            nonlocal taken
+            for item in self.source():
+                yield item
+                taken += self.weigh(item)
 
-    def opened() -> Iterator[M]:
-        yield from source()
+        return Handed(self.subject, each()), lambda: taken
 
-    return opened
+
+class Handed(Generic[M]):
+    """The items of one look, once: a second pass is an error. The subject is the same for a canary."""
+
+    def __init__(self, subject: Subject, items: Iterator[M]) -> None:
+        self.subject = subject
+        self._items: Iterator[M] | None = items
+
+    def __iter__(self) -> Iterator[M]:
+        if self._items is None:
+            raise CannotTell("the material was opened twice", "crash")
+        items, self._items = self._items, None
+        return items
 
 
 class Gate(ABC, Generic[M]):
@@ -114,8 +130,8 @@ class Gate(ABC, Generic[M]):
     """How long a look may take before it is given up."""
 
     @abstractmethod
-    def look(self, material: Material[M]) -> Frozen:
-        """The facts. Reads the material and nothing else."""
+    def look(self, material: Handed[M]) -> Frozen:
+        """The facts. Reads the material, once, and nothing else."""
 
     @abstractmethod
     def judge(self, facts: Any, limits: Any) -> Iterable[Breach]:
@@ -144,7 +160,7 @@ def engine(gate: Gate[Any]) -> Engine:
     return Engine(name=f"{kind.__module__}.{kind.__qualname__}", version=gate.version, sha256=_source(kind.__module__))
 
 
-def _looked(gate: Gate[M], material: Material[M]) -> dict[str, Any]:
+def _looked(gate: Gate[M], material: Handed[M]) -> dict[str, Any]:
     facts = gate.look(material)
     if not isinstance(facts, gate.facts):
         raise TypeError(f"facts of type {type(facts).__name__}")
@@ -179,7 +195,11 @@ def observe(
             routes: list[tuple[str, Material[M]]] = [("", material)]
             routes += [(rule, material.decoy(gate.violations[rule](sample, draw))) for rule in drawn]
             for rule, each in draw.sample(routes, len(routes)):
-                seen = _looked(gate, each)
+                handed, taken = each.handed()
+                try:
+                    seen = _looked(gate, handed)
+                finally:
+                    each.inspected = taken()
                 if rule:
                     canaries.append(Canary(rule=rule, facts=seen))
                 else:
@@ -218,6 +238,8 @@ def judge(
         if seen.gate != gate.name:
             raise ValueError(f"an observation of {seen.gate}")
         terms = gate.limits.model_validate(limits)
+        if len(seen.canaries) < CANARIES:
+            missed = f"{len(seen.canaries)} of {CANARIES} were sent"
         for canary in seen.canaries:
             facts = gate.facts.model_validate(canary.facts)
             if canary.rule not in {finding(gate.name, each, gate.rules).rule for each in gate.judge(facts, terms)}:
@@ -236,7 +258,7 @@ def judge(
         first = why.errors()[0]
         place = ".".join(map(str, first["loc"])) or "value"
         trouble = trouble or Trouble(cause="facts", message=f"{why.title}.{place}: {first['type']}")
-    except Exception as bug:  # noqa: BLE001 - a judge that breaks has judged nothing
+    except (Exception, SystemExit) as bug:  # a judge that breaks, or exits, has judged nothing
         trouble = trouble or Trouble(cause="crash", message=f"{type(bug).__name__} while judging")
     return conclude(seen, limits, findings=findings, trouble=trouble, missed=missed, weak=weak, brief=brief)
 

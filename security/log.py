@@ -114,6 +114,21 @@ class Index:
         return read(self.path, self.signer.public)[1] if self.path.exists() else ""
 
 
+def placed(index: Path, key: PublicKey, run: str, plan: str, before: str, head: str) -> None:
+    """Raise `LogBroken` unless the index opened this run with this plan, after the entry that the plan names, and ended
+    it with this head."""
+    entries, _ = read(index, key)
+    lines = index.read_bytes().splitlines()
+    opened = [n for n, e in enumerate(entries) if kind_of(e) == "opened" and e["predicate"]["run"] == run]
+    if len(opened) != 1 or entries[opened[0]]["predicate"]["plan"] != plan:
+        raise LogBroken("the index of runs did not open this run with this plan")
+    if before not in ["", *(head_of(line) for line in lines[: opened[0]])]:
+        raise LogBroken("the index of runs has lost the entry that this run's plan names")
+    ended = [e["predicate"]["head"] for e in entries if kind_of(e) == "ended" and e["predicate"]["run"] == run]
+    if ended != [head]:
+        raise LogBroken("the index of runs does not end this run with this log")
+
+
 def missing(index: Path, key: PublicKey, runs: Path) -> list[str]:
     """What the index says of runs that the folder of evidence does not bear out, as sentences."""
     entries, _ = read(index, key)
@@ -126,9 +141,8 @@ def missing(index: Path, key: PublicKey, runs: Path) -> list[str]:
         log = runs / run / "log.jsonl"
         if not log.is_file():
             told.append(f"run {run} was opened and its log is gone")
-        elif (
-            run in ended
-            and head_of(log.read_bytes().splitlines()[-1] if log.stat().st_size else b"") != ended[run]["head"]
-        ):
+        elif run not in ended:
+            told.append(f"run {run} was opened and never ended")
+        elif head_of(log.read_bytes().splitlines()[-1] if log.stat().st_size else b"") != ended[run]["head"]:
             told.append(f"run {run} ended with another log than the one that is here")
     return told

@@ -37,6 +37,11 @@ def _argv(run: Run, release: Path, ready: Path) -> list[str]:
     return argv + (["--unsafe-accept-expired"] if run.notes.get("unsafe_service") else [])
 
 
+def _address(url: str, model: str) -> str:
+    """The digest of a candidate: what its gate asks is what will serve."""
+    return digest({"url": url, "model": model})
+
+
 @guarded("deploy", before=["model_signature"], after=["access_control_api"])
 def serve(model: Ref, scores: Ref) -> Ref:
     """The candidate, started from the published model that the scores are of."""
@@ -52,11 +57,10 @@ def serve(model: Ref, scores: Ref) -> Ref:
     (folder / "endpoint.json").write_text(json.dumps({"url": told["url"], "model": model.sha256}))
     run.notes["endpoint"] = told["url"]
     run.listener.step("deploy", f"candidate on {told['url']}")
-    sha = digest({"url": told["url"], "model": model.sha256})
     return Ref(
         kind="endpoint",
         uri=f"endpoint:{run.plan.run}",
-        sha256=sha,
+        sha256=_address(told["url"], model.sha256),
         size=0,
         count=1,
         unit="services",
@@ -75,6 +79,8 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     refs = proof.published.get("deploy", [])
     if not proof.closed or not refs or proof.plan.run != run.plan.run:
         raise PlanError("only a candidate of a closed run that verifies can serve")
+    if _address(run.notes["endpoint"], refs[-1].version) != refs[-1].sha256:
+        raise PlanError("the address that would serve is not the one that its gate asked")
     seen, before = pointed(run.home, "serving")
     to = {"run": run.plan.run, "model": refs[-1].version, "url": run.notes["endpoint"], "log": proof.head}
     summary = {

@@ -17,6 +17,7 @@ from safetensors.numpy import load, save
 
 from security.errors import CannotTell
 from security.verdict import Ref
+from tasks.ingest import listed
 from tasks.recommender.autoencoder import starting
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.split import pairs, temporal
@@ -64,6 +65,7 @@ def settings(run: Run) -> dict[str, Any]:
 def prepare(rows: Ref) -> Ref:
     """Vocabularies, split and starting embeddings from cleaned rows."""
     run = current()
+    listed(run.path(rows), run.trust.key)
     table = pq.read_table(run.path(rows) / "rows.parquet")
     names = {column: table[column].to_numpy(zero_copy_only=False) for column in ("user_id", "item_id")}
     users, user = np.unique(names["user_id"].astype(str), return_inverse=True)

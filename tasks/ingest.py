@@ -6,11 +6,13 @@ the evidence, never by value: the pinned version holds the rows themselves.
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 from security.engines.s3 import fetch as download
+from security.errors import LogBroken, StoreError
 from security.gates.contract import ContractLimits
-from security.keys import seal
+from security.keys import PublicKey, seal, unseal
 from security.log import NAMESPACE
 from security.rows import read
 from security.verdict import Ref
@@ -21,11 +23,28 @@ from tasks.stage import guarded
 from tasks.store import measure
 
 MANIFEST = "manifest.json"
+DATASET = f"{NAMESPACE}dataset/v1"
 
 
 def place(run: Run) -> Place:
     """The source of the run's document."""
     return Place.of(run.plan.document["stages"][0]["source"])
+
+
+def listed(folder: Path, key: PublicKey) -> dict[str, Any]:
+    """The manifest of cleaned rows, believed by its signature; `StoreError` unless the rows are the ones it lists."""
+    try:
+        claim = unseal((folder / "manifest.dsse").read_bytes(), key)
+    except (OSError, LogBroken) as why:
+        found = str(why) if isinstance(why, LogBroken) else "there is none"
+        raise StoreError(f"the rows' signed manifest does not hold: {found}") from None
+    listing = [{"name": MANIFEST, "digest": {"sha256": measure(folder / MANIFEST)[0]}}]
+    if (claim["predicateType"], claim["subject"]) != (DATASET, listing):
+        raise StoreError("the rows' manifest is not the one that was signed")
+    told: dict[str, Any] = claim["predicate"]["manifest"]
+    if told["rows"] != measure(folder / "rows.parquet")[0]:
+        raise StoreError("the rows are not those that their signed manifest lists")
+    return told
 
 
 @guarded("ingest", before=["access_control_s3"], after=["data_contract"])
@@ -75,7 +94,7 @@ def clean(raw: Ref) -> Ref:
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
     sha, _ = measure(folder / MANIFEST)
-    envelope = seal(f"{NAMESPACE}dataset/v1", {MANIFEST: sha}, {"manifest": manifest}, run.log.signer)
+    envelope = seal(DATASET, {MANIFEST: sha}, {"manifest": manifest}, run.log.signer)
     (folder / "manifest.dsse").write_bytes(envelope)
     shutil.rmtree(apart) if not any(apart.iterdir()) else None
     run.notes["clean"] = told.counts()

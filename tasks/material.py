@@ -14,10 +14,10 @@ from security.errors import BadInput, CannotTell
 from security.gate import Gate, Material, Posture, asked
 from security.gates import contract, metrics, model
 from security.rows import lines
-from security.verdict import Ref, Subject
+from security.verdict import Ref, Subject, digest
 from tasks import issuer, source
 from tasks.run import Run
-from tasks.store import check, files
+from tasks.store import check, files, hashed
 
 OPENS = {
     "rows": ("rows", "features"),
@@ -40,7 +40,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref) -> Material[Any]:
         return _raw(run, ref, subject)
     if gate.kind == "rows":
         path = folder / "rows.parquet"
-        return contract.material(subject, [path], [path.name], lines(path))
+        return contract.material(subject, [path], [path.name], lines(path, path.name))
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
@@ -55,6 +55,8 @@ def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
             run.source.endpoint, run.source.credentials, where.bucket, where.prefix, stranger=run.source.stranger
         )
     told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
+    if digest(told) != ref.sha256:
+        raise CannotTell("the candidate's address is not the one that the reference is of")
     ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
     user, other = ids["users"][0], ids["users"][1]
     return probe(
@@ -79,9 +81,13 @@ def _raw(run: Run, ref: Ref, subject: Subject) -> Material[Any]:
             found = "no object any more" if listed is None else f"version {listed.version}, {listed.size:,} bytes"
             wanted = f"version {each['version']}, {each['size']:,} bytes, as listed before it was read"
             raise BadInput(f"s3://{where.bucket}/{each['key']}", "listing", found, wanted)
+        sha, size = hashed(folder / each["file"])
+        if (sha, size) != (each["sha256"], each["size"]):
+            found, wanted = f"SHA-256 {sha[:12]}, {size:,} bytes", f"{each['sha256'][:12]}, {each['size']:,}, as read"
+            raise BadInput(f"s3://{where.bucket}/{each['key']}", "quarantine", found, wanted)
     if now:
         raise BadInput(
             f"s3://{where.bucket}/{min(now)}", "listing", "an object that was not read", "what was listed before"
         )
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
-    return contract.material(subject, paths, names, sum(lines(path) for path in paths))
+    return contract.material(subject, paths, names, sum(map(lines, paths, names)))

@@ -19,7 +19,7 @@ from security.keys import UnsafeLocalKeys
 from security.log import Index, Log
 from security.policy import Plan
 from security.verdict import Effect, Ref, Verdict
-from security.verify import Proof, Trust, verify
+from security.verify import Proof, Trust, inherited, verify
 from tasks.home import Home
 
 REFUSED = "SecurityGateFailed"
@@ -62,6 +62,8 @@ class Run:
     """Digest -> what a task of this run made."""
     published: dict[str, Ref] = field(default_factory=dict)
     """Kind -> what this run or its predecessor published."""
+    refusal: str = ""
+    """What the first stage that was refused said: shown, and decides nothing."""
     clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})
     started: float = field(default_factory=time.monotonic)
 
@@ -132,7 +134,7 @@ def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener,
     for scheme in ("quarantine", "staging"):
         (home.folder(scheme, plan.run, private=True) / ".pid").write_text(str(os.getpid()))
     if ready:
-        run.published.update(verify(folder / "predecessor" / "log.jsonl", trust).available)
+        run.published.update({ref.kind: ref for ref in inherited(log.path, plan, trust).values()})
     return run
 
 
@@ -143,13 +145,3 @@ def close(run: Run, outcome: str) -> None:
         Index(run.home.index, run.log.signer).append("ended", run=run.plan.run, head=run.log.head, outcome=outcome)
     finally:
         run.home.wipe(run.plan.run)
-
-
-def proven(run: Run) -> Proof:
-    """The proof of a closed run; `LogBroken` unless every stage of its plan is settled and published."""
-    proof = run.settle(None)
-    if set(proof.published) != set(run.plan.matrix):
-        raise LogBroken(
-            f"published {', '.join(sorted(proof.published)) or 'nothing'}; the plan has {', '.join(run.plan.matrix)}"
-        )
-    return proof

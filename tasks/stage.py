@@ -4,15 +4,15 @@
 whatever the body did, swallowed or returned, the log is verified against the plan before anything is published.
 Rows, keys and runs are never parameters of a flow: Prefect stores those.
 
-Order of a guarded call: its inputs are hashed again; the `before` gates look; the task works; its output is logged;
-the `after` gates look; the first refusal is raised once all of them have been heard.
+Order of a guarded call: its inputs are hashed again; the `before` gates look; the task works; its inputs are hashed
+once more; its output is logged; the `after` gates look; the first refusal is raised once all of them have been heard.
 """
 
 import functools
 import inspect
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
@@ -26,7 +26,7 @@ from security.policy import effect
 from security.verdict import Observation, Ref, Subject, Trouble
 from tasks import report
 from tasks.material import OPENS, opened
-from tasks.run import REFUSED, Run, close, current, inside, proven, stage_now
+from tasks.run import REFUSED, Run, close, current, inside, stage_now
 from tasks.store import check, publish
 
 P = ParamSpec("P")
@@ -118,8 +118,7 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
             for ref in refs:
                 if not isinstance(ref, Ref):
                     raise PlanError(f"{stage}/{name}: takes references, not {type(ref).__name__}")
-                if ref.kind != "bucket":
-                    check(run.home, ref, run.plan.run)
+            _whole(run, refs)
             cleared = _look(stage, name, before, list(refs), [])
             begun = time.monotonic()
             state = inner(*refs, return_state=True, wait_for=cleared)
@@ -127,6 +126,7 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
             output = state.result()
             if not isinstance(output, Ref):
                 raise PlanError(f"{stage}/{name}: returned {type(output).__name__}, not a reference")
+            _whole(run, refs)  # what was looked at may have been altered before it was read
             run.outputs[output.sha256] = output
             made = {output.uri: output.sha256}
             inputs = [ref.model_dump(mode="json") for ref in refs]
@@ -138,6 +138,13 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
         return call
 
     return decorate
+
+
+def _whole(run: Run, refs: Iterable[Ref]) -> None:
+    """Hash what a task takes in again; `StoreError` unless it is what its references say."""
+    for ref in refs:
+        if ref.kind != "bucket":
+            check(run.home, ref, run.plan.run)
 
 
 def _plain(fn: Callable[..., Any]) -> None:
@@ -174,10 +181,9 @@ def stage(name: str) -> Callable[[Callable[P, Ref]], Callable[P, Any]]:
                 if error is None:
                     return _published(run, name, result)
             except SluiceError as why:
-                said = error if isinstance(error, SluiceError) and not isinstance(why, Refused) else why
-                return report.refuse(run, Failed(name=REFUSED, message=str(said)))
+                return _refuse(run, str(why) if isinstance(why, Refused) or error is None else _said(name, error))
             if isinstance(error, SluiceError | SystemExit):
-                return report.refuse(run, Failed(name=REFUSED, message=f"{name}: {error or type(error).__name__}"))
+                return _refuse(run, _said(name, error))
             assert error is not None  # noqa: S101
             raise error
 
@@ -186,6 +192,16 @@ def stage(name: str) -> Callable[[Callable[P, Ref]], Callable[P, Any]]:
         return call
 
     return decorate
+
+
+def _said(name: str, error: BaseException) -> str:
+    """What an operator is told of an error: of one that was not raised on purpose only its type, it may quote a row."""
+    return f"{name}: {error}" if isinstance(error, SluiceError) else f"{name}: broke off with {type(error).__name__}"
+
+
+def _refuse(run: Run, message: str) -> State[Any]:
+    run.refusal = run.refusal or message
+    return report.refuse(run, Failed(name=REFUSED, message=message))
 
 
 def _published(run: Run, name: str, result: Any) -> Ref:
@@ -215,14 +231,14 @@ def held(fn: Callable[[Run], Any]) -> Callable[[Run], Any]:
         finally:
             close(run, outcome)
         try:
-            proof = proven(run)
+            proof = run.settle(None)
             if error is None:
                 return proof
         except SluiceError as why:
             first = why if isinstance(why, Refused) or not isinstance(error, SluiceError) else error
-            return report.refuse(run, Failed(name=REFUSED, message=str(first)))
+            return _refuse(run, run.refusal or str(first))
         if isinstance(error, SluiceError | SystemExit):
-            return report.refuse(run, Failed(name=REFUSED, message=str(error) or type(error).__name__))
+            return _refuse(run, str(error) or type(error).__name__)
         raise error
 
     return call

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from security.errors import CannotTell
-from security.gate import Answer, Material, Posture, Violation
+from security.gate import Answer, Handed, Posture, Violation
 from security.verdict import Breach, Frozen, Rule
 
 TOKEN = frozenset({401, 403})
@@ -171,7 +171,7 @@ class AccessControlApi(Posture):
     violations: ClassVar[Mapping[str, Violation[Answer]]] = {rule.id: _maker(rule.id) for rule in RULES}
     questions: ClassVar[tuple[str, ...]] = (*SERVED, *(each for _, asked in REFUSED.values() for each in asked))
 
-    def look(self, material: Material[Answer]) -> Facts:
+    def look(self, material: Handed[Answer]) -> Facts:
         """The replies, once every question has one."""
         replies: dict[str, Reply] = {}
         for question, answer in material:

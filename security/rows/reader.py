@@ -65,19 +65,20 @@ def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch
     )
 
 
-def lines(path: Path) -> int:
+def lines(path: Path, name: str = "") -> int:
     """Rows of a file, counted without parsing: line ends, or what a Parquet footer says.
 
-    A last line without an end counts. Raises `BadInput` where the bytes cannot be had.
+    A last line without an end counts. Raises `BadInput` where the bytes cannot be had; `name` is what the file is
+    called in it, its own where none is given.
     """
     if _kind(path, "") == "Parquet":
-        return int(_opened(path, path.name).metadata.num_rows)
+        return int(_opened(path, name or path.name).metadata.num_rows)
     count, last = 0, b"\n"
     try:
         for chunk in _chunks(path):
             count, last = count + chunk.count(b"\n"), chunk[-1:]
     except _Broken as why:
-        raise BadInput(path.name, f"row {count + 1}", *why.args) from None
+        raise BadInput(name or path.name, f"row {count + 1}", *why.args) from None
     return count + (last != b"\n")
 
 

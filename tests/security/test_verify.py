@@ -224,7 +224,62 @@ def _second_verdict(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return more
 
 
+def _closed_as_refused(statements: list[dict[str, Any]]) -> None:
+    statements[-1]["predicate"]["outcome"] = "refused"
+
+
+def _nothing_published(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [s for s in statements if "published" not in s["predicateType"]]
+    kept[-1]["predicate"]["count"] = len(kept) - 1
+    return kept
+
+
+def _published_twice(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    at = next(n for n, s in enumerate(statements) if "published" in s["predicateType"])
+    more = [*statements[: at + 1], copy.deepcopy(statements[at]), *statements[at + 1 :]]
+    more[-1]["predicate"]["count"] += 1
+    return more
+
+
+def _worked_after(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    output = next(s for s in statements if "urn:sluice:output" in s["predicateType"])
+    more = [*statements[:-1], copy.deepcopy(output), statements[-1]]
+    more[-1]["predicate"]["count"] += 1
+    return more
+
+
+def _one_canary(statements: list[dict[str, Any]]) -> None:
+    _verdict(statements)["observation"]["canaries"].pop()
+
+
+def _long_ago(statements: list[dict[str, Any]]) -> None:
+    from security.gate import judge
+    from security.verdict import Observation
+
+    said = _verdict(statements)
+    said["observation"]["taken"] = 1.0
+    limits = statements[0]["predicate"]["plan"]["terms"]["ends"]["work"]["data_contract"]["limits"]
+    again = judge(GATES["data_contract"], Observation.model_validate(said["observation"]), limits)
+    said["verdict"] = again.model_dump(mode="json")
+
+
+def _signed_by_nobody(statements: list[dict[str, Any]]) -> None:
+    statements[0]["predicate"]["plan"] |= {"target": "kubernetes_test"}
+
+
+def _nested(statements: list[dict[str, Any]]) -> None:
+    _verdict(statements)["observation"]["facts"] = {"rows": 1}
+
+
 FORGERIES = {
+    "closed-as-refused": (_closed_as_refused, "closed as 'refused'"),
+    "nothing-published": (_nothing_published, "published nothing"),
+    "published-twice": (_published_twice, "published twice"),
+    "worked-after-publishing": (_worked_after, "after its stage had published"),
+    "one-canary": (_one_canary, "observation gives"),
+    "looked-at-before-the-run": (_long_ago, "before the run began"),
+    "other-target": (_signed_by_nobody, "the policy for local"),
+    "facts-that-are-none": (_nested, "observation gives"),
     "signed-lie": (_lie, "the observation gives"),
     "weaker-terms": (_weaken, "not those of the policy"),
     "weaker-policy": (_weaken_policy, "another policy"),
@@ -237,7 +292,7 @@ FORGERIES = {
     "other-subject": (_other_subject, "observation gives|never ran"),
     "no-canary": (_no_canary, "observation gives"),
     "short-coverage": (_short, "observation gives"),
-    "published-other": (_published_other, "none of its tasks made"),
+    "published-other": (_published_other, "not what its last task made"),
     "took-in-unknown": (_took_in_something, "nothing here made"),
     "second-verdict": (_second_verdict, "second verdict"),
 }
@@ -266,6 +321,55 @@ def test_an_honest_fail_is_refused(run: Run, log: Path, producer: Signer) -> Non
     chained(log, run.trust.key, producer, tell)
     with pytest.raises(Refused, match="inconclusive: said so"):
         verify(log, run.trust)
+
+
+def test_lines_that_cannot_be_parsed_are_refused(run: Run, log: Path) -> None:
+    for line in (b"[" * 200_000, b'{"payload": 1e999}', b"\xff\xfe", b"null", b"{}"):
+        put(log, [line, *lines(log)[1:]])
+        with pytest.raises(LogBroken):
+            verify(log, run.trust)
+
+
+def test_a_policy_that_must_be_signed_needs_the_owners_key(
+    run: Run, log: Path, producer: Signer, tmp_path: Path
+) -> None:
+    owner = UnsafeLocalKeys(tmp_path / "owner")
+    policy = copy.deepcopy(POLICY) | {"unsigned": "refuse"}
+    sha = load.sha256(policy)
+
+    def signed(by: str) -> Callable[[list[dict[str, Any]]], None]:
+        def change(statements: list[dict[str, Any]]) -> None:
+            statements[0]["predicate"]["plan"] |= {"policy": policy, "policy_sha256": sha, "signed": by}
+
+        return change
+
+    def held(key: PublicKey | None) -> bool:
+        return verify(log, Trust(run.trust.key, load.policy(policy), sha, MATRIX, GATES, key)).closed
+
+    good = seal("urn:sluice:policy/v1", {"miniature": sha}, {}, owner.signer("owner")).decode()
+    other = seal("urn:sluice:dataset/v1", {"miniature": sha}, {}, owner.signer("owner")).decode()
+    for by, key, said in [
+        ("nobody", None, "no owner's key"),
+        (good, None, "no owner's key"),
+        ("nobody", owner.public("owner"), "not an envelope"),
+        (other, owner.public("owner"), "another policy"),
+        (good, owner.public("verifier"), "not signed by the key given"),
+    ]:
+        shutil.copy(run.log.path, log)
+        chained(log, run.trust.key, producer, signed(by))
+        with pytest.raises(LogBroken, match=said):
+            held(key)
+    shutil.copy(run.log.path, log)
+    chained(log, run.trust.key, producer, signed(good))
+    assert held(owner.public("owner"))
+
+
+def test_a_policy_that_asks_for_more_than_the_matrix_carries_is_refused(run: Run) -> None:
+    policy = copy.deepcopy(POLICY)
+    policy["gates"]["approval"] = {}
+    trust = Trust(run.trust.key, load.policy(policy), run.trust.policy_sha256, MATRIX, GATES)
+    with pytest.raises(LogBroken, match="asks for approval"):
+        verify(run.log.path, trust)
 
 
 def test_a_stricter_policy_refuses_the_same_log(run: Run) -> None:

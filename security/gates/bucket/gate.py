@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from security.errors import CannotTell
-from security.gate import Answer, Material, Posture, Violation
+from security.gate import Answer, Handed, Posture, Violation
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
 from security.gates.bucket.rules import RULES, VIOLATIONS
 from security.verdict import Breach, Frozen, Rule
@@ -57,7 +57,7 @@ class AccessControlS3(Posture):
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Answer]]] = VIOLATIONS
 
-    def look(self, material: Material[Answer]) -> Facts:
+    def look(self, material: Handed[Answer]) -> Facts:
         """The facts; `CannotTell` where an answer is missing, given twice, unknown, or tells nothing."""
         answers: dict[str, dict[str, Any]] = {}
         for question, answer in material:

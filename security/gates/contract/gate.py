@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from security.gate import Gate, Material, Violation
+from security.gate import Gate, Handed, Material, Violation
 from security.gates.contract.decoys import VIOLATIONS
 from security.gates.contract.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts, Ints, Kind, Tally, empty, kinds
 from security.rows import read
@@ -142,7 +142,7 @@ class DataContract(Gate[pa.RecordBatch]):
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
 
-    def look(self, material: Material[pa.RecordBatch]) -> Counts:
+    def look(self, material: Handed[pa.RecordBatch]) -> Counts:
         """Rows by kind."""
         tally = Tally()
         for batch in material:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from security.errors import CannotTell
-from security.gate import Gate, Material, Violation
+from security.gate import Gate, Handed, Violation
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.tally import UNIT, Baseline, K, Metric, System, Tally, batches, distinct, tally
 from security.verdict import Breach, Frozen, Rule
@@ -89,7 +89,7 @@ class MetricThresholds(Gate[Any]):
     }
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
 
-    def look(self, material: Material[Any]) -> Facts:
+    def look(self, material: Handed[Any]) -> Facts:
         """Every metric of every system, from the lists alone."""
         total = sum(map(tally, batches(material)), Tally())
         users, bare, overlap, repeated, foreign = total.counts

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from security.gate import Gate, Material, Violation
+from security.gate import Gate, Handed, Violation
 from security.gates.model.decoys import VIOLATIONS
 from security.gates.model.facts import Card, Entry, Facts, Limits, found
 from security.gates.model.signature import CARD, SIGNATURE, differences
@@ -37,7 +37,7 @@ class ModelSignature(Gate[Entry]):
     }
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
 
-    def look(self, material: Material[Entry]) -> Facts:
+    def look(self, material: Handed[Entry]) -> Facts:
         """What was signed, what is there, by whom, and the card."""
         return found(material)
 

@@ -1,0 +1,149 @@
+"""What a log proves, made by walking its statements in order and believing none of them.
+
+A task may take in what an earlier task of its stage made, what an earlier stage published, or a state that a gate of
+its own has just looked at; nothing else. A stage publishes once, in its turn, what its last task made. A stage that
+runs again voids what later stages published before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from configs.load import SHORT, Policy
+from security.errors import LogBroken, Refused
+from security.gate import Gate, Posture, judge
+from security.keys import PublicKey
+from security.policy import Matrix, Plan, effect
+from security.verdict import Coverage, Effect, Observation, Ref, Verdict
+
+ORDER = list(SHORT.values())
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a verifier brings along, and never takes from the evidence."""
+
+    key: PublicKey
+    policy: Policy
+    policy_sha256: str
+    matrix: Matrix
+    gates: Mapping[str, Gate[Any]]
+    owner: PublicKey | None = None
+    """With it, the policy must be signed; without, the policy is trusted because the caller brought it."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """One verdict that was made again and stands."""
+
+    stage: str
+    task: str
+    verdict: Verdict
+    effect: Effect
+    seen: Observation
+
+
+@dataclass
+class Proof:
+    """What a log proves."""
+
+    plan: Plan
+    head: str
+    held: list[Held] = field(default_factory=list)
+    published: dict[str, list[Ref]] = field(default_factory=dict)
+    """Stage -> what it published."""
+    available: dict[str, Ref] = field(default_factory=dict)
+    """Stage -> what it published last, here or in a predecessor, and no earlier stage has run again since."""
+    closed: bool = False
+
+
+class Walk:
+    """The statements of one log, one by one."""
+
+    def __init__(self, proof: Proof, trust: Trust) -> None:
+        self.proof, self.trust, self.plan = proof, trust, proof.plan
+        self.outputs: dict[tuple[str, str], list[tuple[Ref, list[Ref]]]] = {}
+        self.subjects: dict[tuple[str, str, str, str], Coverage] = {}
+
+    def _taken(self, stage: str, task: str, ref: Ref) -> bool:
+        """Whether a task may take this in."""
+        if any(ref.sha256 == each.sha256 for each in self.proof.available.values()):
+            return True
+        mine = [made for (of, _), outputs in self.outputs.items() if of == stage for made, _ in outputs]
+        asked = [
+            gate for gate in self.plan.matrix[stage][task]["before"] if isinstance(self.trust.gates.get(gate), Posture)
+        ]
+        return ref in mine or any((stage, task, gate, ref.sha256) in self.subjects for gate in asked)
+
+    def output(self, content: Mapping[str, Any]) -> None:
+        """A task has made something from its inputs, after its `before` gates."""
+        stage, task, ref = content["stage"], content["task"], Ref.model_validate(content["output"])
+        if task not in self.plan.matrix.get(stage, {}):
+            raise LogBroken(f"{stage}/{task}: the plan has no such task")
+        if stage in self.proof.published:
+            raise LogBroken(f"{stage}/{task}: worked after its stage had published")
+        inputs = [Ref.model_validate(each) for each in content["inputs"]]
+        for each in inputs:
+            if not self._taken(stage, task, each):
+                raise LogBroken(f"{stage}/{task}: took in {each.kind} {each.sha256[:12]}, which nothing here made")
+        for gate in self.plan.matrix[stage][task]["before"]:
+            if not any((stage, task, gate, each.sha256) in self.subjects for each in inputs):
+                raise LogBroken(f"{stage}/{task}: {gate} never ran on what it took in")
+        self.outputs.setdefault((stage, task), []).append((ref, inputs))
+
+    def verdict(self, content: Mapping[str, Any]) -> None:
+        """A gate has looked and judged: the same verdict must come out again, and must let the run go on."""
+        stage, task, name = content["stage"], content["task"], content["gate"]
+        where = f"{stage}/{task}: {name}"
+        given = self.plan.terms.get(stage, {}).get(task, {}).get(name)
+        gate = self.trust.gates.get(name)
+        if given is None or gate is None:
+            raise LogBroken(f"{where}: not a gate of this plan")
+        seen = Observation.model_validate(content["observation"])
+        again = judge(gate, seen, given.limits, given.accepts)
+        if again.model_dump(mode="json") != content["verdict"]:
+            raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
+        follows = effect(again, given)
+        if follows.model_dump(mode="json") != content["effect"]:
+            raise LogBroken(f"{where}: {again.outcome} leads to {follows.action}, not to what was recorded")
+        if seen.taken < self.plan.started - 1:
+            raise LogBroken(f"{where}: was looked at before the run began")
+        subject = seen.subject.of or seen.subject.sha256
+        if (stage, task, name, subject) in self.subjects:
+            raise LogBroken(f"{where}: a second verdict on one subject")
+        self.subjects[stage, task, name, subject] = seen.coverage
+        if follows.action != "proceed":
+            raise Refused(f"[{name}] {again.outcome}: {again.reason}")
+        self.proof.held.append(Held(stage, task, again, follows, seen))
+
+    def publish(self, content: Mapping[str, Any]) -> None:
+        """A stage has published what its last task made: once, settled, and in its turn."""
+        stage, ref = content["stage"], Ref.model_validate(content["output"])
+        last = list(self.trust.matrix.get(stage, {}))[-1:]
+        made = [each for task in last for each, _ in self.outputs.get((stage, task), [])]
+        if [ref.model_copy(update={"uri": each.uri}) for each in made] != made or len(made) != 1:
+            raise LogBroken(f"{stage}: published {ref.sha256[:12]}, which is not what its last task made")
+        if stage in self.proof.published:
+            raise LogBroken(f"{stage}: published twice")
+        if stage in ORDER and (lost := set(ORDER[: ORDER.index(stage)]) - set(self.proof.available)):
+            raise LogBroken(f"{stage}: published before {', '.join(sorted(lost))}")
+        self.settle(stage)
+        self.proof.published.setdefault(stage, []).append(ref)
+        self.proof.available[stage] = ref
+
+    def settle(self, stage: str) -> None:
+        """Every task of the stage ran, and each of its outputs has all of the task's verdicts, over all of it."""
+        for task, sides in self.plan.matrix[stage].items():
+            made = self.outputs.get((stage, task), [])
+            first = (sides["before"] + sides["after"])[0]
+            if not made:
+                raise LogBroken(f"{stage}/{task}: never ran, and {first} never looked")
+            for ref, _ in made:
+                for gate in sides["after"]:
+                    cover = self.subjects.get((stage, task, gate, ref.sha256))
+                    if cover is None:
+                        raise LogBroken(f"{stage}/{task}: {gate} never ran on {ref.sha256[:12]}")
+                    if cover.unit == ref.unit and cover.expected != ref.count:
+                        raise LogBroken(
+                            f"{stage}/{task}: {gate} expected {cover.expected:,} {cover.unit}, there are {ref.count:,}"
+                        )
