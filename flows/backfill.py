@@ -13,6 +13,7 @@ from prefect.states import Failed
 from pydantic import Field
 
 from flows.pipeline import pipeline
+from tasks.report import cell
 
 MOST = 366
 """Partitions that one backfill may take."""
@@ -67,7 +68,8 @@ def backfill(
         rows.append({"partition": day, "state": state.name or "", "message": (state.message or "")[:500]})
         if stop_on_refusal and not state.is_completed():
             break
-    create_table_artifact(key="backfill", table=rows, description=f"{start} to {end}")
+    table = [{key: cell(value) for key, value in row.items()} for row in rows]
+    create_table_artifact(key="backfill", table=table, description=f"{start} to {end}")
     bad = [row for row in rows if row["state"] != "Completed"]
     if bad:
         named = ", ".join(f"{row['partition']} {row['state']}" for row in bad)

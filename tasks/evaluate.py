@@ -12,7 +12,7 @@ from safetensors.numpy import load
 
 from security.errors import CannotTell
 from security.verdict import Ref
-from tasks import features
+from tasks import dataset
 from tasks.recommender.autoencoder import NAMES
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.fold import Folded
@@ -35,8 +35,8 @@ def shuffled(given: Histories, seed: int) -> Histories:
     return histories(unique // given.shape[1], unique % given.shape[1], (given.shape[0], given.shape[1]))
 
 
-def _control(run: Run, found: features.Features) -> Scorer:
-    dealt = shuffled(found.histories("train"), seed=int(features.settings(run)["seed"]))
+def _control(run: Run, found: dataset.Features) -> Scorer:
+    dealt = shuffled(found.histories("train"), seed=int(dataset.settings(run)["seed"]))
     overlap = dealt.multiply(found.histories("validation"))
     return Folded(learn(run, found, (dealt - overlap).tocsr(), label="control, ").weights)
 
@@ -50,12 +50,12 @@ def _lists(ranked: Ints) -> pa.Array:
 def score(model: Ref, data: Ref) -> Ref:
     """Top-10 lists of every system for every user with something held out."""
     run = current()
-    found = features.read(run.path(data))
+    found = dataset.read(run.path(data))
     weights = load((run.path(model) / "model.safetensors").read_bytes())
     seen, held = found.histories("train", "validation"), found.histories("test")
     if weights["encoder"].shape[0] != len(found.items):
         raise CannotTell(f"the model knows {weights['encoder'].shape[0]} items, the features {len(found.items)}")
-    seed = int(features.settings(run)["seed"])
+    seed = int(dataset.settings(run)["seed"])
     systems: dict[str, Scorer] = {
         "model": Folded({name: weights[name] for name in NAMES}),
         "popularity": Popularity.fit(seen),

@@ -5,60 +5,22 @@ is left before it is for early stopping. Both vocabularies are sorted, so the sa
 """
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from security.errors import CannotTell
 from security.verdict import Ref
-from tasks.ingest import listed
+from tasks.dataset import listed, settings
 from tasks.recommender.autoencoder import starting
-from tasks.recommender.histories import Histories, histories
 from tasks.recommender.split import pairs, temporal
-from tasks.run import Run, current
+from tasks.run import current
 from tasks.stage import guarded
 from tasks.store import measure
 
 TEST, VALIDATION = 0.2, 0.1
-PARTS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Features:
-    """What the features folder holds. `part`: 0 train, 1 validation, 2 test, one value a pair."""
-
-    users: list[str]
-    items: list[str]
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    part: NDArray[np.int8]
-    start: dict[str, NDArray[np.float32]]
-
-    def histories(self, *parts: str) -> Histories:
-        """The pairs of some parts as user histories [users, items]."""
-        chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
-        return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
-
-
-def read(folder: Path) -> Features:
-    """The features in a folder."""
-    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "part"])
-    start = load((folder / "start.safetensors").read_bytes())
-    user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
-    return Features(vocabulary["users"], vocabulary["items"], user.astype(np.int64), item.astype(np.int64), part, start)
-
-
-def settings(run: Run) -> dict[str, Any]:
-    """The document's hyperparameters, with the defaults of its reader."""
-    given: dict[str, Any] = run.plan.document["stages"][2]["hyperparameters"]
-    return {"width": 200, "epochs": 150, "seed": 7} | given
 
 
 @guarded("features", before=["data_contract"], after=["data_contract"])

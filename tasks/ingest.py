@@ -6,45 +6,24 @@ the evidence, never by value: the pinned version holds the rows themselves.
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 from security.engines.s3 import fetch as download
-from security.errors import LogBroken, StoreError
 from security.gates.contract import ContractLimits
-from security.keys import PublicKey, seal, unseal
-from security.log import NAMESPACE
+from security.keys import seal
 from security.rows import read
 from security.verdict import Ref
 from tasks.clean import clean as cleaned
+from tasks.dataset import DATASET, MANIFEST
 from tasks.run import Run, current
 from tasks.source import Place, window
 from tasks.stage import guarded
 from tasks.store import measure
 
-MANIFEST = "manifest.json"
-DATASET = f"{NAMESPACE}dataset/v1"
-
 
 def place(run: Run) -> Place:
     """The source of the run's document."""
     return Place.of(run.plan.document["stages"][0]["source"])
-
-
-def listed(folder: Path, key: PublicKey) -> dict[str, Any]:
-    """The manifest of cleaned rows, believed by its signature; `StoreError` unless the rows are the ones it lists."""
-    try:
-        claim = unseal((folder / "manifest.dsse").read_bytes(), key)
-    except (OSError, LogBroken) as why:
-        found = str(why) if isinstance(why, LogBroken) else "there is none"
-        raise StoreError(f"the rows' signed manifest does not hold: {found}") from None
-    listing = [{"name": MANIFEST, "digest": {"sha256": measure(folder / MANIFEST)[0]}}]
-    if (claim["predicateType"], claim["subject"]) != (DATASET, listing):
-        raise StoreError("the rows' manifest is not the one that was signed")
-    told: dict[str, Any] = claim["predicate"]["manifest"]
-    if told["rows"] != measure(folder / "rows.parquet")[0]:
-        raise StoreError("the rows are not those that their signed manifest lists")
-    return told
 
 
 @guarded("ingest", before=["access_control_s3"], after=["data_contract"])

@@ -6,6 +6,7 @@ answers kept as a snapshot.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from security.engines.asker import ask
@@ -15,7 +16,7 @@ from security.gate import Gate, Material, Posture, asked
 from security.gates import contract, metrics, model
 from security.rows import lines
 from security.verdict import Ref, Subject, digest
-from tasks import issuer, source
+from tasks import dataset, form, issuer, source
 from tasks.run import Run
 from tasks.store import check, files, hashed
 
@@ -29,23 +30,38 @@ OPENS = {
 """What kinds of reference a gate of a kind can open."""
 
 
-def opened(run: Run, gate: Gate[Any], ref: Ref) -> Material[Any]:
-    """The material of a gate on a reference, its bytes hashed again first."""
+def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Material[Any]:
+    """The material of a gate on a reference, its bytes hashed again first. `where` is the stage and the task."""
     subject = Subject(kind=ref.kind, name=ref.uri, sha256=ref.sha256)
     if isinstance(gate, Posture):
-        snapshot = _asked(run, gate, ref)
-        return asked(gate, snapshot, of=ref.sha256)
+        return asked(gate, _asked(run, gate, ref), of=ref.sha256)
     folder = check(run.home, ref, run.plan.run)
-    if gate.kind == "rows" and ref.uri.startswith("quarantine:"):
-        return _raw(run, ref, subject)
     if gate.kind == "rows":
-        path = folder / "rows.parquet"
-        return contract.material(subject, [path], [path.name], lines(path, path.name))
+        return _rows(run, ref, folder, subject, where)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
-        return metrics.material(subject, [folder / "scores.parquet"], ref.count)
+        form.files("scores", folder)
+        found = dataset.read(check(run.home, run.published["features"], run.plan.run))
+        users = form.scores(folder / "scores.parquet", found, int(dataset.settings(run)["seed"]))
+        return metrics.material(subject, [folder / "scores.parquet"], users)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
+
+
+def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, str]) -> Material[Any]:
+    """Rows: as they were fetched, into quarantine; cleaned; or those of the features."""
+    if where == ("ingest", "fetch"):
+        if ref.uri != "quarantine:raw":
+            raise CannotTell(f"rows that were fetched lie in quarantine, not at {ref.uri}")
+        return _raw(run, ref, subject)
+    path = folder / "rows.parquet"
+    count = lines(path, path.name)
+    form.files(ref.kind, folder)
+    if ref.kind == "rows":
+        form.rows(folder, dataset.listed(folder, run.trust.key), run.counted, count)
+    else:
+        form.features(folder)
+    return contract.material(subject, [path], [path.name], count)
 
 
 def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
@@ -89,5 +105,7 @@ def _raw(run: Run, ref: Ref, subject: Subject) -> Material[Any]:
         raise BadInput(
             f"s3://{where.bucket}/{min(now)}", "listing", "an object that was not read", "what was listed before"
         )
+    form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
-    return contract.material(subject, paths, names, sum(map(lines, paths, names)))
+    run.counted = sum(map(lines, paths, names))
+    return contract.material(subject, paths, names, run.counted)

@@ -27,6 +27,18 @@ def safe(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~])", r"\\\1", html.escape(text, quote=False))
 
 
+LOOKS = str.maketrans({"[": "(", "]": ")", "<": "‹", ">": "›", "`": "'"})
+"""What opens something in Markdown -> what looks like it."""
+
+
+def cell(value: object) -> str:
+    """Text for a table artifact, without what opens a link, an image, code or HTML in Markdown.
+
+    Of Prefect's two UIs one renders cells as Markdown and fetches their images; the other shows an escape as written.
+    """
+    return str(value).translate(LOOKS)
+
+
 def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, seen: Observation, seconds: float) -> None:
     """Keep a verdict for the table and the page."""
     row = {
@@ -51,7 +63,7 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
 
 def table(run: Run) -> None:
     """The verdicts of the flow run that is ending, as a table artifact."""
-    rows = [{k: safe(str(v)) for k, v in row.items()} for row in run.notes.get("verdicts", [])]
+    rows = [{k: cell(v) for k, v in row.items()} for row in run.notes.get("verdicts", [])]
     if rows and FlowRunContext.get():
         _quietly(
             lambda: create_table_artifact(key="gate-verdicts", table=rows, description="Every verdict of this run")

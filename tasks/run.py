@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any, Protocol
 
-from security.errors import LogBroken, PlanError
+from security.errors import PlanError
 from security.keys import UnsafeLocalKeys
 from security.log import Index, Log
 from security.policy import Plan
@@ -62,6 +62,8 @@ class Run:
     """Digest -> what a task of this run made."""
     published: dict[str, Ref] = field(default_factory=dict)
     """Kind -> what this run or its predecessor published."""
+    counted: int | None = None
+    """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     refusal: str = ""
     """What the first stage that was refused said: shown, and decides nothing."""
     clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})

@@ -20,13 +20,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from security.errors import CannotTell, PlanError, Refused, SluiceError
+from security.errors import CannotTell, PlanError, Refused, SluiceError, StoreError
 from security.gate import judge, observe, unopened
 from security.policy import effect
 from security.verdict import Observation, Ref, Subject, Trouble
 from tasks import report
 from tasks.material import OPENS, opened
 from tasks.run import REFUSED, Run, close, current, inside, stage_now
+from tasks.source import Place, reference
 from tasks.store import check, publish
 
 P = ParamSpec("P")
@@ -50,7 +51,7 @@ def _gate(stage: str, of: str, gate: str, ref: Ref) -> Any:
     terms = run.plan.terms[stage][of][gate]
     check_ = run.trust.gates[gate]
     try:
-        material = opened(run, check_, ref)
+        material = opened(run, check_, ref, (stage, of))
         seen = observe(check_, material, terms.limits)
     except CannotTell as why:
         seen = _closed(run, gate, ref, why.cause, str(why))
@@ -145,6 +146,8 @@ def _whole(run: Run, refs: Iterable[Ref]) -> None:
     for ref in refs:
         if ref.kind != "bucket":
             check(run.home, ref, run.plan.run)
+        elif ref != reference(run.source, Place.of(run.plan.document["stages"][0]["source"])):
+            raise StoreError(f"{ref.uri} is not the bucket of this run's document")
 
 
 def _plain(fn: Callable[..., Any]) -> None:

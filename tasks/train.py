@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from security.gates.model import sign
 from security.verdict import Ref
-from tasks import features
+from tasks import dataset
 from tasks.recommender.autoencoder import Progress, Settings, Trained, train
 from tasks.recommender.histories import Histories
 from tasks.run import Run, current
@@ -24,9 +24,9 @@ LIFE = 30 * 86_400.0
 """Seconds for which a model may be served."""
 
 
-def learn(run: Run, found: features.Features, histories: Histories, *, label: str = "") -> Trained:
+def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str = "") -> Trained:
     """Train on `histories`, stopping early on the validation slice, telling each epoch."""
-    hyper = features.settings(run)
+    hyper = dataset.settings(run)
     settings = Settings(
         learning_rate=hyper["learning_rate"],
         batch_size=hyper["batch_size"],
@@ -64,11 +64,11 @@ def card(run: Run, data: Ref, hyper: dict[str, Any], best: int) -> dict[str, Any
 def fit(data: Ref) -> Ref:
     """Train, write, sign."""
     run = current()
-    found = features.read(run.path(data))
+    found = dataset.read(run.path(data))
     trained = learn(run, found, found.histories("train"))
     folder = run.place("model")
     folder.mkdir()
-    seen = found.histories(*features.PARTS)
+    seen = found.histories(*dataset.PARTS)
     arrays: dict[str, np.ndarray[Any, Any]] = {
         **trained.weights,
         "seen_indptr": seen.indptr.astype(np.int64),
@@ -77,7 +77,7 @@ def fit(data: Ref) -> Ref:
     (folder / "model.safetensors").write_bytes(save(arrays))
     ids = {"users": found.users, "items": found.items}
     (folder / "ids.json").write_text(json.dumps(ids, separators=(",", ":")), encoding="utf-8")
-    told = card(run, data, features.settings(run), trained.best)
+    told = card(run, data, dataset.settings(run), trained.best)
     (folder / "model.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
     sign(folder, run.keys.path("producer"))
     sha, size = measure(folder)

@@ -1,5 +1,6 @@
 """A run of one stage with one task and one real gate, for every way in which such a run could end green."""
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs import load
-from security.keys import UnsafeLocalKeys
+from security.keys import UnsafeLocalKeys, seal
 from security.policy import Plan, terms
 from security.registry import GATES
 from security.verdict import Ref
 from security.verify import UNSIGNED, Trust
+from tasks.dataset import DATASET, MANIFEST
 from tasks.home import Home
 from tasks.run import Quiet, Run, begin, current
 from tasks.stage import guarded
@@ -58,6 +60,17 @@ def work() -> Ref:
     folder = run.place(name)
     folder.mkdir()
     pq.write_table(rows(kinds), folder / "rows.parquet")
+    counts = {
+        "rows in": len(kinds),
+        "rejected": 0,
+        "duplicates": 0,
+        "rows of suspected bots": 0,
+        "rows out": len(kinds),
+    }
+    manifest = {"counts": counts, "rows": measure(folder / "rows.parquet")[0]}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    envelope = seal(DATASET, {MANIFEST: measure(folder / MANIFEST)[0]}, {"manifest": manifest}, run.log.signer)
+    (folder / "manifest.dsse").write_bytes(envelope)
     sha, size = measure(folder)
     return Ref(kind="rows", uri=f"staging:{name}", sha256=sha, size=size, count=len(kinds), unit="rows")
 

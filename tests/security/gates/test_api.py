@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def clean() -> dict[str, dict[str, Any]]:
 
 def verdict(answers: dict[str, dict[str, Any]], gate: AccessControlApi = GATE, **limits: Any) -> Verdict:
     """What the gate makes of these answers."""
-    snapshot = Snapshot(kind="endpoint", uri="http://127.0.0.1/api", taken=0.0, answers=answers)
+    snapshot = Snapshot(kind="endpoint", uri="http://127.0.0.1/api", taken=time.time(), answers=answers)
     return judge(gate, observe(gate, asked(gate, snapshot), limits), limits)
 
 
@@ -158,7 +159,7 @@ def test_a_look_that_is_not_one_is_inconclusive() -> None:
     class Blind(AccessControlApi):
         def look(self, material: Any) -> Facts:
             list(material)
-            return AccessControlApi().look(asked(GATE, Snapshot(kind="e", uri="e", taken=0.0, answers=clean())))
+            return AccessControlApi().look(asked(GATE, Snapshot(kind="e", uri="e", taken=time.time(), answers=clean())))
 
     class Mild(AccessControlApi):
         def judge(self, facts: Any, limits: Any) -> Iterable[Breach]:

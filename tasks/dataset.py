@@ -1,0 +1,70 @@
+"""What a run's datasets hold, read as they were written: cleaned rows with their manifest, and features."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from security.errors import LogBroken, StoreError
+from security.keys import PublicKey, unseal
+from security.log import NAMESPACE
+from tasks.recommender.histories import Histories, histories
+from tasks.run import Run
+from tasks.store import measure
+
+MANIFEST = "manifest.json"
+DATASET = f"{NAMESPACE}dataset/v1"
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the features folder holds. `part`: 0 train, 1 validation, 2 test, one value a pair."""
+
+    users: list[str]
+    items: list[str]
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    part: NDArray[np.int8]
+    start: dict[str, NDArray[np.float32]]
+
+    def histories(self, *parts: str) -> Histories:
+        """The pairs of some parts as user histories [users, items]."""
+        chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
+        return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
+
+
+def read(folder: Path) -> Features:
+    """The features in a folder."""
+    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "part"])
+    start = load((folder / "start.safetensors").read_bytes())
+    user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
+    return Features(vocabulary["users"], vocabulary["items"], user.astype(np.int64), item.astype(np.int64), part, start)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """The document's hyperparameters, with the defaults of its reader."""
+    given: dict[str, Any] = run.plan.document["stages"][2]["hyperparameters"]
+    return {"width": 200, "epochs": 150, "seed": 7} | given
+
+
+def listed(folder: Path, key: PublicKey) -> dict[str, Any]:
+    """The manifest of cleaned rows, believed by its signature; `StoreError` unless the rows are the ones it lists."""
+    try:
+        claim = unseal((folder / "manifest.dsse").read_bytes(), key)
+    except (OSError, LogBroken) as why:
+        found = str(why) if isinstance(why, LogBroken) else "there is none"
+        raise StoreError(f"the rows' signed manifest does not hold: {found}") from None
+    listing = [{"name": MANIFEST, "digest": {"sha256": measure(folder / MANIFEST)[0]}}]
+    if (claim["predicateType"], claim["subject"]) != (DATASET, listing):
+        raise StoreError("the rows' manifest is not the one that was signed")
+    told: dict[str, Any] = claim["predicate"]["manifest"]
+    if told["rows"] != measure(folder / "rows.parquet")[0]:
+        raise StoreError("the rows are not those that their signed manifest lists")
+    return told

@@ -1,0 +1,89 @@
+"""The form of each kind of output: which files it has, and how they agree with one another and with their origin.
+
+The runner's part: a gate looks at what is handed out, and here is seen that nothing lies beside it, that what a task
+says of its own work adds up, and that what an evaluation is measured against is not the evaluation's own word.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from safetensors.numpy import load
+
+from security.errors import BadInput
+from tasks.dataset import Features, read
+from tasks.recommender import fold
+from tasks.recommender.baselines import Popularity, Random
+from tasks.recommender.metrics import evaluate
+
+FILES = {
+    "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
+    "features": {"rows.parquet", "vocabulary.json", "start.safetensors"},
+    "scores": {"scores.parquet"},
+}
+"""Kind -> every file that an output of it has. A model's are those that its signature lists."""
+
+
+def files(kind: str, folder: Path, wanted: set[str] | None = None) -> None:
+    """`BadInput` unless the folder holds exactly the files of its kind."""
+    names, wanted = {path.name for path in folder.iterdir()}, wanted or FILES[kind]
+    if odd := sorted(names ^ wanted):
+        found = "a file that nobody looks at" if odd[0] in names else "no such file"
+        raise BadInput(f"{kind}/{odd[0]}", "file", found, ", ".join(sorted(wanted)))
+
+
+def rows(folder: Path, told: dict[str, Any], counted: int | None, kept: int) -> None:
+    """`BadInput` unless every row that came in was rejected, a duplicate, of a suspected bot, or went out.
+
+    `counted` is what the runner counted in quarantine, None where that was another run's; `kept` what the file holds.
+    """
+    counts = told["counts"]
+    came, went = counts["rows in"], counts["rejected"] + counts["duplicates"] + counts["rows of suspected bots"] + kept
+    if counts["rows out"] != kept or came != went or counted not in (None, came):
+        found = f"{came:,} rows in ({counted if counted is not None else came:,} counted), {went:,} accounted for"
+        raise BadInput("rows/manifest.json", "counts", found, "each row accounted for once")
+
+
+def features(folder: Path) -> None:
+    """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at."""
+    found = read(folder)
+    for name, listed, index in (("user_id", found.users, found.user), ("item_id", found.items, found.item)):
+        ids = pq.read_table(folder / "rows.parquet", columns=[name])[name].to_numpy(zero_copy_only=False)
+        plain = all(isinstance(each, str) for each in listed) and listed == sorted(set(listed))
+        inside = bool(len(index)) and int(index.min()) >= 0 and int(index.max()) < len(listed)
+        if not plain or not inside or not (np.array(listed)[index] == ids).all():
+            raise BadInput("features/vocabulary.json", name, "ids that are not those of the rows", "each, sorted, once")
+    if not np.isin(found.part, (0, 1, 2)).all():
+        raise BadInput("features/rows.parquet", "part", "a part that there is none of", "0, 1 or 2")
+    try:
+        items, _ = fold.check(load((folder / "start.safetensors").read_bytes()))
+    except ValueError as why:
+        raise BadInput("features/start.safetensors", "array", str(why), "a model's four arrays") from None
+    if items != len(found.items):
+        raise BadInput("features/start.safetensors", "encoder", f"{items} items", f"{len(found.items)}")
+
+
+def scores(path: Path, found: Features, seed: int) -> int:
+    """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
+
+    What was held out and seen, and the lists of popularity and random, are made again here from the published features.
+    """
+    table = pq.read_table(path)
+    seen, held = found.histories("train", "validation"), found.histories("test")
+    users = np.flatnonzero(np.diff(held.indptr))
+    if not np.array_equal(table["user"].to_numpy(), users):
+        raise BadInput("scores/scores.parquet", "user", f"{table.num_rows:,} users", f"the {len(users):,} of the test")
+    for name, wanted in (("held", held[users]), ("seen", seen[users])):
+        column = table[name].combine_chunks()
+        same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(wanted.indptr))
+        if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
+            raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
+    for name, system in (("popularity", Popularity.fit(seen)), ("random", Random(seed))):
+        lists = evaluate(system, seen, held).lists
+        if not np.array_equal(table[f"top_{name}"].combine_chunks().flatten().to_numpy(), lists.reshape(-1)):
+            raise BadInput("scores/scores.parquet", f"top_{name}", "lists that are not this baseline's", "its own")
+    if (table.schema.metadata or {}).get(b"items") != json.dumps(len(found.items)).encode():
+        raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
+    return len(users)
