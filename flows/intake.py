@@ -130,7 +130,7 @@ def load(home: Home, path: Path, mapping: Mapping[str, str], source: str) -> dic
         raise PlanError("a file can only be put into the embedded lake; put it into your own bucket yourself")
     operator = json.loads(keys.read_text(encoding="utf-8"))["operator"]
     credentials = Credentials(operator["access"], operator["secret"])
-    with tempfile.TemporaryDirectory(prefix="intake-", dir=home.folder("quarantine", private=True)) as folder:
+    with tempfile.TemporaryDirectory(prefix="intake-", dir=home.folder("intake", private=True)) as folder:
         counts = convert(path, mapping, Path(folder))
         s3 = client(found.endpoint, credentials)
         wanted = {f"{place.prefix}{month}/part-000.jsonl.gz": Path(folder) / f"{month}.jsonl.gz" for month in counts}

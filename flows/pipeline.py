@@ -25,7 +25,7 @@ from flows.train import train
 from security.errors import PlanError, SluiceError
 from security.verify import Proof, verify
 from tasks import report
-from tasks.deploy import promote, withdraw
+from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
 from tasks.run import REFUSED, Listener, Quiet, Run, begin
@@ -73,6 +73,7 @@ def _oracle(source: Source, place: Place) -> Source:
 
 def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
     home.sweep()
+    sweep(home)
     place = Place.of(brief.document["stages"][0]["source"])
     source = _oracle(Source.read(home), place)
     trust = planning.trust(brief, home)
@@ -134,15 +135,19 @@ def pipeline(
         "reason": reason,
         "begun": time.time(),
     }
-    outcome = through(run)
-    if isinstance(outcome, Proof):
+    try:
+        return _end(run, through(run))
+    finally:  # also of an interruption: a candidate that does not serve is not left running
+        withdraw(home, run.plan.run)
+
+
+def _end(run: Run, outcome: Any) -> Any:
+    """What follows from a run that has ended: a proven candidate serves, and people see how it went."""
+    if isinstance(outcome, Proof) and "deploy" in run.plan.matrix:
         try:
-            if "deploy" in run.plan.matrix:
-                run.notes["serving"] = promote(run, outcome)
+            run.notes["serving"] = promote(run, outcome)
         except SluiceError as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
-    if not isinstance(outcome, Proof):
-        withdraw(home, run.plan.run)
     run.notes["page"] = str(write(run, outcome))
     report.table(run)
     LAST.set(run)

@@ -6,6 +6,7 @@ target; the document's digest in the policy; the code; the policy's signature; t
 """
 
 import hashlib
+import importlib.machinery
 import importlib.util
 import time
 import uuid
@@ -29,6 +30,8 @@ THRESHOLDS = (*METRICS, "lift@10")
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 FRAMEWORKS = ("TensorFlow",)
+FOREIGN = tuple(set(importlib.machinery.all_suffixes()) - {".py"} | {".so", ".pyd", ".pyc", ".pth"})
+"""Endings that Python imports and nobody reviews."""
 PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
 
 
@@ -115,7 +118,9 @@ def code() -> str:
             raise PlanError(f"package {package} cannot be found: its code cannot be sealed")
         root = Path(next(iter(spec.submodule_search_locations)))
         for path in sorted(root.rglob("*")):
-            if path.suffix in (".py", ".json", ".yaml") and "__pycache__" not in path.parts:
+            if "__pycache__" not in path.parts and path.suffix in FOREIGN:
+                raise PlanError(f"{package}/{path.relative_to(root)}: code that cannot be read; allowed: source only")
+            if "__pycache__" not in path.parts and path.suffix in (".py", ".json", ".yaml"):
                 name = f"{package}/{path.relative_to(root).as_posix()}"
                 total.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

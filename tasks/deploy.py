@@ -6,6 +6,7 @@ goes on.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -37,6 +38,12 @@ def _argv(run: Run, release: Path, ready: Path) -> list[str]:
     return argv + (["--unsafe-accept-expired"] if run.notes.get("unsafe_service") else [])
 
 
+def _env() -> dict[str, str]:
+    """What a service that faces a network gets of this process's environment: nothing that it does not need."""
+    kept = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
 def _address(url: str, model: str) -> str:
     """The digest of a candidate: what its gate asks is what will serve."""
     return digest({"url": url, "model": model})
@@ -50,7 +57,7 @@ def serve(model: Ref, scores: Ref) -> Ref:
         raise PlanError(f"the scores are of model {scores.version[:12]}, not of {model.sha256[:12]}")
     folder = run.home.folder("service", run.plan.run)
     ready, record = folder / "ready.json", folder / "process.json"
-    process.start(_argv(run, run.path(model), ready), record, folder / "service.log")
+    process.start(_argv(run, run.path(model), ready), record, folder / "service.log", _env())
     told = process.ready(ready, record, folder / "service.log", 30.0, "the service")
     if told["model"] != model.sha256:
         raise PlanError(f"the service runs {told['model'][:12]}, not {model.sha256[:12]}")
@@ -74,6 +81,13 @@ def withdraw(home: Home, run: str) -> None:
         process.stop(home.root / "service" / run / "process.json")
 
 
+def sweep(home: Home) -> list[str]:
+    """Stop candidates that do not serve and whose run is gone; the runs."""
+    left = [path.parent.name for path in sorted((home.root / "service").glob("*/process.json"))]
+    gone = [run for run in left if run != pointed(home, "serving")[1].get("run") and not home.working(run)]
+    return [run for run in gone if process.stop(home.root / "service" / run / "process.json")]
+
+
 def promote(run: Run, proof: Proof) -> dict[str, str]:
     """Move the pointer to the candidate of a run that verifies, sign the release decision, end the one before."""
     refs = proof.published.get("deploy", [])
@@ -82,6 +96,10 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     if _address(run.notes["endpoint"], refs[-1].version) != refs[-1].sha256:
         raise PlanError("the address that would serve is not the one that its gate asked")
     seen, before = pointed(run.home, "serving")
+    if before.get("model", "establish") != run.plan.baseline:
+        raise PlanError("another model was promoted since this run began; deploy this one again after it")
+    if not process.alive(run.home.root / "service" / run.plan.run / "process.json"):
+        raise PlanError("the candidate has ended since its gate asked it")
     to = {"run": run.plan.run, "model": refs[-1].version, "url": run.notes["endpoint"], "log": proof.head}
     summary = {
         "verifier": {"id": "urn:sluice:verifier"},
@@ -93,8 +111,8 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
         "verifiedLevels": [f"SLUICE_TARGET_{run.plan.target.upper()}"],
     }
     envelope = seal(SUMMARY, {"model": refs[-1].version}, summary, run.keys.signer("verifier"))
-    (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)
     move(run.home, "serving", seen, to)
+    (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)
     if before:
         process.stop(run.home.root / "service" / before["run"] / "process.json")
     return to

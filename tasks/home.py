@@ -15,6 +15,8 @@ from pathlib import Path
 
 from security.errors import StoreError
 
+APART = ("staging", "quarantine")
+
 
 @dataclass(frozen=True)
 class Home:
@@ -55,26 +57,41 @@ class Home:
             return self.folder(scheme, run, private=True) / name
         raise StoreError(f"{uri!r}: no scheme {scheme!r}; there are store, staging, quarantine")
 
+    def mark(self, run: str) -> None:
+        """Say that this process works on a run."""
+        for scheme in APART:
+            told = f"{os.getpid()} {born(os.getpid())}"
+            (self.folder(scheme, run, private=True) / ".pid").write_text(told)
+
+    def working(self, run: str) -> bool:
+        """Whether the process that marked a run still works."""
+        try:
+            pid, start = map(int, (self.root / "staging" / run / ".pid").read_text().split())
+        except (OSError, ValueError):
+            return False
+        return start != 0 and born(pid) == start
+
     def wipe(self, run: str) -> None:
-        """Remove what a run kept apart while it worked. Safe to call again."""
-        for scheme in ("staging", "quarantine"):
-            shutil.rmtree(self.root / scheme / run, ignore_errors=True)
+        """Remove what a run kept apart while it worked. Safe to call again; `StoreError` if something stays."""
+        for scheme in APART:
+            path = self.root / scheme / run
+            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                raise StoreError(f"{scheme}/{run} cannot be wiped: rows may be left in it")
 
     def sweep(self) -> list[str]:
         """Wipe what runs left behind whose process is gone; their names."""
-        swept = []
-        for scheme in ("staging", "quarantine"):
-            for path in sorted((self.root / scheme).glob("*")):
-                if not _alive(path / ".pid"):
-                    swept.append(path.name)
-                    self.wipe(path.name)
-        return sorted(set(swept))
+        left = {path.name for scheme in APART for path in (self.root / scheme).glob("*") if path.is_dir()}
+        swept = sorted(run for run in left if not self.working(run))
+        for run in swept:
+            self.wipe(run)
+        return swept
 
 
-def _alive(mark: Path) -> bool:
-    """Whether the process that marked a folder still runs."""
+def born(pid: int) -> int:
+    """When a process started, in clock ticks since boot (field 22 of `/proc/PID/stat`); 0 if it does not run."""
     try:
-        os.kill(int(mark.read_text()), 0)
-    except (OSError, ValueError):
-        return False
-    return True
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])

@@ -14,15 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from security.errors import CannotTell
-
-
-def born(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 if it does not run."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
+from tasks.home import born
 
 
 def start(argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any) -> int:

@@ -4,7 +4,6 @@ A run is begun, worked in, and closed, whatever happens: the closing statement c
 head of the log, and what was kept apart while it worked is wiped.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,8 +132,7 @@ def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener,
     index.append("opened", run=plan.run, plan=plan.sha256, partition=plan.partition, document=plan.document_sha256)
     log.append("plan", {"plan": plan.sha256}, plan=plan.model_dump(mode="json"))
     run = Run(plan, log, trust, home, keys, source, listener)
-    for scheme in ("quarantine", "staging"):
-        (home.folder(scheme, plan.run, private=True) / ".pid").write_text(str(os.getpid()))
+    home.mark(plan.run)
     if ready:
         run.published.update({ref.kind: ref for ref in inherited(log.path, plan, trust).values()})
     return run

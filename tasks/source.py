@@ -22,6 +22,7 @@ from security.policy import days
 from security.verdict import Ref, digest
 from tasks.home import Home
 
+ENDINGS = (".jsonl.gz", ".jsonl")
 PARTITION = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 Oracle = Callable[[list[str], list[str]], Any]
 
@@ -83,8 +84,8 @@ class Place:
     def partition(self, key: str) -> str:
         """The partition that a key lies in; empty if in none."""
         first = key.removeprefix(self.prefix).partition("/")[0]
-        match = PARTITION.fullmatch(first)
-        return first if match and (len(first) == 7) == self.monthly and key.endswith((".jsonl.gz", ".jsonl")) else ""
+        inside = PARTITION.fullmatch(first) and "/" in key.removeprefix(self.prefix)
+        return first if inside and (len(first) == 7) == self.monthly else ""
 
 
 def newest(source: Source, place: Place) -> str:
@@ -110,6 +111,9 @@ def window(source: Source, place: Place, partition: str, count: int | None) -> l
     for each in listing(source.endpoint, source.credentials, place.bucket, place.prefix):
         day = place.partition(each.key)
         if day and since <= day <= partition:
+            if not each.key.endswith(ENDINGS):
+                allowed = f"names that end in {' or '.join(ENDINGS)}"
+                raise BadInput(f"s3://{place.bucket}/{each.key}", "name", "an object that nobody reads", allowed)
             chosen[each.key] = each
     if partition not in {place.partition(key) for key in chosen}:
         raise BadInput(

@@ -63,7 +63,7 @@ def check(home: Home, ref: Ref, run: str) -> Path:
 
 def publish(home: Home, ref: Ref, run: str) -> Ref:
     """Copy an output to its place by digest, hashing the copy. The same output again changes nothing."""
-    source, target = home.path(ref.uri, run), home.folder("store") / ref.sha256
+    source, target = home.path(ref.uri, run), home.folder("store", private=True) / ref.sha256
     if not target.exists():
         fresh = Path(tempfile.mkdtemp(prefix=".", dir=target.parent)) / "copy"
         try:
