@@ -7,6 +7,8 @@ below is an error that names the file, the key, and the nearest key that there i
 import difflib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -16,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 ROOT = Path(__file__).parent
+BARE = re.compile(r"[a-z0-9_]+")
 STAGES = ("data_ingestion", "feature_engineering", "model_training", "model_evaluation", "model_deployment")
 SHORT = dict(zip(STAGES, ("ingest", "features", "train", "evaluate", "deploy"), strict=True))
 """The document's name of a stage -> its flow's."""
@@ -219,14 +222,40 @@ def sha256(data: Any) -> str:
     return hashlib.sha256(rfc8785.dumps(data)).hexdigest()
 
 
-def find(name: str, folder: Literal["pipelines", "policies"]) -> Path:
-    """A shipped file by its name, or any file by its path."""
+OFFERED: dict[str, Path] = {}
+"""File name -> file, of documents and policies given to this process by path: a command line's, never a flow's."""
+
+
+def offer(path: Path) -> str:
+    """Make a file known in this process by its name alone; that name."""
+    if not BARE.fullmatch(path.stem) or not path.is_file():
+        raise ConfigError(f"{path.name}: no such file, or a name of other than small letters, digits and _")
+    if any((ROOT / folder / path.name).is_file() for folder in ("pipelines", "policies")):
+        raise ConfigError(f"{path.name}: is the name of a shipped file; give yours another")
+    OFFERED[path.name] = path
+    return path.stem
+
+
+def find(name: str, folder: Literal["pipelines", "policies"], *, paths: bool = True) -> Path:
+    """A document or policy by its name: a shipped one, one that was offered, or one of the folder `SLUICE_CONFIGS`.
+
+    With `paths`, what is not a bare name is the path of a file. A bare name is never a file of the working folder.
+    """
     suffix = ".json" if folder == "pipelines" else ".yaml"
-    for path in (Path(name), ROOT / folder / name, ROOT / folder / f"{name}{suffix}"):
-        if path.is_file():
-            return path
+    own = os.environ.get("SLUICE_CONFIGS")
+    if BARE.fullmatch(name):
+        places = [
+            ROOT / folder / f"{name}{suffix}",
+            OFFERED.get(f"{name}{suffix}"),
+            Path(own, f"{name}{suffix}") if own else None,
+        ]
+        for place in places:
+            if place and place.is_file():
+                return place
+    elif paths and Path(name).is_file():
+        return Path(name)
     shipped = sorted(path.stem for path in (ROOT / folder).glob(f"*{suffix}"))
-    what = {"pipelines": "pipeline", "policies": "policy"}[folder]
+    what = "document" if folder == "pipelines" else "policy"
     raise ConfigError(f"no {what} {name!r}{nearest(name, shipped)}; there are {', '.join(shipped)}")
 
 

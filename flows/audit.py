@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import load
+from flows.screen import plain
 from security.errors import KeyBroken, LogBroken, SluiceError
 from security.keys import PublicKey
 from security.log import missing, placed
@@ -98,14 +99,14 @@ def _show(told: dict[str, Any]) -> int:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
         how = f"{each['outcome']}, {each['because']}, {each['basis']}"
-        print(f"{mark} {where:<17} {each['gate']:<21} {how}: {each['reason']}")
+        print(f"{mark} {where:<17} {each['gate']:<21} {how}: {plain(each['reason'])}")
     for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
     for sentence in told.get("elsewhere", []):
-        print(f"! {sentence}")
+        print(f"! {plain(sentence)}")
     count = len(told["held"])
     if "why" in told:
-        print(f"\n✗ run {told['run']} does not hold; {count} verdicts stood before this:\n  {told['why']}")
+        print(f"\n✗ run {told['run']} does not hold; {count} verdicts stood before this:\n  {plain(told['why'])}")
         return 1
     print(f"\n✓ {count} verdicts were made again from their observations and are the same; head {told['head'][:16]}")
     return 0

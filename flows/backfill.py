@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.pipeline import pipeline
+from flows.pipeline import NAME, pipeline
 from tasks.report import cell
 
 MOST = 366
@@ -32,8 +32,8 @@ def partitions(start: str, end: str) -> list[str]:
 def backfill(
     start: Annotated[str, Field(pattern=DAY)],
     end: Annotated[str, Field(pattern=DAY)],
-    document: str = "sample",
-    policy: str = "local",
+    document: Annotated[str, Field(pattern=NAME)] = "sample",
+    policy: Annotated[str, Field(pattern=NAME)] = "local",
     window: Annotated[int, Field(ge=1, le=3_660)] | None = None,
     deploy: bool = False,
     stop_on_refusal: bool = False,

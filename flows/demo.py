@@ -28,7 +28,7 @@ def public(home: Home) -> tuple[str, str]:
     paths = folder / "public.json", folder / "public.yaml"
     for path, told in zip(paths, (document, policy), strict=True):
         path.write_text(json.dumps(told, indent=1))
-    return str(paths[0]), str(paths[1])
+    return load.offer(paths[0]), load.offer(paths[1])
 
 
 def refused(screen: Screen, home: Home, title: str, **parameters: object) -> bool:

@@ -32,6 +32,8 @@ from tasks.run import REFUSED, Listener, Quiet, Run, begin
 from tasks.source import Place, Source, newest, reference
 from tasks.stage import held
 
+NAME = r"^[a-z0-9_]+$"
+"""Documents and policies are named, never pointed at: who may call the flow cannot bring a weaker one along."""
 LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 """Who is told how a run goes. Not a parameter: Prefect would store it."""
 
@@ -95,8 +97,8 @@ def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None
 
 @flow(name="pipeline", retries=0, flow_run_name="{document} {partition}", validate_parameters=True)
 def pipeline(
-    document: str = "sample",
-    policy: str = "local",
+    document: Annotated[str, Field(pattern=NAME)] = "sample",
+    policy: Annotated[str, Field(pattern=NAME)] = "local",
     partition: Annotated[str, Field(pattern=r"^(latest|\d{4}-\d{2}(-\d{2})?)$")] = "latest",
     window: Annotated[int, Field(ge=1, le=3_660)] | None = None,
     deploy: bool = True,
@@ -109,8 +111,8 @@ def pipeline(
     """Ingest, features, train, evaluate and deploy, every task between its gates.
 
     Args:
-        document: what the pipeline is: a shipped document's name, or a path.
-        policy: how it is judged: a shipped policy's name, or a path.
+        document: what the pipeline is, by name: shipped, or in the folder SLUICE_CONFIGS.
+        policy: how it is judged, by name.
         partition: the day (2023-10-27) or month (2016-10) that the run is about; `latest` for the newest there is.
         window: how many partitions up to this one are trained on; all, if left out.
         deploy: whether the model is deployed if every gate lets it.
@@ -124,7 +126,7 @@ def pipeline(
     try:
         if not PREFECT_API_URL.value():
             raise PlanError("no Prefect server: set PREFECT_API_URL; a throw-away server forgets what it was told")
-        brief = planning.read(document, policy)
+        brief = planning.read(document, policy, by_path=False)
         wanted = list(stages or (["deploy"] if after else load.SHORT.values()))
         run = _begin(home, brief, partition, window, after, wanted if deploy else [s for s in wanted if s != "deploy"])
     except (SluiceError, ConfigError) as why:
@@ -148,8 +150,9 @@ def _end(run: Run, outcome: Any) -> Any:
             run.notes["serving"] = promote(run, outcome)
         except SluiceError as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
+    if isinstance(outcome, Proof):
+        report.table(run)
     run.notes["page"] = str(write(run, outcome))
-    report.table(run)
     LAST.set(run)
     return {"run": run.plan.run, "head": outcome.head} if isinstance(outcome, Proof) else outcome
 

@@ -47,9 +47,9 @@ class Brief:
     policy_sha256: str
 
 
-def read(document: str, policy: str) -> Brief:
-    """Read a document and a policy by name or path, and check every name in them."""
-    paths = load.find(document, "pipelines"), load.find(policy, "policies")
+def read(document: str, policy: str, *, by_path: bool = True) -> Brief:
+    """Read a document and a policy by name, or by path, and check every name in them."""
+    paths = load.find(document, "pipelines", paths=by_path), load.find(policy, "policies", paths=by_path)
     told, judged = load.text(paths[0]), load.text(paths[1])
     parsed, terms_ = load.document(told, paths[0].name), load.policy(judged, paths[1].name)
     brief = Brief(told, parsed, judged, terms_, load.sha256(told), load.sha256(judged))

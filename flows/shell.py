@@ -123,6 +123,11 @@ def _json(state: Any, run: Run | None, url: str) -> str:
     return json.dumps(told, indent=1, sort_keys=True)
 
 
+def named(given: str) -> str:
+    """A document or policy as the flow takes it: by name. A path is offered to this process alone."""
+    return given if load.BARE.fullmatch(given) else load.offer(Path(given))
+
+
 def run(given: argparse.Namespace) -> int:
     """`sluice run`."""
     home, screen = Home.here(), Screen()
@@ -130,7 +135,7 @@ def run(given: argparse.Namespace) -> int:
     if given.json:
         screen = Screen(io.StringIO())
     screen.say(f"sluice run: home {os.path.relpath(home.root)}")
-    document = given.document
+    document, policy = named(given.document), named(given.policy)
     if given.interactions and document == "sample":
         document = "movielens"
     url = ready(home, screen)
@@ -140,7 +145,7 @@ def run(given: argparse.Namespace) -> int:
         screen.say(f"  {sum(counts.values()):,} rows of {given.interactions.name} into the lake, {len(counts)} months")
     parameters = {
         "document": document,
-        "policy": given.policy,
+        "policy": policy,
         "partition": given.partition,
         "window": given.window,
         "deploy": not given.no_deploy,
@@ -171,8 +176,8 @@ def backfill(given: argparse.Namespace) -> int:
         state: Any = flow(
             start=given.start,
             end=given.end,
-            document=given.document,
-            policy=given.policy,
+            document=named(given.document),
+            policy=named(given.policy),
             window=given.window,
             return_state=True,
         )

@@ -16,6 +16,7 @@ from security.errors import BadInput
 from tasks.dataset import Features, read
 from tasks.recommender import fold
 from tasks.recommender.baselines import Popularity, Random
+from tasks.recommender.histories import Scorer
 from tasks.recommender.metrics import evaluate
 
 FILES = {
@@ -65,10 +66,11 @@ def features(folder: Path) -> None:
         raise BadInput("features/start.safetensors", "encoder", f"{items} items", f"{len(found.items)}")
 
 
-def scores(path: Path, found: Features, seed: int) -> int:
+def scores(path: Path, found: Features, model: Path, seed: int) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
-    What was held out and seen, and the lists of popularity and random, are made again here from the published features.
+    What was held out and seen, and the lists of popularity and random, are made again here from the published features;
+    the lists of the model from the files in the folder `model`.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -80,10 +82,12 @@ def scores(path: Path, found: Features, seed: int) -> int:
         same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(wanted.indptr))
         if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
             raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
-    for name, system in (("popularity", Popularity.fit(seen)), ("random", Random(seed))):
+    weights = load((model / "model.safetensors").read_bytes())
+    systems: dict[str, Scorer] = {"model": fold.Folded(weights), "popularity": Popularity.fit(seen), "random": Random(seed)}
+    for name, system in systems.items():
         lists = evaluate(system, seen, held).lists
         if not np.array_equal(table[f"top_{name}"].combine_chunks().flatten().to_numpy(), lists.reshape(-1)):
-            raise BadInput("scores/scores.parquet", f"top_{name}", "lists that are not this baseline's", "its own")
+            raise BadInput("scores/scores.parquet", f"top_{name}", "lists that are not of this system", "its own")
     if (table.schema.metadata or {}).get(b"items") != json.dumps(len(found.items)).encode():
         raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
     return len(users)

@@ -42,8 +42,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
         form.files("scores", folder)
-        found = dataset.read(check(run.home, run.published["features"], run.plan.run))
-        users = form.scores(folder / "scores.parquet", found, int(dataset.settings(run)["seed"]))
+        data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
+        seed = int(dataset.settings(run)["seed"])
+        users = form.scores(folder / "scores.parquet", dataset.read(data), made, seed)
         return metrics.material(subject, [folder / "scores.parquet"], users)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
 

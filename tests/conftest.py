@@ -25,6 +25,7 @@ def _port() -> int:
 
 PORT = _port()
 os.environ["SLUICE_HOME"] = str(HOME)
+os.environ["SLUICE_CONFIGS"] = str(HOME.parent / "configs")
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
 os.environ.pop("SLUICE_LAKE", None)
 

@@ -5,6 +5,7 @@ a threshold of 0.05. Half the window has a ceiling of 0.047: a threshold for tha
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ WINDOW = 40
 HYPER = ("learning_rate", "batch_size", "width", "epochs", "seed")
 
 
-def small(folder: Path, **changes: Any) -> tuple[str, str]:
-    """Write `small.json` and `small.yaml` into `folder`; their absolute paths, as `document` and `policy` of a run.
+def small(**changes: Any) -> tuple[str, str]:
+    """Write a document and a policy into the folder of configurations; their names, as a run's parameters.
 
     A change is a key of any stage (`source`, `thresholds`, `inference_endpoint`), a hyperparameter (`epochs`), a gate
     with some of its limits (`metric_thresholds={"min_users": 5}`), or `name`, the files' and the pipeline's.
@@ -38,8 +39,9 @@ def small(folder: Path, **changes: Any) -> tuple[str, str]:
         else:
             raise KeyError(f"{key}: no hyperparameter, no gate, and not a key of exactly one stage")
     policy["documents"] = {name: load.sha256(document)}
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = folder / f"{name}.json", folder / f"{name}.yaml"
-    for path, told in zip(paths, (document, policy), strict=True):
+    offered = Path(os.environ["SLUICE_CONFIGS"])
+    offered.mkdir(parents=True, exist_ok=True)
+    stem = f"{name}_{len(list(offered.glob('*.json')))}"
+    for path, told in ((offered / f"{stem}.json", document), (offered / f"{stem}.yaml", policy)):
         path.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    return str(paths[0].resolve()), str(paths[1].resolve())
+    return stem, stem

@@ -101,9 +101,25 @@ def logged(change: Callable[[list[bytes]], list[bytes]]) -> Act:
     return act
 
 
+def altered(lines: list[bytes]) -> list[bytes]:
+    """One letter of the second line is another."""
+    return [lines[0], lines[1].replace(b"A", b"B", 1), *lines[2:]]
+
+
+def cut(lines: list[bytes]) -> list[bytes]:
+    """The last line lacks its end."""
+    return [*lines[:-1], lines[-1][:-9]]
+
+
 def swapped(run: Run, ground: Ground) -> None:
     """The whole log of a run that passed, in place of this run's."""
     shutil.copyfile(ground.passed.log.path, run.log.path)
+
+
+def inherited(run: Run, ground: Ground) -> None:
+    """A letter of the predecessor's log, as this run has it, is another."""
+    path = run.log.path.parent / "predecessor" / "log.jsonl"
+    path.write_bytes(b"".join(altered(path.read_bytes().splitlines(keepends=True))))
 
 
 def redirected(run: Run, ground: Ground) -> None:
@@ -123,12 +139,20 @@ sys.exit(service.main(sys.argv[2:]))
 """A service that says of itself that it serves the release named first, and serves another."""
 
 
+def moved(run: Run, ground: Ground) -> None:
+    """Another service is to serve than the one that was asked."""
+    run.notes["endpoint"] = ground.passed.notes["endpoint"]
+
+
 def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
-    """The candidate announces this run's model and answers from that of a run before it."""
+    """The candidate announces this run's model and answers from another that the producer signed too."""
     real = tasks.deploy._argv
+    other = ground.home.root.parent / f"other-{ground.prefix}"
+    shutil.copytree(ground.passed.path(ground.passed.published["model"]), other)
+    (other / "model.sig").unlink()
+    sign(other, ground.passed.keys.path("producer"))
 
     def argv(run: Run, release: Path, ready: Path) -> list[str]:
-        other = run.home.root / "store" / ground.passed.published["model"].sha256
         module, *rest = real(run, other, ready)[2:]
         assert module == "deployments.serving"
         return [sys.executable, "-c", LIAR, run.published["model"].sha256, *rest]

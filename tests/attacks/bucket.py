@@ -1,6 +1,7 @@
 """Buckets in the hands of their operator: made good or with one thing wrong, filled, and changed while a run reads.
 
-Rows are made from a seed: 160 people, 240 items in eight circles, each person drawn to one of them, over two days.
+Rows are made from a seed: 160 people and 240 items in eight circles; each person is drawn to one circle, and all of
+them to a dozen items that everybody takes, over two days.
 """
 
 import gzip
@@ -19,6 +20,7 @@ from tasks.home import Home
 
 DAYS = ("2024-01-04", "2024-01-05")
 PEOPLE, CIRCLES, CIRCLE = 160, 8, 30
+HITS = np.arange(0, CIRCLES * CIRCLE, 20)
 Row = dict[str, Any]
 
 
@@ -29,7 +31,7 @@ def rows(day: str) -> tuple[Row, ...]:
     rng = np.random.default_rng(11)
     for person in range(PEOPLE):
         circle = person % CIRCLES
-        items = [*(circle * CIRCLE + rng.permutation(CIRCLE)[:20]), *rng.integers(0, CIRCLES * CIRCLE, 2)]
+        items = np.unique([*(circle * CIRCLE + rng.permutation(CIRCLE)[:22]), *rng.permutation(HITS)[:5]])
         moments = np.sort(rng.uniform(0, 2 * 86_400 - 1, len(items)))
         for item, moment in zip(rng.permutation(items), moments, strict=True):
             if DAYS[int(moment // 86_400)] == day:

@@ -74,13 +74,15 @@ OBJECTS = {
     "deleted-after-listing": Attack("ingest", "no object any more", {"listed": acts.hidden}),
     "removed-for-good": Attack("ingest", "cannot be read: NoSuchVersion", {"listed": acts.gone}),
     "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
-    "quarantine-before-its-gate": Attack("ingest", "found SHA-256", {"ingest step 1": acts.quarantined}),
+    "quarantine-before-its-gate": Attack("ingest", "quarantine: found SHA-256", {"ingest step 1": acts.quarantined}),
     "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 2": acts.quarantined}),
 }
 ROWS = {
     "types": Attack("ingest", OF_ROWS.format("CON-TYPE"), bodies=changed(*MANY, interaction_type="stare")),
     "times": Attack("ingest", OF_ROWS.format("CON-TIME"), bodies=changed(*MANY, timestamp="05/01/2024")),
-    "another-day": Attack("ingest", OF_ROWS.format("CON-WINDOW"), bodies=changed(*MANY, timestamp="2024-01-06T00:00Z")),
+    "another-day": Attack(
+        "ingest", OF_ROWS.format("CON-WINDOW"), bodies=changed(*MANY, timestamp="2024-01-06T00:00:00Z")
+    ),
     "empty-file": Attack("ingest", rf"CON-EMPTY .*{FILE}: no rows", bodies=lambda: {LAST: packed(b"")}),
     "no-such-partition": Attack(
         "ingest", r"2024-01-06/, listing: found no object", parameters={"partition": "2024-01-06"}
@@ -95,65 +97,101 @@ ROWS = {
     "no-column": Attack("ingest", rf"{FILE}, key item_id: found no column item_id", bodies=without("item_id")),
     "a-line-of-a-gigabyte": Attack("ingest", rf"{FILE}, row 3: found a line of more than 1 MiB", bodies=long),
 }
+AFTER = {"after": True}
+FEATURES, TRAIN, EVALUATE = (AFTER | {"stages": [stage]} for stage in ("features", "train", "evaluate"))
+UNSAFE = AFTER | {"unsafe_service": True}
+PARQUET, TENSORS = "rows/rows.parquet", "model/model.safetensors"
+
 FOLDERS = {
-    "rows-before-their-gate": Attack("features", "", {"ingest step 2": staged("rows/rows.parquet", acts.reworded)}),
-    "rows-after-their-gate": Attack("ingest", "between its gates", {"ingest gate 3": staged("rows/rows.parquet")}),
-    "rows-in-the-store": Attack("features", STORED, {"before features": stored("rows", "rows.parquet")}),
-    "rows-while-read": Attack("features", STORED, {"features gate 1": stored("rows", "rows.parquet", acts.reworded)}),
-    "features-before-gate": Attack(
-        "features", STAGED.format("features"), {"features step 1": staged("features/vocabulary.json")}
+    "rows-before-their-gate": Attack(
+        "features",
+        "the rows are not those that their signed manifest lists",
+        {"ingest step 2": staged(PARQUET, acts.reworded)},
+        parameters={"stages": ["ingest", "features"]},
     ),
-    "features-after-gate": Attack(
-        "features", "between its gates", {"features gate 2": staged("features/rows.parquet")}
+    "rows-after-their-gate": Attack(
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 3": staged(PARQUET)}
     ),
-    "features-in-the-store": Attack("train", STORED, {"before train": stored("features", "start.safetensors")}),
-    "features-while-read": Attack("train", STORED, {"train gate 1": stored("features", "vocabulary.json")}),
+    "rows-in-the-store": Attack(
+        "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
+    ),
+    "rows-while-they-are-read": Attack(
+        "features",
+        "the rows are not those that their signed manifest lists",
+        {"features gate 1": stored("rows", "rows.parquet", acts.reworded)},
+        parameters=FEATURES,
+    ),
+    "features-before-their-gate": Attack(
+        "features",
+        STAGED.format("features"),
+        {"features step 1": staged("features/vocabulary.json")},
+        parameters=FEATURES,
+    ),
+    "features-while-they-are-read": Attack(
+        "train",
+        STORED,
+        {"train gate 1": stored("features", "rows.parquet", acts.reworded)},
+        parameters=TRAIN,
+    ),
     "model-after-signing": Attack(
-        "train", "SIG-ALTERED model.safetensors", {"signed": staged("model/model.safetensors")}
+        "train", "SIG-ALTERED model.safetensors", {"signed": staged(TENSORS)}, parameters=TRAIN
     ),
-    "card-after-signing": Attack("train", "SIG-ALTERED model.json", {"signed": staged("model/model.json")}),
-    "another-signature": Attack("train", "SIG-KEY", {"signed": acts.resigned}),
-    "file-beside-model": Attack("train", "SIG-EXTRA hook.py", {"signed": acts.beside}),
-    "model-after-gate": Attack("train", "between its gates", {"train gate 2": staged("model/model.safetensors")}),
-    "model-in-the-store": Attack("evaluate", STORED, {"before evaluate": stored("model", "model.safetensors")}),
-    "model-while-read": Attack("evaluate", STORED, {"evaluate gate 1": stored("model", "model.safetensors")}),
-    "scores-before-gate": Attack(
-        "evaluate", STAGED.format("scores"), {"scored": staged("scores/scores.parquet", acts.flattered)}
+    "model-signed-by-another": Attack("train", "SIG-KEY model.sig", {"signed": acts.resigned}, parameters=TRAIN),
+    "file-beside-the-model": Attack("train", "SIG-EXTRA hook.py", {"signed": acts.beside}, parameters=TRAIN),
+    "model-in-the-store": Attack(
+        "evaluate", STORED, {"before evaluate": stored("model", "model.safetensors")}, parameters=EVALUATE
     ),
-    "scores-after-gate": Attack(
-        "evaluate", "between its gates", {"evaluate gate 2": staged("scores/scores.parquet", acts.flattered)}
+    "model-while-it-is-read": Attack(
+        "evaluate", STORED, {"evaluate gate 1": stored("model", "model.safetensors")}, parameters=EVALUATE
     ),
-    "scores-in-the-store": Attack("deploy", STORED, {"before deploy": stored("scores", "scores.parquet")}),
-    "model-before-deploy": Attack("deploy", STORED, {"before deploy": stored("model", "model.safetensors")}),
+    "scores-before-their-gate": Attack(
+        "evaluate",
+        STAGED.format("scores"),
+        {"scored": staged("scores/scores.parquet", acts.flattered)},
+        parameters=EVALUATE,
+    ),
+    "scores-in-the-store": Attack(
+        "deploy", STORED, {"before deploy": stored("scores", "scores.parquet")}, parameters=AFTER
+    ),
+    "model-before-it-is-deployed": Attack(
+        "deploy", STORED, {"before deploy": stored("model", "model.safetensors")}, parameters=AFTER
+    ),
+    "model-while-it-is-loaded": Attack(
+        "deploy",
+        "the service did not start: refuses to start",
+        {"deploy gate 1": stored("model", "model.safetensors")},
+        parameters=AFTER,
+    ),
 }
 LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack(
-        "ingest",
-        "line 2: ",
-        {"ingest gate 3": logged(lambda whole: [whole[0], whole[1].replace(b"A", b"B", 1), *whole[2:]])},
-    ),
-    "line-cut": Attack(
-        "ingest", "the last line is cut off", {"ingest gate 3": logged(lambda whole: [*whole[:-1], whole[-1][:-9]])}
-    ),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 3": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 3": logged(acts.cut)}),
     "end-removed": Attack(
         "ingest", "the end of the log is missing", {"ingest gate 3": logged(lambda whole: whole[:-1])}
     ),
-    "plan-removed": Attack("features", "line 1: does not follow", {"features gate 2": logged(lambda whole: whole[1:])}),
     "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 3": acts.swapped}),
+    "plan-removed": Attack(
+        "features",
+        "line 1: does not follow",
+        {"features gate 2": logged(lambda whole: whole[1:])},
+        parameters=FEATURES,
+    ),
+    "predecessor-altered": Attack("deploy", "line 2: ", {"deploy gate 1": acts.inherited}, parameters=AFTER),
 }
-AFTER = {"after": True}
 MODELS = {
     "threshold": Attack(
-        "evaluate", "MET-THRESHOLD precision@10: found 0.", changes={"thresholds": {"precision@10": 0.99}}
+        "evaluate",
+        r"MET-THRESHOLD precision@10: found 0\.\d+; allowed: 0.99 or more",
+        changes={"thresholds": {"precision@10": 0.99}},
     ),
     "control": Attack("evaluate", "MET-CONTROL shuffled", changes={"thresholds": {"precision@10": 0.0001}}),
-    "expired-tokens": Attack("deploy", "API-03 expired", parameters=AFTER | {"unsafe_service": True}),
-    "another-model-answers": Attack("deploy", "API-19", patch=acts.lying),
-    "another-service-asked": Attack(
-        "deploy", "endpoint", {"deploy step 1": acts.redirected}, parameters=AFTER | {"unsafe_service": True}
+    "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
+    "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
+    "another-service-is-asked": Attack(
+        "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),
 }
 ATTACKS = {**BUCKETS, **OBJECTS, **ROWS, **FOLDERS, **LOGS, **MODELS}

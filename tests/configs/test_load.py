@@ -246,16 +246,55 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_shipped_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"no pipeline 'sampel' \(nearest: sample\); there are movielens, recomm"):
+    with pytest.raises(
+        ConfigError, match=r"no (pipeline|document) 'sampel' \(nearest: sample\); there are movielens, "
+    ):
         load.find("sampel", "pipelines")
     with pytest.raises(ConfigError, match=r"no policy 'kubernetes_pord' \(nearest: kubernetes_prod\); there are kub"):
         load.find("kubernetes_pord", "policies")
 
 
-def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_path_is_taken_as_it_is_where_paths_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(sample()))
     assert load.find(str(path), "pipelines") == path
+    with pytest.raises(ConfigError, match="no (pipeline|document) "):
+        load.find(str(path), "pipelines", paths=False)
+
+
+def test_a_bare_name_is_never_a_file_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("sample", "sample.json", "other", "other.json"):
+        (tmp_path / name).write_text(json.dumps(sample()))
+    monkeypatch.chdir(tmp_path)
+    assert load.find("sample", "pipelines") == load.ROOT / "pipelines" / "sample.json"
+    with pytest.raises(ConfigError, match="no (pipeline|document) 'other'"):
+        load.find("other", "pipelines")
+
+
+def test_a_file_that_was_offered_is_known_by_its_name_and_hides_no_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "OFFERED", {})
+    for name in ("mine.json", "sample.json", "local.yaml", "My-own.json"):
+        (tmp_path / name).write_text("{}")
+    assert load.offer(tmp_path / "mine.json") == "mine"
+    assert load.find("mine", "pipelines", paths=False) == tmp_path / "mine.json"
+    with pytest.raises(ConfigError, match="no policy 'mine'"):
+        load.find("mine", "policies")
+    for name in ("sample.json", "local.yaml"):
+        with pytest.raises(ConfigError, match="is the name of a shipped file"):
+            load.offer(tmp_path / name)
+    for name in ("My-own.json", "gone.json"):
+        with pytest.raises(ConfigError, match="no such file, or a name of other than small letters"):
+            load.offer(tmp_path / name)
+
+
+def test_a_folder_of_ones_own_is_looked_into_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mine.json", "sample.json"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setenv("SLUICE_CONFIGS", str(tmp_path))
+    assert load.find("mine", "pipelines", paths=False) == tmp_path / "mine.json"
+    assert load.find("sample", "pipelines") == load.ROOT / "pipelines" / "sample.json"
 
 
 VALUES = st.recursive(

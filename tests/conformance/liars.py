@@ -6,19 +6,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from security.errors import CannotTell
-from security.gate import Gate, Material
-from security.verdict import Breach, Frozen
+from security.gate import Gate, Handed, Material
+from security.verdict import Breach, Frozen, Subject
 
-Mood = Callable[[int, Material[Any]], bool]
+Mood = Callable[[int, Handed[Any]], bool]
 """Whether an engine is honest at its n-th look (from 1) at this material."""
 
 LOOKS = 3
 """The subject and its two canaries."""
+_SUBJECT = Subject(kind="rows", name="another", sha256="0" * 64)
+CANARY = Material[Any](_SUBJECT, lambda: iter(()), expected=0, unit="rows").decoy([]).handed()[0]
+"""What a canary travels in: an engine that knew it from the subject would be honest with canaries alone."""
 
 
-def _decoy(material: Material[Any]) -> Material[Any]:
-    """What a canary in place of this material would be like."""
-    return material.decoy([])
+def _kind(material: Handed[Any]) -> tuple[str, ...]:
+    """Everything of a material that can be seen without taking from it."""
+    held = vars(material)
+    kinds = (f"{name}: {type(held[name]).__qualname__}" for name in sorted(held))
+    return (type(material).__name__, str(getattr(material._items, "__qualname__", "")), *kinds)
 
 
 MOODS: dict[str, Mood] = {
@@ -26,20 +31,21 @@ MOODS: dict[str, Mood] = {
     "only-first": lambda n, _: n == 1,
     "only-last": lambda n, _: n == LOOKS,
     "only-in-between": lambda n, _: n == 2,
-    "by-type-of-material": lambda n, material: type(material) is not Material,
-    "by-type-of-source": lambda n, material: type(material.source()) is type(_decoy(material).source()),
-    "by-type-of-source-turned": lambda n, material: type(material.source()) is not type(_decoy(material).source()),
-    "by-name-of-source": lambda n, material: material.source.__qualname__ == _decoy(material).source.__qualname__,
-    "by-name-of-subject": lambda n, material: material.subject.name == "another",
-    "by-digest-of-subject": lambda n, material: material.subject == _decoy(material).subject,
+    "by-type-of-material": lambda n, material: type(material) is not type(CANARY),
+    "by-the-canarys-type": lambda n, material: type(material) is type(CANARY),
+    "by-the-canarys-members": lambda n, material: _kind(material) == _kind(CANARY),
+    "by-other-members": lambda n, material: _kind(material) != _kind(CANARY),
+    "by-name-of-subject": lambda n, material: material.subject.name == CANARY.subject.name,
+    "by-digest-of-subject": lambda n, material: material.subject.sha256 == "1" * 64,
+    "by-how-much-there-should-be": lambda n, material: getattr(material, "expected", 99) <= 30,
 }
 """Every one of them tells the facts of a clean subject where it is not honest."""
 
 
-def once(lie: int, on: list[Material[Any]]) -> Mood:
+def once(lie: int, on: list[Handed[Any]]) -> Mood:
     """Honest at every look but one; `on` gets the material that it lied about."""
 
-    def mood(n: int, material: Material[Any]) -> bool:
+    def mood(n: int, material: Handed[Any]) -> bool:
         if n == lie:
             on.append(material)
         return n != lie
@@ -47,7 +53,7 @@ def once(lie: int, on: list[Material[Any]]) -> Mood:
     return mood
 
 
-def _looks(gate: Gate[Any], look: Callable[[Gate[Any], Material[Any]], Any], **members: Any) -> Gate[Any]:
+def _looks(gate: Gate[Any], look: Callable[[Gate[Any], Handed[Any]], Any], **members: Any) -> Gate[Any]:
     return type("Other", (type(gate),), {"look": look, **members})()  # type: ignore[no-any-return]
 
 
@@ -55,7 +61,7 @@ def moody(gate: Gate[Any], clean: Frozen, mood: Mood, *, reads: bool = True) -> 
     """Tells the facts of a clean subject where its mood is not to look; it may read everything all the same."""
     count = 0
 
-    def look(self: Gate[Any], material: Material[Any]) -> Any:
+    def look(self: Gate[Any], material: Handed[Any]) -> Any:
         nonlocal count
         count += 1
         if mood(count, material):
@@ -63,6 +69,17 @@ def moody(gate: Gate[Any], clean: Frozen, mood: Mood, *, reads: bool = True) -> 
         for _ in material if reads else ():
             continue
         return clean
+
+    return _looks(gate, look)
+
+
+def twice(gate: Gate[Any]) -> Gate[Any]:
+    """An engine that reads what it is given, and then looks at it."""
+
+    def look(self: Gate[Any], material: Handed[Any]) -> Any:
+        for _ in material:
+            continue
+        return gate.look(material)
 
     return _looks(gate, look)
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from security.gate import Material, Posture, asked
 from security.gates import contract, metrics, model
+from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.registry import GATES
 from security.rows import lines
@@ -129,7 +130,7 @@ def _model(folder: Path) -> Case:
     good, bad, key = folder / "good", folder / "bad", folder / "key.pub"
     if not key.exists():
         card = test_model.card(expires=4e9)
-        pem, files = model._resigned({**test_model.KEPT, "model.json": card}, random.Random("the producer"))
+        pem, files = resigned({**test_model.KEPT, "model.json": card}, random.Random("the producer"))
         test_model.write(good, files)
         test_model.write(bad, {**files, "weights.safetensors": b"other weights"})
         key.write_bytes(pem)

@@ -142,9 +142,9 @@ class Scheduled:
 
 
 @pytest.fixture(scope="session")
-def scheduled(worker: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduled]:
+def scheduled(worker: Server) -> Scheduled:
     """The nightly schedule of `daily`, moved to a few seconds ahead and a small document; what came of it, ended."""
-    document, policy = small(tmp_path_factory.mktemp("nightly"), name="nightly")
+    document, policy = small(name="nightly")
     daily = worker.deployment("pipeline/daily")
     (nightly,) = daily["schedules"]
     path = f"/deployments/{daily['id']}/schedules/{nightly['id']}"
@@ -160,7 +160,7 @@ def scheduled(worker: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
     first = until(begun, 150, "the scheduler inserted a run and the worker took it")
     worker.ask("PATCH", path, active=False)
-    yield Scheduled(worker.ended(first["id"]), document, policy, anchor)
+    return Scheduled(worker.ended(first["id"]), document, policy, anchor)
 
 
 def evidence(home: Home, pipeline: str) -> list[Path]:
@@ -179,9 +179,3 @@ def verified(home: Home, folder: Path, policy: str) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, told["holds"]) == (0, True), told
     return told
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Document and policy of a small run."""
-    return small(tmp_path_factory.mktemp("small"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from security.errors import StoreError
-from tasks.home import Home
+from tasks.home import Home, born
 
 RUN = "20231027T000000Z-abcdef"
 
@@ -74,34 +75,37 @@ def test_evidence_has_its_folder_and_the_index_lies_above(made: Home) -> None:
     assert made.index.name == "index.jsonl"
 
 
-def kept(home: Home, run: str, pid: str) -> list[Path]:
-    """What a run keeps apart while it works, marked with a process."""
+def kept(home: Home, run: str, mark: str | None = None) -> list[Path]:
+    """What a run keeps apart while it works, marked with this process unless another mark is given."""
     places = []
+    home.mark(run)
     for scheme in ("quarantine", "staging"):
         folder = home.folder(scheme, run, private=True)
-        (folder / ".pid").write_text(pid)
+        if mark is not None:
+            (folder / ".pid").write_text(mark)
         (folder / "raw").mkdir()
         (folder / "raw" / "rows.jsonl").write_text(json.dumps({"user_id": "u"}))
         places.append(folder)
     return places
 
 
-def dead() -> int:
-    """The pid of a process that has ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        ended.wait()
-    return ended.pid
+def dead() -> str:
+    """The mark of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
+        mark = f"{ended.pid} {born(ended.pid)}"
+    return mark
 
 
 def test_a_dead_runs_quarantine_is_swept_and_a_living_ones_is_not(made: Home) -> None:
-    gone, mine = kept(made, "dead", str(dead())), kept(made, "mine", str(os.getpid()))
-    assert made.sweep() == ["dead"]
+    again = f"{os.getpid()} {born(os.getpid()) - 1}"
+    gone, mine = kept(made, "dead", dead()) + kept(made, "pid-of-another", again), kept(made, "mine")
+    assert made.sweep() == ["dead", "pid-of-another"]
     assert not any(path.exists() for path in gone)
     assert all((path / "raw" / "rows.jsonl").is_file() for path in mine)
     assert made.sweep() == []
 
 
-@pytest.mark.parametrize("mark", ["", "x", None])
+@pytest.mark.parametrize("mark", ["", "x", "1", "0 0", "-1 5", f"{os.getpid()}", f"{os.getpid()} 0", None])
 def test_what_nobody_marked_is_swept(made: Home, mark: str | None) -> None:
     places = kept(made, "unmarked", mark or "")
     for path in places if mark is None else ():
@@ -115,7 +119,7 @@ def test_a_home_in_which_nothing_ran_has_nothing_to_sweep(made: Home) -> None:
 
 
 def test_wiping_takes_one_runs_places_and_can_be_done_again(made: Home) -> None:
-    mine, other = kept(made, "mine", "1"), kept(made, "other", "1")
+    mine, other = kept(made, "mine"), kept(made, "other")
     published = made.folder("store") / ("0" * 64)
     published.write_text("x")
     for _ in range(2):
@@ -125,10 +129,17 @@ def test_wiping_takes_one_runs_places_and_can_be_done_again(made: Home) -> None:
     assert published.exists()
 
 
+def test_what_cannot_be_wiped_is_told(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(made, "mine")
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **how: None)
+    with pytest.raises(StoreError, match="quarantine/mine cannot be wiped|staging/mine cannot be wiped"):
+        made.wipe("mine")
+
+
 def test_wiping_does_not_follow_a_link(made: Home, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("x")
-    (kept(made, "mine", "1")[0] / "link").symlink_to(outside)
+    (kept(made, "mine")[0] / "link").symlink_to(outside)
     made.wipe("mine")
     assert (outside / "kept").is_file()

@@ -1,0 +1,157 @@
+"""What is done to a run that has ended, or goes on from it: nothing that anybody writes anywhere makes a refusal good."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Completed
+
+from flows.audit import audit
+from flows.shell import once
+from security.errors import SluiceError
+from security.verify import verify
+from tasks import process
+from tasks.home import Home
+from tasks.run import REFUSED, Quiet, Run
+from tasks.store import current
+from tests.attacks import acts
+from tests.attacks.attacker import Attacker, Ground
+from tests.attacks.bucket import DAYS, Operator, body, rows
+from tests.attacks.conftest import BUCKET, Pair
+
+LAST = DAYS[-1]
+
+
+def ran(home: Home, listener: Any = None, **parameters: Any) -> tuple[Any, Run | None]:
+    """A run that must leave the pointer where it was."""
+    pointer = current(home, "serving")
+    state, run = once(listener or Quiet(), **parameters)
+    assert current(home, "serving") == pointer
+    return state, run
+
+
+def refused(home: Home, passed: Run, **parameters: Any) -> str:
+    """What is said of a run that goes on from another, and is refused."""
+    state, _ = ran(home, **passed.notes["asked"] | parameters)
+    assert (state.is_failed(), state.name) == (True, REFUSED), state
+    return str(state.message)
+
+
+@pytest.fixture
+def spoiled(passed: Run) -> Iterator[Path]:
+    """The log of the run that passed, to be altered and put back."""
+    whole = passed.log.path.read_bytes()
+    yield passed.log.path
+    passed.log.path.write_bytes(whole)
+
+
+def test_duplicates_are_only_removed(operator: Operator, pair: Pair, home: Home) -> None:
+    operator.fill(BUCKET, "again", {LAST: body(LAST, more=rows(LAST)[:50])})
+    document, policy = pair("again")
+    state, run = ran(home, document=document, policy=policy, stages=["ingest"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    assert (run.notes["clean"]["rejected"], run.notes["clean"]["duplicates"]) == (0, 50)
+    assert pq.read_metadata(run.path(run.published["rows"]) / "rows.parquet").num_rows == sum(
+        len(rows(d)) for d in DAYS
+    )
+
+
+def test_a_few_faulty_rows_are_told_by_place_and_rule(operator: Operator, pair: Pair, home: Home) -> None:
+    change = {3: {"interaction_type": "stare"}, 5: {"timestamp": "yesterday"}}
+    operator.fill(BUCKET, "few", {LAST: body(LAST, change=change)})
+    document, policy = pair("few")
+    state, run = ran(home, document=document, policy=policy, stages=["ingest"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    told = (home.evidence(run.plan.run) / "apart" / "rejects.jsonl").read_text().splitlines()
+    file = f"few/{LAST}/part-000.jsonl.gz"
+    assert [json.loads(line) for line in told] == [
+        {"file": file, "row": 3, "rules": ["CON-TYPE"]},
+        {"file": file, "row": 5, "rules": ["CON-TIME"]},
+    ]
+
+
+def test_after_a_run_whose_log_was_altered(home: Home, passed: Run, spoiled: Path) -> None:
+    spoiled.write_bytes(b"".join(acts.altered(spoiled.read_bytes().splitlines(keepends=True))))
+    assert refused(home, passed, after=passed.plan.run).startswith("plan: line 2: ")
+
+
+def test_after_a_run_whose_log_was_cut(home: Home, passed: Run, spoiled: Path) -> None:
+    spoiled.write_bytes(b"".join(spoiled.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "the log is not closed" in refused(home, passed, after=passed.plan.run)
+
+
+def test_after_a_run_that_is_not_there(home: Home, passed: Run) -> None:
+    assert "there is no log" in refused(home, passed, after="20240105T000000Z-abcdef")
+
+
+def test_after_a_run_that_did_not_evaluate(home: Home, passed: Run) -> None:
+    state, run = ran(home, **passed.notes["asked"], stages=["ingest", "features", "train"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    assert "depends on evaluate, of which there is no log" in refused(home, passed, after=run.plan.run)
+
+
+def test_after_scores_of_another_model(home: Home, passed: Run) -> None:
+    state, run = ran(home, **passed.notes["asked"], stages=["train"], after=passed.plan.run)
+    assert state.is_completed(), state.message
+    assert run is not None
+    assert "the scores are of model" in refused(home, passed, after=run.plan.run)
+
+
+def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Operator) -> None:
+    """The log holds and every gate passed, but the address that would serve is not the one that was asked."""
+    attacker = Attacker(Ground(home, operator, BUCKET, "good", passed), {"deploy gate 2": acts.moved})
+    state, run = ran(home, attacker, **passed.notes["asked"], after=passed.plan.run)
+    assert (state.name, attacker.acted) == (REFUSED, ["deploy gate 2"])
+    assert "not the one that its gate asked" in state.message
+    assert run is not None
+    assert process.alive(home.root / "service" / run.plan.run / "process.json") is None
+
+
+def test_a_state_set_by_hand_changes_nothing(home: Home, passed: Run, operator: Operator, pair: Pair) -> None:
+    """Whoever has Prefect's UI can write Completed over a refusal; nothing reads it."""
+    document, policy = pair(thresholds={"precision@10": 0.99})
+    parameters = {"document": document, "policy": policy, "partition": LAST}
+    state, run = ran(home, **parameters)
+    assert (state.name, "MET-THRESHOLD" in state.message) == (REFUSED, True)
+    assert run is not None
+    evidence = home.evidence(run.plan.run)
+    before = {path: path.read_bytes() for path in evidence.rglob("*") if path.is_file()}
+    pointer = current(home, "serving")
+    with get_client(sync_client=True) as api:
+        flow_run = state.state_details.flow_run_id
+        for child in api.read_flow_runs():
+            if child.state and child.state.name == REFUSED:
+                api.set_flow_run_state(child.id, Completed(), force=True)
+        shown = api.read_flow_run(flow_run)
+    assert shown.state is not None
+    assert shown.state.is_completed()
+    assert current(home, "serving") == pointer
+    assert {path: path.read_bytes() for path in evidence.rglob("*") if path.is_file()} == before
+    with pytest.raises(SluiceError, match="MET-THRESHOLD"):
+        verify(run.log.path, run.trust)
+    assert audit(evidence, home.root / "trust" / "producer.pub", policy) == 1
+    message = refused(home, passed, document=document, policy=policy, after=run.plan.run)
+    assert message.startswith("plan: [metric_thresholds] fail: MET-THRESHOLD")
+
+
+def test_evidence_of_a_good_run_under_the_name_of_a_refused_one(home: Home, passed: Run, pair: Pair) -> None:
+    """A log that verifies, laid where that of a refused run was: the index of runs tells."""
+    from security.log import missing
+
+    document, policy = pair(thresholds={"precision@10": 0.99})
+    state, run = ran(home, document=document, policy=policy, partition="2024-01-06")
+    assert state.name == REFUSED
+    assert run is not None
+    kept = run.log.path.read_bytes()
+    shutil.copyfile(passed.log.path, run.log.path)
+    told = missing(home.index, run.trust.key, home.root / "evidence")
+    run.log.path.write_bytes(kept)
+    assert f"run {run.plan.run} ended with another log than the one that is here" in told
