@@ -15,6 +15,7 @@ from safetensors.numpy import load
 from security.errors import BadInput
 from tasks.dataset import Features, read
 from tasks.recommender import fold
+from tasks.recommender.autoencoder import NAMES
 from tasks.recommender.baselines import Popularity, Random
 from tasks.recommender.histories import Scorer
 from tasks.recommender.metrics import evaluate
@@ -83,7 +84,11 @@ def scores(path: Path, found: Features, model: Path, seed: int) -> int:
         if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
             raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
     weights = load((model / "model.safetensors").read_bytes())
-    systems: dict[str, Scorer] = {"model": fold.Folded(weights), "popularity": Popularity.fit(seen), "random": Random(seed)}
+    systems: dict[str, Scorer] = {
+        "model": fold.Folded({name: weights[name] for name in NAMES}),
+        "popularity": Popularity.fit(seen),
+        "random": Random(seed),
+    }
     for name, system in systems.items():
         lists = evaluate(system, seen, held).lists
         if not np.array_equal(table[f"top_{name}"].combine_chunks().flatten().to_numpy(), lists.reshape(-1)):
