@@ -1,4 +1,5 @@
-"""What is done to a run that has ended, or goes on from it: nothing that anybody writes anywhere makes a refusal good."""
+"""What is done to a run that has ended, or goes on from it: nothing that anybody writes anywhere makes a
+refusal good."""
 
 import json
 import shutil
@@ -98,11 +99,11 @@ def test_after_a_run_that_did_not_evaluate(home: Home, passed: Run) -> None:
     assert "depends on evaluate, of which there is no log" in refused(home, passed, after=run.plan.run)
 
 
-def test_after_scores_of_another_model(home: Home, passed: Run) -> None:
+def test_a_model_that_was_trained_again_needs_its_own_evaluation(home: Home, passed: Run) -> None:
     state, run = ran(home, **passed.notes["asked"], stages=["train"], after=passed.plan.run)
     assert state.is_completed(), state.message
     assert run is not None
-    assert "the scores are of model" in refused(home, passed, after=run.plan.run)
+    assert "depends on evaluate, of which there is no log" in refused(home, passed, after=run.plan.run)
 
 
 def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Operator) -> None:

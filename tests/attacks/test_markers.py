@@ -167,7 +167,7 @@ def test_one_run_passed_and_one_was_refused(story: Story) -> None:
     assert story.runs[0].notes["clean"]["rejected"] == 4
     assert refused.name == REFUSED
     assert "CON-TYPE" in refused.message
-    assert len(story.tokens) > 40
+    assert len(story.tokens) >= 30  # those with which the gate asked
 
 
 def test_the_marked_rows_were_there(story: Story, operator: Operator) -> None:
