@@ -104,7 +104,7 @@ PARQUET, TENSORS = "rows/rows.parquet", "model/model.safetensors"
 
 FOLDERS = {
     "rows-before-their-gate": Attack(
-        "features",
+        "ingest",
         "the rows are not those that their signed manifest lists",
         {"ingest step 2": staged(PARQUET, acts.reworded)},
         parameters={"stages": ["ingest", "features"]},
