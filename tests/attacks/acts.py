@@ -79,6 +79,13 @@ def flattered(ground: Ground, path: Path) -> None:
     pq.write_table(table.set_column(at, "top_model", pa.array(better, pa.list_(pa.int32()))), path)
 
 
+def easier(ground: Ground, path: Path) -> None:
+    """What was held out becomes what the model lists."""
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("held")
+    pq.write_table(table.set_column(at, "held", table["top_model"]), path)
+
+
 def resigned(run: Run, ground: Ground) -> None:
     """The model signed again, by somebody else."""
     folder = run.home.root / "staging" / run.plan.run / "model"
@@ -86,9 +93,9 @@ def resigned(run: Run, ground: Ground) -> None:
     sign(folder, UnsafeLocalKeys(ground.home.root.parent / "somebody").path("producer"))
 
 
-def beside(run: Run, ground: Ground) -> None:
-    """A file beside the signed ones."""
-    (run.home.root / "staging" / run.plan.run / "model" / "hook.py").write_text("import os\n")
+def beside(name: str) -> Act:
+    """A file is put beside those that a task made."""
+    return lambda run, ground: (run.home.root / "staging" / run.plan.run / name / "hook.py").write_text("import os\n")
 
 
 def logged(change: Callable[[list[bytes]], list[bytes]]) -> Act:

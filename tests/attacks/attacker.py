@@ -2,7 +2,7 @@
 
 The pipeline tells a listener of every gate and step; a few functions are wrapped for the moments of which it tells
 nobody (between listing and reading, between signing and looking, between two stages). A moment is `ingest gate 2`,
-`features step 1`, `listed`, `signed`, `scored`, or `before train`.
+`features step 1`, `listed`, `signed`, `written` (the scores, before they are hashed), `scored`, or `before train`.
 """
 
 from collections import Counter
@@ -84,9 +84,10 @@ class Attacker:
         """Stand at the moments of which no listener is told."""
         self._after(patch, tasks.ingest, "window", "listed")
         self._after(patch, tasks.train, "sign", "signed")
+        self._before(patch, tasks.evaluate, "measure", "written")
         self._after(patch, tasks.evaluate, "measure", "scored")
         for stage in ("features", "train", "evaluate", "deploy"):
-            self._before(patch, stage)
+            self._before(patch, flows.pipeline, stage, f"before {stage}")
 
     def _after(self, patch: pytest.MonkeyPatch, module: Any, name: str, moment: str) -> None:
         real = getattr(module, name)
@@ -98,11 +99,11 @@ class Attacker:
 
         patch.setattr(module, name, both)
 
-    def _before(self, patch: pytest.MonkeyPatch, stage: str) -> None:
-        real = getattr(flows.pipeline, stage)
+    def _before(self, patch: pytest.MonkeyPatch, module: Any, name: str, moment: str) -> None:
+        real = getattr(module, name)
 
-        def both(*refs: Any) -> Any:
-            self.now(f"before {stage}")
-            return real(*refs)
+        def both(*args: Any, **options: Any) -> Any:
+            self.now(moment)
+            return real(*args, **options)
 
-        patch.setattr(flows.pipeline, stage, both)
+        patch.setattr(module, name, both)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.shell import once
 from tasks import process
@@ -16,6 +17,13 @@ BUCKET = "attacked"
 Pair = Callable[..., tuple[str, str]]
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _hasty() -> Iterator[None]:
+    """Without heartbeats: at its end each flow waits for its own, up to a second, and there are hundreds here."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
 @pytest.fixture(scope="session")
 def operator(prefect: str, home: Home) -> Operator:
     """Who owns the buckets; one good one is there."""
@@ -26,7 +34,7 @@ def operator(prefect: str, home: Home) -> Operator:
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def pair() -> Pair:
     """Makes a document over a prefix of a bucket, soon learned, and the policy that pins it."""
 
     def made(prefix: str = "good", bucket: str = BUCKET, **changes: Any) -> tuple[str, str]:
@@ -37,7 +45,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def passed(operator: Operator, pair: Pair, home: Home) -> Iterator[Run]:
     """A run that passed, whose model serves."""
     document, policy = pair()

@@ -107,7 +107,9 @@ FOLDERS = {
         "ingest",
         "the rows are not those that their signed manifest lists",
         {"ingest step 2": staged(PARQUET, acts.reworded)},
-        parameters={"stages": ["ingest", "features"]},
+    ),
+    "file-beside-the-rows": Attack(
+        "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
         "ingest", "rows changed between its gates and its publication", {"ingest gate 3": staged(PARQUET)}
@@ -137,12 +139,24 @@ FOLDERS = {
         "train", "SIG-ALTERED model.safetensors", {"signed": staged(TENSORS)}, parameters=TRAIN
     ),
     "model-signed-by-another": Attack("train", "SIG-KEY model.sig", {"signed": acts.resigned}, parameters=TRAIN),
-    "file-beside-the-model": Attack("train", "SIG-EXTRA hook.py", {"signed": acts.beside}, parameters=TRAIN),
+    "file-beside-the-model": Attack("train", "SIG-EXTRA hook.py", {"signed": acts.beside("model")}, parameters=TRAIN),
     "model-in-the-store": Attack(
         "evaluate", STORED, {"before evaluate": stored("model", "model.safetensors")}, parameters=EVALUATE
     ),
     "model-while-it-is-read": Attack(
         "evaluate", STORED, {"evaluate gate 1": stored("model", "model.safetensors")}, parameters=EVALUATE
+    ),
+    "scores-of-a-better-model": Attack(
+        "evaluate",
+        "top_model: found lists that are not of this system",
+        {"written": staged("scores/scores.parquet", acts.flattered)},
+        parameters=EVALUATE,
+    ),
+    "scores-of-an-easier-test": Attack(
+        "evaluate",
+        "held: found items that are not the features'",
+        {"written": staged("scores/scores.parquet", acts.easier)},
+        parameters=EVALUATE,
     ),
     "scores-before-their-gate": Attack(
         "evaluate",

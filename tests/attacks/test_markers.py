@@ -20,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 
 from deployments.serving.token import mint
@@ -108,11 +109,22 @@ def story(operator: Operator, pair: Pair, home: Home) -> Iterator[Story]:
         _ask(told)
     told.said = path.read_text()
     path.unlink()
-    # What Prefect's client still has to send is written, too.
-    APILogWorker.drain_all(timeout=20)
-    time.sleep(3)
+    _settled()
     yield told
     process.stop(home.root / "service" / told.runs[0].plan.run / "process.json")
+
+
+def _settled() -> None:
+    """Wait for what Prefect's client still has to send, and its server still has to write."""
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=20)
+    before = -1
+    for _ in range(20):
+        if (count := len(everything())) == before:
+            return
+        before = count
+        time.sleep(1)
+    raise AssertionError("Prefect's server went on writing for twenty seconds")
 
 
 def _ask(told: Story) -> None:
@@ -143,7 +155,7 @@ def private(home: Home) -> dict[str, dict[str, bytes]]:
     return keys | {"lake/credentials.json": named}
 
 
-def everything(home: Home) -> list[dict[str, Any]]:
+def everything() -> list[dict[str, Any]]:
     """Every flow run, task run, log, artifact and event that Prefect's server tells of."""
     told: list[dict[str, Any]] = []
     with get_client(sync_client=True) as api:
@@ -181,6 +193,13 @@ def test_no_marker_is_in_the_home(story: Story) -> None:
     assert found(story.home.root, story.planted) == {}
 
 
+def test_everything_that_a_run_writes_was_searched(story: Story) -> None:
+    """Both runs are told of by their names, in every folder that tells of runs."""
+    told = found(story.home.root, {run.plan.run: run.plan.run.encode() for run in story.runs})
+    where = {path.split("/")[0] for path in told}
+    assert {"evidence", "pages", "pointers", "prefect", "service", "store"} <= where
+
+
 def test_no_secret_is_outside_of_its_file(story: Story) -> None:
     kept = private(story.home)
     tokens = {f"token {n}": token.encode() for n, token in enumerate(story.tokens)}
@@ -203,7 +222,7 @@ def test_nothing_of_it_was_said(story: Story) -> None:
 
 
 def test_prefects_server_tells_nothing_of_it(story: Story) -> None:
-    told = everything(story.home)
+    told = everything()
     text = json.dumps(told).encode()
     assert b"CON-TYPE" in text
     assert b"gate-verdicts" in text

@@ -133,8 +133,9 @@ def worker(deployed: Server, home: Home, tmp_path_factory: pytest.TempPathFactor
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A run that the scheduler inserted and the worker ran: the flow run, its document and policy, what was asked."""
+    """A run that the scheduler inserted and the worker ran, and the schedule as it was deployed."""
 
+    nightly: dict[str, Any]
     flow_run: dict[str, Any]
     document: str
     policy: str
@@ -160,7 +161,7 @@ def scheduled(worker: Server) -> Scheduled:
 
     first = until(begun, 150, "the scheduler inserted a run and the worker took it")
     worker.ask("PATCH", path, active=False)
-    return Scheduled(worker.ended(first["id"]), document, policy, anchor)
+    return Scheduled(nightly, worker.ended(first["id"]), document, policy, anchor)
 
 
 def evidence(home: Home, pipeline: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """A person starts `manual` from Prefect's UI in a browser, and sees there what happened and why."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 
 from flows.local import PUBLIC
 from tasks.home import Home
+from tasks.report import cell
 from tasks.run import REFUSED
 from tasks.store import current
 from tests.integration.browser import UI, Run
@@ -141,6 +143,20 @@ def test_nothing_moved(bad: Seen, home: Home) -> None:
     assert current(home, "serving")[1] == bad.before
     (folder,) = evidence(home, "public")
     assert not (folder / "release.dsse").exists()
+
+
+def test_no_text_of_a_table_makes_a_reader_fetch_anything(ui: UI, worker: Server) -> None:
+    """The older UI renders cells as Markdown. What stands there unchanged does fetch: the test would see it."""
+    hostile = "![a](http://127.0.0.1:1/NAME.png) <img src='http://127.0.0.1:1/NAME.png'> [b]: http://127.0.0.1:1/NAME.png"
+    for name, told in (("safe", cell(hostile)), ("raw", hostile)):
+        rows = json.dumps([{"reason": told.replace("NAME", name), "mark": f"shown {name}"}])
+        made = worker.ask("POST", "/artifacts/", key="hostile", type="table", data=rows)
+        ui.page.goto(f"{ui.base}/artifacts/artifact/{made['id']}")
+        ui.page.get_by_text(f"shown {name}").first.wait_for()
+        ui.page.wait_for_timeout(500)
+    fetched = [url for url in ui.blocked if "127.0.0.1:1/" in url]
+    ui.blocked[:] = [url for url in ui.blocked if url not in fetched]
+    assert {url.rpartition("/")[2] for url in fetched} == {"raw.png"}
 
 
 def test_nobody_but_the_server_was_answered(good: Seen, bad: Seen, ui: UI, record_property: object) -> None:

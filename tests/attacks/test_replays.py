@@ -1,5 +1,4 @@
-"""What is done to a run that has ended, or goes on from it: nothing that anybody writes anywhere makes a
-refusal good."""
+"""What is done to a run that has ended, or goes on from one: nothing that is written later makes a refusal good."""
 
 import json
 import shutil
@@ -15,6 +14,7 @@ from prefect.states import Completed
 from flows.audit import audit
 from flows.shell import once
 from security.errors import SluiceError
+from security.log import missing
 from security.verify import verify
 from tasks import process
 from tasks.home import Home
@@ -118,10 +118,10 @@ def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Oper
 
 def test_a_state_set_by_hand_changes_nothing(home: Home, passed: Run, operator: Operator, pair: Pair) -> None:
     """Whoever has Prefect's UI can write Completed over a refusal; nothing reads it."""
-    document, policy = pair(thresholds={"precision@10": 0.99})
-    parameters = {"document": document, "policy": policy, "partition": LAST}
-    state, run = ran(home, **parameters)
-    assert (state.name, "MET-THRESHOLD" in state.message) == (REFUSED, True)
+    operator.fill(BUCKET, "staring", {LAST: body(LAST, change=dict.fromkeys(range(3, 63), {"interaction_type": "stare"}))})
+    document, policy = pair("staring")
+    state, run = ran(home, document=document, policy=policy)
+    assert (state.name, "CON-TYPE" in state.message) == (REFUSED, True)
     assert run is not None
     evidence = home.evidence(run.plan.run)
     before = {path: path.read_bytes() for path in evidence.rglob("*") if path.is_file()}
@@ -136,17 +136,15 @@ def test_a_state_set_by_hand_changes_nothing(home: Home, passed: Run, operator: 
     assert shown.state.is_completed()
     assert current(home, "serving") == pointer
     assert {path: path.read_bytes() for path in evidence.rglob("*") if path.is_file()} == before
-    with pytest.raises(SluiceError, match="MET-THRESHOLD"):
+    with pytest.raises(SluiceError, match="CON-TYPE"):
         verify(run.log.path, run.trust)
     assert audit(evidence, home.root / "trust" / "producer.pub", policy) == 1
     message = refused(home, passed, document=document, policy=policy, after=run.plan.run)
-    assert message.startswith("plan: [metric_thresholds] fail: MET-THRESHOLD")
+    assert message.startswith("plan: [data_contract] fail: CON-TYPE")
 
 
 def test_evidence_of_a_good_run_under_the_name_of_a_refused_one(home: Home, passed: Run, pair: Pair) -> None:
     """A log that verifies, laid where that of a refused run was: the index of runs tells."""
-    from security.log import missing
-
     document, policy = pair(thresholds={"precision@10": 0.99})
     state, run = ran(home, document=document, policy=policy, partition="2024-01-06")
     assert state.name == REFUSED
