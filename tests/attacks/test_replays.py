@@ -118,7 +118,8 @@ def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Oper
 
 def test_a_state_set_by_hand_changes_nothing(home: Home, passed: Run, operator: Operator, pair: Pair) -> None:
     """Whoever has Prefect's UI can write Completed over a refusal; nothing reads it."""
-    operator.fill(BUCKET, "staring", {LAST: body(LAST, change=dict.fromkeys(range(3, 63), {"interaction_type": "stare"}))})
+    stares = dict.fromkeys(range(3, 63), {"interaction_type": "stare"})
+    operator.fill(BUCKET, "staring", {LAST: body(LAST, change=stares)})
     document, policy = pair("staring")
     state, run = ran(home, document=document, policy=policy)
     assert (state.name, "CON-TYPE" in state.message) == (REFUSED, True)

@@ -168,8 +168,9 @@ def evidence(home: Home, pipeline: str) -> list[Path]:
     """The folders of evidence of the runs of one pipeline, oldest first."""
     public = UnsafeLocalKeys(home.root / "keys").public("producer")
     logs = sorted((home.root / "evidence").glob("*/log.jsonl"))
-    first = {log.parent: unseal(log.read_bytes().splitlines()[0], public)["predicate"]["plan"] for log in logs}
-    return [folder for folder, plan in first.items() if plan["document"]["pipeline_name"] == pipeline]
+    first = {log.parent: unseal(log.read_bytes().splitlines()[0], public)["predicate"] for log in logs}
+    plans = {folder: told["plan"] for folder, told in first.items() if "plan" in told}  # an attacked log may have none
+    return [folder for folder, plan in plans.items() if plan["document"]["pipeline_name"] == pipeline]
 
 
 def verified(home: Home, folder: Path, policy: str) -> dict[str, Any]:
