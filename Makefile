@@ -17,14 +17,14 @@ stop: ## End what `make run` started
 	@[ ! -x $(BIN)/sluice ] || $(BIN)/sluice stop
 
 test: $(VENV)/dev ## Every test that this machine has the parts for; the number of skips is printed last
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not prove" $(ARGS)
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-prove: $(VENV)/dev ## Figures
+prove: $(VENV)/dev ## Figures: real ratings through the real pipeline
 	@$(BIN)/python -m pytest -q -m prove $(ARGS)
 
 lock: | $(BIN)/uv ## Resolve again: names and hashes only

@@ -54,12 +54,16 @@ def _said() -> None:
 
 
 @pytest.fixture(scope="session")
-def prefect(home: Home, lake: Home) -> str:
-    """A real Prefect server; its address."""
+def prefect(home: Home, lake: Home) -> Iterator[str]:
+    """A real Prefect server; its address. Flows of this process send it no heartbeats: at its end each flow waits for
+    its own, up to a second, and there are hundreds here."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     url = local.server(home, PORT)
     local.server_ready(home, url)
     assert url == f"http://127.0.0.1:{PORT}"
-    return url
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.shell import once
 from tasks import process
@@ -15,13 +14,6 @@ from tests.small import small
 
 BUCKET = "attacked"
 Pair = Callable[..., tuple[str, str]]
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _hasty() -> Iterator[None]:
-    """Without heartbeats: at its end each flow waits for its own, up to a second, and there are hundreds here."""
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
 
 
 @pytest.fixture(scope="session")

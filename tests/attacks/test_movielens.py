@@ -14,6 +14,7 @@ from tasks import process
 from tasks.home import Home
 from tasks.run import Quiet, Run
 
+pytestmark = pytest.mark.prove
 ROWS, PEOPLE = 100_004, 671
 
 

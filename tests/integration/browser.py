@@ -96,12 +96,17 @@ class Deployment:
             box.fill(value)
 
     def submit(self) -> "Run | None":
-        """The run, or None where the form refuses. After an error was shown the first click only looks again."""
-        for _ in range(2):
+        """The run, or None where the form refuses. After an error was shown the first click only looks again.
+
+        A server whose database is locked answers 503 with "Unknown error": a person clicks again.
+        """
+        for _ in range(4):
             try:
                 with self.page.expect_response(re.compile("/create_flow_run$"), timeout=5000) as reply:
                     self.page.get_by_role("button", name="Submit").click()
             except TimeoutError:
+                continue
+            if reply.value.status == 503:
                 continue
             if reply.value.status != 201:
                 self.page.locator("[data-sonner-toast]").first.wait_for()
