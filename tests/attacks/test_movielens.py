@@ -1,28 +1,43 @@
-"""Real ratings through the real pipeline: every month of MovieLens latest-small, by the shipped document and policy."""
+"""Real ratings through the real pipeline: every month of MovieLens latest-small, by the shipped document and policy.
 
-from collections.abc import Iterator
+And four things done to it, each of which must be refused: a public bucket, an object that changes between listing and
+reading, a model altered after it was signed, a statement removed from the log.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from configs import load
 from flows import intake
+from flows.local import PUBLIC
 from flows.shell import once
+from security.errors import SluiceError
 from security.verdict import Outcome
 from security.verify import verify
 from tasks import process
 from tasks.home import Home
-from tasks.run import Quiet, Run
+from tasks.run import REFUSED, Quiet, Run
+from tasks.source import Place
+from tasks.store import current
+from tests.attacks.acts import logged, staged
+from tests.attacks.attacker import Act, Attacker, Ground
+from tests.attacks.bucket import Operator
 
 pytestmark = pytest.mark.prove
 ROWS, PEOPLE = 100_004, 671
+SOURCE = load.document(load.text(load.find("movielens", "pipelines"))).stages[0].source
 
 
 @pytest.fixture(scope="module")
 def run(prefect: str, home: Home, shared: Path) -> Iterator[Run]:
     """The run over all months, once."""
-    source = load.document(load.text(load.find("movielens", "pipelines"))).stages[0].source
-    counts = intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, source)
+    counts = intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, SOURCE)
     assert sum(counts.values()) == ROWS
     state, made = once(Quiet(), document="movielens", policy="local")
     assert state.is_completed(), state.message
@@ -49,3 +64,55 @@ def test_the_model_is_better_than_what_needs_none(run: Run, capsys: pytest.Captu
     assert found["model"] >= threshold
     assert found["model"] > found["popularity"] > found["random"]
     assert found["shuffled"] < threshold
+
+
+def rewritten(run: Run, at: Ground) -> None:
+    """The first month is put again: the same bytes, another version."""
+    found = at.operator.s3.list_objects_v2(Bucket=at.bucket, Prefix=at.prefix, MaxKeys=1)["Contents"][0]["Key"]
+    at.operator.put(at.bucket, found, at.operator.s3.get_object(Bucket=at.bucket, Key=found)["Body"].read())
+
+
+def opened(home: Home, shared: Path) -> tuple[str, str]:
+    """The ratings in the bucket that anybody may read; the document and policy that point there."""
+    document, policy = load.text(load.find("movielens", "pipelines")), load.text(load.find("local", "policies"))
+    document["stages"][0]["source"] = SOURCE.replace(Place.of(SOURCE).bucket, PUBLIC)
+    policy["documents"] = {"movielens": load.sha256(document)}
+    offered = Path(os.environ["SLUICE_CONFIGS"])
+    offered.mkdir(parents=True, exist_ok=True)
+    (offered / "movielens_public.json").write_text(json.dumps(document))
+    (offered / "movielens_public.yaml").write_text(json.dumps(policy))
+    intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, document["stages"][0]["source"])
+    return "movielens_public", "movielens_public"
+
+
+REMOVED = logged(lambda whole: [whole[0], *whole[2:]])
+DONE: Mapping[str, tuple[str, dict[str, Act], list[str]]] = {
+    "public-bucket": (r"\[access_control_s3\] fail: .*S3-PUB-READ", {}, []),
+    "object-changed": ("as listed before it was read", {"listed": rewritten}, []),
+    "model-altered": ("SIG-ALTERED model.safetensors", {"signed": staged("model/model.safetensors")}, ["train"]),
+    "statement-removed": ("line 2: does not follow", {"features gate 2": REMOVED}, ["features"]),
+}
+"""What must be said, what is done at which moment, and which stage goes on from the run that passed (none: all)."""
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_what_was_tampered_with_is_refused(
+    name: str, run: Run, home: Home, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says, acts, stages = DONE[name]
+    document, policy = opened(home, shared) if name == "public-bucket" else ("movielens", "local")
+    parameters: dict[str, Any] = {"document": document, "policy": policy}
+    if stages:
+        parameters |= {"stages": stages, "after": run.plan.run}
+    place, pointer = Place.of(SOURCE), current(home, "serving")
+    attacker = Attacker(Ground(home, Operator(home), place.bucket, place.prefix, run), acts)
+    attacker.wait(monkeypatch)
+    state, made = once(attacker, **parameters)
+    assert (state.is_failed(), state.name) == (True, REFUSED), state
+    assert re.search(says, state.message), state.message
+    assert attacker.acted == list(acts)
+    assert made is not None
+    assert [kind for kind, ref in made.published.items() if run.published.get(kind) != ref] == []
+    assert current(home, "serving") == pointer
+    with pytest.raises(SluiceError):
+        verify(made.log.path, made.trust)
