@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import re
-import time
 from collections import Counter
 from datetime import date, timedelta
 from typing import Any
@@ -178,11 +177,6 @@ def test_the_oracle_covers_the_humans_and_is_calibrated(rows: list[Row]) -> None
 def test_popularity_is_skewed(rows: list[Row]) -> None:
     pairs = {(row["user_id"], row["item_id"]) for row in rows if row["user_id"] not in sample.truth().bots}
     counts = sorted(Counter(item for _, item in pairs).values())
+    tenth = counts[-len(counts) // 10 :]
+    assert sum(tenth) > 1.4 * sum(counts) / 10  # with no skew the first tenth of the items would have a tenth
     assert counts[-1] > 2 * counts[0]
-
-
-def test_all_days_take_less_than_four_seconds() -> None:
-    sample._draw.cache_clear()
-    before = time.process_time()
-    assert sum(1 for _ in sample.partitions()) == 121
-    assert time.process_time() - before < 4
