@@ -99,7 +99,7 @@ def _show(told: dict[str, Any]) -> int:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
         how = f"{each['outcome']}, {each['because']}, {each['basis']}"
-        print(f"{mark} {where:<17} {each['gate']:<21} {how}: {plain(each['reason'])}")
+        print(f"{mark} {where:<17} {each['gate']:<24} {how}: {plain(each['reason'])}")
     for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
     for sentence in told.get("elsewhere", []):

@@ -68,7 +68,7 @@ def _oracle(source: Source, place: Place) -> Source:
                 known[row] = [probability[rows[user], columns[item]] if item in columns else 0.0 for item in items]
         return known
 
-    if not source.what.startswith("embedded lake") or place.prefix != sample.PREFIX:
+    if not source.embedded or place.prefix != sample.PREFIX:
         return source
     return replace(source, oracle=chances)
 

@@ -12,10 +12,18 @@ from security.gates.bucket import AccessControlS3
 from security.gates.contract import DataContract
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
+from security.gates.rest import DataEncryptionAtRest
 
 GATES: dict[str, Gate[Any]] = {
     gate.name: gate
-    for gate in (AccessControlS3(), DataContract(), ModelSignature(), MetricThresholds(), AccessControlApi())
+    for gate in (
+        AccessControlS3(),
+        DataEncryptionAtRest(),
+        DataContract(),
+        ModelSignature(),
+        MetricThresholds(),
+        AccessControlApi(),
+    )
 }
 
 PLANNED = (
@@ -26,7 +34,6 @@ PLANNED = (
     "bias_detection",
     "code_integrity_check",
     "data_drift_monitoring",
-    "data_encryption_at_rest",
     "data_encryption_in_transit",
     "data_poisoning",
     "dependency_scanning",

@@ -239,6 +239,7 @@ def conclude(
     else:
         outcome, cause, reason = Outcome.PASS, "", f"{cover.inspected:,}/{cover.expected:,} {cover.unit}"
         reason += f", {brief}" if brief else ""
+        reason += "" if seen.basis is Basis.OBSERVED else f", {seen.basis} only"
     return Verdict(
         gate=seen.gate,
         outcome=outcome,

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from security.engines import cipher
 from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
@@ -22,6 +23,7 @@ from tasks.store import check, files, hashed
 
 OPENS = {
     "rows": ("rows", "features"),
+    "objects": ("rows",),
     "bucket": ("bucket",),
     "model": ("model",),
     "scores": ("scores",),
@@ -38,6 +40,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     folder = check(run.home, ref, run.plan.run)
     if gate.kind == "rows":
         return _rows(run, ref, folder, subject, where)
+    if gate.kind == "objects":
+        return _objects(run, ref, folder, subject)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
@@ -52,9 +56,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
 def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, str]) -> Material[Any]:
     """Rows: as they were fetched, into quarantine; cleaned; or those of the features."""
     if where == ("ingest", "fetch"):
-        if ref.uri != "quarantine:raw":
-            raise CannotTell(f"rows that were fetched lie in quarantine, not at {ref.uri}")
-        return _raw(run, ref, subject)
+        return _raw(run, ref, folder, subject)
     path = folder / "rows.parquet"
     count = lines(path, path.name)
     form.files(ref.kind, folder)
@@ -87,9 +89,11 @@ def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
     )
 
 
-def _raw(run: Run, ref: Ref, subject: Subject) -> Material[Any]:
-    folder = run.path(ref)
-    told = json.loads((folder / "manifest.json").read_text())["objects"]
+def _pinned(run: Run, ref: Ref, folder: Path) -> tuple[source.Place, list[dict[str, Any]]]:
+    """The objects that were read, as the task says, held against a listing of the window made now."""
+    if ref.uri != "quarantine:raw":
+        raise CannotTell(f"rows that were fetched lie in quarantine, not at {ref.uri}")
+    told: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text())["objects"]
     where = source.Place.of(run.plan.document["stages"][0]["source"])
     now = {each.key: each for each in source.window(run.source, where, run.plan.partition, run.plan.window)}
     for each in told:
@@ -98,14 +102,29 @@ def _raw(run: Run, ref: Ref, subject: Subject) -> Material[Any]:
             found = "no object any more" if listed is None else f"version {listed.version}, {listed.size:,} bytes"
             wanted = f"version {each['version']}, {each['size']:,} bytes, as listed before it was read"
             raise BadInput(f"s3://{where.bucket}/{each['key']}", "listing", found, wanted)
-        sha, size = hashed(folder / each["file"])
-        if (sha, size) != (each["sha256"], each["size"]):
-            found, wanted = f"SHA-256 {sha[:12]}, {size:,} bytes", f"{each['sha256'][:12]}, {each['size']:,}, as read"
-            raise BadInput(f"s3://{where.bucket}/{each['key']}", "quarantine", found, wanted)
     if now:
         raise BadInput(
             f"s3://{where.bucket}/{min(now)}", "listing", "an object that was not read", "what was listed before"
         )
+    return where, told
+
+
+def _objects(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
+    """How the bucket, and each version that was read, is encrypted: asked once, here."""
+    where, told = _pinned(run, ref, folder)
+    versions = [(each["key"], each["version"]) for each in told]
+    answers = cipher.ask(run.source.endpoint, run.source.credentials, where.bucket, versions)
+    expected = 1 + len(told)
+    return Material(subject, lambda: answers, expected=expected, unit="answers", basis=run.source.basis)
+
+
+def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
+    where, told = _pinned(run, ref, folder)
+    for each in told:
+        sha, size = hashed(folder / each["file"])
+        if (sha, size) != (each["sha256"], each["size"]):
+            found, wanted = f"SHA-256 {sha[:12]}, {size:,} bytes", f"{each['sha256'][:12]}, {each['size']:,}, as read"
+            raise BadInput(f"s3://{where.bucket}/{each['key']}", "quarantine", found, wanted)
     form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
     run.counted = sum(map(lines, paths, names))

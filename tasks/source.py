@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from security.engines.s3 import Credentials, Endpoint, Object, listing
 from security.errors import BadInput, PlanError
 from security.policy import days
-from security.verdict import Ref, digest
+from security.verdict import Basis, Ref, digest
 from tasks.home import Home
 
 ENDINGS = (".jsonl.gz", ".jsonl")
@@ -37,6 +37,16 @@ class Source:
     stranger: Credentials | None = None
     """Somebody whom the endpoint knows and who has no right to the bucket, to be refused."""
     oracle: Oracle | None = None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this is the embedded lake, by its own word."""
+        return self.what.startswith("embedded lake")
+
+    @property
+    def basis(self) -> Basis:
+        """How it is known what the store says of its own encryption: the embedded lake only declares it."""
+        return Basis.DECLARED if self.embedded else Basis.OBSERVED
 
     @classmethod
     def read(cls, home: Home) -> "Source":

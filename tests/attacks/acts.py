@@ -151,6 +151,12 @@ def moved(run: Run, ground: Ground) -> None:
     run.notes["endpoint"] = ground.passed.notes["endpoint"]
 
 
+def weakly(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """An object lies in the bucket under the store's own key, not the one that is the bucket's default."""
+    name = key(at.prefix, FIRST)
+    at.operator.s3.put_object(Bucket=at.bucket, Key=name, Body=body(FIRST), ServerSideEncryption="AES256")
+
+
 def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     """The candidate announces this run's model and answers from another that the producer signed too."""
     real = tasks.deploy._argv

@@ -73,17 +73,19 @@ class Operator:
         endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
         self.s3 = client(endpoint, Credentials(own["access"], own["secret"]))
 
-    def make(self, bucket: str, *, tls: bool = True, reader: str = "") -> str:
-        """A bucket that the pipeline may read, good unless told otherwise; `reader` is another account's ARN."""
+    def make(self, bucket: str, *, tls: bool = True, reader: str = "", key: str = KMS_KEY) -> str:
+        """A bucket that the pipeline may read, good unless told otherwise: `reader` is another account's ARN; without a
+        `key` it has no default encryption."""
         self.s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced")
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}
-        self.s3.put_bucket_encryption(
-            Bucket=bucket,
-            ServerSideEncryptionConfiguration={
-                "Rules": [{"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": True}]
-            },
-        )
+        rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        if key:
+            self.s3.put_bucket_encryption(
+                Bucket=bucket,
+                ServerSideEncryptionConfiguration={
+                    "Rules": [{"ApplyServerSideEncryptionByDefault": rule, "BucketKeyEnabled": True}]
+                },
+            )
         block = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         closed: Any = dict.fromkeys(block, True)
         self.s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)

@@ -59,6 +59,7 @@ MANY = tuple(range(3, 63))
 """Rows of the last day: more than the one in a hundred that may be rejected."""
 OF_ROWS = rf"\[data_contract\] fail: {{}} good-.*{FILE} row 3: .*first: .*{FILE} row 3"
 STRANGER = "arn:aws:iam::999988887777:root"
+OTHER_KEY = "arn:aws:kms:us-east-1:999988887777:key/somebody"
 STORED = r"(rows|features|model|scores) store:[0-9a-f]{64}: found SHA-256"
 STAGED = r"staging:{}: found SHA-256"
 
@@ -66,16 +67,23 @@ BUCKETS = {
     "public": Attack("ingest", r"\[access_control_s3\] fail: .*S3-PUB-READ", flaw={"public": True}),
     "another-account-reads": Attack("ingest", rf"fail: S3-XACCT {STRANGER[13:25]}", flaw={"reader": STRANGER}),
     "tls-is-not-asked-for": Attack("ingest", r"\[access_control_s3\] fail: S3-TLS policy", flaw={"tls": False}),
+    "no-default-encryption": Attack("ingest", r"\[data_encryption_at_rest\] fail: S3-SSE default", flaw={"key": ""}),
+    "another-key": Attack(
+        "ingest", rf"\[data_encryption_at_rest\] fail: S3-SSE default: .*{OTHER_KEY}", flaw={"key": OTHER_KEY}
+    ),
     "versioning-suspended": Attack("ingest", r"\[access_control_s3\] fail: S3-VER", flaw={"suspended": True}),
 }
 OBJECTS = {
     "new-version-after-listing": Attack("ingest", "as listed before it was read", {"listed": put(FIRST)}),
     "new-version-after-reading": Attack("ingest", "as listed before it was read", {"ingest step 1": put(LAST)}),
+    "one-object-by-another-key": Attack(
+        "ingest", rf"\[data_encryption_at_rest\] fail: S3-SSE-OBJ .*/{FIRST}/part-000", patch=acts.weakly
+    ),
     "deleted-after-listing": Attack("ingest", "no object any more", {"listed": acts.hidden}),
     "removed-for-good": Attack("ingest", "cannot be read: NoSuchVersion", {"listed": acts.gone}),
     "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
     "quarantine-before-its-gate": Attack("ingest", "quarantine: found SHA-256", {"ingest step 1": acts.quarantined}),
-    "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 2": acts.quarantined}),
+    "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 3": acts.quarantined}),
 }
 ROWS = {
     "types": Attack("ingest", OF_ROWS.format("CON-TYPE"), bodies=changed(*MANY, interaction_type="stare")),
@@ -112,7 +120,7 @@ FOLDERS = {
         "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
-        "ingest", "rows changed between its gates and its publication", {"ingest gate 3": staged(PARQUET)}
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 4": staged(PARQUET)}
     ),
     "rows-in-the-store": Attack(
         "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
@@ -181,12 +189,12 @@ LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 3": logged(acts.altered)}),
-    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 3": logged(acts.cut)}),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 4": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 4": logged(acts.cut)}),
     "end-removed": Attack(
-        "ingest", "the end of the log is missing", {"ingest gate 3": logged(lambda whole: whole[:-1])}
+        "ingest", "the end of the log is missing", {"ingest gate 4": logged(lambda whole: whole[:-1])}
     ),
-    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 3": acts.swapped}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 4": acts.swapped}),
     "plan-removed": Attack(
         "features",
         "line 1: does not follow",

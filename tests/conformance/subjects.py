@@ -22,7 +22,7 @@ from security.keys import PublicKey
 from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject
-from tests.security.gates import test_api, test_bucket, test_metrics, test_model
+from tests.security.gates import test_api, test_bucket, test_metrics, test_model, test_rest
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,27 @@ def _model(folder: Path) -> Case:
     )
 
 
+def _objects(_: Path) -> Case:
+    """A bucket's default and three versions by the key that the policy names; of the bad one a version by another."""
+
+    def opened(**changed: dict[str, Any]) -> Material[Any]:
+        given = test_rest.answers(**changed)
+        return Material(test_rest.SUBJECT, lambda: given, expected=len(given), unit="answers")
+
+    return Case(
+        test_rest.LIMITS,
+        {"keys": [test_rest.OTHER]},
+        good=opened,
+        bad=lambda: opened(**{"p/b": test_rest.sealed(key=test_rest.OTHER)}),
+        rule="S3-SSE-OBJ",
+    )
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "access_control_api": _endpoint,
     "access_control_s3": _bucket,
     "data_contract": _rows,
+    "data_encryption_at_rest": _objects,
     "metric_thresholds": _scores,
     "model_signature": _model,
 }

@@ -1,0 +1,105 @@
+"""How a bucket and the versions that were read are encrypted: what is a finding, and what is no answer."""
+
+import random
+from typing import Any
+
+import pytest
+
+from security.errors import CannotTell
+from security.gate import Answer, Handed, Material, judge, observe
+from security.gates.rest import ABSENT, DEFAULT, DataEncryptionAtRest, Facts, Kind, Limits, Sealed
+from security.verdict import Basis, Outcome, Subject
+
+KEY, OTHER = "arn:aws:kms:eu-west-1:123456789012:key/ours", "arn:aws:kms:eu-west-1:123456789012:key/theirs"
+SUBJECT = Subject(kind="rows", name="quarantine:raw", sha256="0" * 64)
+GATE = DataEncryptionAtRest()
+LIMITS: dict[str, Any] = {"keys": [KEY]}
+
+
+def sealed(algorithm: str = "aws:kms", key: str = KEY) -> dict[str, Any]:
+    return {"status": 200, "algorithm": algorithm, "key": key}
+
+
+def answers(**changed: dict[str, Any]) -> list[Answer]:
+    """The default and three objects, as they should be but for what is changed; `default` is the bucket's own."""
+    good = {name: sealed() for name in ("default", "p/a", "p/b", "p/c")}
+    return [(DEFAULT if name == "default" else name, answer) for name, answer in (good | changed).items()]
+
+
+def look(given: list[Answer]) -> Facts:
+    return GATE.look(Handed(SUBJECT, iter(given)))
+
+
+def found(given: list[Answer], **limits: Any) -> list[tuple[str, str]]:
+    return [(each.rule, each.place) for each in GATE.judge(look(given), Limits.model_validate(LIMITS | limits))]
+
+
+def test_good_is_told_in_few_words() -> None:
+    facts = look(answers())
+    assert facts == Facts(
+        default=Sealed(algorithm="aws:kms", key=KEY),
+        kinds=(Kind(algorithm="aws:kms", key=KEY, count=3, first="p/a"),),
+    )
+    assert found(answers()) == []
+    assert GATE.brief(facts) == "3 versions by aws:kms"
+
+
+@pytest.mark.parametrize(
+    "default",
+    [{"status": 404, "code": ABSENT}, sealed("AES256", ""), sealed(key=""), sealed(key=OTHER), sealed("none", "")],
+)
+def test_a_default_by_no_expected_key_is_a_finding(default: dict[str, Any]) -> None:
+    assert found(answers(default=default)) == [("S3-SSE", "default")]
+
+
+@pytest.mark.parametrize("one", [sealed("none", ""), sealed("AES256", ""), sealed(key=""), sealed(key=OTHER)])
+def test_one_version_by_no_expected_key_is_a_finding(one: dict[str, Any]) -> None:
+    assert found(answers(**{"p/b": one})) == [("S3-SSE-OBJ", "p/b")]
+
+
+def test_versions_that_are_alike_are_one_finding_that_counts_them() -> None:
+    facts = look(answers(**{"p/c": sealed("AES256", ""), "p/b": sealed("AES256", "")}))
+    (breach,) = GATE.judge(facts, Limits(keys=(KEY,)))
+    assert (breach.place, breach.message.partition(";")[0]) == ("p/b", "found 2 versions encrypted by AES256")
+
+
+def test_a_policy_that_names_no_key_allows_none() -> None:
+    assert found(answers(), keys=[]) == [("S3-SSE", "default"), ("S3-SSE-OBJ", "p/a")]
+
+
+def test_double_encryption_is_allowed_unless_the_policy_says_otherwise() -> None:
+    twice = answers(**{"p/a": sealed("aws:kms:dsse")})
+    assert found(twice) == []
+    assert found(twice, algorithms=["aws:kms"]) == [("S3-SSE-OBJ", "p/a")]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (answers(default={"status": 403, "code": "AccessDenied"}), "default encryption could not be .*AccessDenied"),
+        (answers(default={"error": "ReadTimeoutError"}), "could not be asked for: ReadTimeoutError"),
+        (answers(**{"p/b": {"status": 403, "code": "403"}}), "p/b could not be asked for: 403"),
+        (answers(**{"p/b": {"status": 404, "code": ABSENT}}), "p/b could not be asked for"),
+        (answers(**{"p/b": sealed("rot13")}), "words that are not known"),
+        (answers(**{"p/b": {"status": 200, "algorithm": "aws:kms"}}), "words that are not known"),
+        ([*answers(), ("p/a", sealed())], "p/a was answered twice"),
+        (answers()[1:], "the default was not asked for"),
+        (answers()[:1], "or no object was"),
+        ([], "the default was not asked for"),
+    ],
+)
+def test_what_is_no_answer_tells_nothing(given: list[Answer], said: str) -> None:
+    with pytest.raises(CannotTell, match=said):
+        look(given)
+
+
+def test_what_is_only_declared_needs_a_policy_that_accepts_it() -> None:
+    given = answers()
+    material = Material(SUBJECT, lambda: given, expected=4, unit="answers", basis=Basis.DECLARED)
+    seen = observe(GATE, material, LIMITS, random.Random(1))
+    assert judge(GATE, seen, LIMITS).cause == "basis"
+    accepts = dict.fromkeys(GATE.rules, Basis.DECLARED)
+    passed = judge(GATE, seen, LIMITS, accepts)
+    assert passed.outcome is Outcome.PASS
+    assert passed.reason == "4/4 answers, 3 versions by aws:kms, declared only"
+    assert judge(GATE, seen, LIMITS, {"S3-SSE": Basis.DECLARED}).cause == "basis"
