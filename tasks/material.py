@@ -13,8 +13,9 @@ from security.engines import cipher
 from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
-from security.gate import Gate, Material, Posture, asked
+from security.gate import Gate, Posture, asked
 from security.gates import contract, metrics, model
+from security.material import Material
 from security.rows import lines
 from security.verdict import Ref, Subject, digest
 from tasks import dataset, form, issuer, source

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from security.errors import CannotTell
-from security.gate import Answer, Handed, Posture, Violation
+from security.gate import Answer, Posture, Violation
+from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 TOKEN = frozenset({401, 403})

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from security.errors import CannotTell
-from security.gate import Answer, Gate, Handed, Violation
+from security.gate import Answer, Gate, Violation
+from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 DEFAULT = ""

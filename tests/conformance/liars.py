@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from security.errors import CannotTell
-from security.gate import Gate, Handed, Material
+from security.gate import Gate
+from security.material import Handed, Material
 from security.verdict import Breach, Frozen, Subject
 
 Mood = Callable[[int, Handed[Any]], bool]

@@ -15,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from security.gate import Material, Posture, asked
+from security.gate import Posture, asked
 from security.gates import contract, metrics, model
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
+from security.material import Material
 from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject

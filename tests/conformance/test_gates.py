@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from security.gate import CANARIES, Gate, Handed, Material, judge, observe
+from security.gate import CANARIES, Gate, judge, observe
+from security.material import Handed, Material
 from security.registry import GATES
 from security.verdict import Basis, Coverage, Frozen, Observation, Outcome, Rule, Verdict, canonical
 from tests.conformance import liars

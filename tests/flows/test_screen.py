@@ -163,7 +163,9 @@ def test_plain_text_is_text_of_the_same_length_without_controls(text: str) -> No
 
 
 def test_a_screen_and_nobody_can_be_told_how_a_run_goes() -> None:
-    listeners: list[Listener] = [Screen(io.StringIO()), Quiet()]
+    told = io.StringIO()
+    listeners: list[Listener] = [Screen(told), Quiet()]
     for listener in listeners:
         listener.step("ingest", "reading")
         listener.gate("ingest", verdict(Outcome.PASS), GO, 1.0)
+    assert len(told.getvalue().splitlines()) == 2

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from security.errors import CannotTell
-from security.gate import Answer, Handed, Posture, Violation
+from security.gate import Answer, Posture, Violation
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
 from security.gates.bucket.rules import RULES, VIOLATIONS
+from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from security.gate import Gate, Handed, Material, Violation
+from security.gate import Gate, Violation
 from security.gates.contract.decoys import VIOLATIONS
 from security.gates.contract.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts, Ints, Kind, Tally, empty, kinds
+from security.material import Handed, Material
 from security.rows import read
 from security.rows.columns import Fault
 from security.verdict import Breach, Frozen, Rule, Subject

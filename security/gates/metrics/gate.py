@@ -7,9 +7,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from security.errors import CannotTell
-from security.gate import Gate, Handed, Violation
+from security.gate import Gate, Violation
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.tally import UNIT, Baseline, K, Metric, System, Tally, batches, distinct, tally
+from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 

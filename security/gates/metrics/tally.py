@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.errors import CannotTell
-from security.gate import Material
+from security.material import Material
 from security.verdict import Subject
 
 Metric = Literal["precision@10", "recall@10", "ndcg@10", "lift@10"]

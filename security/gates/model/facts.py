@@ -9,7 +9,6 @@ from typing import NamedTuple
 from pydantic import Field, ValidationError
 
 from security.errors import CannotTell, KeyBroken
-from security.gate import Material
 from security.gates.model.signature import (
     CARD,
     MOST_FILES,
@@ -24,6 +23,7 @@ from security.gates.model.signature import (
     shas,
 )
 from security.keys import PublicKey
+from security.material import Material
 from security.verdict import Frozen, Subject
 
 WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"

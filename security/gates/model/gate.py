@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from security.gate import Gate, Handed, Violation
+from security.gate import Gate, Violation
 from security.gates.model.decoys import VIOLATIONS
 from security.gates.model.facts import Card, Entry, Facts, Limits, found
 from security.gates.model.signature import CARD, SIGNATURE, differences
+from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 _TAMPERED = ("NIST 800-53 SI-7", "NIST 800-53 CM-14", "NIST SSDF PS.2.1", "OWASP ML06:2023")

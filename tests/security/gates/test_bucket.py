@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from deployments.lake.server import Lake
 from security.engines.asker import ask
 from security.engines.s3 import Credentials, Endpoint
-from security.gate import Material, asked, judge, observe
+from security.gate import asked, judge, observe
 from security.gates.bucket import AccessControlS3, Limits
 from security.gates.bucket.facts import DECLARED, REFUSED, Facts
+from security.material import Material
 from security.verdict import Basis, Breach, Outcome, Snapshot, Verdict
 
 Keys = Callable[[str], Credentials]

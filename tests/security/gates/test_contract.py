@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from security.gate import Material, judge, observe
+from security.gate import judge, observe
 from security.gates import contract
 from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty, kinds
 from security.gates.contract.decoys import word
 from security.gates.contract.kinds import Counts, Kind
+from security.material import Material
 from security.rows import lines, read
 from security.rows.columns import SCHEMA
 from security.verdict import Outcome, Subject, Verdict

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from security.errors import CannotTell
-from security.gate import Answer, Handed, Material, judge, observe
+from security.gate import Answer, judge, observe
 from security.gates.rest import ABSENT, DEFAULT, DataEncryptionAtRest, Facts, Kind, Limits, Sealed
+from security.material import Handed, Material
 from security.verdict import Basis, Outcome, Subject
 
 KEY, OTHER = "arn:aws:kms:eu-west-1:123456789012:key/ours", "arn:aws:kms:eu-west-1:123456789012:key/theirs"
