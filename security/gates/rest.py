@@ -7,7 +7,7 @@ as good as the store: the embedded lake declares and does not encrypt, and its a
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ Algorithm = Literal["aws:kms", "aws:kms:dsse", "AES256", "none"]
 class Limits(Frozen):
     """The keys that may encrypt, by ARN, and how. No key named, none allowed."""
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     algorithms: tuple[Kms, ...] = Field(default=("aws:kms", "aws:kms:dsse"), min_length=1)
 
 

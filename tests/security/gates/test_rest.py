@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from security.errors import CannotTell
 from security.gate import Answer, judge, observe
@@ -66,6 +67,11 @@ def test_versions_that_are_alike_are_one_finding_that_counts_them() -> None:
 
 def test_a_policy_that_names_no_key_allows_none() -> None:
     assert found(answers(), keys=[]) == [("S3-SSE", "default"), ("S3-SSE-OBJ", "p/a")]
+
+
+def test_a_key_of_the_stores_own_cannot_be_named() -> None:
+    with pytest.raises(ValidationError):
+        Limits(keys=("",))
 
 
 def test_double_encryption_is_allowed_unless_the_policy_says_otherwise() -> None:
