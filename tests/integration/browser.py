@@ -178,20 +178,34 @@ class Run:
         rows, columns = np.nonzero((np.asarray(picture)[30:-14] == GRAPH[state]).all(axis=2))
         return [(int(x), int(y) + 30) for x, y in zip(columns, rows, strict=True)]
 
-    def click_node(self, state: str) -> str:
-        """A node of the graph in this state, clicked once it stands still: the title of the panel that opens."""
-        panel = self.page.locator("h3:has(a[href*='/runs/task-run/'])")
+    def _still(self, state: str) -> tuple[int, int]:
+        """A point of a node in this state, once the graph stands still."""
         before: list[tuple[int, int]] = []
         for _ in range(20):
             points = self._nodes(state)
             if len(points) > 60 and points == before:
-                x, y = points[len(points) // 2]
-                self.page.locator("canvas").click(position={"x": x, "y": y})
-                panel.wait_for()
-                return str(panel.inner_text())
+                return points[len(points) // 2]
             before = points
             self.page.wait_for_timeout(500)
         raise AssertionError(f"no {state} node in the graph that stands still")
+
+    def click_node(self, state: str) -> str:
+        """A node of the graph in this state, clicked: the title of the panel that opens.
+
+        A graph that is laid out again under the pointer takes no click: a person loads the page again.
+        """
+        panel = self.page.locator("h3:has(a[href*='/runs/task-run/'])")
+        for _ in range(5):
+            x, y = self._still(state)
+            self.page.locator("canvas").click(position={"x": x, "y": y})
+            try:
+                panel.wait_for(timeout=8000)
+            except TimeoutError:
+                self.ui.shot("unclicked")
+                self.open()
+                continue
+            return str(panel.inner_text())
+        raise AssertionError(f"no {state} node opened its panel when it was clicked")
 
     def artifact(self, key: str) -> str:
         """The text of an artifact of this run. Its key's page lists the versions of all runs."""

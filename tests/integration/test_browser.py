@@ -165,4 +165,4 @@ def test_nobody_but_the_server_was_answered(good: Seen, bad: Seen, ui: UI, recor
     record_property("blocked", f"{len(ui.blocked)} requests to {', '.join(sorted(hosts)) or 'nobody'}")
     assert hosts <= ELSEWHERE
     taken: list[Path] = sorted(ui.shots.glob("*.png"))
-    assert len(taken) >= 8
+    assert len(taken) >= 8, [path.name for path in taken]
