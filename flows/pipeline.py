@@ -29,7 +29,7 @@ from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
 from tasks.run import REFUSED, Listener, Quiet, Run, begin
-from tasks.source import Place, Source, newest, reference
+from tasks.source import Place, Source, newest, reference, versions
 from tasks.stage import held
 
 NAME = r"^[a-z0-9_]+$"
@@ -87,9 +87,18 @@ def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None
         partition, window = before.plan.partition, before.plan.window
     chosen = newest(source, place) if partition == "latest" else partition
 
+    inputs = versions(source, place, chosen, window)
+
     def seal(index: str) -> Any:
         return planning.plan(
-            brief, home, index, partition=chosen, window=window, stages=wanted, predecessor=predecessor
+            brief,
+            home,
+            index,
+            partition=chosen,
+            window=window,
+            stages=wanted,
+            predecessor=predecessor,
+            inputs=inputs,
         )
 
     return begin(seal, trust, home, source, LISTENER.get() or Quiet(), ready)

@@ -183,8 +183,9 @@ def plan(
     predecessor: dict[str, str] | None = None,
     retries: str = "",
     run: str = "",
+    inputs: dict[str, str] | None = None,
 ) -> Plan:
-    """Seal: nothing that decides this run is read after this."""
+    """Seal: nothing that decides this run is read after this. `inputs` is what may be trained on, by version."""
     matrix = load.matrix()
     _known(stages, matrix, "stage", "stages")
     order = [stage for stage in matrix if stage in stages]
@@ -214,6 +215,7 @@ def plan(
         "document": brief.document,
         "partition": partition,
         "window": window,
+        "inputs": inputs or {},
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
     }
     chosen = {stage: matrix[stage] for stage in order}

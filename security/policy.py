@@ -49,6 +49,8 @@ class Plan(Frozen):
     partition: str
     window: int | None
     """How many partitions up to this one; None means all."""
+    inputs: dict[str, str] = {}
+    """Partition -> the version of it that the store listed when the plan was sealed; empty where it listed none."""
     baseline: str
     """Digest of the approved model that this run is compared with, or `establish`."""
     matrix: dict[str, dict[str, dict[str, list[str]]]]
@@ -87,6 +89,10 @@ def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | {"since": since, "until": until, "clean": task != "fetch"}
 
 
+def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    return limits | {"producer": plan["signer"], "named": plan["inputs"]}
+
+
 def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
 
@@ -97,17 +103,18 @@ def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> d
 
 
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
+    "approved_inputs": _inputs,
     "data_contract": _contract,
     "model_signature": _signature,
     "metric_thresholds": _thresholds,
 }
-"""Gates whose limits are completed from the plan: the window, the signer, the document's thresholds."""
+"""Gates whose limits are completed from the plan: the window, its partitions, the signer, the document's thresholds."""
 
 
 def terms(
     policy: Policy, plan: Mapping[str, Any], matrix: Matrix, gates: Mapping[str, Gate[Any]]
 ) -> dict[str, dict[str, dict[str, Terms]]]:
-    """The terms of every gate of every task. `plan` needs document, partition, window and signer.
+    """The terms of every gate of every task. `plan` needs document, partition, window, inputs and signer.
 
     Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
     """

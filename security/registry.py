@@ -10,6 +10,7 @@ from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.bucket import AccessControlS3
 from security.gates.contract import DataContract
+from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.rest import DataEncryptionAtRest
@@ -20,6 +21,7 @@ GATES: dict[str, Gate[Any]] = {
         AccessControlS3(),
         DataEncryptionAtRest(),
         DataContract(),
+        ApprovedInputs(),
         ModelSignature(),
         MetricThresholds(),
         AccessControlApi(),
@@ -29,7 +31,6 @@ GATES: dict[str, Gate[Any]] = {
 PLANNED = (
     "PII_detection",
     "approval",
-    "approved_inputs",
     "backdoor_probe",
     "bias_detection",
     "code_integrity_check",

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from security.errors import LogBroken, StoreError
+from security.gates.inputs import DATASET
 from security.keys import PublicKey, unseal
-from security.log import NAMESPACE
 from tasks.recommender.histories import Histories, histories
 from tasks.run import Run
 from tasks.store import measure
 
-MANIFEST = "manifest.json"
-DATASET = f"{NAMESPACE}dataset/v1"
+MANIFEST, SEALED = "manifest.json", "manifest.dsse"
 PARTS = ("train", "validation", "test")
 
 
@@ -57,7 +56,7 @@ def settings(run: Run) -> dict[str, Any]:
 def listed(folder: Path, key: PublicKey) -> dict[str, Any]:
     """The manifest of cleaned rows, believed by its signature; `StoreError` unless the rows are the ones it lists."""
     try:
-        claim = unseal((folder / "manifest.dsse").read_bytes(), key)
+        claim = unseal((folder / SEALED).read_bytes(), key)
     except (OSError, LogBroken) as why:
         found = str(why) if isinstance(why, LogBroken) else "there is none"
         raise StoreError(f"the rows' signed manifest does not hold: {found}") from None

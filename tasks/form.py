@@ -48,6 +48,12 @@ def rows(folder: Path, told: dict[str, Any], counted: int | None, kept: int) -> 
         raise BadInput("rows/manifest.json", "counts", found, "each row accounted for once")
 
 
+def sources(told: dict[str, Any], pinned: dict[str, Any] | None) -> None:
+    """`BadInput` unless the manifest lists what the runner found in quarantine; None where that was another run's."""
+    if pinned is not None and told["sources"] != pinned:
+        raise BadInput("rows/manifest.json", "sources", "other objects than were read", "each that was read, once")
+
+
 def features(folder: Path) -> None:
     """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at."""
     found = read(folder)

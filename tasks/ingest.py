@@ -11,13 +11,14 @@ from typing import Any
 
 from security.engines.s3 import fetch as download
 from security.gates.contract import ContractLimits
+from security.gates.inputs import DATASET
 from security.keys import seal
 from security.rows import read
 from security.verdict import Ref
 from tasks.clean import clean as cleaned
-from tasks.dataset import DATASET, MANIFEST
+from tasks.dataset import MANIFEST, SEALED
 from tasks.run import Run, current
-from tasks.source import Place, window
+from tasks.source import Place, partitions, window
 from tasks.stage import guarded
 from tasks.store import measure
 
@@ -51,7 +52,7 @@ def fetch(bucket: Ref) -> Ref:
     return Ref(kind="rows", uri="quarantine:raw", sha256=sha, size=size, count=len(listed), unit="objects")
 
 
-@guarded("ingest", before=[], after=["data_contract"])
+@guarded("ingest", before=[], after=["data_contract", "approved_inputs"])
 def clean(raw: Ref) -> Ref:
     """Rejected rows, duplicates and suspected bots out; the rest to Parquet with a signed manifest."""
     run = current()
@@ -68,14 +69,14 @@ def clean(raw: Ref) -> Ref:
     manifest = {
         "partition": run.plan.partition,
         "window": run.plan.window,
-        "sources": [{k: each[k] for k in ("key", "version", "sha256", "size")} for each in objects],
+        "sources": partitions(place(run), objects),
         "counts": told.counts(),
         "rows": measure(folder / "rows.parquet")[0],
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
     sha, _ = measure(folder / MANIFEST)
     envelope = seal(DATASET, {MANIFEST: sha}, {"manifest": manifest}, run.log.signer)
-    (folder / "manifest.dsse").write_bytes(envelope)
+    (folder / SEALED).write_bytes(envelope)
     shutil.rmtree(apart) if not any(apart.iterdir()) else None
     run.notes["clean"] = told.counts()
     run.listener.step("ingest", ", ".join(f"{value:,} {name}" for name, value in told.counts().items()))

@@ -14,7 +14,7 @@ from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate, Posture, asked
-from security.gates import contract, metrics, model
+from security.gates import contract, inputs, metrics, model
 from security.material import Material
 from security.rows import lines
 from security.verdict import Ref, Subject, digest
@@ -25,6 +25,7 @@ from tasks.store import check, files, hashed
 OPENS = {
     "rows": ("rows", "features"),
     "objects": ("rows",),
+    "manifest": ("rows", "features"),
     "bucket": ("bucket",),
     "model": ("model",),
     "scores": ("scores",),
@@ -43,6 +44,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return _rows(run, ref, folder, subject, where)
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
+    if gate.kind == "manifest":
+        return _manifest(run, gate, ref, subject, where)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
@@ -66,6 +69,15 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     else:
         form.features(folder)
     return contract.material(subject, [path], [path.name], count)
+
+
+def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:
+    """The manifest of the rows, or of the rows that features were made of: of what this run or the one before has."""
+    rows = ref if ref.kind == "rows" else run.published["rows"]
+    folder = check(run.home, rows, run.plan.run)
+    form.sources(dataset.listed(folder, run.trust.key), run.pinned)
+    revoked = run.plan.terms[where[0]][where[1]][gate.name].limits.get("revoked", {})
+    return inputs.material(subject, (folder / dataset.SEALED).read_bytes(), run.trust.key, revoked)
 
 
 def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
@@ -128,5 +140,5 @@ def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
             raise BadInput(f"s3://{where.bucket}/{each['key']}", "quarantine", found, wanted)
     form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
-    run.counted = sum(map(lines, paths, names))
+    run.counted, run.pinned = sum(map(lines, paths, names)), source.partitions(where, told)
     return contract.material(subject, paths, names, run.counted)

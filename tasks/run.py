@@ -63,6 +63,8 @@ class Run:
     """Kind -> what this run or its predecessor published."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
+    pinned: dict[str, Any] | None = None
+    """Partition -> the objects that the runner itself found pinned and hashed in quarantine."""
     refusal: str = ""
     """What the first stage that was refused said: shown, and decides nothing."""
     clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})

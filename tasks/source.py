@@ -8,7 +8,7 @@ if the endpoint has an authority of its own, `ca`. Credentials come from the fil
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from security.engines.s3 import Credentials, Endpoint, Object, listing
-from security.errors import BadInput, PlanError
+from security.errors import BadInput, PlanError, SluiceError
+from security.gates.inputs import version
 from security.policy import days
 from security.verdict import Basis, Ref, digest
 from tasks.home import Home
@@ -130,6 +131,30 @@ def window(source: Source, place: Place, partition: str, count: int | None) -> l
             f"s3://{place.bucket}/{place.prefix}{partition}/", "listing", "no object", "at least one .jsonl.gz"
         )
     return [chosen[key] for key in sorted(chosen)]
+
+
+def partitions(place: Place, objects: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Partition -> its objects, each as key, version, SHA-256 and size in bytes."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in objects:
+        piece = {name: each[name] for name in ("key", "version", "sha256", "size")}
+        found.setdefault(place.partition(each["key"]), []).append(piece)
+    return found
+
+
+def versions(source: Source, place: Place, partition: str, count: int | None) -> dict[str, str]:
+    """Partition -> its version, for every partition of a window as the store lists it now.
+
+    Empty where it cannot be listed: then nothing is named and nothing is approved, and the gates of `ingest` say why.
+    """
+    try:
+        objects = window(source, place, partition, count)
+    except SluiceError:
+        return {}
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for each in objects:
+        found.setdefault(place.partition(each.key), []).append((each.key, each.version, each.size))
+    return {name: version(pieces) for name, pieces in found.items()}
 
 
 def reference(source: Source, place: Place) -> Ref:

@@ -6,25 +6,42 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import tasks.deploy
+import tasks.ingest
 from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
 from tasks.run import Run
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, key, packed
 
-FIRST = DAYS[0]
+FIRST, EARLY = DAYS[0], "2024-01-03"
 Change = Callable[[Ground, Path], object]
 
 
 def put(day: str, part: int = 0) -> Act:
     """An object is put: a new version, or one more."""
     return lambda run, at: at.operator.put(at.bucket, key(at.prefix, day, part), body(day))
+
+
+def early(run: Run, at: Ground) -> None:
+    """A day comes in late that is older than every day of the plan."""
+    at.operator.put(at.bucket, key(at.prefix, EARLY), body(FIRST))
+
+
+def listing_another(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task signs a manifest of other versions than it read."""
+    real = tasks.ingest.partitions
+
+    def told(*given: Any) -> dict[str, list[dict[str, Any]]]:
+        return {day: [each | {"version": "0"} for each in pieces] for day, pieces in real(*given).items()}
+
+    patch.setattr(tasks.ingest, "partitions", told)
 
 
 def hidden(run: Run, at: Ground) -> None:

@@ -1,6 +1,7 @@
 """The attacks: what is done to a run, which stage must refuse it, and what must be said."""
 
 import gzip
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.attacks import acts
-from tests.attacks.acts import logged, put, staged, stored
+from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, lines, packed, rows
 
@@ -59,6 +60,7 @@ MANY = tuple(range(3, 63))
 """Rows of the last day: more than the one in a hundred that may be rejected."""
 OF_ROWS = rf"\[data_contract\] fail: {{}} good-.*{FILE} row 3: .*first: .*{FILE} row 3"
 STRANGER = "arn:aws:iam::999988887777:root"
+REASON = "the shop withdrew that day"
 OTHER_KEY = "arn:aws:kms:us-east-1:999988887777:key/somebody"
 STORED = r"(rows|features|model|scores) store:[0-9a-f]{64}: found SHA-256"
 STAGED = r"staging:{}: found SHA-256"
@@ -84,6 +86,22 @@ OBJECTS = {
     "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
     "quarantine-before-its-gate": Attack("ingest", "quarantine: found SHA-256", {"ingest step 1": acts.quarantined}),
     "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 3": acts.quarantined}),
+}
+INPUTS = {
+    "another-version-than-planned": Attack(
+        "ingest", rf"\[approved_inputs\] fail: INP-VERSION {LAST}: found version", {"ingest gate 1": put(LAST)}
+    ),
+    "another-object-than-planned": Attack("ingest", rf"fail: INP-VERSION {LAST}", {"ingest gate 1": put(LAST, 1)}),
+    "a-partition-more-than-planned": Attack("ingest", rf"fail: INP-EXTRA {EARLY}", {"ingest gate 1": acts.early}),
+    "a-partition-less-than-planned": Attack("ingest", rf"fail: INP-MISSING {FIRST}", {"ingest gate 1": acts.hidden}),
+    "manifest-of-other-objects": Attack(
+        "ingest", "sources: found other objects than were read", patch=acts.listing_another
+    ),
+    "input-revoked": Attack(
+        "ingest",
+        rf"\[approved_inputs\] fail: INP-REVOKED {FIRST}: .* is revoked: {REASON}",
+        changes={"approved_inputs": {"revoked": {hashlib.sha256(body(FIRST)).hexdigest(): REASON}}},
+    ),
 }
 ROWS = {
     "types": Attack("ingest", OF_ROWS.format("CON-TYPE"), bodies=changed(*MANY, interaction_type="stare")),
@@ -120,7 +138,7 @@ FOLDERS = {
         "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
-        "ingest", "rows changed between its gates and its publication", {"ingest gate 4": staged(PARQUET)}
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 5": staged(PARQUET)}
     ),
     "rows-in-the-store": Attack(
         "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
@@ -189,12 +207,12 @@ LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 4": logged(acts.altered)}),
-    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 4": logged(acts.cut)}),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 5": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 5": logged(acts.cut)}),
     "end-removed": Attack(
-        "ingest", "the end of the log is missing", {"ingest gate 4": logged(lambda whole: whole[:-1])}
+        "ingest", "the end of the log is missing", {"ingest gate 5": logged(lambda whole: whole[:-1])}
     ),
-    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 4": acts.swapped}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 5": acts.swapped}),
     "plan-removed": Attack(
         "features",
         "line 1: does not follow",
@@ -216,4 +234,4 @@ MODELS = {
         "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),
 }
-ATTACKS = {**BUCKETS, **OBJECTS, **ROWS, **FOLDERS, **LOGS, **MODELS}
+ATTACKS = {**BUCKETS, **OBJECTS, **INPUTS, **ROWS, **FOLDERS, **LOGS, **MODELS}

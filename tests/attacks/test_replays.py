@@ -1,6 +1,7 @@
 """What is done to a run that has ended, or goes on from one: nothing that is written later makes a refusal good."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from tasks.run import REFUSED, Quiet, Run
 from tasks.store import current
 from tests.attacks import acts
 from tests.attacks.attacker import Attacker, Ground
-from tests.attacks.bucket import DAYS, Operator, body, rows
+from tests.attacks.bucket import DAYS, Operator, body, key, rows
 from tests.attacks.conftest import BUCKET, Pair
 
 LAST = DAYS[-1]
@@ -104,6 +105,22 @@ def test_a_model_that_was_trained_again_needs_its_own_evaluation(home: Home, pas
     assert state.is_completed(), state.message
     assert run is not None
     assert "depends on evaluate, of which there is no log" in refused(home, passed, after=run.plan.run)
+
+
+def test_a_dataset_that_is_older_than_what_the_store_has_now(operator: Operator, pair: Pair, home: Home) -> None:
+    operator.fill(BUCKET, "older")
+    document, policy = pair("older")
+    state, run = ran(home, document=document, policy=policy, stages=["ingest", "features"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    operator.put(BUCKET, key("older", LAST), body(LAST))
+    state, again = ran(home, document=document, policy=policy, stages=["train"], after=run.plan.run)
+    assert (state.name, again is not None) == (REFUSED, True), state
+    assert re.search(
+        rf"\[approved_inputs\] fail: INP-VERSION {LAST}: found version .*as the plan names it", state.message
+    )
+    assert again is not None
+    assert "model" not in again.published
 
 
 def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Operator) -> None:

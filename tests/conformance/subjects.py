@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.gate import Posture, asked
-from security.gates import contract, metrics, model
+from security.gates import contract, inputs, metrics, model
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.material import Material
 from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject
-from tests.security.gates import test_api, test_bucket, test_metrics, test_model, test_rest
+from tests.security.gates import test_api, test_bucket, test_inputs, test_metrics, test_model, test_rest
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,28 @@ def _objects(_: Path) -> Case:
     )
 
 
+def _manifest(_: Path) -> Case:
+    """Two partitions as the plan names them; in the bad manifest one object is of another version."""
+    key, bad = test_inputs.signed(test_inputs.changed(version="v9"))
+
+    def opened(envelope: bytes) -> Material[Any]:
+        return inputs.material(test_inputs.SUBJECT, envelope, key, ())
+
+    return Case(
+        test_inputs.LIMITS,
+        test_inputs.LIMITS | {"revoked": {test_inputs.MADE: "it was withdrawn"}},
+        good=lambda: opened(test_inputs.ENVELOPE),
+        bad=lambda: opened(bad),
+        rule="INP-VERSION",
+        # Only the producer can sign another manifest, so such material is signed by a key of its own.
+        beside=dict.fromkeys(("INP-EXTRA", "INP-MISSING", "INP-VERSION"), frozenset({"INP-SIGNED"})),
+    )
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "access_control_api": _endpoint,
     "access_control_s3": _bucket,
+    "approved_inputs": _manifest,
     "data_contract": _rows,
     "data_encryption_at_rest": _objects,
     "metric_thresholds": _scores,

@@ -38,10 +38,10 @@ def test_the_matrix_is_this() -> None:
     assert load.matrix() == {
         "ingest": {
             "fetch": {"before": ["access_control_s3"], "after": ["data_encryption_at_rest", "data_contract"]},
-            "clean": {"before": [], "after": ["data_contract"]},
+            "clean": {"before": [], "after": ["data_contract", "approved_inputs"]},
         },
         "features": {"prepare": {"before": ["data_contract"], "after": ["data_contract"]}},
-        "train": {"fit": {"before": ["data_contract"], "after": ["model_signature"]}},
+        "train": {"fit": {"before": ["data_contract", "approved_inputs"], "after": ["model_signature"]}},
         "evaluate": {"score": {"before": ["model_signature"], "after": ["metric_thresholds"]}},
         "deploy": {"serve": {"before": ["model_signature"], "after": ["access_control_api"]}},
     }

@@ -147,7 +147,9 @@ def test_nothing_moved(bad: Seen, home: Home) -> None:
 
 def test_no_text_of_a_table_makes_a_reader_fetch_anything(ui: UI, worker: Server) -> None:
     """The older UI renders cells as Markdown. What stands there unchanged does fetch: the test would see it."""
-    hostile = "![a](http://127.0.0.1:1/NAME.png) <img src='http://127.0.0.1:1/NAME.png'> [b]: http://127.0.0.1:1/NAME.png"
+    hostile = (
+        "![a](http://127.0.0.1:1/NAME.png) <img src='http://127.0.0.1:1/NAME.png'> [b]: http://127.0.0.1:1/NAME.png"
+    )
     for name, told in (("safe", cell(hostile)), ("raw", hostile)):
         rows = json.dumps([{"reason": told.replace("NAME", name), "mark": f"shown {name}"}])
         made = worker.ask("POST", "/artifacts/", key="hostile", type="table", data=rows)

@@ -23,6 +23,7 @@ GIVEN = {
     "document": load.text(load.find("sample", "pipelines")),
     "partition": "2023-10-27",
     "window": 7,
+    "inputs": {"2023-10-27": "7" * 64},
     "signer": SIGNER,
 }
 
@@ -48,6 +49,9 @@ def test_every_gate_of_every_task_has_terms() -> None:
                 assert GATES[name].limits.model_validate(each.limits)
 
 
+APPROVED = (("ingest", "clean"), ("train", "fit"))
+
+
 def test_limits_are_completed_from_the_plan() -> None:
     made = terms(policy(), GIVEN, MATRIX, GATES)
     fetched, cleaned = (made["ingest"][task]["data_contract"].limits for task in ("fetch", "clean"))
@@ -56,6 +60,8 @@ def test_limits_are_completed_from_the_plan() -> None:
     assert made["features"]["prepare"]["data_contract"].limits["clean"] is True
     assert made["train"]["fit"]["model_signature"].limits == {"floor": 1, "signer": SIGNER, "name": "sample"}
     assert made["evaluate"]["score"]["metric_thresholds"].limits["thresholds"] == {"precision@10": 0.75}
+    wanted = {"producer": SIGNER, "named": GIVEN["inputs"]}
+    assert [made[stage][task]["approved_inputs"].limits for stage, task in APPROVED] == [wanted, wanted]
 
 
 def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
@@ -63,10 +69,13 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
         metric_thresholds={"limits": {"thresholds": {"precision@10": 0.01}}},
         model_signature={"limits": {"floor": 1, "signer": "0" * 64, "name": "other"}},
         data_contract={"limits": {"since": "1999-01-01", "until": "2099-01-01", "clean": False}},
+        approved_inputs={"limits": {"producer": "0" * 64, "named": {}}},
     )
     made = terms(lowered, GIVEN, MATRIX, GATES)
     assert made["evaluate"]["score"]["metric_thresholds"].limits["thresholds"] == {"precision@10": 0.75}
     assert made["deploy"]["serve"]["model_signature"].limits["signer"] == SIGNER
+    for stage, task in APPROVED:
+        assert made[stage][task]["approved_inputs"].limits == {"producer": SIGNER, "named": GIVEN["inputs"]}
     assert made["ingest"]["clean"]["data_contract"].limits == {
         "since": "2023-10-21",
         "until": "2023-10-27",
