@@ -70,7 +70,13 @@ def _sign(given: argparse.Namespace) -> int:
 
 def _digest(given: argparse.Namespace) -> int:
     from configs import load
+    from configs.contract import contract
 
+    if given.document.endswith(load.KINDS["contracts"][1]):
+        path = load.find(given.document, "contracts")
+        told = load.text(path)
+        print(f"{contract(told, path.name).name}: {load.sha256(told)}")
+        return 0
     path = load.find(given.document, "pipelines")
     told = load.text(path)
     print(f"{load.document(told, path.name).pipeline_name}: {load.sha256(told)}")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import load
+from configs.contract import contract
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, days, terms
@@ -37,7 +38,7 @@ PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
 
 @dataclass(frozen=True)
 class Brief:
-    """What was asked for, read and checked: a document, a policy, and the digests of both."""
+    """What was asked for, read and checked: a document, its data contract, a policy, and their digests."""
 
     document: dict[str, Any]
     parsed: load.Document
@@ -45,6 +46,7 @@ class Brief:
     terms: load.Policy
     document_sha256: str
     policy_sha256: str
+    contract: dict[str, Any]
 
 
 def read(document: str, policy: str, *, by_path: bool = True) -> Brief:
@@ -52,9 +54,17 @@ def read(document: str, policy: str, *, by_path: bool = True) -> Brief:
     paths = load.find(document, "pipelines", paths=by_path), load.find(policy, "policies", paths=by_path)
     told, judged = load.text(paths[0]), load.text(paths[1])
     parsed, terms_ = load.document(told, paths[0].name), load.policy(judged, paths[1].name)
-    brief = Brief(told, parsed, judged, terms_, load.sha256(told), load.sha256(judged))
+    brief = Brief(told, parsed, judged, terms_, load.sha256(told), load.sha256(judged), _contract(parsed, paths[0]))
     _names(brief, paths[0].name, paths[1].name)
     return brief
+
+
+def _contract(parsed: load.Document, path: Path) -> dict[str, Any]:
+    """The data contract that a document names: shipped, or beside it."""
+    found = load.find(parsed.stages[0].contract, "contracts", paths=False, beside=path.parent)
+    promised: dict[str, Any] = load.text(found)
+    contract(promised, found.name)
+    return promised
 
 
 def _known(given: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
@@ -105,6 +115,12 @@ def _names(brief: Brief, document: str, policy: str) -> None:
         raise PlanError(
             f"{policy}: does not pin {document} as it is now; if it is meant to, write under documents: "
             f"{name}: {brief.document_sha256}"
+        )
+    named, sha = ingest.contract, load.sha256(brief.contract)
+    if brief.terms.contracts.get(named) != sha:
+        raise PlanError(
+            f"{policy}: does not pin the contract {named} as it is now; if it is meant to, write under contracts: "
+            f"{named}: {sha}"
         )
 
 
@@ -215,6 +231,7 @@ def plan(
         "document": brief.document,
         "partition": partition,
         "window": window,
+        "contract": brief.contract,
         "inputs": inputs or {},
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
     }

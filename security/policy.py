@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from configs.contract import contract
 from configs.load import Policy
 from security.errors import PlanError
 from security.gate import CAUSES, Gate
@@ -49,6 +50,8 @@ class Plan(Frozen):
     partition: str
     window: int | None
     """How many partitions up to this one; None means all."""
+    contract: dict[str, Any]
+    """The data contract that the rows keep, whole."""
     inputs: dict[str, str] = {}
     """Partition -> the version of it that the store listed when the plan was sealed; empty where it listed none."""
     baseline: str
@@ -86,7 +89,10 @@ def days(partition: str, window: int | None) -> tuple[str, str]:
 
 def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     since, until = days(plan["partition"], plan["window"])
-    return limits | {"since": since, "until": until, "clean": task != "fetch"}
+    promised = contract(plan["contract"]).limits()
+    if taken := sorted(promised.keys() & limits):
+        raise PlanError(f"data_contract: limits.{taken[0]}: is the contract's to say, not a policy's")
+    return limits | promised | {"since": since, "until": until, "clean": task != "fetch"}
 
 
 def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -108,13 +114,13 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "model_signature": _signature,
     "metric_thresholds": _thresholds,
 }
-"""Gates whose limits are completed from the plan: the window, its partitions, the signer, the document's thresholds."""
+"""Gates whose limits are completed from the plan: contract, window, its partitions, signer, thresholds."""
 
 
 def terms(
     policy: Policy, plan: Mapping[str, Any], matrix: Matrix, gates: Mapping[str, Gate[Any]]
 ) -> dict[str, dict[str, dict[str, Terms]]]:
-    """The terms of every gate of every task. `plan` needs document, partition, window, inputs and signer.
+    """The terms of every gate of every task. `plan` needs document, contract, partition, window, inputs and signer.
 
     Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
     """

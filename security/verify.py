@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configs.load import SHORT, TARGETS, sha256
+from configs.load import CONTRACT, SHORT, TARGETS, ConfigError, sha256
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import unseal
 from security.log import kind_of, read
@@ -50,6 +50,9 @@ def _plan(statements: list[dict[str, Any]], trust: Trust) -> Plan:
     name = str(plan.document.get("pipeline_name"))
     if sha256(plan.document) != plan.document_sha256 or policy.documents.get(name) != plan.document_sha256:
         raise LogBroken(f"the policy does not pin the document {name} with digest {plan.document_sha256}")
+    named = str(plan.document["stages"][0].get("contract", CONTRACT))
+    if policy.contracts.get(named) != sha256(plan.contract):
+        raise LogBroken(f"the policy does not pin the contract {named} as the plan has it")
     if plan.signer != trust.key.id:
         raise LogBroken("the plan names another producer than the key given")
     if policy.code != "UnsafeAnyCode" and plan.code not in policy.code:
@@ -134,7 +137,7 @@ def verify(
             raise LogBroken(f"{', '.join(unpublished)} published nothing")
         if stages is None and outcome != "passed":
             raise LogBroken(f"the run closed as {outcome!r}, not as passed")
-    except (KeyError, TypeError, IndexError, ValueError, KeyBroken) as why:
+    except (KeyError, TypeError, IndexError, ValueError, KeyBroken, ConfigError) as why:
         raise LogBroken(f"a statement that cannot be read ({type(why).__name__})") from None
     return proof
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from security.engines.s3 import fetch as download
 from security.gates.contract import ContractLimits
+from security.gates.contract import batches as marked
 from security.gates.inputs import DATASET
 from security.keys import seal
-from security.rows import read
 from security.verdict import Ref
 from tasks.clean import clean as cleaned
 from tasks.dataset import MANIFEST, SEALED
@@ -63,7 +63,8 @@ def clean(raw: Ref) -> Ref:
     folder.mkdir()
     apart = run.home.evidence(run.plan.run) / "apart"
     apart.mkdir(exist_ok=True)
-    batches = read([source / each["file"] for each in objects], [each["key"] for each in objects])
+    files, keys = [source / each["file"] for each in objects], [each["key"] for each in objects]
+    batches = marked(files, keys, place(run).partition)
     wanted = run.plan.document["stages"][0]["transformations"]
     told = cleaned(batches, folder / "rows.parquet", apart, limits, wanted, key=secrets.token_bytes(32))
     manifest = {

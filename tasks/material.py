@@ -141,4 +141,4 @@ def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
     form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
     run.counted, run.pinned = sum(map(lines, paths, names)), source.partitions(where, told)
-    return contract.material(subject, paths, names, run.counted)
+    return contract.material(subject, paths, names, run.counted, where.partition)

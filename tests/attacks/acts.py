@@ -18,7 +18,7 @@ from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
 from tasks.run import Run
 from tests.attacks.attacker import Act, Ground
-from tests.attacks.bucket import DAYS, body, key, packed
+from tests.attacks.bucket import DAYS, body, key, lines, packed, rows
 
 FIRST, EARLY = DAYS[0], "2024-01-03"
 Change = Callable[[Ground, Path], object]
@@ -31,7 +31,8 @@ def put(day: str, part: int = 0) -> Act:
 
 def early(run: Run, at: Ground) -> None:
     """A day comes in late that is older than every day of the plan."""
-    at.operator.put(at.bucket, key(at.prefix, EARLY), body(FIRST))
+    late = (row | {"timestamp": str(row["timestamp"]).replace(FIRST, EARLY)} for row in rows(FIRST))
+    at.operator.put(at.bucket, key(at.prefix, EARLY), packed(lines(late)))
 
 
 def listing_another(patch: pytest.MonkeyPatch, at: Ground) -> None:
@@ -119,20 +120,20 @@ def logged(change: Callable[[list[bytes]], list[bytes]]) -> Act:
     """Change the lines of this run's log."""
 
     def act(run: Run, ground: Ground) -> None:
-        lines = run.log.path.read_bytes().splitlines(keepends=True)
-        run.log.path.write_bytes(b"".join(change(lines)))
+        whole = run.log.path.read_bytes().splitlines(keepends=True)
+        run.log.path.write_bytes(b"".join(change(whole)))
 
     return act
 
 
-def altered(lines: list[bytes]) -> list[bytes]:
+def altered(whole: list[bytes]) -> list[bytes]:
     """One letter of the second line is another."""
-    return [lines[0], lines[1].replace(b"A", b"B", 1), *lines[2:]]
+    return [whole[0], whole[1].replace(b"A", b"B", 1), *whole[2:]]
 
 
-def cut(lines: list[bytes]) -> list[bytes]:
+def cut(whole: list[bytes]) -> list[bytes]:
     """The last line lacks its end."""
-    return [*lines[:-1], lines[-1][:-9]]
+    return [*whole[:-1], whole[-1][:-9]]
 
 
 def swapped(run: Run, ground: Ground) -> None:

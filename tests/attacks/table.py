@@ -109,6 +109,9 @@ ROWS = {
     "another-day": Attack(
         "ingest", OF_ROWS.format("CON-WINDOW"), bodies=changed(*MANY, timestamp="2024-01-06T00:00:00Z")
     ),
+    "rows-of-another-partition": Attack(
+        "ingest", OF_ROWS.format("CON-PARTITION"), bodies=changed(*MANY, timestamp=f"{FIRST}T10:00:00Z")
+    ),
     "empty-file": Attack("ingest", rf"CON-EMPTY .*{FILE}: no rows", bodies=lambda: {LAST: packed(b"")}),
     "no-such-partition": Attack(
         "ingest", r"2024-01-06/, listing: found no object", parameters={"partition": "2024-01-06"}

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import load
+from configs import files, load
 from configs.load import ConfigError
 
 SPECIFIED = "c85453a4bff3efe7f4768bdb66f75c090fa2c6af9dc823e1aea9810e3a3b5599"
@@ -274,7 +274,7 @@ def test_a_bare_name_is_never_a_file_of_the_working_folder(tmp_path: Path, monke
 def test_a_file_that_was_offered_is_known_by_its_name_and_hides_no_shipped_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "OFFERED", {})
+    monkeypatch.setattr(files, "OFFERED", {})
     for name in ("mine.json", "sample.json", "local.yaml", "My-own.json"):
         (tmp_path / name).write_text("{}")
     assert load.offer(tmp_path / "mine.json") == "mine"

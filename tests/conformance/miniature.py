@@ -22,6 +22,7 @@ from tasks.store import measure
 
 MATRIX = {"ends": {"work": {"before": [], "after": ["data_contract"]}}}
 DOCUMENT = load.text(load.find("sample", "pipelines"))
+CONTRACT = load.text(load.find("interactions", "contracts"))
 POLICY: dict[str, Any] = {
     "name": "miniature",
     "target": "local",
@@ -29,7 +30,8 @@ POLICY: dict[str, Any] = {
     "keys": "UnsafeLocalKeys",
     "code": "UnsafeAnyCode",
     "documents": {"sample": load.sha256(DOCUMENT)},
-    "gates": {"data_contract": {"limits": {"types": ["view", "click", "purchase"], "most_rejected": 0.0}}},
+    "contracts": {"interactions": load.sha256(CONTRACT)},
+    "gates": {"data_contract": {"limits": {"most_rejected": 0.0}}},
 }
 
 
@@ -81,7 +83,7 @@ def start(home: Home, *writes: list[str], gates: dict[str, Any] | None = None, p
     public = UnsafeLocalKeys(home.root / "keys").public("producer")
     parsed, sha = load.policy(policy), load.sha256(policy)
     trust = Trust(public, parsed, sha, MATRIX, gates or GATES)
-    given = {"document": DOCUMENT, "partition": "2023-10-27", "window": None, "signer": public.id}
+    given = {"document": DOCUMENT, "contract": CONTRACT, "partition": "2023-10-27", "window": None, "signer": public.id}
 
     def seal(index: str) -> Plan:
         return Plan(

@@ -43,7 +43,8 @@ class Case:
 
 def _rows(folder: Path) -> Case:
     """Forty rows in two files; the bad ones have an interaction type that nobody declared."""
-    limits = {"since": "2023-10-01", "until": "2023-10-27", "min_rows": 5, "clean": True}
+    volume = {"recent": 28, "fewest": 7, "lowest": 0.3, "highest": 3.0}
+    limits = {"since": "", "until": "2023-10-27", "min_rows": 5, "clean": True, "volume": volume}
     for name, first in (("good", "view"), ("bad", "hover")):
         for part in range(2):
             rows = [

@@ -171,6 +171,44 @@ def test_a_check_that_no_task_of_its_stage_carries_is_refused(folder: Path, stag
         planning.read(*pair(folder, document))
 
 
+def mine(folder: Path, types: list[str], *, pin: bool = True) -> tuple[str, str]:
+    """A document with a contract of its own beside it, and a policy that pins both unless told not to."""
+    promised = shipped("interactions", "contracts") | {"name": "mine"}
+    promised["schema"][0]["properties"][2]["quality"][0]["arguments"]["validValues"] = types
+    (folder / "mine.odcs.yaml").write_text(json.dumps(promised))
+    policy = shipped("local", "policies")
+    policy["contracts"] |= {"mine": load.sha256(promised)} if pin else {}
+    document = shipped("sample", "pipelines")
+    document["stages"][0]["contract"] = "mine"
+    return pair(folder, document, policy)
+
+
+def test_a_document_brings_the_contract_that_its_policy_pins(made: Home, folder: Path) -> None:
+    plan = sealed(made, mine(folder, ["view"]))
+    assert plan.terms["ingest"]["fetch"]["data_contract"].limits["types"] == ["view"]
+    assert plan.contract["name"] == "mine"
+    assert sealed(made, ("sample", "local")).contract == shipped("interactions", "contracts")
+
+
+def test_a_contract_that_is_not_pinned_as_it_is_is_refused(folder: Path) -> None:
+    with pytest.raises(
+        PlanError, match="does not pin the contract mine as it is now; .*under contracts: mine: [0-9a-f]{64}"
+    ):
+        planning.read(*mine(folder, ["view"], pin=False))
+    policy = spoiled("policies", "local", "contracts", "interactions", value="0" * 64)
+    with pytest.raises(PlanError, match="does not pin the contract interactions as it is now"):
+        planning.read(*pair(folder, policy=policy))
+
+
+def test_a_contract_that_is_not_there_or_cannot_be_read_is_refused(folder: Path) -> None:
+    document = spoiled("pipelines", "sample", "stages", 0, "transformations", value=[])
+    document["stages"][0]["contract"] = "interaction"
+    with pytest.raises(ConfigError, match=r"no contract 'interaction' \(nearest: interactions\)"):
+        planning.read(*pair(folder, document))
+    with pytest.raises(ConfigError, match=r"mine.odcs.yaml: .*validValues.0: "):
+        planning.read(*mine(folder, ["hover"]))
+
+
 def test_a_document_that_is_not_pinned_as_it_is_is_refused(folder: Path) -> None:
     document = spoiled("pipelines", "sample", "stages", 3, "thresholds", "precision@10", value=0.01)
     with pytest.raises(PlanError, match=f"does not pin .*write under documents: sample: {load.sha256(document)}"):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import load
+from configs.contract import contract
 from security.errors import PlanError
 from security.gate import CAUSES
 from security.gates.contract import DataContract
@@ -23,6 +24,7 @@ GIVEN = {
     "document": load.text(load.find("sample", "pipelines")),
     "partition": "2023-10-27",
     "window": 7,
+    "contract": load.text(load.find("interactions", "contracts")),
     "inputs": {"2023-10-27": "7" * 64},
     "signer": SIGNER,
 }
@@ -76,17 +78,17 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     assert made["deploy"]["serve"]["model_signature"].limits["signer"] == SIGNER
     for stage, task in APPROVED:
         assert made[stage][task]["approved_inputs"].limits == {"producer": SIGNER, "named": GIVEN["inputs"]}
-    assert made["ingest"]["clean"]["data_contract"].limits == {
-        "since": "2023-10-21",
-        "until": "2023-10-27",
-        "clean": True,
-    }
+    window = {"since": "2023-10-21", "until": "2023-10-27", "clean": True}
+    assert made["ingest"]["clean"]["data_contract"].limits == contract(GIVEN["contract"]).limits() | window
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("data_contract", {"limits": {"most_rejected": 0.9}}, "data_contract: limits.most_rejected: "),
     ("data_contract", {"limits": {"type": ["view"]}}, "data_contract: limits.type: "),
-    ("data_contract", {"limits": {"types": []}}, "data_contract: limits.types: "),
+    *(
+        ("data_contract", {"limits": {name: value}}, f"limits.{name}: is the contract's to say, not a policy's")
+        for name, value in (("types", []), ("skew", 5), ("volume", None), ("min_rows", 1), ("letters", "printable"))
+    ),
     ("model_signature", {"limits": {}}, "model_signature: limits.floor: "),
     ("access_control_s3", {"accepts": {"S3-PAB": "guessed"}}, "access_control_s3: accepts: "),
     ("access_control_s3", {"accepts": {"S3-NONE": "declared"}}, "accepts: no rule S3-NONE; there are S3-PAB, "),

@@ -170,6 +170,12 @@ def _weaken_document(statements: list[dict[str, Any]]) -> None:
     plan["document_sha256"] = load.sha256(plan["document"])
 
 
+def _weaken_contract(statements: list[dict[str, Any]]) -> None:
+    plan = statements[0]["predicate"]["plan"]
+    plan["contract"]["schema"][0]["properties"][2]["quality"][0]["arguments"]["validValues"].append("rating")
+    plan["terms"]["ends"]["work"]["data_contract"]["limits"]["types"].append("rating")
+
+
 def _drop_gate(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
     plan = statements[0]["predicate"]["plan"]
     plan["matrix"]["ends"]["work"]["after"] = []
@@ -283,7 +289,8 @@ FORGERIES = {
     "signed-lie": (_lie, "the observation gives"),
     "weaker-terms": (_weaken, "not those of the policy"),
     "weaker-policy": (_weaken_policy, "another policy"),
-    "weaker-document": (_weaken_document, "does not pin"),
+    "weaker-document": (_weaken_document, "does not pin the document"),
+    "weaker-contract": (_weaken_contract, "does not pin the contract interactions"),
     "gate-dropped": (_drop_gate, "matrix given"),
     "stage-dropped": (_drop_stage, "no stage"),
     "verdict-dropped": (_drop_verdict, "never ran"),

@@ -1,14 +1,17 @@
 """The rows keep their contract: types, ids, times, the window; and, once cleaned, nothing to reject or twice there."""
 
-from security.gates.contract.gate import (
-    ABOUT_ROWS,
-    RULES,
-    ContractLimits,
-    DataContract,
-    breaks,
-    faulty,
-    material,
-    reasons,
-)
+from security.gates.contract.gate import ABOUT_ROWS, RULES, DataContract, batches, faulty, material, reasons
+from security.gates.contract.limits import ContractLimits, Volume, breaks
 
-__all__ = ["ABOUT_ROWS", "RULES", "ContractLimits", "DataContract", "breaks", "faulty", "material", "reasons"]
+__all__ = [
+    "ABOUT_ROWS",
+    "RULES",
+    "ContractLimits",
+    "DataContract",
+    "Volume",
+    "batches",
+    "breaks",
+    "faulty",
+    "material",
+    "reasons",
+]

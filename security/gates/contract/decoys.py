@@ -7,10 +7,11 @@ which column and how is drawn anew each time.
 import random
 import string
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 
 import pyarrow as pa
 
-from security.gates.contract.kinds import CEILING, FLOOR, empty
+from security.gates.contract.kinds import CEILING, FLOOR, HIGHEST, RECENT, empty, placed
 from security.rows.columns import COLUMNS, SCHEMA, Fault
 
 Batches = Sequence[pa.RecordBatch]
@@ -70,6 +71,37 @@ def _window(row: dict[str, object], draw: random.Random) -> None:
     row["timestamp"] = draw.choice((draw.randrange(-_START, _START), draw.randrange(_END, 2 * _END)))
 
 
+def _apart(sample: Batches, draw: random.Random) -> Batches:
+    """The rows as they are, in the files of a partition that none of them is of."""
+    batches = _rows(sample)
+    days = {row // _DAY for batch in batches for row in batch.column("timestamp").to_pylist() if row is not None}
+    day = draw.randrange(_START // _DAY, _END // _DAY)
+    while days & {day - 1, day, day + 1}:
+        day = draw.randrange(_START // _DAY, _END // _DAY)
+    return [placed(batch, str(date(1970, 1, 1) + timedelta(days=day))) for batch in batches]
+
+
+def _swollen(sample: Batches, draw: random.Random) -> Batches:
+    """Partitions of one row, as many as one can be compared with, and then one of more than a hundred."""
+    (row, *_) = _rows(sample)[0].slice(0, 1).to_pylist() or _rows([])[0].to_pylist()
+    last = _last(sample, draw)
+    made = []
+    for number in range(RECENT + 1):
+        day = last - RECENT + number
+        count = 1 if number < RECENT else HIGHEST + draw.randint(1, 20)
+        rows = [row | {"timestamp": day * _DAY + draw.randrange(_DAY), "row": place} for place in range(1, count + 1)]
+        name = str(date(1970, 1, 1) + timedelta(days=day))
+        made.append(placed(pa.RecordBatch.from_pylist(rows, schema=SCHEMA), name))
+    return made
+
+
+def _last(sample: Batches, draw: random.Random) -> int:
+    """The last day of the sample, in days since 1970; where it tells none, one made up."""
+    times = [row for batch in sample for row in batch.column("timestamp").to_pylist() if row is not None]
+    day = max(times, default=0) // _DAY
+    return day if RECENT < day - _START // _DAY < (_END - _START) // _DAY else draw.randrange(10_000, 20_000)
+
+
 def _again(sample: Batches, draw: random.Random) -> Batches:
     """A few rows once more, at any place."""
     batches = list(_rows(sample))
@@ -96,6 +128,8 @@ VIOLATIONS = {
     "CON-ID": _each(_id),
     "CON-TIME": _each(_time),
     "CON-WINDOW": _each(_window),
+    "CON-PARTITION": _apart,
+    "CON-VOLUME": _swollen,
     "CON-DUP": _again,
     "CON-EMPTY": _hollow,
     "CON-ROWS": _nothing,

@@ -7,75 +7,35 @@ in a cleaned set, when there is one.
 A look takes 16 bytes of memory a row, to find exact repetitions by their hashes.
 """
 
+import math
+import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
 
 from security.gate import Gate, Violation
 from security.gates.contract.decoys import VIOLATIONS
-from security.gates.contract.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts, Ints, Kind, Tally, empty, kinds
+from security.gates.contract.kinds import (
+    FLOOR,
+    SHOWN,
+    Counts,
+    Ints,
+    Tally,
+    calendar,
+    empty,
+    kinds,
+    placed,
+)
+from security.gates.contract.limits import ContractLimits, breaks
 from security.material import Handed, Material
 from security.rows import read
-from security.rows.columns import Fault
 from security.verdict import Breach, Frozen, Rule, Subject
 
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")
-
-
-class ContractLimits(Frozen):
-    """What a policy may set. The window is of whole days, both included; `skew` forgives minutes outside of it."""
-
-    types: tuple[Literal["view", "click", "purchase", "rating"], ...] = Field(
-        default=("view", "click", "purchase"), min_length=1
-    )
-    longest_id: Literal[8, 16, 32, 64, 128, 256] = 64
-    letters: Literal["plain", "printable"] = "plain"
-    most_rejected: float = Field(default=0.0, ge=0, le=0.5)
-    since: date | Literal[""]
-    """Empty: every day from 1990 on."""
-    until: date
-    skew: Literal[0, 5] = 0
-    min_rows: int = Field(default=1, ge=1)
-    clean: bool = False
-    """A set in which nothing is to be rejected any more, and no row is repeated."""
-
-    @model_validator(mode="after")
-    def _window(self) -> Self:
-        if not FLOOR <= (self.since or FLOOR) <= self.until < CEILING:
-            raise ValueError(f"a window must begin before it ends, from {FLOOR} on and before {CEILING}")
-        return self
-
-
-def breaks(kind: Kind, limits: ContractLimits) -> tuple[str, ...]:
-    """The rules that a row of this kind breaks, sorted."""
-    broken = set()
-    if kind.faults & (Fault.MISSING | Fault.NULL | Fault.TYPE):
-        broken.add("CON-NULL")
-    if kind.faults & Fault.TIME:
-        broken.add("CON-TIME")
-    if kind.faults & Fault.KIND or (kind.type and kind.type not in limits.types):
-        broken.add("CON-TYPE")
-    allowed = LETTERS[: LETTERS.index(limits.letters) + 1]
-    if kind.faults & (Fault.EMPTY | Fault.LONG) or kind.length > limits.longest_id or kind.letters not in allowed:
-        broken.add("CON-ID")
-    if kind.day and not _inside(kind, limits):
-        broken.add("CON-WINDOW")
-    return tuple(sorted(broken))
-
-
-def _inside(kind: Kind, limits: ContractLimits) -> bool:
-    if kind.day in ("before", "after"):
-        return False
-    day, since = date.fromisoformat(kind.day), limits.since or FLOOR
-    late = day == limits.until + timedelta(days=1) and kind.edge == "first"
-    early = day == since - timedelta(days=1) and kind.edge == "last"
-    return since <= day <= limits.until or bool(limits.skew and (late or early))
 
 
 def reasons(batch: pa.RecordBatch, limits: ContractLimits) -> tuple[list[tuple[str, ...]], Ints]:
@@ -84,23 +44,38 @@ def reasons(batch: pa.RecordBatch, limits: ContractLimits) -> tuple[list[tuple[s
     return [breaks(kind, limits) for kind in found], index
 
 
+def _nowhere(name: str) -> str:
+    return ""
+
+
 def faulty(batch: pa.RecordBatch, limits: ContractLimits) -> pa.BooleanArray:
     """For each row whether it breaks a rule about rows: what the judge counts, and what cleaning drops."""
     rules, index = reasons(batch, limits)
     return pa.array(np.array([bool(rule) for rule in rules], dtype=bool)[index])
 
 
-def material(subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int) -> Material[pa.RecordBatch]:
-    """The rows of the files, and after them a batch of none for each file without; `expected` rows in all."""
+def batches(files: Sequence[Path], names: Sequence[str], lies: Callable[[str], str]) -> Iterator[pa.RecordBatch]:
+    """The rows of the files, each batch marked with the partition that `lies` says of its file's name."""
+    for batch in read(files, names):
+        yield placed(batch, lies(batch.column("file").dictionary[0].as_py()))
+
+
+def material(
+    subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int, lies: Callable[[str], str] = _nowhere
+) -> Material[pa.RecordBatch]:
+    """The rows of the files, and after them a batch of none for each file without; `expected` rows in all.
+
+    `lies` says which partition a file's name lies in; empty for none.
+    """
 
     def source() -> Iterator[pa.RecordBatch]:
         counts = Counter(dict.fromkeys(names, 0))
-        for batch in read(files, names):
+        for batch in batches(files, names, lies):
             counts[batch.column("file").dictionary[0].as_py()] += batch.num_rows
             yield batch
         for name in names:
             if not counts[name]:
-                yield empty(name)
+                yield placed(empty(name), lies(name))
 
     return Material(subject, source, expected=expected, unit="rows", weigh=lambda batch: int(batch.num_rows), sample=1)
 
@@ -110,6 +85,7 @@ def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: st
 
 
 _SOURCE = "Correct the source; the rows are listed by file and row among the rejects."
+_VOLUME = "Find out what was lost or added at the source; if it is meant to be, change the contract."
 RULES = {
     rule.id: rule
     for rule in (
@@ -118,6 +94,8 @@ RULES = {
         _rule("CON-ID", "medium", "An id that is empty, too long, or of other characters", _SOURCE),
         _rule("CON-TIME", "medium", "A timestamp that tells no time", _SOURCE),
         _rule("CON-WINDOW", "high", "A time outside the window", "Find out how the rows came into this partition."),
+        _rule("CON-PARTITION", "high", "A time outside the partition that its file lies in", _SOURCE),
+        _rule("CON-VOLUME", "high", "A partition with far more or fewer rows than those before it", _VOLUME),
         _rule("CON-DUP", "medium", "A cleaned set holds a row twice", "Run `deduplicate`."),
         _rule("CON-EMPTY", "high", "A file without rows", "Find out why the partition is empty."),
         _rule("CON-ROWS", "high", "Fewer rows than a set must have", "Find out what is missing at the source."),
@@ -129,6 +107,7 @@ ABOUT_ROWS = {
     "CON-ID": "have an id that is empty, too long, or of other characters",
     "CON-TIME": "have a timestamp that tells no time",
     "CON-WINDOW": "are of a time outside the window",
+    "CON-PARTITION": "are of a time outside the partition that their file lies in",
 }
 """Rules about rows, and what rows that break them do."""
 
@@ -154,6 +133,9 @@ class DataContract(Gate[pa.RecordBatch]):
         """One finding for each rule that is broken, with how often and where first."""
         if facts.rows < limits.min_rows:
             yield Breach(rule="CON-ROWS", place="rows", message=f"{facts.rows:,} rows; at least {limits.min_rows:,}")
+        for name, count, low, high in _odd(facts.partitions, limits):
+            message = f"{count:,} rows; allowed: {low:,} to {high:,}, by the median of the partitions before it"
+            yield Breach(rule="CON-VOLUME", place=name, message=message)
         for name in facts.empty:
             yield Breach(rule="CON-EMPTY", place=name, message="no rows; a file has at least one")
         broken = [(breaks(cell.kind, limits), cell) for cell in facts.cells]
@@ -174,8 +156,9 @@ class DataContract(Gate[pa.RecordBatch]):
             yield Breach(rule="CON-DUP", place=first, message=message)
 
     def active(self, limits: ContractLimits) -> Sequence[str]:
-        """All; repetitions only count in a cleaned set."""
-        return [rule for rule in self.rules if limits.clean or rule != "CON-DUP"]
+        """All; repetitions only count in a cleaned set, and how many rows there are only where the contract says."""
+        silent = {"CON-DUP": limits.clean, "CON-VOLUME": limits.volume}
+        return [rule for rule in self.rules if silent.get(rule, True)]
 
     def brief(self, facts: Counts) -> str:
         """Rows by interaction type."""
@@ -183,6 +166,21 @@ class DataContract(Gate[pa.RecordBatch]):
         for cell in facts.cells:
             types[cell.kind.type or "none"] += cell.rows
         return ", ".join(f"{count:,} {kind}" for kind, count in types.most_common())
+
+
+def _odd(partitions: Mapping[str, int], limits: ContractLimits) -> Iterator[tuple[str, int, int, int]]:
+    """Partitions with too few or too many rows: name, rows, the fewest and the most allowed. A gap has none."""
+    if not limits.volume or not partitions:
+        return
+    series = {name: partitions.get(name, 0) for name in calendar(min(partitions), max(partitions))}
+    names, counts = list(series), list(series.values())
+    for number, name in enumerate(names):
+        before = counts[max(0, number - limits.volume.recent) : number]
+        if len(before) >= limits.volume.fewest:
+            middle = statistics.median(before)
+            low, high = math.ceil(middle * limits.volume.lowest), math.floor(middle * limits.volume.highest)
+            if not low <= counts[number] <= high:
+                yield name, counts[number], low, high
 
 
 def _places(facts: Counts, places: Iterable[tuple[int, int]]) -> tuple[str, str]:
@@ -199,4 +197,5 @@ def _allowed(rule: str, limits: ContractLimits) -> str:
         "CON-ID": f"1 to {limits.longest_id} {limits.letters} characters",
         "CON-TIME": "RFC 3339 with a zone, or seconds or milliseconds since 1970",
         "CON-WINDOW": f"{since} to {limits.until}, give or take {limits.skew} minutes",
+        "CON-PARTITION": f"the partition's own days, give or take {limits.skew} minutes",
     }[rule]

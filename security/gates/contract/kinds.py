@@ -31,10 +31,13 @@ _DAY, _FIRST = 86_400_000_000, FLOOR.toordinal() - date(1970, 1, 1).toordinal()
 _DAYS = (CEILING - FLOOR).days
 MOST_KINDS = 20_000
 """More kinds of rows than this are not counted: the facts would be as large as the rows."""
+RECENT, HIGHEST = 90, 100
+"""The most partitions that one is compared with, and the highest share of their median that can be asked for."""
 SHOWN = 3
 """Places that are kept of a kind, and told of a rule."""
-_EMPTY = b"empty"
+_EMPTY, _PARTITION = b"empty", b"partition"
 _EDGES = ("", "first", "last")
+_SIDES = ("", "in", "before", "after", "apart")
 _TIMES = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.TIME)
 _TEXTS = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.EMPTY | Fault.LONG | Fault.KIND)
 
@@ -51,6 +54,8 @@ class Kind(NamedTuple):
     letters: Literal["plain", "printable", "odd"]
     day: str
     edge: Literal["", "first", "last"]
+    side: Literal["", "in", "before", "after", "apart"]
+    """Of the partition that its file lies in: inside, on the day before or after, or further; empty without either."""
     faults: int
 
 
@@ -69,6 +74,8 @@ class Counts(Frozen):
     files: tuple[str, ...]
     empty: tuple[str, ...]
     cells: tuple[Cell, ...]
+    partitions: dict[str, int]
+    """Partition -> rows of its files, faulty ones too; empty where files lie in none."""
     duplicates: int = Field(ge=0)
     doubled: tuple[Place, ...]
 
@@ -99,22 +106,62 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     day = np.where(lacks, 0, np.clip(day - _FIRST, -1, _DAYS) + 2)
     margin = SKEW * 60_000_000
     edge = np.where(lacks, 0, np.where(rest < margin, 1, np.where(rest >= _DAY - margin, 2, 0)))
+    side = np.where(lacks, 0, _sides(batch, np.floor_divide(stamp, _DAY)))
     faults = batch.column("faults").to_numpy().astype(np.int64)
     for name in COLUMNS:
         unmarked = _nulls(batch, name) & ((faults & (_TIMES if name == "timestamp" else _TEXTS)) == 0)
         faults[unmarked] |= int(Fault.NULL)
-    sizes = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), int(sum(Fault)) + 1)
-    codes = np.ravel_multi_index((named, size, letters, day, edge, faults), sizes)
+    sizes = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), len(_SIDES), int(sum(Fault)) + 1)
+    codes = np.ravel_multi_index((named, size, letters, day, edge, side, faults), sizes)
     unique, index = np.unique(codes, return_inverse=True)
     parts = np.transpose(np.unravel_index(unique, sizes)).tolist()
     return [_kind(*part) for part in parts], index.astype(np.int64)
 
 
-def _kind(named: int, size: int, letters: int, day: int, edge: int, faults: int) -> Kind:
+def _sides(batch: pa.RecordBatch, day: Ints) -> Ints:
+    """For each row on which side of its partition its day lies, as an index into `_SIDES`; days since 1970."""
+    name = partition(batch)
+    if not name:
+        return np.zeros(len(day), np.int64)
+    first, last = span(name)
+    sides = [(day < first - 1, 4), (day > last + 1, 4), (day < first, 2), (day > last, 3)]
+    return np.select([where for where, _ in sides], [code for _, code in sides], 1)
+
+
+def span(name: str) -> tuple[int, int]:
+    """First and last day of a partition, a day or a month, in days since 1970."""
+    year, month, *rest = map(int, name.split("-"))
+    first = date(year, month, rest[0] if rest else 1)
+    last = first if rest else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return first.toordinal() - date(1970, 1, 1).toordinal(), last.toordinal() - date(1970, 1, 1).toordinal()
+
+
+def calendar(first: str, last: str) -> list[str]:
+    """Every partition from one to another, both included: days, or months."""
+    if len(first) == len("2000-01"):
+        (year, month), (years, months) = (map(int, name.split("-")) for name in (first, last))
+        return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in range(year * 12 + month - 1, years * 12 + months)]
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [str(start + timedelta(days=n)) for n in range((end - start).days + 1)]
+
+
+def placed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """The batch, marked with the partition that its file lies in."""
+    return (
+        batch.replace_schema_metadata({**(batch.schema.metadata or {}), _PARTITION: name.encode()}) if name else batch
+    )
+
+
+def partition(batch: pa.RecordBatch) -> str:
+    """The partition that the file of a batch lies in; empty where it is marked with none."""
+    return str((batch.schema.metadata or {}).get(_PARTITION, b"").decode())
+
+
+def _kind(named: int, size: int, letters: int, day: int, edge: int, side: int, faults: int) -> Kind:
     days = {0: "", 1: "before", _DAYS + 2: "after"}
     told = days[day] if day in days else (FLOOR + timedelta(days=day - 2)).isoformat()
     kind = (*VOCABULARY, "other", "")[named]
-    return Kind._make((kind, LENGTHS[size], LETTERS[letters], told, _EDGES[edge], faults))
+    return Kind._make((kind, LENGTHS[size], LETTERS[letters], told, _EDGES[edge], _SIDES[side], faults))
 
 
 def _nulls(batch: pa.RecordBatch, name: str) -> NDArray[np.bool_]:
@@ -131,7 +178,7 @@ class Tally:
     """Counts while looking: batches in, facts out."""
 
     def __init__(self) -> None:
-        self.files, self.empty = dict[str, int](), list[str]()
+        self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
         self.factors = np.array([secrets.randbits(64) | 1 for _ in COLUMNS], np.uint64)
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
         self.hashes, self.files_of, self.rows_of = list[NDArray[np.uint64]](), list[Mask](), list[Mask]()
@@ -141,6 +188,8 @@ class Tally:
         name = (batch.schema.metadata or {}).get(_EMPTY)
         if name is not None:
             self.empty.append(name.decode())
+        if lies := partition(batch):
+            self.partitions[lies] += batch.num_rows
         if not batch.num_rows:
             return
         column = batch.column("file")
@@ -181,6 +230,7 @@ class Tally:
             files=tuple(self.files),
             empty=tuple(self.empty),
             cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
+            partitions=dict(sorted(self.partitions.items())),
             duplicates=len(where),
             doubled=tuple(zip(file[:SHOWN].tolist(), row[:SHOWN].tolist(), strict=True)),
         )

@@ -28,6 +28,7 @@ Row = dict[str, Any]
 GATE = DataContract()
 LIMITS = {"since": "2023-10-01", "until": "2023-10-27", "min_rows": 5}
 CLEAN = LIMITS | {"clean": True}
+VOLUME = {"recent": 28, "fewest": 3, "lowest": 0.5, "highest": 2.0}
 SUBJECT = Subject(kind="rows", name="test", sha256="0" * 64)
 SECRET = "jane-doe-4711"
 
@@ -235,14 +236,15 @@ def tally(batches: Sequence[pa.RecordBatch]) -> Counts:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("rows", [0, 1, 2, 40])
 def test_every_known_bad_sample_is_caught_by_its_own_rule_alone(opened: Make, rule: str, rows: int) -> None:
-    limits = ContractLimits.model_validate(CLEAN | {"most_rejected": 0.5, "min_rows": 1})
+    limits = ContractLimits.model_validate(CLEAN | {"most_rejected": 0.5, "min_rows": 1, "volume": VOLUME})
     # What the made-up row of an empty sample is like is not the contract's business.
     sample = list(read_rows(opened(good(rows)))) or [kinds.empty("none")]
     for seed in range(25):
         spoiled = GATE.violations[rule](sample, random.Random(seed))
         found = {breach.rule for breach in GATE.judge(tally(spoiled), limits)}
         assert rule in found
-        assert rows == 0 or found == {rule}, seed
+        beside = {"CON-WINDOW"} if rule == "CON-VOLUME" else set[str]()  # ninety days are more than a window of October
+        assert rows == 0 or found == {rule} | beside, seed
     if rows:
         assert not list(GATE.judge(tally(sample), limits))
 
@@ -273,10 +275,9 @@ class Blind(DataContract):
     def look(self, material: Material[pa.RecordBatch]) -> Counts:
         """The facts of other rows."""
         real = super().look(material)
-        kind = Kind("view", 8, "plain", "2023-10-10", "", 0)
-        return Counts(
-            rows=40, files=real.files, empty=(), cells=(kinds.Cell(kind, 40, ((0, 1),)),), duplicates=0, doubled=()
-        )
+        kind = Kind("view", 8, "plain", "2023-10-10", "", "", 0)
+        cells = (kinds.Cell(kind, 40, ((0, 1),)),)
+        return Counts(rows=40, files=real.files, empty=(), cells=cells, partitions={}, duplicates=0, doubled=())
 
 
 class Mute(DataContract):
@@ -292,7 +293,7 @@ class Deaf(DataContract):
 
     def look(self, material: Material[pa.RecordBatch]) -> Counts:
         """Nothing was there."""
-        return Counts(rows=0, files=(), empty=(), cells=(), duplicates=0, doubled=())
+        return Counts(rows=0, files=(), empty=(), cells=(), partitions={}, duplicates=0, doubled=())
 
 
 @pytest.mark.parametrize("gate", [Blind(), Mute()])
@@ -323,6 +324,116 @@ def test_looking_at_two_parts_is_looking_at_the_whole(opened: Make) -> None:
         count[cell.kind] = count.get(cell.kind, 0) + cell.rows
     assert count == {cell.kind: cell.rows for cell in both.cells}
     assert both.rows == one.rows + two.rows == 60
+
+
+Parts = dict[str, list[Row]]
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> Callable[[Parts], Material[pa.RecordBatch]]:
+    """The material of files that lie in partitions: partition -> rows."""
+
+    def make(parts: Parts) -> Material[pa.RecordBatch]:
+        paths = [tmp_path / f"{name}.jsonl" for name in parts]
+        for path, held in zip(paths, parts.values(), strict=True):
+            path.write_text("".join(json.dumps(row) + "\n" for row in held))
+        names = [f"p/{name}/part.jsonl" for name in parts]
+        return contract.material(SUBJECT, paths, names, sum(map(lines, paths)), lambda name: name.split("/")[1])
+
+    return make
+
+
+def on(day: str, count: int, clock: str = "10:00:00") -> list[Row]:
+    """Rows of one day."""
+    return [row | {"timestamp": f"{day}T{clock}Z"} for row in good(count)]
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "clock", "sides"),
+    [
+        ("2023-10-10", "2023-10-10", "00:00:00", {"in"}),
+        ("2023-10-10", "2023-10-10", "23:59:59", {"in"}),
+        ("2023-10-10", "2023-10-11", "00:00:00", {"after"}),
+        ("2023-10-10", "2023-10-09", "23:59:59", {"before"}),
+        ("2023-10-10", "2023-10-12", "00:00:00", {"apart"}),
+        ("2023-10-10", "2023-10-08", "23:59:59", {"apart"}),
+        ("2023-10", "2023-10-01", "00:00:00", {"in"}),
+        ("2023-10", "2023-10-31", "23:59:59", {"in"}),
+        ("2023-10", "2023-11-01", "00:00:00", {"after"}),
+        ("2024-02", "2024-02-29", "12:00:00", {"in"}),
+        ("2024-02", "2024-01-31", "12:00:00", {"before"}),
+        ("2024-02", "2024-03-02", "12:00:00", {"apart"}),
+    ],
+)
+def test_a_row_lies_on_a_side_of_its_partition(parted: Any, name: str, day: str, clock: str, sides: set[str]) -> None:
+    assert {cell.kind.side for cell in tally(list(parted({name: on(day, 4, clock)}).source())).cells} == sides
+
+
+@pytest.mark.parametrize(
+    ("clock", "skew", "fails"),
+    [("00:04:59", 0, True), ("00:04:59", 5, False), ("00:05:00", 5, True), ("23:56:00", 5, True)],
+)
+def test_a_clock_may_be_ahead_by_so_much_and_no_more(parted: Any, clock: str, skew: int, fails: bool) -> None:
+    found = verdict(parted({"2023-10-10": on("2023-10-11", 5, clock)}), LIMITS | {"skew": skew})
+    assert rules(found) == (["CON-PARTITION"] if fails else [])
+    if fails:
+        assert "p/2023-10-10/part.jsonl row 1" in found.reason
+
+
+def test_a_day_within_the_window_and_in_another_partition_is_rejected(parted: Any) -> None:
+    parts = {"2023-10-10": [*on("2023-10-10", 9), *on("2023-10-03", 1)], "2023-10-11": on("2023-10-11", 9)}
+    found = verdict(parted(parts), LIMITS)
+    assert rules(found) == ["CON-PARTITION"]
+    assert "1 of 19 rows are of a time outside the partition that their file lies in" in found.reason
+    assert "first: p/2023-10-10/part.jsonl row 10" in found.reason
+    assert verdict(parted(parts), LIMITS | {"most_rejected": 0.1}).outcome == Outcome.PASS
+
+
+def sizes(*counts: int) -> Parts:
+    """Partitions from 2023-10-01 on with so many rows; none where there is nothing."""
+    days = {f"2023-10-{number:02d}": count for number, count in enumerate(counts, 1)}
+    return {day: on(day, count) for day, count in days.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("counts", "places"),
+    [
+        ((10, 10, 10, 10, 10), []),
+        ((10, 10, 10, 5, 20), []),
+        ((10, 10, 10, 4, 10), ["2023-10-04"]),
+        ((10, 10, 10, 21, 10), ["2023-10-04"]),
+        ((10, 10, 10, 0, 10), ["2023-10-04"]),
+        ((10, 10, 10, 10, 4, 30), ["2023-10-05", "2023-10-06"]),
+        ((40, 10, 10), []),
+    ],
+)
+def test_a_partition_is_measured_by_those_before_it(parted: Any, counts: tuple[int, ...], places: list[str]) -> None:
+    found = verdict(parted(sizes(*counts)), LIMITS | {"volume": VOLUME})
+    assert [(each.rule, each.place) for each in found.findings] == [("CON-VOLUME", place) for place in places]
+    assert verdict(parted(sizes(*counts)), LIMITS).findings == ()
+
+
+def test_how_many_rows_are_allowed_is_said(parted: Any) -> None:
+    found = verdict(parted(sizes(10, 10, 11, 3)), LIMITS | {"volume": VOLUME})
+    assert "CON-VOLUME 2023-10-04: 3 rows; allowed: 5 to 20, by the median of the partitions before it" in found.reason
+
+
+@pytest.mark.parametrize(
+    "volume",
+    [{"fewest": 0}, {"recent": 91}, {"lowest": -0.1}, {"lowest": 1.1}, {"highest": 0.9}, {"highest": 101}, {"more": 1}],
+)
+def test_no_volume_can_be_asked_for_that_a_canary_would_not_break(opened: Make, volume: Row) -> None:
+    found = verdict(opened(), LIMITS | {"volume": VOLUME | volume})
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "crash")
+
+
+@given(st.dates(date(1990, 1, 1), date(2099, 12, 31)), st.integers(0, 400))
+def test_a_calendar_has_every_partition_once(first: date, days: int) -> None:
+    last = min(first + timedelta(days=days), date(2099, 12, 31))
+    found = kinds.calendar(str(first), str(last))
+    assert (found[0], found[-1], len(found)) == (str(first), str(last), (last - first).days + 1)
+    months = kinds.calendar(str(first)[:7], str(last)[:7])
+    assert months == sorted({each[:7] for each in found})
 
 
 day = st.dates(date(2023, 9, 1), date(2023, 12, 1))
