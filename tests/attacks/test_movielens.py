@@ -88,11 +88,14 @@ def opened(home: Home, shared: Path) -> tuple[str, str]:
 REMOVED = logged(lambda whole: [whole[0], *whole[2:]])
 DONE: Mapping[str, tuple[str, dict[str, Act], list[str]]] = {
     "public-bucket": (r"\[access_control_s3\] fail: .*S3-PUB-READ", {}, []),
-    "object-changed": ("as listed before it was read", {"listed": rewritten}, []),
     "model-altered": ("SIG-ALTERED model.safetensors", {"signed": staged("model/model.safetensors")}, ["train"]),
     "statement-removed": ("line 2: does not follow", {"features gate 2": REMOVED}, ["features"]),
+    "object-changed": ("as listed before it was read", {"listed": rewritten}, []),
 }
-"""What must be said, what is done at which moment, and which stage goes on from the run that passed (none: all)."""
+"""What must be said, what is done at which moment, and which stage goes on from the run that passed (none: all).
+
+An object that was put again is a version that no earlier run read, so that nothing goes on from those: it comes last.
+"""
 
 
 @pytest.mark.parametrize("name", DONE)
