@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from configs.load import nearest
-from security.engines.s3 import Credentials, client, listing
+from configs.load import Policy, nearest
+from security.engines.s3 import Credentials, client, listing, put
 from security.errors import BadInput, PlanError
 from tasks.home import Home
 from tasks.source import Place, Source
@@ -120,8 +120,20 @@ def convert(path: Path, mapping: Mapping[str, str], folder: Path, kind: str = "r
     return dict(sorted(counts.items()))
 
 
-def load(home: Home, path: Path, mapping: Mapping[str, str], source: str) -> dict[str, int]:
-    """Convert a file and put it where a document's `source` points, in place of what was there; month -> rows."""
+def key(policy: Policy) -> str:
+    """The KMS key that a policy wants objects under: the first that it names."""
+    terms = policy.gates.get("data_encryption_at_rest")
+    keys = terms.limits.get("keys", []) if terms else []
+    if not keys:
+        raise PlanError(f"policy {policy.name} names no key under data_encryption_at_rest: nothing is put unencrypted")
+    return str(keys[0])
+
+
+def load(home: Home, path: Path, mapping: Mapping[str, str], source: str, kms: str) -> dict[str, int]:
+    """Convert a file and put it where a document's `source` points, in place of what was there; month -> rows.
+
+    `kms` is the key that everything is put under, and read back to see that it was.
+    """
     place, found = Place.of(source), Source.read(home)
     if not place.monthly:
         raise PlanError(f"{source}: a file goes into the lake by month; this source is by day")
@@ -138,7 +150,5 @@ def load(home: Home, path: Path, mapping: Mapping[str, str], source: str) -> dic
             if each.key not in wanted:
                 s3.delete_object(Bucket=place.bucket, Key=each.key, ExpectedBucketOwner=found.endpoint.account)
         for key, file in wanted.items():
-            s3.put_object(
-                Bucket=place.bucket, Key=key, Body=file.read_bytes(), ExpectedBucketOwner=found.endpoint.account
-            )
+            put(found.endpoint, credentials, place.bucket, key, file, kms)
     return counts

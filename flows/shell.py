@@ -141,7 +141,8 @@ def run(given: argparse.Namespace) -> int:
     url = ready(home, screen)
     if given.interactions:
         source = load.document(load.text(load.find(document, "pipelines"))).stages[0].source
-        counts = intake.load(home, given.interactions, intake.columns(given.columns), source)
+        kms = intake.key(load.policy(load.text(load.find(policy, "policies"))))
+        counts = intake.load(home, given.interactions, intake.columns(given.columns), source, kms)
         screen.say(f"  {sum(counts.values()):,} rows of {given.interactions.name} into the lake, {len(counts)} months")
     parameters = {
         "document": document,

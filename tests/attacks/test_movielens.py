@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from configs import load
+from deployments.lake.server import KMS_KEY
 from flows import intake
 from flows.local import PUBLIC
 from flows.shell import once
@@ -37,7 +38,7 @@ SOURCE = load.document(load.text(load.find("movielens", "pipelines"))).stages[0]
 @pytest.fixture(scope="module")
 def run(prefect: str, home: Home, shared: Path) -> Iterator[Run]:
     """The run over all months, once."""
-    counts = intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, SOURCE)
+    counts = intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, SOURCE, KMS_KEY)
     assert sum(counts.values()) == ROWS
     state, made = once(Quiet(), document="movielens", policy="local")
     assert state.is_completed(), state.message
@@ -81,7 +82,7 @@ def opened(home: Home, shared: Path) -> tuple[str, str]:
     offered.mkdir(parents=True, exist_ok=True)
     (offered / "movielens_public.json").write_text(json.dumps(document))
     (offered / "movielens_public.yaml").write_text(json.dumps(policy))
-    intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, document["stages"][0]["source"])
+    intake.load(home, shared / "ml-latest-small" / "ratings.csv", {}, document["stages"][0]["source"], KMS_KEY)
     return "movielens_public", "movielens_public"
 
 

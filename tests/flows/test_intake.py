@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import load as config
+from deployments.lake.server import KMS_KEY
 from flows import intake
-from security.engines.s3 import listing
+from security.engines.s3 import client, listing
 from security.errors import BadInput, PlanError
 from tasks.home import Home
 from tasks.source import Place, Source
@@ -206,28 +207,44 @@ def there(lake: Home) -> Look:
 
 def test_a_file_takes_the_place_of_what_was_there(lake: Home, there: Look, tmp_path: Path) -> None:
     first = written(tmp_path, HEAD + "1,31,2.5,1475280000\n1,32,2.5,1472688000\n")
-    assert intake.load(lake, first, {}, SOURCE) == {"2016-09": 1, "2016-10": 1}
+    assert intake.load(lake, first, {}, SOURCE, KMS_KEY) == {"2016-09": 1, "2016-10": 1}
     assert set(there()) == {f"movielens/{month}/part-000.jsonl.gz" for month in ("2016-09", "2016-10")}
     second = written(tmp_path, HEAD + "1,31,2.5,1475280000\n1,32,2.5,1480000000\n")
-    assert intake.load(lake, second, {}, SOURCE) == {"2016-10": 1, "2016-11": 1}
+    assert intake.load(lake, second, {}, SOURCE, KMS_KEY) == {"2016-10": 1, "2016-11": 1}
     assert set(there()) == {f"movielens/{month}/part-000.jsonl.gz" for month in ("2016-10", "2016-11")}
     assert list((lake.root / "quarantine").glob("intake-*")) == []
 
 
 @pytest.mark.parametrize("case", ["cut-gzip", "latin-1", "time", "short-row", "long-line", "empty", "header-alone"])
 def test_of_a_file_that_cannot_be_read_nothing_is_put(lake: Home, there: Look, tmp_path: Path, case: str) -> None:
-    intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, SOURCE)
+    intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, SOURCE, KMS_KEY)
     before = there()
     name, data, _, _ = BAD[case]
     good = (HEAD + "1,31,2.5,1475280000\n").encode()
     with pytest.raises(BadInput):
-        intake.load(lake, written(tmp_path, good + data if case == "latin-1" else data, name), {}, SOURCE)
+        intake.load(lake, written(tmp_path, good + data if case == "latin-1" else data, name), {}, SOURCE, KMS_KEY)
     assert there() == before
     assert before
     assert list((lake.root / "quarantine").glob("intake-*")) == []
 
 
+def test_what_is_put_lies_under_the_policy_s_key(lake: Home, tmp_path: Path) -> None:
+    policy = config.policy(config.text(config.find("local", "policies")))
+    assert intake.key(policy) == KMS_KEY
+    intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, SOURCE, intake.key(policy))
+    found, place = Source.read(lake), Place.of(SOURCE)
+    (only,) = listing(found.endpoint, found.credentials, place.bucket, place.prefix)
+    told = client(found.endpoint, found.credentials).head_object(Bucket=place.bucket, Key=only.key)
+    assert (told["ServerSideEncryption"], told["SSEKMSKeyId"]) == ("aws:kms", KMS_KEY)
+
+
+def test_a_policy_that_names_no_key_puts_nothing() -> None:
+    policy = config.policy(config.text(config.find("kubernetes_prod", "policies")))
+    with pytest.raises(PlanError, match="policy kubernetes_prod names no key under data_encryption_at_rest"):
+        intake.key(policy)
+
+
 def test_a_source_by_day_takes_no_file(lake: Home, tmp_path: Path) -> None:
     daily = config.text(config.find("sample", "pipelines"))["stages"][0]["source"]
     with pytest.raises(PlanError, match="a file goes into the lake by month; this source is by day"):
-        intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, daily)
+        intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, daily, KMS_KEY)
