@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("--seconds", type=int, default=300)
     each = command("sign", _sign, "sign a policy with the owner's key")
     each.add_argument("policy")
-    each = command("digest", _digest, "the line that pins a document in a policy")
+    each = command("digest", _digest, "the line that pins a document or a data contract in a policy")
     each.add_argument("document")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")

@@ -124,7 +124,11 @@ def test_what_cannot_be_done_ends_with_2_in_one_sentence(empty: Home, argv: list
 def test_a_digest_is_the_line_that_pins(capsys: Said) -> None:
     assert main(["digest", "sample"]) == 0
     name, _, sha = capsys.readouterr().out.strip().partition(": ")
-    assert load.policy(load.text(load.find("local", "policies"))).documents[name] == sha
+    policy = load.policy(load.text(load.find("local", "policies")))
+    assert policy.documents[name] == sha
+    assert main(["digest", str(load.find("interactions", "contracts"))]) == 0
+    name, _, sha = capsys.readouterr().out.strip().partition(": ")
+    assert policy.contracts[name] == sha
 
 
 def test_signing_and_tokens_leave_no_key_on_the_screen(empty: Home, capsys: Said) -> None:
