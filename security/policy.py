@@ -92,6 +92,9 @@ def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     promised = contract(plan["contract"]).limits()
     if taken := sorted(promised.keys() & limits):
         raise PlanError(f"data_contract: limits.{taken[0]}: is the contract's to say, not a policy's")
+    told: dict[str, Any] = limits.pop("bots", {})
+    filtered = "filter_bots" in _stages(plan)["data_ingestion"]["transformations"]
+    promised["bots"] = told if task == "fetch" or (task == "clean" and filtered) else None
     return limits | promised | {"since": since, "until": until, "clean": task != "fetch"}
 
 
@@ -104,8 +107,11 @@ def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> di
 
 
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    wanted = {s["name"]: s for s in plan["document"]["stages"]}["model_evaluation"]["thresholds"]
-    return limits | {"thresholds": wanted}
+    return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
+
+
+def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {stage["name"]: stage for stage in plan["document"]["stages"]}
 
 
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {

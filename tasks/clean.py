@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from configs.load import nearest
 from security.errors import PlanError
 from security.gates.contract import ContractLimits, reasons
+from security.rows.accounts import Bots, measure, signs
 from security.rows.columns import COLUMNS
 from security.verdict import Frozen
-from tasks.bots import Bots, suspects
 
 REJECTS, SUSPECTS = "rejects.jsonl", "suspects.jsonl"
 KEY_BYTES = 16
@@ -92,7 +92,6 @@ def clean(
     transformations: Sequence[str],
     *,
     key: bytes,
-    bots: Bots | None = None,
 ) -> Cleaned:
     """Clean `batches` (of `security.rows.columns.SCHEMA`) into the new Parquet file `out`; how many rows went where.
 
@@ -115,7 +114,7 @@ def clean(
     for name in transformations:
         before = rows.count
         sizes = np.bincount(rows.user, minlength=len(rows.names[0]))
-        rows, found = TRANSFORMATIONS[name](rows, bots or Bots())
+        rows, found = TRANSFORMATIONS[name](rows, limits.bots or Bots())
         told["duplicates" if name == "deduplicate" else "bot_rows"] = before - rows.count
         told["bots"] += len(found)
         if found:
@@ -143,11 +142,24 @@ def deduplicate(rows: Rows, _: Bots) -> tuple[Rows, dict[int, tuple[str, ...]]]:
 
 
 def filter_bots(rows: Rows, bots: Bots) -> tuple[Rows, dict[int, tuple[str, ...]]]:
-    """Without the rows of accounts that show a sign of a bot; these accounts, with their signs."""
-    found = suspects(rows.user, rows.item, rows.time, bots)
-    taken = np.zeros(len(rows.names[0]), bool)
-    taken[list(found)] = True
-    return rows.only(~taken[rows.user]), found
+    """Without the rows of accounts that show a sign of a bot; these accounts, with their signs.
+
+    What they took is gone from the catalogue too, so the others are looked at again, until none shows a sign.
+    """
+    found: dict[int, tuple[str, ...]] = {}
+    while rows.count:
+        once, _ = deduplicate(rows, bots)
+        order = np.argsort(once.user, kind="stable")  # rows are in order of time, and stay so within each account
+        users, kinds = measure(once.user[order], once.item[order], once.time[order], len(np.unique(once.item)))
+        shown = [(user, signs(kind, bots)) for user, kind in zip(users.tolist(), kinds, strict=True)]
+        more = {user: which for user, which in shown if which}
+        if not more:
+            break
+        found |= more
+        taken = np.zeros(len(rows.names[0]), bool)
+        taken[list(more)] = True
+        rows = rows.only(~taken[rows.user])
+    return rows, found
 
 
 TRANSFORMATIONS: dict[str, Callable[[Rows, Bots], tuple[Rows, dict[int, tuple[str, ...]]]]] = {

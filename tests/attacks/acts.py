@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import tasks.clean
 import tasks.deploy
 import tasks.ingest
 from security.gates.model import sign
@@ -43,6 +44,11 @@ def listing_another(patch: pytest.MonkeyPatch, at: Ground) -> None:
         return {day: [each | {"version": "0"} for each in pieces] for day, pieces in real(*given).items()}
 
     patch.setattr(tasks.ingest, "partitions", told)
+
+
+def lenient(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task lets accounts pass that its gate does not."""
+    patch.setattr(tasks.clean, "signs", lambda *_: ())
 
 
 def hidden(run: Run, at: Ground) -> None:

@@ -45,6 +45,27 @@ def without(column: str) -> Callable[[], Mapping[str, bytes]]:
     return lambda: {LAST: packed(lines({k: v for k, v in row.items() if k != column} for row in rows(LAST)))}
 
 
+def worked(accounts: int) -> Mapping[str, bytes]:
+    """The last day, and in it accounts that take an item every twenty seconds."""
+    made = [
+        {"user_id": f"w{who}", "item_id": f"t{n:03d}", "interaction_type": "view", "comment": None}
+        | {"timestamp": f"{LAST}T10:{n // 3:02d}:{n % 3 * 20 + who:02d}Z"}
+        for who in range(accounts)
+        for n in range(90)
+    ]
+    return {LAST: body(LAST, more=made)}
+
+
+def swarm() -> Mapping[str, bytes]:
+    """More bots than the policy's share."""
+    return worked(8)
+
+
+def one_bot() -> Mapping[str, bytes]:
+    """One bot, for `filter_bots` to take out."""
+    return worked(1)
+
+
 def latin() -> Mapping[str, bytes]:
     """The last day, with a comment of row 7 in another encoding."""
     whole = lines([*rows(LAST)[:6], rows(LAST)[6] | {"comment": "caf\u00e9"}, *rows(LAST)[7:]])
@@ -111,6 +132,12 @@ ROWS = {
     ),
     "rows-of-another-partition": Attack(
         "ingest", OF_ROWS.format("CON-PARTITION"), bodies=changed(*MANY, timestamp=f"{FIRST}T10:00:00Z")
+    ),
+    "a-swarm-of-bots": Attack(
+        "ingest", r"\[data_contract\] fail: CON-BOTS accounts: 8 accounts, [\d,]+ of [\d,]+ rows, behave", bodies=swarm
+    ),
+    "suspects-that-were-not-filtered": Attack(
+        "ingest", r"CON-BOTS accounts: 1 accounts, .*allowed: none once", bodies=one_bot, patch=acts.lenient
     ),
     "empty-file": Attack("ingest", rf"CON-EMPTY .*{FILE}: no rows", bodies=lambda: {LAST: packed(b"")}),
     "no-such-partition": Attack(

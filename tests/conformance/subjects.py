@@ -44,7 +44,7 @@ class Case:
 def _rows(folder: Path) -> Case:
     """Forty rows in two files; the bad ones have an interaction type that nobody declared."""
     volume = {"recent": 28, "fewest": 7, "lowest": 0.3, "highest": 3.0}
-    limits = {"since": "", "until": "2023-10-27", "min_rows": 5, "clean": True, "volume": volume}
+    limits = {"since": "", "until": "2023-10-27", "min_rows": 5, "clean": True, "volume": volume, "bots": {}}
     for name, first in (("good", "view"), ("bad", "hover")):
         for part in range(2):
             rows = [

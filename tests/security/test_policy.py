@@ -78,7 +78,7 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     assert made["deploy"]["serve"]["model_signature"].limits["signer"] == SIGNER
     for stage, task in APPROVED:
         assert made[stage][task]["approved_inputs"].limits == {"producer": SIGNER, "named": GIVEN["inputs"]}
-    window = {"since": "2023-10-21", "until": "2023-10-27", "clean": True}
+    window = {"since": "2023-10-21", "until": "2023-10-27", "clean": True, "bots": {}}
     assert made["ingest"]["clean"]["data_contract"].limits == contract(GIVEN["contract"]).limits() | window
 
 

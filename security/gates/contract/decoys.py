@@ -84,12 +84,15 @@ def _apart(sample: Batches, draw: random.Random) -> Batches:
 def _swollen(sample: Batches, draw: random.Random) -> Batches:
     """Partitions of one row, as many as one can be compared with, and then one of more than a hundred."""
     (row, *_) = _rows(sample)[0].slice(0, 1).to_pylist() or _rows([])[0].to_pylist()
-    last = _last(sample, draw)
+    last, who = _last(sample, draw), word(draw)
     made = []
     for number in range(RECENT + 1):
         day = last - RECENT + number
         count = 1 if number < RECENT else HIGHEST + draw.randint(1, 20)
-        rows = [row | {"timestamp": day * _DAY + draw.randrange(_DAY), "row": place} for place in range(1, count + 1)]
+        made_up = (
+            {"user_id": f"{who}{place}", "timestamp": day * _DAY + draw.randrange(_DAY)} for place in range(count)
+        )
+        rows = [row | about | {"row": place} for place, about in enumerate(made_up, 1)]
         name = str(date(1970, 1, 1) + timedelta(days=day))
         made.append(placed(pa.RecordBatch.from_pylist(rows, schema=SCHEMA), name))
     return made
@@ -100,6 +103,32 @@ def _last(sample: Batches, draw: random.Random) -> int:
     times = [row for batch in sample for row in batch.column("timestamp").to_pylist() if row is not None]
     day = max(times, default=0) // _DAY
     return day if RECENT < day - _START // _DAY < (_END - _START) // _DAY else draw.randrange(10_000, 20_000)
+
+
+HABITS: tuple[Callable[[random.Random], list[int]], ...] = (
+    lambda draw: [draw.randint(0, 1) for _ in range(2_600)],
+    lambda draw: [draw.randint(20, 60)] * 90,
+    lambda draw: [draw.randint(1_200, 1_240)] * 68,
+)
+"""Seconds between events: of one who does more than 2,400 in an hour, of one by a timer, of one who does not sleep."""
+
+
+def _worked(sample: Batches, draw: random.Random) -> Batches:
+    """A few rows of the sample, and as many times more of accounts that no setting takes for people."""
+    (batch, *_) = _rows(sample)
+    start = _last([batch.slice(0, 1)], draw) * _DAY + 600_000_000
+    item = batch.column("item_id").slice(0, 40).drop_null().to_pylist() or [word(draw)]
+    rows: list[dict[str, object]] = []
+    for _ in range(draw.randint(2, 3)):
+        user, moment = word(draw), start
+        same = draw.random() < 0.3
+        gaps = [draw.randint(100, 600) for _ in range(130)] if same else draw.choice(HABITS)(draw)
+        for step, gap in enumerate(gaps):
+            moment += gap * 1_000_000 + 1
+            what = item[0 if same else step % len(item)]
+            made = {"user_id": user, "item_id": what, "interaction_type": "view", "timestamp": moment}
+            rows.append(made | {"row": len(rows) + 1, "file": "made up", "faults": 0})
+    return [batch.slice(0, 20), pa.RecordBatch.from_pylist(rows, schema=batch.schema)]
 
 
 def _again(sample: Batches, draw: random.Random) -> Batches:
@@ -130,6 +159,7 @@ VIOLATIONS = {
     "CON-WINDOW": _each(_window),
     "CON-PARTITION": _apart,
     "CON-VOLUME": _swollen,
+    "CON-BOTS": _worked,
     "CON-DUP": _again,
     "CON-EMPTY": _hollow,
     "CON-ROWS": _nothing,

@@ -4,7 +4,7 @@ A look cannot know the limits that it will be judged by, so it counts rows by `K
 breaks under given limits; the judge and the task that drops rows both ask it, so that what is counted here is what is
 dropped there. Rules about rows become findings when the share of rows that break any of them is above `most_rejected`;
 in a cleaned set, when there is one.
-A look takes 16 bytes of memory a row, to find exact repetitions by their hashes.
+How much memory a look takes: see `security.gates.contract.tally`.
 """
 
 import math
@@ -24,13 +24,13 @@ from security.gates.contract.kinds import (
     SHOWN,
     Counts,
     Ints,
-    Tally,
     calendar,
     empty,
     kinds,
     placed,
 )
-from security.gates.contract.limits import ContractLimits, breaks
+from security.gates.contract.limits import ContractLimits, breaks, crowd
+from security.gates.contract.tally import Tally
 from security.material import Handed, Material
 from security.rows import read
 from security.verdict import Breach, Frozen, Rule, Subject
@@ -85,6 +85,7 @@ def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: st
 
 
 _SOURCE = "Correct the source; the rows are listed by file and row among the rejects."
+_BOTS = "Find out who they are; `filter_bots` takes them out, and the policy says how many rows that may cost."
 _VOLUME = "Find out what was lost or added at the source; if it is meant to be, change the contract."
 RULES = {
     rule.id: rule
@@ -96,6 +97,7 @@ RULES = {
         _rule("CON-WINDOW", "high", "A time outside the window", "Find out how the rows came into this partition."),
         _rule("CON-PARTITION", "high", "A time outside the partition that its file lies in", _SOURCE),
         _rule("CON-VOLUME", "high", "A partition with far more or fewer rows than those before it", _VOLUME),
+        _rule("CON-BOTS", "high", "Accounts that behave like no person", _BOTS),
         _rule("CON-DUP", "medium", "A cleaned set holds a row twice", "Run `deduplicate`."),
         _rule("CON-EMPTY", "high", "A file without rows", "Find out why the partition is empty."),
         _rule("CON-ROWS", "high", "Fewer rows than a set must have", "Find out what is missing at the source."),
@@ -155,9 +157,17 @@ class DataContract(Gate[pa.RecordBatch]):
             message = f"{facts.duplicates:,} of {facts.rows:,} rows repeat another; allowed: none; {told}"
             yield Breach(rule="CON-DUP", place=first, message=message)
 
+        if limits.bots:
+            accounts, rows, shown = crowd(facts.groups, limits.bots)
+            whole = sum(group.rows for group in facts.groups)
+            if accounts and rows / whole > (0 if limits.clean else limits.bots.most):
+                allowed = "none once they were filtered" if limits.clean else f"{limits.bots.most:.2%} of the rows"
+                message = f"{accounts:,} accounts, {rows:,} of {whole:,} rows, behave like no person ({shown})"
+                yield Breach(rule="CON-BOTS", place="accounts", message=f"{message}; allowed: {allowed}")
+
     def active(self, limits: ContractLimits) -> Sequence[str]:
-        """All; repetitions only count in a cleaned set, and how many rows there are only where the contract says."""
-        silent = {"CON-DUP": limits.clean, "CON-VOLUME": limits.volume}
+        """All; repetitions only count in a cleaned set, volumes and accounts where the limits say so."""
+        silent = {"CON-DUP": limits.clean, "CON-VOLUME": limits.volume, "CON-BOTS": limits.bots}
         return [rule for rule in self.rules if silent.get(rule, True)]
 
     def brief(self, facts: Counts) -> str:

@@ -4,8 +4,6 @@ Rows are counted by kind where the limits that they will be judged by are not kn
 no id, and no time finer than a day or the minutes next to midnight.
 """
 
-import secrets
-from collections import Counter
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, Self
 
@@ -15,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from security.errors import CannotTell
-from security.rows.columns import COLUMNS, SCHEMA, Fault, Mask
+from security.rows.accounts import Account
+from security.rows.columns import COLUMNS, SCHEMA, Fault
 from security.verdict import Frozen
 
 VOCABULARY = ("view", "click", "purchase", "rating")
@@ -35,7 +33,7 @@ RECENT, HIGHEST = 90, 100
 """The most partitions that one is compared with, and the highest share of their median that can be asked for."""
 SHOWN = 3
 """Places that are kept of a kind, and told of a rule."""
-_EMPTY, _PARTITION = b"empty", b"partition"
+EMPTY, PARTITION = b"empty", b"partition"
 _EDGES = ("", "first", "last")
 _SIDES = ("", "in", "before", "after", "apart")
 _TIMES = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.TIME)
@@ -67,8 +65,16 @@ class Cell(NamedTuple):
     first: tuple[Place, ...]
 
 
+class Group(NamedTuple):
+    """Accounts that behave alike: how many, and how many rows they have, repeated ones once."""
+
+    kind: Account
+    accounts: int
+    rows: int
+
+
 class Counts(Frozen):
-    """Rows by kind, files by name (those without rows apart), and exact repetitions of rows without faults."""
+    """Rows by kind, files by name (those without rows apart), exact repetitions of rows without faults, accounts."""
 
     rows: int = Field(ge=0)
     files: tuple[str, ...]
@@ -78,11 +84,16 @@ class Counts(Frozen):
     """Partition -> rows of its files, faulty ones too; empty where files lie in none."""
     duplicates: int = Field(ge=0)
     doubled: tuple[Place, ...]
+    groups: tuple[Group, ...]
+    """Of the rows without faults."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         if sum(cell.rows for cell in self.cells) != self.rows:
             raise ValueError("counts by kind that are not the number of rows")
+        sound = sum(cell.rows for cell in self.cells if not cell.kind.faults)
+        if sum(group.rows for group in self.groups) + self.duplicates != sound:
+            raise ValueError("rows by account that are not the number of rows without faults")
         return self
 
 
@@ -147,14 +158,12 @@ def calendar(first: str, last: str) -> list[str]:
 
 def placed(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """The batch, marked with the partition that its file lies in."""
-    return (
-        batch.replace_schema_metadata({**(batch.schema.metadata or {}), _PARTITION: name.encode()}) if name else batch
-    )
+    return batch.replace_schema_metadata({**(batch.schema.metadata or {}), PARTITION: name.encode()}) if name else batch
 
 
 def partition(batch: pa.RecordBatch) -> str:
     """The partition that the file of a batch lies in; empty where it is marked with none."""
-    return str((batch.schema.metadata or {}).get(_PARTITION, b"").decode())
+    return str((batch.schema.metadata or {}).get(PARTITION, b"").decode())
 
 
 def _kind(named: int, size: int, letters: int, day: int, edge: int, side: int, faults: int) -> Kind:
@@ -171,66 +180,4 @@ def _nulls(batch: pa.RecordBatch, name: str) -> NDArray[np.bool_]:
 
 def empty(name: str) -> pa.RecordBatch:
     """A batch that says of a file that it has no rows."""
-    return pa.RecordBatch.from_pylist([], schema=SCHEMA.with_metadata({_EMPTY: name.encode()}))
-
-
-class Tally:
-    """Counts while looking: batches in, facts out."""
-
-    def __init__(self) -> None:
-        self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
-        self.factors = np.array([secrets.randbits(64) | 1 for _ in COLUMNS], np.uint64)
-        self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
-        self.hashes, self.files_of, self.rows_of = list[NDArray[np.uint64]](), list[Mask](), list[Mask]()
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Count a batch, or note the file that it stands for."""
-        name = (batch.schema.metadata or {}).get(_EMPTY)
-        if name is not None:
-            self.empty.append(name.decode())
-        if lies := partition(batch):
-            self.partitions[lies] += batch.num_rows
-        if not batch.num_rows:
-            return
-        column = batch.column("file")
-        known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
-        file, row = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
-        found, index = kinds(batch)
-        for place, (kind, count) in enumerate(zip(found, np.bincount(index).tolist(), strict=True)):
-            self.counts[kind] += count
-            first = self.first.setdefault(kind, [])
-            if len(first) < SHOWN:
-                where = np.flatnonzero(index == place)[: SHOWN - len(first)]
-                first += zip(file[where].tolist(), row[where].tolist(), strict=True)
-        if len(self.counts) > MOST_KINDS:
-            raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
-        sound = np.flatnonzero(np.array([kind.faults == 0 for kind in found])[index])
-        self.hashes.append(self._hashed(batch)[sound])
-        self.files_of.append(file[sound].astype(np.uint32))
-        self.rows_of.append(row[sound].astype(np.uint32))
-
-    def _hashed(self, batch: pa.RecordBatch) -> NDArray[np.uint64]:
-        """64 bits for each whole row. Rows that collide would be a finding too many, never one too few."""
-        total = batch.column("timestamp").fill_null(0).to_numpy().astype(np.uint64) * self.factors[0]
-        for name, factor in zip(COLUMNS[:3], self.factors[1:], strict=True):
-            coded = batch.column(name).fill_null("").dictionary_encode()
-            hashed = np.fromiter(map(hash, coded.dictionary.to_pylist()), np.int64)
-            total = total + (hashed.astype(np.uint64) * factor)[coded.indices.to_numpy()]
-        return np.asarray(total, np.uint64)
-
-    def facts(self) -> Counts:
-        """Everything that was counted."""
-        hashes = np.concatenate([*self.hashes, np.zeros(0, np.uint64)])
-        again = np.ones(len(hashes), bool)
-        again[np.unique(hashes, return_index=True)[1]] = False
-        where = np.flatnonzero(again)
-        file, row = (np.concatenate([*held, np.zeros(0, np.uint32)])[where] for held in (self.files_of, self.rows_of))
-        return Counts(
-            rows=self.counts.total(),
-            files=tuple(self.files),
-            empty=tuple(self.empty),
-            cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
-            partitions=dict(sorted(self.partitions.items())),
-            duplicates=len(where),
-            doubled=tuple(zip(file[:SHOWN].tolist(), row[:SHOWN].tolist(), strict=True)),
-        )
+    return pa.RecordBatch.from_pylist([], schema=SCHEMA.with_metadata({EMPTY: name.encode()}))

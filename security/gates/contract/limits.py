@@ -1,11 +1,14 @@
 """What a data contract and a policy allow of rows, and which rules a kind of row breaks under it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from security.gates.contract.kinds import CEILING, FLOOR, HIGHEST, LETTERS, RECENT, Kind
+from security.gates.contract.kinds import CEILING, FLOOR, HIGHEST, LETTERS, RECENT, Group, Kind
+from security.rows.accounts import Bots, signs
 from security.rows.columns import Fault
 from security.verdict import Frozen
 
@@ -34,6 +37,8 @@ class ContractLimits(Frozen):
     skew: Literal[0, 5] = 0
     min_rows: int = Field(default=1, ge=1)
     volume: Volume | None = None
+    bots: Bots | None = None
+    """Where accounts are judged: a set that was just fetched by their share of its rows, a cleaned one by each."""
     clean: bool = False
     """A set in which nothing is to be rejected any more, and no row is repeated."""
 
@@ -71,3 +76,14 @@ def _inside(kind: Kind, limits: ContractLimits) -> bool:
     late = day == limits.until + timedelta(days=1) and kind.edge == "first"
     early = day == since - timedelta(days=1) and kind.edge == "last"
     return since <= day <= limits.until or bool(limits.skew and (late or early))
+
+
+def crowd(groups: Iterable[Group], bots: Bots) -> tuple[int, int, str]:
+    """Accounts that show a sign of a bot: how many, how many rows they have, and which signs how often."""
+    accounts = rows = 0
+    shown = Counter[str]()
+    for group in groups:
+        if found := signs(group.kind, bots):
+            accounts, rows = accounts + group.accounts, rows + group.rows
+            shown.update(dict.fromkeys(found, group.accounts))
+    return accounts, rows, ", ".join(f"{name} {count:,}" for name, count in sorted(shown.items()))

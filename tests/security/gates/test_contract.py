@@ -10,18 +10,20 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from security.gate import judge, observe
 from security.gates import contract
 from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty, kinds
+from security.gates.contract import tally as tally_
 from security.gates.contract.decoys import word
 from security.gates.contract.kinds import Counts, Kind
 from security.material import Material
 from security.rows import lines, read
-from security.rows.columns import SCHEMA
+from security.rows.accounts import Account
+from security.rows.columns import SCHEMA, batch, text, times
 from security.verdict import Outcome, Subject, Verdict
 
 Row = dict[str, Any]
@@ -215,7 +217,7 @@ def test_it_cannot_tell_under_limits_that_are_none(opened: Make) -> None:
 
 
 def test_it_cannot_tell_when_rows_are_of_too_many_kinds(opened: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "MOST_KINDS", 10)
+    monkeypatch.setattr(tally_, "MOST_KINDS", 10)
     found = verdict(opened(), LIMITS)
     assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "facts")
 
@@ -236,7 +238,7 @@ def tally(batches: Sequence[pa.RecordBatch]) -> Counts:
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("rows", [0, 1, 2, 40])
 def test_every_known_bad_sample_is_caught_by_its_own_rule_alone(opened: Make, rule: str, rows: int) -> None:
-    limits = ContractLimits.model_validate(CLEAN | {"most_rejected": 0.5, "min_rows": 1, "volume": VOLUME})
+    limits = ContractLimits.model_validate(CLEAN | {"most_rejected": 0.5, "min_rows": 1, "volume": VOLUME, "bots": {}})
     # What the made-up row of an empty sample is like is not the contract's business.
     sample = list(read_rows(opened(good(rows)))) or [kinds.empty("none")]
     for seed in range(25):
@@ -277,7 +279,10 @@ class Blind(DataContract):
         real = super().look(material)
         kind = Kind("view", 8, "plain", "2023-10-10", "", "", 0)
         cells = (kinds.Cell(kind, 40, ((0, 1),)),)
-        return Counts(rows=40, files=real.files, empty=(), cells=cells, partitions={}, duplicates=0, doubled=())
+        groups = (kinds.Group(Account(0, 4, 0, 0, 0, 0), 7, 40),)
+        return Counts(
+            rows=40, files=real.files, empty=(), cells=cells, partitions={}, duplicates=0, doubled=(), groups=groups
+        )
 
 
 class Mute(DataContract):
@@ -293,7 +298,7 @@ class Deaf(DataContract):
 
     def look(self, material: Material[pa.RecordBatch]) -> Counts:
         """Nothing was there."""
-        return Counts(rows=0, files=(), empty=(), cells=(), partitions={}, duplicates=0, doubled=())
+        return Counts(rows=0, files=(), empty=(), cells=(), partitions={}, duplicates=0, doubled=(), groups=())
 
 
 @pytest.mark.parametrize("gate", [Blind(), Mute()])
@@ -308,22 +313,74 @@ def test_a_gate_that_does_not_look_does_not_pass(opened: Make) -> None:
 
 
 def test_a_crash_is_no_pass(opened: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds.Tally, "add", lambda *_: 1 // 0)
+    monkeypatch.setattr(tally_.Tally, "add", lambda *_: 1 // 0)
     assert verdict(opened(), LIMITS).cause == "crash"
 
 
-def test_looking_at_two_parts_is_looking_at_the_whole(opened: Make) -> None:
+CELL = st.tuples(
+    st.integers(0, 3), st.integers(0, 5), st.sampled_from(["view", "click", "hover", None]), st.integers(0, 40)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(CELL, max_size=12), max_size=6), st.data(), st.sampled_from([0, 1 << 20]))
+def test_looking_at_parts_and_merging_is_looking_at_the_whole(files: list[Any], data: st.DataObject, held: int) -> None:
+    """Wherever the batches are cut, however they are brought together, and whether they fit into memory or not."""
+    made: list[pa.RecordBatch] = []
+    for number, rows in enumerate(files):
+        name, day = f"file-{number}", f"2023-10-{number + 1:02d}"
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+        made.append(
+            placed_batch(
+                name, day, [f"u{user}" for user in columns[0]], [f"i{item}" for item in columns[1]], *columns[2:]
+            )
+            if rows
+            else kinds.placed(kinds.empty(name), day)
+        )
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(made)), max_size=3)))
+    parts = [made[start:end] for start, end in zip([0, *cuts], [*cuts, len(made)], strict=True)]
+
+    def look(batches: Sequence[pa.RecordBatch]) -> tally_.Tally:
+        found = tally_.Tally()
+        found.rows.most = held
+        for each in batches:
+            found.add(each)
+        return found
+
+    left, *rest = map(look, parts)
+    for each in rest:
+        left.merge(each)
+    assert left.facts() == look(made).facts()
+
+
+def placed_batch(
+    name: str, day: str, users: list[str], items: list[str], types: list[str | None], seconds: list[int]
+) -> pa.RecordBatch:
+    """A batch of a file that lies in a partition."""
+    moment = int(datetime.fromisoformat(f"{day}T10:00:00+00:00").timestamp())
+    columns = [text(users), text(items), text(types), times([moment + each for each in seconds])]
+    return kinds.placed(batch(columns, name, 0), day)
+
+
+def test_parts_that_were_merged_in_another_grouping_are_the_same(opened: Make) -> None:
     rows = good(60)
     rows[5]["user_id"] = rows[50]["user_id"] = None
-    one, two, both = (
-        tally(list(read_rows(opened(**files))))
-        for files in ({"a": rows[:30]}, {"b": rows[30:]}, {"a": rows[:30], "b": rows[30:]})
-    )
-    count = {cell.kind: cell.rows for cell in one.cells}
-    for cell in two.cells:
-        count[cell.kind] = count.get(cell.kind, 0) + cell.rows
-    assert count == {cell.kind: cell.rows for cell in both.cells}
-    assert both.rows == one.rows + two.rows == 60
+    files = {"a": rows[:20], "b": rows[20:40] + rows[:3], "c": rows[40:] + rows[30:32]}
+    batches = list(read_rows(opened(**files)))
+    assert len(batches) == 3
+
+    def look(*some: pa.RecordBatch) -> tally_.Tally:
+        found = tally_.Tally()
+        for each in some:
+            found.add(each)
+        return found
+
+    one, two = look(batches[0]), look(batches[1])
+    two.merge(look(batches[2]))
+    one.merge(two)
+    facts = one.facts()
+    assert facts == look(*batches).facts()
+    assert (facts.rows, facts.duplicates, facts.doubled) == (65, 5, ((1, 21), (1, 22), (1, 23)))
 
 
 Parts = dict[str, list[Row]]

@@ -1,0 +1,159 @@
+"""Counts rows while they are looked at: by kind, by partition, by account; and finds rows that are there twice.
+
+Memory is bounded as rows grow: 32 bytes of each row without faults are put aside by account (`security.rows.spill`),
+and one bucket is held at a time. What grows is the list of distinct users and items.
+
+A tally of some rows, merged with one of others, is the tally of all of them, wherever they were cut.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from security.errors import CannotTell
+from security.gates.contract.kinds import (
+    EMPTY,
+    MOST_KINDS,
+    SHOWN,
+    Cell,
+    Counts,
+    Group,
+    Ints,
+    Kind,
+    Place,
+    kinds,
+    partition,
+)
+from security.rows.accounts import Account, measure
+from security.rows.columns import COLUMNS
+from security.rows.spill import Rows, Spill
+
+ROW = np.dtype(
+    [("user", "i4"), ("item", "i4"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")], align=False
+)
+
+
+class Tally:
+    """Batches in, facts out, once."""
+
+    def __init__(self) -> None:
+        self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
+        self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
+        self.names: tuple[dict[str, int], ...] = ({}, {}, {})
+        """User, item and type -> code."""
+        self.rows = Spill(ROW)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a batch, or note the file that it stands for."""
+        name = (batch.schema.metadata or {}).get(EMPTY)
+        if name is not None:
+            self.empty.append(name.decode())
+        if lies := partition(batch):
+            self.partitions[lies] += batch.num_rows
+        if not batch.num_rows:
+            return
+        column = batch.column("file")
+        known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
+        file, row = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
+        found, index = kinds(batch)
+        for place, (kind, count) in enumerate(zip(found, np.bincount(index).tolist(), strict=True)):
+            self.counts[kind] += count
+            first = self.first.setdefault(kind, [])
+            if len(first) < SHOWN:
+                where = np.flatnonzero(index == place)[: SHOWN - len(first)]
+                first += zip(file[where].tolist(), row[where].tolist(), strict=True)
+        if len(self.counts) > MOST_KINDS:
+            raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
+        sound = np.array([kind.faults == 0 for kind in found])[index]
+        if not sound.all():
+            batch, file, row = batch.filter(pa.array(sound)), file[sound], row[sound]
+        self._keep(batch, file, row)
+
+    def _keep(self, batch: pa.RecordBatch, file: Ints, row: Ints) -> None:
+        kept = np.empty(len(batch), ROW)
+        for code, name, known in zip(("user", "item", "type"), COLUMNS, self.names, strict=False):
+            coded = batch.column(name).dictionary_encode()
+            codes = [known.setdefault(value, len(known)) for value in coded.dictionary.to_pylist()]
+            kept[code] = np.array(codes, ROW[code])[coded.indices.to_numpy()]
+        kept["time"], kept["file"], kept["row"] = batch.column("timestamp").to_numpy(), file, row
+        self.rows.add(kept["user"], kept)
+
+    def merge(self, other: "Tally") -> None:
+        """Count what another has counted as well, as if its rows had come after these. The other is used up."""
+        files = [self.files.setdefault(name, len(self.files)) for name in other.files]
+        self.empty += other.empty
+        self.partitions.update(other.partitions)  # adds, and keeps those without rows
+        self.counts.update(other.counts)
+        for kind, places in other.first.items():
+            first = self.first.setdefault(kind, [])
+            first += [(files[file], row) for file, row in places][: SHOWN - len(first)]
+        if len(self.counts) > MOST_KINDS:
+            raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
+        codes = [
+            np.array([mine.setdefault(name, len(mine)) for name in theirs], np.int64)
+            for mine, theirs in zip(self.names, other.names, strict=True)
+        ]
+        for rows in other.rows:
+            moved = rows.copy()
+            for name, code in zip(("user", "item", "type"), codes, strict=True):
+                moved[name] = code[rows[name]]
+            moved["file"] = np.array(files)[rows["file"]]
+            self.rows.add(moved["user"], moved)
+        other.rows.close()
+
+    def facts(self) -> Counts:
+        """Everything that was counted."""
+        doubled, duplicates, groups = list[Place](), 0, dict[Account, list[int]]()
+        with self.rows as buckets:
+            for rows in buckets:
+                again, fresh = _again(rows)
+                duplicates += len(again)
+                doubled = sorted([*doubled, *_places(again)])[:SHOWN]
+                _group(fresh, len(self.names[1]), groups)
+        return Counts(
+            rows=self.counts.total(),
+            files=tuple(self.files),
+            empty=tuple(self.empty),
+            cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
+            partitions=dict(sorted(self.partitions.items())),
+            duplicates=duplicates,
+            doubled=tuple(doubled),
+            groups=tuple(Group(kind, *groups[kind]) for kind in sorted(groups)),
+        )
+
+
+def _again(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows that are there already, and the others in order of user and time."""
+    order = np.argsort(rows["time"], kind="stable")
+    order = order[np.argsort(rows["user"][order], kind="stable")]
+    same = np.r_[False, _alike(rows, order, "user", "time")]
+    tied = np.flatnonzero(same | np.r_[same[1:], False])
+    if len(tied):  # of one moment: brought together by item and type, each in the order in which they came
+        some = order[tied]
+        order[tied] = some[np.lexsort([rows[name][some] for name in ("row", "file", "type", "item", "time", "user")])]
+    twice = np.r_[False, _alike(rows, order, "user", "time", "item", "type")]
+    return rows[order[twice]], rows[order[~twice]]
+
+
+def _alike(rows: Rows, order: Ints, *names: str) -> NDArray[np.bool_]:
+    """Whether a row has the same values as the one before it."""
+    columns = [rows[name][order] for name in names]
+    return np.asarray(np.logical_and.reduce([column[1:] == column[:-1] for column in columns]))
+
+
+def _places(rows: Rows) -> list[Place]:
+    """The first few places of rows."""
+    order = np.lexsort((rows["row"], rows["file"]))[:SHOWN]
+    return [(int(file), int(row)) for file, row in zip(rows["file"][order], rows["row"][order], strict=True)]
+
+
+def _group(rows: Rows, catalogue: int, groups: dict[Account, list[int]]) -> None:
+    """Count accounts by kind."""
+    users, found = measure(rows["user"], rows["item"], rows["time"], catalogue)
+    sizes = np.diff(np.r_[np.flatnonzero(np.r_[True, rows["user"][1:] != rows["user"][:-1]]), len(rows)])
+    for kind, size in zip(found, sizes[: len(users)].tolist(), strict=True):
+        group = groups.setdefault(kind, [0, 0])
+        group[0] += 1
+        group[1] += size

@@ -1,0 +1,58 @@
+"""Rows that are put aside: they come back by bucket, whole and in order, from files that nobody else can open."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from security.rows import spill
+from security.rows.spill import BUCKETS, Spill
+
+TYPE = np.dtype([("of", "i4"), ("number", "i8")])
+
+
+@given(st.lists(st.lists(st.integers(0, 200), max_size=50), max_size=8), st.sampled_from([0, 100, 1_000, 1 << 20]))
+def test_rows_come_back_by_bucket_in_the_order_in_which_they_were_put(parts: list[list[int]], held: int) -> None:
+    wanted: dict[int, list[int]] = {}
+    number = 0
+    with Spill(TYPE, held) as aside:
+        for part in parts:
+            rows = np.array([(of, number + n) for n, of in enumerate(part)], TYPE)
+            for of, at in rows.tolist():
+                wanted.setdefault(of % BUCKETS, []).append(at)
+            number += len(part)
+            aside.add(rows["of"], rows)
+        for _ in range(2):  # it can be read again
+            found = {int(rows["of"][0]) % BUCKETS: rows["number"].tolist() for rows in aside}
+            assert found == wanted
+        assert aside.size <= max(held, 0) or not parts
+
+
+def opened(folder: Path) -> list[str]:
+    """The files in a folder that this process has open, by what the kernel calls them."""
+    found = []
+    for each in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{each}"))
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+    return [name for name in found if name.startswith(str(folder))]
+
+
+def test_memory_holds_no_more_than_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill, "FOLDER", [tmp_path])
+    rows = np.array([(n, n) for n in range(10_000)], TYPE)
+    with Spill(TYPE, 50_000) as aside:
+        for _ in range(10):
+            aside.add(rows["of"], rows)
+            assert sum(part.nbytes for parts in aside.held for part in parts) <= 50_000
+        assert list(tmp_path.iterdir()) == []
+        files = opened(tmp_path)
+        assert files
+        assert all(name.endswith("(deleted)") for name in files)
+        assert sum(len(each) for each in aside) == 100_000
+    assert opened(tmp_path) == []
+    assert list(aside) == []
