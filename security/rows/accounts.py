@@ -75,14 +75,16 @@ def signs(account: Account, bots: Bots) -> tuple[str, ...]:
     return tuple(found)
 
 
-def measure(user: Ints, item: Ints, time: Ints, catalogue: int) -> tuple[NDArray[np.int64], list[Account]]:
+def measure(
+    user: NDArray[np.integer], item: Ints, time: Ints, catalogue: int
+) -> tuple[NDArray[np.integer], list[Account]]:
     """The accounts among rows, and the kind of each.
 
     Columns of equal length in order of user, then time (microseconds since 1970), of whole accounts; items from 0.
     Repeated rows should be gone: they look like an item taken twice. `catalogue` is how many items there are in all.
     """
     if not len(user):
-        return np.zeros(0, np.int64), []
+        return user, []
     start = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
     owner = np.cumsum(np.r_[False, user[1:] != user[:-1]])
     second = time // 1_000_000
@@ -98,7 +100,7 @@ def measure(user: Ints, item: Ints, time: Ints, catalogue: int) -> tuple[NDArray
         _step(_most(daily, often, len(start)), REPEATS),
         _step(_most(daily, broad, len(start)) * 100 / catalogue * (catalogue >= ITEMS), BREADTH),
     )
-    return user[start].astype(np.int64), [Account(*each) for each in np.transpose(measured).tolist()]
+    return user[start], [Account(*each) for each in np.transpose(measured).tolist()]
 
 
 def _step(value: NDArray[np.float64] | Ints, scale: tuple[int, ...]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Counts rows while they are looked at: by kind, by partition, by account; and finds rows that are there twice.
 
-Memory is bounded as rows grow: 32 bytes of each row without faults are put aside by account (`security.rows.spill`),
-and one bucket is held at a time. What grows is the list of distinct users and items.
+Memory is bounded as rows grow: 40 bytes of each row without faults are put aside by account (`security.rows.spill`),
+and one bucket is held at a time; ids are there as keyed hashes. What grows is the list of distinct items, 8 bytes each.
 
 A tally of some rows, merged with one of others, is the tally of all of them, wherever they were cut.
 """
@@ -28,21 +28,22 @@ from security.gates.contract.kinds import (
 )
 from security.rows.accounts import Account, measure
 from security.rows.columns import COLUMNS
+from security.rows.hashes import Key, Words, fresh, hashed
 from security.rows.spill import Rows, Spill
 
-ROW = np.dtype(
-    [("user", "i4"), ("item", "i4"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")], align=False
-)
+ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
+KEPT = 1 << 20
+"""Hashes of items that are kept before they are counted once each."""
 
 
 class Tally:
     """Batches in, facts out, once."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Key | None = None) -> None:
+        self.key = key or fresh()
         self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
-        self.names: tuple[dict[str, int], ...] = ({}, {}, {})
-        """User, item and type -> code."""
+        self.types, self.items, self.more = dict[str, int](), np.zeros(0, np.uint64), list[Words]()
         self.rows = Spill(ROW)
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -73,15 +74,30 @@ class Tally:
 
     def _keep(self, batch: pa.RecordBatch, file: Ints, row: Ints) -> None:
         kept = np.empty(len(batch), ROW)
-        for code, name, known in zip(("user", "item", "type"), COLUMNS, self.names, strict=False):
-            coded = batch.column(name).dictionary_encode()
-            codes = [known.setdefault(value, len(known)) for value in coded.dictionary.to_pylist()]
-            kept[code] = np.array(codes, ROW[code])[coded.indices.to_numpy()]
+        kept["user"], kept["item"] = (hashed(batch.column(name), self.key) for name in COLUMNS[:2])
+        coded = batch.column("interaction_type").dictionary_encode()
+        codes = [self.types.setdefault(value, len(self.types)) for value in coded.dictionary.to_pylist()]
+        kept["type"] = np.array(codes, np.int32)[coded.indices.to_numpy()]
+        self._items(np.unique(kept["item"]))
         kept["time"], kept["file"], kept["row"] = batch.column("timestamp").to_numpy(), file, row
         self.rows.add(kept["user"], kept)
 
+    def _items(self, fresh: Words) -> None:
+        self.more.append(fresh)
+        if sum(map(len, self.more)) > KEPT:
+            self._settle()
+
+    def _settle(self) -> None:
+        self.items = np.unique(np.concatenate([self.items, *self.more]))
+        self.more.clear()
+
     def merge(self, other: "Tally") -> None:
-        """Count what another has counted as well, as if its rows had come after these. The other is used up."""
+        """Count what another has counted as well, as if its rows had come after these. The other is used up.
+
+        Both need the same key: hashes of different keys cannot be compared.
+        """
+        if self.key != other.key:
+            raise ValueError("tallies with different keys cannot be merged")
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
         self.empty += other.empty
         self.partitions.update(other.partitions)  # adds, and keeps those without rows
@@ -91,27 +107,24 @@ class Tally:
             first += [(files[file], row) for file, row in places][: SHOWN - len(first)]
         if len(self.counts) > MOST_KINDS:
             raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
-        codes = [
-            np.array([mine.setdefault(name, len(mine)) for name in theirs], np.int64)
-            for mine, theirs in zip(self.names, other.names, strict=True)
-        ]
+        types = np.array([self.types.setdefault(name, len(self.types)) for name in other.types], np.int32)
+        self._items(np.unique(np.concatenate([other.items, *other.more])))
         for rows in other.rows:
             moved = rows.copy()
-            for name, code in zip(("user", "item", "type"), codes, strict=True):
-                moved[name] = code[rows[name]]
-            moved["file"] = np.array(files)[rows["file"]]
+            moved["type"], moved["file"] = types[rows["type"]], np.array(files)[rows["file"]]
             self.rows.add(moved["user"], moved)
         other.rows.close()
 
     def facts(self) -> Counts:
         """Everything that was counted."""
+        self._settle()
         doubled, duplicates, groups = list[Place](), 0, dict[Account, list[int]]()
         with self.rows as buckets:
             for rows in buckets:
-                again, fresh = _again(rows)
+                again, once = _again(rows)
                 duplicates += len(again)
                 doubled = sorted([*doubled, *_places(again)])[:SHOWN]
-                _group(fresh, len(self.names[1]), groups)
+                _group(once, len(self.items), groups)
         return Counts(
             rows=self.counts.total(),
             files=tuple(self.files),
@@ -151,7 +164,8 @@ def _places(rows: Rows) -> list[Place]:
 
 def _group(rows: Rows, catalogue: int, groups: dict[Account, list[int]]) -> None:
     """Count accounts by kind."""
-    users, found = measure(rows["user"], rows["item"], rows["time"], catalogue)
+    items = np.unique(rows["item"], return_inverse=True)[1]
+    users, found = measure(rows["user"], items, rows["time"], catalogue)
     sizes = np.diff(np.r_[np.flatnonzero(np.r_[True, rows["user"][1:] != rows["user"][:-1]]), len(rows)])
     for kind, size in zip(found, sizes[: len(users)].tolist(), strict=True):
         group = groups.setdefault(kind, [0, 0])
