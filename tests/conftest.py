@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="sluice-test-")) / "home"
@@ -23,6 +24,9 @@ def _port() -> int:
         return int(probe.getsockname()[1])
 
 
+# No test is timed: how long a draw takes is the machine's business.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 PORT = _port()
 os.environ["SLUICE_HOME"] = str(HOME)
 os.environ["SLUICE_CONFIGS"] = str(HOME.parent / "configs")

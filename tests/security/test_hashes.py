@@ -1,4 +1,4 @@
-"""Keyed hashes of texts: the same text has the same hash wherever it stands, another has another, and the key decides."""
+"""Keyed hashes of texts: the same text has the same hash wherever it stands, another has another; the key decides."""
 
 import pyarrow as pa
 from hypothesis import given
