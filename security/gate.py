@@ -223,6 +223,11 @@ def asked(gate: Posture, snapshot: Snapshot, of: str = "") -> Material[Answer]:
     return Material(subject, lambda: answers, expected=len(gate.questions), unit="questions", sample=len(answers) or 1)
 
 
+def part(gate: Posture, snapshot: Snapshot) -> Snapshot:
+    """What a gate asked, of the answers of a visit that it shares with others."""
+    return snapshot.model_copy(update={"answers": {k: v for k, v in snapshot.answers.items() if k in gate.questions}})
+
+
 def unopened(gate: Gate[Any], subject: Subject, trouble: Trouble) -> Observation:
     """The observation of a subject that could not even be opened: nothing was seen, and this is why."""
     return Observation(

@@ -13,11 +13,13 @@ from security.gates.contract import DataContract
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.rest import DataEncryptionAtRest
+from security.gates.transit import DataEncryptionInTransit
 
 GATES: dict[str, Gate[Any]] = {
     gate.name: gate
     for gate in (
         AccessControlS3(),
+        DataEncryptionInTransit(),
         DataEncryptionAtRest(),
         DataContract(),
         ModelSignature(),
@@ -34,7 +36,6 @@ PLANNED = (
     "bias_detection",
     "code_integrity_check",
     "data_drift_monitoring",
-    "data_encryption_in_transit",
     "data_poisoning",
     "dependency_scanning",
     "deployment_authorization",

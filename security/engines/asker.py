@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from security.engines import handshake
 from security.engines.s3 import CONNECT, Credentials, Endpoint, client, resolved
 from security.engines.settings import READERS, Answer, Whose
 from security.errors import CannotTell
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 EXPIRES = 10
 """Seconds for which the request that is sent in the clear could be repeated; it is a HEAD of one object."""
+TOLD = ("etag", "last-modified", "x-amz-version-id", "x-amz-server-side-encryption")
+"""Headers that say something of an object."""
 MALFORMED = '{"Version": "2012-10-17", "Statement": ['
 """No policy: a server that would set one at our word can only answer that this is malformed."""
 
@@ -33,7 +36,7 @@ MALFORMED = '{"Version": "2012-10-17", "Statement": ['
 def ask(
     endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: str, *, stranger: Credentials | None
 ) -> Snapshot:
-    """The answers to every question of the gate `access_control_s3`.
+    """The answers to every question of the gates `access_control_s3` and `data_encryption_in_transit`.
 
     `stranger` is a principal that the endpoint knows and that has no right to the bucket; without one, that question
     is answered as not asked.
@@ -89,6 +92,9 @@ class _Visit:
             "anonymous_list": lambda: self.send("GET", self.base + first)[0],
             "anonymous_put": self.anonymous_put,
             "plain_http": self.plain_http,
+            **{name: partial(self.offered, version) for name, version in handshake.VERSIONS.items()},
+            "other_authority": lambda: handshake.other_authority(self.endpoint, self.own, self.to),
+            "other_name": lambda: handshake.other_name(*self.at, self.context),
             "wrong_secret": lambda: self.get(forged),
             "unknown_key": lambda: self.get(unknown),
             "stranger_get": lambda: self.get(self.stranger) if self.stranger else {"asked": False},
@@ -116,6 +122,11 @@ class _Visit:
         return found[0]["Key"]
 
     @cached_property
+    def at(self) -> tuple[str, int]:
+        parts = urlsplit(self.endpoint.url)
+        return parts.hostname or "", parts.port or 443
+
+    @cached_property
     def context(self) -> ssl.SSLContext:
         import httpx
 
@@ -125,13 +136,16 @@ class _Visit:
 
     def where(self) -> Answer:
         """The client as it was resolved, and a handshake made apart from it."""
-        at = urlsplit(self.endpoint.url)
         with (
-            socket.create_connection((at.hostname or "", at.port or 443), CONNECT) as plain,
-            self.context.wrap_socket(plain, server_hostname=at.hostname) as tls,
+            socket.create_connection(self.at, CONNECT) as plain,
+            self.context.wrap_socket(plain, server_hostname=self.at[0]) as tls,
         ):
             spoken = tls.version()
-        return {**resolved(self.s3, self.endpoint), "account": self.endpoint.account, "tls": spoken}
+        wanted = {"wanted": self.endpoint.url, "account": self.endpoint.account}
+        return {**resolved(self.s3, self.endpoint), **wanted, "tls": spoken}
+
+    def offered(self, version: int) -> Answer:
+        return handshake.tried(*self.at, version)
 
     def declared(self, name: str) -> Answer:
         return READERS[name](self.s3, self.to)
@@ -180,7 +194,10 @@ class _Visit:
         return answer
 
     def plain_http(self) -> Answer:
-        """One signed HEAD over TLS, and then the same in the clear: `control` is how the first was answered."""
+        """One signed HEAD over TLS, and then the same in the clear: `control` is how the first was answered.
+
+        `told` is whether the answer in the clear says anything of the object, whatever its status.
+        """
         import httpx
 
         url = self.s3.generate_presigned_url(
@@ -190,8 +207,9 @@ class _Visit:
         try:
             answer, headers = self.send("HEAD", "http" + url.removeprefix("https"))
         except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError) as none:
-            return {"status": 0, "code": type(none).__name__, "control": control, "onward": False}
-        return {**answer, "control": control, "onward": headers.get("location", "").startswith("https://")}
+            return {"status": 0, "code": type(none).__name__, "control": control, "onward": False, "told": False}
+        onward = headers.get("location", "").startswith("https://")
+        return {**answer, "control": control, "onward": onward, "told": any(name in headers for name in TOLD)}
 
     def own_put(self) -> Answer:
         """Put an empty object; if that works, take it away again."""

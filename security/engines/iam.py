@@ -4,14 +4,14 @@
   list of such keys that was looked at had holes.
 - An Allow with NotPrincipal, and one whose ARN has a wildcard for the account, is an Allow for everybody.
 - Resources do not narrow a grant: whatever part of the bucket is public, the bucket is.
-- A Deny counts only for the one thing that is asked of it: that everybody needs TLS for everything.
+- A Deny counts only for what is asked of it: that everybody needs TLS, and a current one, for everything.
 
 A document that is not understood is `CannotTell`, never "grants nothing". Grammar: "IAM JSON policy element
 reference" and "Access control list (ACL) overview" in the AWS documentation.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from security.errors import CannotTell
@@ -20,11 +20,14 @@ from security.verdict import Frozen
 READING = ("get", "list", "head", "describe", "select")
 """How the names of actions that change nothing begin; every other action writes."""
 EVERYBODY = "*"
+Condition = Mapping[str, Mapping[str, Any]]
+"""Operator -> key -> value or values."""
 
 _POLICY = frozenset({"Version", "Id", "Statement"})
 _STATEMENT = frozenset(
     ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 )
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?")
 _READS, _WRITES = frozenset({"READ", "READ_ACP"}), frozenset({"WRITE", "WRITE_ACP"})
 
 
@@ -95,7 +98,17 @@ def by_acl(owner: str, grants: Sequence[Mapping[str, Any]]) -> Grants:
 
 
 def tls_only(statements: Iterable[Statement], bucket: str) -> bool:
-    """Whether everybody is denied everything without TLS, on the bucket and on all of its objects.
+    """Whether everybody is denied everything without TLS, on the bucket and on all of its objects."""
+    return _denied(statements, bucket, _without_tls)
+
+
+def tls_current(statements: Iterable[Statement], bucket: str) -> bool:
+    """Whether everybody is denied everything over TLS older than 1.2, on the bucket and on all of its objects."""
+    return _denied(statements, bucket, _by_old_tls)
+
+
+def _denied(statements: Iterable[Statement], bucket: str, when: Callable[[Condition], bool]) -> bool:
+    """Whether everybody is denied everything under a condition, on the bucket and on all of its objects.
 
     The objects and the bucket may be covered by two statements. A further condition would let requests through that
     it does not match, so that a statement with one covers nothing.
@@ -103,7 +116,7 @@ def tls_only(statements: Iterable[Statement], bucket: str) -> bool:
     targets, covered = {bucket, f"{bucket}/*"}, set[str]()
     for each in statements:
         whole = each.effect == "Deny" and EVERYBODY in each.principals and not each.inverse
-        if whole and {action.lower() for action in each.actions} & {"*", "s3:*"} and _without_tls(each.condition):
+        if whole and {action.lower() for action in each.actions} & {"*", "s3:*"} and when(each.condition):
             covered |= {target for target in targets if any(_covers(known, target) for known in each.resources)}
     return covered == targets
 
@@ -174,16 +187,29 @@ def _kinds(statement: Statement) -> set[str]:
     return kinds
 
 
-def _without_tls(condition: Mapping[str, Mapping[str, Any]]) -> bool:
+def _without_tls(condition: Condition) -> bool:
     """Exactly `Bool` or `BoolIfExists` aws:SecureTransport false, as text, truth value or list."""
+    operator, values = _alone(condition, "aws:securetransport")
+    return operator in ("Bool", "BoolIfExists") and {each.lower() for each in values} == {"false"}
+
+
+def _by_old_tls(condition: Condition) -> bool:
+    """Exactly `NumericLessThan` s3:TlsVersion 1.2 or more, also `...IfExists`; of a list the greatest counts."""
+    operator, values = _alone(condition, "s3:tlsversion")
+    numbers = [float(each) for each in values if _NUMBER.fullmatch(each)]
+    known = operator in ("NumericLessThan", "NumericLessThanIfExists") and len(numbers) == len(values) > 0
+    return known and max(numbers) >= 1.2
+
+
+def _alone(condition: Condition, name: str) -> tuple[str, list[str]]:
+    """Operator and values of a condition on this key and on no other; nothing where it is another."""
     if len(condition) != 1:
-        return False
+        return "", []
     ((operator, keys),) = condition.items()
-    if operator not in ("Bool", "BoolIfExists") or [key.lower() for key in keys] != ["aws:securetransport"]:
-        return False
+    if [key.lower() for key in keys] != [name]:
+        return "", []
     (value,) = keys.values()
-    listed = value if isinstance(value, list) else [value]
-    return {str(each).lower() for each in listed} == {"false"}
+    return operator, [str(each) for each in (value if isinstance(value, list) else [value])]
 
 
 def _covers(resource: str, target: str) -> bool:

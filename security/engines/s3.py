@@ -92,7 +92,7 @@ def _deaf() -> "Session":
     return boto3.Session(botocore_session=inner)
 
 
-def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
+def client(endpoint: Endpoint, credentials: Credentials, *, attempts: int = ATTEMPTS) -> "S3Client":
     """A client for exactly this endpoint; `KeyBroken` without credentials, `CannotTell` if it came out otherwise."""
     from botocore.config import Config
 
@@ -113,7 +113,7 @@ def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
             proxies={},
             connect_timeout=CONNECT,
             read_timeout=READ,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            retries={"total_max_attempts": attempts, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_supported",
         ),
@@ -123,13 +123,14 @@ def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
 
 
 def resolved(made: "S3Client", endpoint: Endpoint) -> dict[str, Any]:
-    """What a client came out as: url, region and authority; `CannotTell` if that is not what was asked for."""
+    """What a client came out as: url, region, authority, proxies; `CannotTell` if that is not what was asked for."""
     session = made._endpoint.http_session  # type: ignore[attr-defined]
     verify, proxies = session._verify, session._proxy_config._proxies
     wanted: tuple[Any, ...] = (endpoint.url, endpoint.region, endpoint.ca or True, {})
     if (made.meta.endpoint_url, made.meta.region_name, verify, proxies) != wanted or verify in (False, None):
         raise CannotTell("the S3 client was resolved to another endpoint, region, authority or proxy than was given")
-    return {"url": endpoint.url, "region": endpoint.region, "ca": "given" if endpoint.ca else "public"}
+    authority = "public" if verify is True else "given"
+    return {"url": made.meta.endpoint_url, "region": made.meta.region_name, "ca": authority, "proxies": len(proxies)}
 
 
 _kept = lru_cache(maxsize=8)(client)

@@ -1,18 +1,16 @@
 """The gate `access_control_s3`: looks at the answers, judges the facts."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, get_args
-
-from pydantic import Field
+from typing import Any, ClassVar, get_args
 
 from security.errors import CannotTell
 from security.gate import Answer, Posture, Violation
+from security.gates.bucket.decoys import VIOLATIONS
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
-from security.gates.bucket.rules import RULES, VIOLATIONS
+from security.gates.bucket.rules import RULES
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
-PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 WORDS = {
     "policy": "the bucket policy lets everybody",
     "policy_status": "the policy's status lets everybody",
@@ -27,7 +25,6 @@ WORDS = {
     "own_policy": "setting the bucket policy with the pipeline's own key",
     "signed_head": "a HEAD with the pipeline's own key",
     "signed_get": "a GET with the pipeline's own key",
-    "plain_http": "the signed HEAD, sent over TLS before it is sent in the clear",
 }
 
 
@@ -36,16 +33,14 @@ class Limits(Frozen):
 
     `accounts`: who may be named beside the owner, as account ids or names such as `service:...` and `canonical:...`.
     `stranger`: whether a read with the key of a principal without rights must have been tried.
-    `authorities`: whose certificates are believed, those of a CA bundle that was given or of the public authorities.
     """
 
     accounts: tuple[str, ...] = ()
     stranger: bool = True
-    authorities: tuple[Literal["given", "public"], ...] = Field(default=("given", "public"), min_length=1)
 
 
 class AccessControlS3(Posture):
-    """Only the pipeline reads, nobody it does not know writes, all over verified TLS, and each read can be pinned.
+    """Only the pipeline reads, nobody it does not know writes, and each read can be pinned.
 
     A policy is read more strictly than AWS reads it: see `security.engines.iam`.
     """
@@ -72,7 +67,6 @@ class AccessControlS3(Posture):
         """What is wrong, declared and done."""
         yield from _open(facts)
         yield from _strangers(facts, limits)
-        yield from _transport(facts, limits)
         yield from _own(facts)
 
     def brief(self, facts: Facts) -> str:
@@ -105,22 +99,6 @@ def _strangers(seen: Facts, limits: Limits) -> Iterator[Breach]:
         yield _breach("S3-SIG", way, f"{WORDS[way]} was served; allowed: refused")
     if seen.foreign_owner:
         yield _breach("S3-OWN", "wrong_owner", "served although another owner was expected; allowed: refused")
-
-
-def _transport(seen: Facts, limits: Limits) -> Iterator[Breach]:
-    if not seen.tls_policy:
-        sentence = "no statement denies everybody everything without TLS, on bucket and objects; allowed: one that does"
-        yield _breach("S3-TLS", "policy", sentence)
-    if seen.plain:
-        yield _breach("S3-TLS", "plain_http", "a request in the clear was served; allowed: refused")
-    if not seen.https or seen.tls not in PROTOCOLS:
-        spoken = seen.tls if seen.https else "no TLS"
-        yield _breach("S3-END", "endpoint", f"the endpoint speaks {spoken}; allowed: {', '.join(PROTOCOLS)}")
-    if seen.authority not in limits.authorities:
-        allowed = ", ".join(limits.authorities)
-        yield _breach("S3-END", "authority", f"its certificate is of authority {seen.authority}; allowed: {allowed}")
-    if seen.location != seen.region:
-        yield _breach("S3-END", "location", f"the bucket lies in {seen.location}; allowed: {seen.region}, as was given")
 
 
 def _own(seen: Facts) -> Iterator[Breach]:

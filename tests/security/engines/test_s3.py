@@ -87,7 +87,7 @@ def test_nothing_around_a_client_turns_it(
     s3._deaf.cache_clear()
     made = client(endpoint, own)
     s3._deaf.cache_clear()
-    assert resolved(made, endpoint) == {"url": endpoint.url, "region": "us-east-1", "ca": "given"}
+    assert resolved(made, endpoint) == {"url": endpoint.url, "region": "us-east-1", "ca": "given", "proxies": 0}
     assert made.get_object(Bucket="good", Key="p/1", ExpectedBucketOwner=endpoint.account)["Body"].read() == b"xx"
 
 
