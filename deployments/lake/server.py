@@ -184,6 +184,7 @@ class Lake:
             "bucket": BUCKET,
             "region": REGION,
             "account": ACCOUNT,
+            "principal": people.pipeline("").arn,
             "pid": os.getpid(),
             "what": WHAT,
         }

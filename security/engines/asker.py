@@ -16,9 +16,10 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from security.engines import handshake
+from security.engines import account, handshake
 from security.engines.s3 import CONNECT, Credentials, Endpoint, client, resolved
 from security.engines.settings import READERS, Answer, Whose
+from security.engines.tamper import Tamper
 from security.errors import CannotTell
 from security.verdict import Snapshot
 
@@ -29,8 +30,6 @@ EXPIRES = 10
 """Seconds for which the request that is sent in the clear could be repeated; it is a HEAD of one object."""
 TOLD = ("etag", "last-modified", "x-amz-version-id", "x-amz-server-side-encryption")
 """Headers that say something of an object."""
-MALFORMED = '{"Version": "2012-10-17", "Statement": ['
-"""No policy: a server that would set one at our word can only answer that this is malformed."""
 
 
 def ask(
@@ -85,6 +84,7 @@ class _Visit:
         return {
             "endpoint": self.where,
             **{name: partial(self.declared, name) for name in READERS},
+            **account.questions(self.endpoint, self.own, self.to["Bucket"]),
             "signed_list": self.signed_list,
             "signed_head": self.signed_head,
             "signed_get": lambda: self.get(self.own),
@@ -99,14 +99,18 @@ class _Visit:
             "unknown_key": lambda: self.get(unknown),
             "stranger_get": lambda: self.get(self.stranger) if self.stranger else {"asked": False},
             "wrong_owner": self.wrong_owner,
-            "own_put": self.own_put,
-            "own_delete": self.own_delete,
-            "own_policy": self.own_policy,
+            "own_put": lambda: self.tamper.put(),
+            "own_delete": lambda: self.tamper.delete(),
+            "own_policy": lambda: self.tamper.policy(),
         }
 
     @cached_property
     def s3(self) -> "S3Client":
         return client(self.endpoint, self.own)
+
+    @cached_property
+    def tamper(self) -> Tamper:
+        return Tamper(self.s3, self.to, self.probe)
 
     @cached_property
     def key(self) -> str:
@@ -190,7 +194,7 @@ class _Visit:
         if 200 <= answer["status"] < 300:
             version = headers.get("x-amz-version-id", "")
             gone = _answer(lambda: self.send("DELETE", f"{url}?versionId={quote(version)}" if version else url)[0])
-            answer["removed"] = gone.get("status") == 204 or self.remove(version)
+            answer["removed"] = gone.get("status") == 204 or self.tamper.removed(version)
         return answer
 
     def plain_http(self) -> Answer:
@@ -210,56 +214,3 @@ class _Visit:
             return {"status": 0, "code": type(none).__name__, "control": control, "onward": False, "told": False}
         onward = headers.get("location", "").startswith("https://")
         return {**answer, "control": control, "onward": onward, "told": any(name in headers for name in TOLD)}
-
-    def own_put(self) -> Answer:
-        """Put an empty object; if that works, take it away again."""
-        done = self.s3.put_object(**self.to, Key=self.probe, Body=b"")
-        return {"status": 200, "removed": self.remove(done.get("VersionId", ""))}
-
-    def own_delete(self) -> Answer:
-        """Delete what is not there: if that is allowed, it leaves a delete marker, to be taken away again."""
-        done = self.s3.delete_object(**self.to, Key=self.probe)
-        return {"status": 204, "removed": "VersionId" not in done or self.remove(done["VersionId"])}
-
-    def own_policy(self) -> Answer:
-        """Set a policy that is none. A server that takes even that gets the one back that it had."""
-        former = self.former()
-        self.s3.put_bucket_policy(**self.to, Policy=MALFORMED)
-        return {"status": 200, "restored": self.restore(former)}
-
-    def restore(self, former: str | None) -> bool:
-        """Whether the bucket has the policy again that it had."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            if former is None:
-                self.s3.delete_bucket_policy(**self.to)
-            else:
-                self.s3.put_bucket_policy(**self.to, Policy=former)
-        except (BotoCoreError, ClientError):
-            return False
-        return True
-
-    def former(self) -> str | None:
-        """The policy as it is; `CannotTell` if it could not be put back."""
-        from botocore.exceptions import ClientError
-
-        try:
-            return self.s3.get_bucket_policy(**self.to)["Policy"]
-        except ClientError as no:
-            if no.response["Error"].get("Code") == "NoSuchBucketPolicy":
-                return None
-            raise CannotTell("the bucket policy cannot be read, and so could not be put back") from None
-
-    def remove(self, version: str) -> bool:
-        """Whether the probe's object could be deleted by our own right."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            if version:
-                self.s3.delete_object(**self.to, Key=self.probe, VersionId=version)
-            else:
-                self.s3.delete_object(**self.to, Key=self.probe)
-        except (BotoCoreError, ClientError):
-            return False
-        return True

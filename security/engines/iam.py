@@ -32,9 +32,13 @@ _READS, _WRITES = frozenset({"READ", "READ_ACP"}), frozenset({"WRITE", "WRITE_AC
 
 
 class Statement(Frozen):
-    """One statement. `inverse` names the elements given as Not...: they mean all but what is listed."""
+    """One statement. `inverse` names the elements given as Not...: they mean all but what is listed.
+
+    `who` is each principal as written, with its kind; `principals` are the accounts and names that they come to.
+    """
 
     effect: Literal["Allow", "Deny"]
+    who: tuple[tuple[str, str], ...]
     principals: tuple[str, ...]
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -55,13 +59,16 @@ class Grants(Frozen):
     named: tuple[str, ...]
 
 
-def parse(document: Mapping[str, Any]) -> tuple[Statement, ...]:
-    """The statements of a policy; `CannotTell` for whatever is not in the grammar."""
+def parse(document: Mapping[str, Any], *, own: bool = False) -> tuple[Statement, ...]:
+    """The statements of a bucket's policy, or of a principal's `own`, in which nobody is named.
+
+    `CannotTell` for whatever is not in the grammar.
+    """
     listed = document.get("Statement")
     raw = listed if isinstance(listed, list) else [listed]
     if not raw or not document.keys() <= _POLICY:
-        raise CannotTell("the bucket policy has no statement, or a member that is not in the grammar")
-    return tuple(_statement(each) for each in raw)
+        raise CannotTell("a policy has no statement, or a member that is not in the grammar")
+    return tuple(_statement(each, own) for each in raw)
 
 
 def by_policy(statements: Iterable[Statement]) -> Grants:
@@ -121,9 +128,13 @@ def _denied(statements: Iterable[Statement], bucket: str, when: Callable[[Condit
     return covered == targets
 
 
-def _statement(raw: Any) -> Statement:
+def _statement(raw: Any, own: bool) -> Statement:
     if not isinstance(raw, dict) or not raw.keys() <= _STATEMENT or raw.get("Effect") not in ("Allow", "Deny"):
-        raise CannotTell("the bucket policy has a statement that is not in the grammar")
+        raise CannotTell("a policy has a statement that is not in the grammar")
+    if own:
+        if {"Principal", "NotPrincipal"} & raw.keys():
+            raise CannotTell("a principal's own policy names a principal")
+        raw = {**raw, "Principal": EVERYBODY}
     inverse, values = set[str](), dict[str, Any]()
     for name in ("Principal", "Action", "Resource"):
         if (name in raw) == (f"Not{name}" in raw):
@@ -137,6 +148,7 @@ def _statement(raw: Any) -> Statement:
     return Statement.model_validate(
         {
             "effect": raw["Effect"],
+            "who": _who(values["Principal"]),
             "principals": _principals(values["Principal"]),
             "actions": _many(values["Action"]),
             "resources": _many(values["Resource"]),
@@ -153,11 +165,15 @@ def _many(value: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _principals(value: Any) -> tuple[str, ...]:
+def _who(value: Any) -> tuple[tuple[str, str], ...]:
     by_kind = value if isinstance(value, dict) else {"AWS": value}
     if not by_kind or not by_kind.keys() <= {"AWS", "Service", "Federated", "CanonicalUser"}:
         raise CannotTell("a statement has a principal of a kind that is not known")
-    return tuple(sorted({_principal(kind, each) for kind, listed in by_kind.items() for each in _many(listed)}))
+    return tuple(sorted({(kind, each) for kind, listed in by_kind.items() for each in _many(listed)}))
+
+
+def _principals(value: Any) -> tuple[str, ...]:
+    return tuple(sorted({_principal(kind, each) for kind, each in _who(value)}))
 
 
 def _principal(kind: str, text: str) -> str:

@@ -8,6 +8,8 @@ that a bucket of the same name in other hands is refused by the server.
 
 import hashlib
 import os
+import re
+from base64 import b64encode
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,17 +26,35 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(iam::\d{12}:(user|role)/[^:*?]+|sts::\d{12}:assumed-role/[^:*?/]+/[^:*?/]+)")
 CONNECT, READ, ATTEMPTS = 5.0, 30.0, 3
 """Seconds to connect, seconds between two pieces of an answer, and how often one call is tried in all."""
 
 
 class Endpoint(Frozen):
-    """Where a bucket lies. `ca` is the path of a CA bundle, empty for the public authorities; `account` the owner."""
+    """Where a bucket lies. `ca` is the path of a CA bundle, empty for the public authorities; `account` the owner.
+
+    `principal` is the ARN under which policies know the pipeline, where that is known.
+    """
 
     url: str
     region: str
     account: str
     ca: str = ""
+    principal: str = ""
+
+    @property
+    def amazon(self) -> bool:
+        """Whether this is AWS itself, which also has interfaces for accounts and principals."""
+        return (urlsplit(self.url).hostname or "").endswith(AMAZON)
+
+    @field_validator("principal")
+    @classmethod
+    def _arn(cls, principal: str) -> str:
+        if principal and not PRINCIPAL.fullmatch(principal):
+            raise ValueError("a principal is the ARN of a user, a role or an assumed role")
+        return principal
 
     @field_validator("url")
     @classmethod
@@ -77,7 +97,7 @@ class Object(Frozen):
 
 
 @lru_cache(maxsize=1)
-def _deaf() -> "Session":
+def deaf() -> "Session":
     """A session to which nothing around it speaks. It holds no credentials; what it keeps is the API's description."""
     import boto3
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
@@ -100,7 +120,7 @@ def client(endpoint: Endpoint, credentials: Credentials, *, attempts: int = ATTE
         raise KeyBroken("an access key and its secret are needed; one of them is empty")
     if endpoint.ca and not os.path.isfile(endpoint.ca):
         raise KeyBroken("the CA bundle of the endpoint is not a file")
-    made = _deaf().client(
+    made = deaf().client(
         "s3",
         endpoint_url=endpoint.url,
         region_name=endpoint.region,
@@ -177,14 +197,19 @@ def listing(endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: s
 def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Object, out: BinaryIO) -> tuple[str, int]:
     """Write one pinned version to `out`; the SHA-256 and the size in bytes of what was written.
 
-    `StoreError` if the store answers with another version or another size, `CannotTell` if it does not answer.
+    `StoreError` if the store answers with another version, another size, or a SHA-256 of the whole (its
+    `x-amz-checksum-sha256`, where it keeps one) that is not that of what it sent; `CannotTell` if it does not answer.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     hashed, size = hashlib.sha256(), 0
     try:
         reply = _kept(endpoint, credentials).get_object(
-            Bucket=bucket, Key=wanted.key, VersionId=wanted.version, ExpectedBucketOwner=endpoint.account
+            Bucket=bucket,
+            Key=wanted.key,
+            VersionId=wanted.version,
+            ExpectedBucketOwner=endpoint.account,
+            ChecksumMode="ENABLED",
         )
         with closing(reply["Body"]) as body:
             if reply.get("VersionId") != wanted.version:
@@ -199,6 +224,10 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
         raise CannotTell(f"s3://{bucket}/{wanted.key} cannot be read: {_named(why)}") from None
     if size != wanted.size:
         raise StoreError(f"s3://{bucket}/{wanted.key}: {size:,} bytes or more were sent; {wanted.size:,} were listed")
+    told = reply.get("ChecksumSHA256", "")
+    composite = "-" in told or reply.get("ChecksumType") == "COMPOSITE"  # of the parts' checksums, not of the bytes
+    if told and not composite and told != b64encode(hashed.digest()).decode():
+        raise StoreError(f"s3://{bucket}/{wanted.key}: S3-SHA: its store keeps another SHA-256 than was sent")
     return hashed.hexdigest(), size
 
 

@@ -106,7 +106,22 @@ def _without_versions(sample: Sequence[Answer], draw: random.Random) -> Sequence
     return _also(sample, "signed_head", version=draw.choice(("null", "")))
 
 
+def _permitting(sample: Sequence[Answer], draw: random.Random, action: Any, resource: str) -> list[Answer]:
+    """The sample with a policy that lets the pipeline do one thing, and nothing that could deny it."""
+    account = str(_of(sample, "endpoint").get("account", ""))
+    known = str(_of(sample, "principal").get("arn", f"arn:aws:iam::{account}:user/pipeline"))
+    form = draw.choice((known, [known]))
+    allow = {"Effect": "Allow", "Principal": {"AWS": form}, "Action": action, "Resource": resource}
+    made = _with(sample, "policy", status=200, document={"Version": "2012-10-17", "Statement": [allow]})
+    everything = {"Effect": "Allow", "Action": action, "Resource": resource}
+    made = _with(made, "identity", status=200, documents=[{"Version": "2012-10-17", "Statement": everything}])
+    return _with(made, "principal", status=200, arn=known)
+
+
 def _changeable(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    if draw.random() < 0.4:
+        action = draw.choice(("s3:Put*", "s3:Delete*", ["s3:HeadBucket", "S3:deleteobject"], "s3:P?tBucketPolicy"))
+        return _permitting(sample, draw, action, "*")
     if draw.random() < 0.3:
         return _with(sample, "own_policy", status=400, code="MalformedPolicy")
     return _served("own_put", "own_delete", "own_policy")(sample, draw)
@@ -116,6 +131,46 @@ def _refused(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     return _with(
         sample, draw.choice(("signed_head", "signed_get")), status=403, code=draw.choice(("AccessDenied", "403"))
     )
+
+
+def _account_unblocked(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    if draw.random() < 0.3:
+        return _with(sample, "account_block", status=404, code="NoSuchPublicAccessBlockConfiguration")
+    settings = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    return _with(sample, "account_block", status=200, on=sorted(draw.sample(settings, draw.randrange(4))))
+
+
+def _without_account(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    return _with(_with(sample, "account_block", asked=False), "access_points", asked=False)
+
+
+def _pointed_at(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    count = draw.randrange(1, 9)
+    return _with(sample, "access_points", status=200, count=count, unblocked=draw.randrange(1, count + 1))
+
+
+def _unread(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    if draw.random() < 0.5:
+        return _with(sample, "identity", asked=False)
+    return _with(sample, "identity", status=403, code="AccessDenied")
+
+
+def _wide(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    action = draw.choice(("s3:GetObject", "s3:Get*", ["s3:GetObjectVersion"]))
+    partition = str(_of(sample, "principal").get("arn", "arn:aws")).split(":")[1]
+    name = draw.choice(("*", f"{draw.randrange(10**6)}/*"))
+    return _permitting(sample, draw, action, f"arn:{partition}:s3:::{name}")
+
+
+def _missing(question: str, code: str) -> Violation[Answer]:
+    """A maker of an answer that something is off, or is not there."""
+
+    def made(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+        if draw.random() < 0.5:
+            return _with(sample, question, status=404, code=code)
+        return _with(sample, question, status=200, on=False)
+
+    return made
 
 
 VIOLATIONS: Mapping[str, Violation[Answer]] = {
@@ -129,4 +184,14 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-OWN": _served("wrong_owner"),
     "S3-SIG": _served("wrong_secret", "unknown_key"),
     "S3-POS": _refused,
+    "S3-PAB-ACCT": _account_unblocked,
+    "S3-ACCOUNT": _without_account,
+    "S3-AP": _pointed_at,
+    "S3-IDENTITY": _unread,
+    "S3-WIDE": _wide,
+    "S3-LOCK": _missing("object_lock", "ObjectLockConfigurationNotFoundError"),
+    "S3-LOG": _missing("logging", "NotImplemented"),
+    "S3-MFA": lambda sample, draw: _also(sample, "versioning", mfa=False),
+    "S3-KEY": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=False, customers=True),
+    "S3-SSE-C": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=True, customers=False),
 }

@@ -1,12 +1,14 @@
 """The facts about a bucket's access, read from the answers of one visit; what cannot be read is `CannotTell`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import ValidationError, field_validator
 
 from security.engines import iam
+from security.engines.evaluator import Caller, could
 from security.engines.replies import Replies
+from security.engines.s3 import PRINCIPAL
 from security.errors import CannotTell
 from security.gates.bucket.rules import EVIDENCE
 from security.verdict import Frozen
@@ -18,26 +20,37 @@ Control = Literal["signed_head", "signed_get"]
 Forgery = Literal["wrong_secret", "unknown_key"]
 Change = Literal["own_put", "own_delete", "own_policy"]
 
-DECLARED = ("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning")
+DECLARED = (
+    *("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning"),
+    *("object_lock", "logging", "encryption", "account_block", "access_points"),
+)
 WORKING = ("signed_list", "signed_head", "signed_get")
 REFUSED = (
     *("anonymous_get", "anonymous_list", "anonymous_put", "wrong_secret", "unknown_key"),
     *("stranger_get", "wrong_owner", "own_put", "own_delete", "own_policy"),
 )
-QUESTIONS = ("endpoint", *DECLARED, *WORKING, *REFUSED)
+QUESTIONS = ("endpoint", *DECLARED, "principal", "identity", *WORKING, *REFUSED)
 
 ABSENT = {
     "public_access_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
     "policy": frozenset({"NoSuchBucketPolicy"}),
     "policy_status": frozenset({"NoSuchBucketPolicy", "NotImplemented", "MethodNotAllowed"}),
     "ownership": frozenset({"OwnershipControlsNotFoundError"}),
+    "object_lock": frozenset({"ObjectLockConfigurationNotFoundError", "NotImplemented", "MethodNotAllowed"}),
+    "logging": frozenset({"NotImplemented", "MethodNotAllowed"}),
+    "encryption": frozenset({"ServerSideEncryptionConfigurationNotFoundError"}),
+    "account_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
+    "identity": frozenset({"AccessDenied", "AccessDeniedException"}),
 }
-"""What "not configured" is called. The policy's status may be unknown to a server: the policy itself is read too."""
+"""What "not configured" is called, or not known to a server. The policy's status is not all: the policy is read too.
+A principal's own policies are the one thing that it may be refused to read, and that is said."""
 
 
 class Facts(Frozen):
-    """Who may do what. `None` where a request that must work did not, and so nothing is known.
+    """Who may do what. `None` where a request that must work did not, or nobody could be asked.
 
+    `could`: actions by which a policy lets the pipeline change something; `beyond`: resources, as written, that it
+    could read outside its prefix; `points`: access points that do not block public access.
     `rows`: for each rule the questions that it rests on, and their answers.
     """
 
@@ -55,6 +68,16 @@ class Facts(Frozen):
     changes: tuple[Change, ...]
     foreign_owner: bool
     failing: tuple[Control, ...]
+    account_blocks: tuple[Block, ...] | None
+    points: int | None
+    could: tuple[str, ...] | None
+    beyond: tuple[str, ...]
+    identity: Literal["read", "refused", "unasked"]
+    locked: bool
+    logged: bool
+    second_factor: bool
+    bucket_key: Literal["on", "off", "unneeded"]
+    customer_keys: bool
     rows: dict[str, dict[str, str]]
 
     @field_validator("rows")
@@ -65,7 +88,7 @@ class Facts(Frozen):
         return rows
 
 
-def read(answers: Mapping[str, Mapping[str, Any]], bucket: str) -> Facts:
+def read(answers: Mapping[str, Mapping[str, Any]], bucket: str, prefix: str) -> Facts:
     """The facts; `CannotTell` names every question that has no answer."""
     replies = Replies(answers, QUESTIONS, ABSENT)
     if answers["signed_list"].get("status") != 200:
@@ -104,11 +127,60 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str) -> Facts:
                 "changes": [name for name in get_args(Change) if _changed(replies, name)],
                 "foreign_owner": replies.let("wrong_owner"),
                 "failing": failing,
+                **_account(replies),
+                **_principal(replies, statements, account, bucket, prefix),
+                **_advised(replies),
                 "rows": replies.rows(EVIDENCE),
             }
         )
     except ValidationError as why:
         raise CannotTell(f"an answer is not in the vocabulary: {why.errors()[0]['loc'][0]}") from None
+
+
+def _account(replies: Replies) -> dict[str, Any]:
+    """The account's block and the bucket's access points, where there is an account to ask."""
+    blocks = points = None
+    if replies.tried("account_block"):
+        blocks = replies.member("account_block", "on", list) if replies.declared("account_block") else []
+    if replies.tried("access_points"):
+        replies.declared("access_points")
+        points = replies.member("access_points", "unblocked", int)
+    return {"account_blocks": blocks, "points": points}
+
+
+def _principal(
+    replies: Replies, statements: Sequence[iam.Statement], owner: str, bucket: str, prefix: str
+) -> dict[str, Any]:
+    """What the policies let the pipeline do."""
+    identity, own = "unasked", None
+    if replies.tried("identity"):
+        identity = "read" if replies.declared("identity") else "refused"
+    if identity == "read":
+        documents = replies.member("identity", "documents", list)
+        if not all(isinstance(each, dict) for each in documents):
+            raise CannotTell("a policy of the pipeline's own is no document")
+        own = [statement for each in documents for statement in iam.parse(each, own=True)]
+    if not replies.tried("principal"):
+        return {"could": None, "beyond": (), "identity": identity}
+    arn = replies.member("principal", "arn", str)
+    if not PRINCIPAL.fullmatch(arn):
+        raise CannotTell("the pipeline's principal is not the ARN of a user, a role or an assumed role")
+    others = [each for each in statements if each.effect == "Deny" or not each.everybody]  # the rest is public as it is
+    found = could(others, own, Caller(arn, owner), bucket, prefix)
+    return {"could": found.change, "beyond": found.beyond, "identity": identity}
+
+
+def _advised(replies: Replies) -> dict[str, Any]:
+    """What is advice: locks, logs, a second factor, and how keys are used."""
+    encrypted = replies.declared("encryption")
+    key, kms = (encrypted and replies.member("encryption", name, bool) for name in ("key", "kms"))
+    return {
+        "locked": replies.declared("object_lock") and replies.member("object_lock", "on", bool),
+        "logged": replies.declared("logging") and replies.member("logging", "on", bool),
+        "second_factor": replies.member("versioning", "mfa", bool),
+        "bucket_key": ("on" if key else "off") if kms else "unneeded",
+        "customer_keys": not (encrypted and replies.member("encryption", "customers", bool)),
+    }
 
 
 def _changed(replies: Replies, name: str) -> bool:

@@ -20,6 +20,14 @@ _TABLE: tuple[tuple[str, Severity, str, str, str, str], ...] = (
         "public_access_block",
     ),
     (
+        "S3-PAB-ACCT",
+        "high",
+        "all four settings of the account's public access block are on",
+        "turn on all four settings of the account's public access block: they hold for every bucket to come",
+        "FSBP:S3.1 CIS:3.1.4 prowler:s3_account_level_public_access_blocks",
+        "account_block",
+    ),
+    (
         "S3-PUB-READ",
         "critical",
         "nobody reads or lists without being known",
@@ -62,10 +70,10 @@ _TABLE: tuple[tuple[str, Severity, str, str, str, str], ...] = (
     (
         "S3-LP",
         "high",
-        "the pipeline's own key only reads",
+        "the pipeline only reads: neither its key nor any policy lets it change anything",
         "leave it s3:GetObject, s3:GetObjectVersion, s3:ListBucket, s3:ListBucketVersions and the reads of settings",
         "OWASP:API5:2023",
-        "own_put own_delete own_policy",
+        "own_put own_delete own_policy principal policy identity",
     ),
     (
         "S3-OWN",
@@ -93,9 +101,78 @@ _TABLE: tuple[tuple[str, Severity, str, str, str, str], ...] = (
     ),
 )
 
+_ADVISORY: tuple[tuple[str, str, str, str, str], ...] = (
+    (
+        "S3-ACCOUNT",
+        "the store has an account whose settings could be asked for",
+        "use a store with an account's public access block, or leave this advice where there is none",
+        "FSBP:S3.1",
+        "account_block access_points",
+    ),
+    (
+        "S3-AP",
+        "every access point of the bucket blocks public access",
+        "make access points with all four settings of their public access block: they cannot be changed later",
+        "FSBP:S3.19 prowler:s3_access_point_public_access_block",
+        "access_points",
+    ),
+    (
+        "S3-IDENTITY",
+        "the pipeline's own policies could be read, and were evaluated with the bucket's",
+        "let the pipeline read its own policies (iam:Get*, iam:List* on itself), on AWS",
+        "NIST-800-53:AC-6",
+        "principal identity",
+    ),
+    (
+        "S3-WIDE",
+        "no policy lets the pipeline read beyond its prefix",
+        "end the resource with the prefix, its slash and a star: user_interactions* is also its siblings",
+        "NIST-800-53:AC-6 OWASP:API5:2023",
+        "principal policy identity",
+    ),
+    (
+        "S3-LOCK",
+        "versions are locked by default",
+        "enable Object Lock with a default retention",
+        "FSBP:S3.15 prowler:s3_bucket_object_lock",
+        "object_lock",
+    ),
+    (
+        "S3-LOG",
+        "the server logs who read what",
+        "turn on server access logging, or CloudTrail's data events, which cannot be seen from here",
+        "FSBP:S3.9 CIS:4.9 prowler:s3_bucket_server_access_logging_enabled",
+        "logging",
+    ),
+    (
+        "S3-MFA",
+        "the deletion of a version needs a second factor",
+        "enable MFA delete as the account's root user",
+        "FSBP:S3.20 CIS:3.1.2 prowler:s3_bucket_no_mfa_delete",
+        "versioning",
+    ),
+    (
+        "S3-KEY",
+        "encryption by KMS uses a key of the bucket's own",
+        "set BucketKeyEnabled with the default encryption",
+        "FSBP:S3.17",
+        "encryption",
+    ),
+    (
+        "S3-SSE-C",
+        "encryption by keys that customers bring along is blocked",
+        "name SSE-C in BlockedEncryptionTypes with the default encryption",
+        "FSBP:S3.17",
+        "encryption",
+    ),
+)
+
 RULES: Mapping[str, Rule] = {
     rule: Rule(id=rule, severity=severity, title=title, remedy=remedy, controls=tuple(controls.split()))
     for rule, severity, title, remedy, controls, _ in _TABLE
+} | {
+    rule: Rule(id=rule, severity="low", title=title, remedy=remedy, controls=tuple(controls.split()), advisory=True)
+    for rule, title, remedy, controls, _ in _ADVISORY
 }
-EVIDENCE: Mapping[str, tuple[str, ...]] = {rule: tuple(names.split()) for rule, *_, names in _TABLE}
+EVIDENCE: Mapping[str, tuple[str, ...]] = {rule: tuple(names.split()) for rule, *_, names in (*_TABLE, *_ADVISORY)}
 """Rule -> the questions that it rests on."""

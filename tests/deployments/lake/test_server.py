@@ -244,6 +244,7 @@ def test_announcement_holds_no_secret_and_goes(tmp_path: Path) -> None:
             "bucket": BUCKET,
             "region": "us-east-1",
             "account": "123456789012",
+            "principal": "arn:aws:iam::123456789012:user/pipeline",
             "pid": os.getpid(),
             "what": "embedded lake: a strict front over moto; objects are in memory; encryption at rest is declared, "
             "not done",

@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deployments.lake.server import Lake
-from security.engines.asker import MALFORMED, _Visit, ask
+from security.engines.asker import _Visit, ask
 from security.engines.s3 import Credentials, Endpoint
 from security.engines.settings import READERS
+from security.engines.tamper import MALFORMED
 from security.gates.bucket import AccessControlS3
 from security.gates.transit import DataEncryptionInTransit
 
@@ -111,7 +112,7 @@ def test_a_store_that_takes_any_policy_gets_the_old_one_back(
 ) -> None:
     visit, store = _Visit(endpoint, keys("pipeline"), "b", "p/", None), Lenient(former)
     visit.__dict__["s3"] = store
-    assert visit.own_policy() == {"status": 200, "restored": True}
+    assert visit.tamper.policy() == {"status": 200, "restored": True}
     assert store.policy == former
 
 
