@@ -100,7 +100,7 @@ def _show(told: dict[str, Any]) -> int:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
         how = f"{each['outcome']}, {each['because']}, {each['basis']}"
-        print(f"{mark} {where:<17} {each['gate']:<24} {how}: {plain(each['reason'])}")
+        print(f"{mark} {where:<17} {each['gate']:<26} {how}: {plain(each['reason'])}")
         for sentence in each["advice"]:
             print(f"    advice: {plain(sentence)}")
     for stage, digests in told.get("published", {}).items():

@@ -66,6 +66,9 @@ STAGED = r"staging:{}: found SHA-256"
 BUCKETS = {
     "public": Attack("ingest", r"\[access_control_s3\] fail: .*S3-PUB-READ", flaw={"public": True}),
     "another-account-reads": Attack("ingest", rf"fail: S3-XACCT {STRANGER[13:25]}", flaw={"reader": STRANGER}),
+    "pipeline-could-write": Attack(
+        "ingest", r"\[access_control_s3\] fail: S3-LP policies: .*s3:PutObject", flaw={"writes": True}
+    ),
     "tls-is-not-asked-for": Attack(
         "ingest", r"\[data_encryption_in_transit\] fail: S3-TLS policy", flaw={"tls": False}
     ),
