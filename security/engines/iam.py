@@ -177,13 +177,13 @@ def _principals(value: Any) -> tuple[str, ...]:
 
 
 def _principal(kind: str, text: str) -> str:
-    """The account of an ARN, or a name with its kind."""
+    """The account of an ARN, or a name with its kind; an ARN without an account, as Ceph has them, names itself."""
     parts = text.split(":", 5)
     account = parts[4] if kind == "AWS" and parts[0] == "arn" and len(parts) == 6 else text
     if any(wild in account for wild in "*?"):
         return EVERYBODY
     if not account:
-        raise CannotTell("a principal is an ARN without an account")
+        return text
     return account if kind == "AWS" else f"{ {'CanonicalUser': 'canonical'}.get(kind, kind.lower()) }:{text}"
 
 

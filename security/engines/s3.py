@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
-PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(iam::\d{12}:(user|role)/[^:*?]+|sts::\d{12}:assumed-role/[^:*?/]+/[^:*?/]+)")
+PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(iam::[\w-]*:(user|role)/[^:*?]+|sts::\d{12}:assumed-role/[^:*?/]+/[^:*?/]+)")
 CONNECT, READ, ATTEMPTS = 5.0, 30.0, 3
 """Seconds to connect, seconds between two pieces of an answer, and how often one call is tried in all."""
 

@@ -232,6 +232,9 @@ def test_two_policies(
         (SESSION, f"arn:aws:iam::{OURS}:role/other", False, False),
         (USER, ROLE, False, False),
         ("arn:aws-cn:iam::123456789012:user/u", "arn:aws-cn:iam::123456789012:root", True, True),
+        ("arn:aws:iam:::user/pipeline", "arn:aws:iam:::user/pipeline", True, True),
+        ("arn:aws:iam:::user/pipeline", "arn:aws:iam:::user/other", False, False),
+        ("arn:aws:iam:::user/pipeline", "arn:aws:iam::tenant:user/pipeline", False, False),
     ],
 )
 def test_users_roles_and_their_sessions(arn: str, named: str, lets: bool, stops: bool) -> None:

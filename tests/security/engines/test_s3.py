@@ -64,11 +64,18 @@ def own(keys: Keys) -> Credentials:
         {"account": "12345678901"},
         {"account": "١٢٣٤٥٦٧٨٩٠١٢"},
         {"verify": False},
+        {"principal": "pipeline"},
+        {"principal": "arn:aws:iam::123456789012:root"},
+        {"principal": "arn:aws:iam::123456789012:user/*"},
+        {"principal": "arn:aws:sts::123456789012:assumed-role/only"},
     ],
 )
 def test_an_endpoint_that_is_none(wrong: dict[str, Any]) -> None:
     good = {"url": "https://127.0.0.1:1", "region": "us-east-1", "account": "123456789012"}
     assert Endpoint.model_validate(good).ca == ""
+    for arn in ("user/a/b", "role/r"):
+        assert Endpoint.model_validate({**good, "principal": f"arn:aws:iam::123456789012:{arn}"}).principal
+    assert Endpoint.model_validate({**good, "principal": "arn:aws:iam:::user/ceph"}).principal
     with pytest.raises(ValidationError):
         Endpoint.model_validate({**good, **wrong})
 
