@@ -177,7 +177,7 @@ def _acts(statement: Statement, action: str) -> bool:
 def _resources(statement: Statement, target: str) -> Iterator[str]:
     """The patterns of an Allow that share something with the target; all but what is listed is the target itself."""
     if "Resource" in statement.inverse:
-        if not any("${" not in each and covers(each, target) for each in statement.resources):
+        if not any(covers(each, target) for each in statement.resources):
             yield target
         return
     for each in statement.resources:
@@ -187,7 +187,7 @@ def _resources(statement: Statement, target: str) -> Iterator[str]:
 
 
 def _shut(deny: Statement, resource: str) -> bool:
-    """Whether a Deny surely covers all of a resource."""
+    """Whether a Deny surely covers all of a resource. A variable is read as it is written, and so covers nothing."""
     if "Resource" in deny.inverse:
         return not any(meets(_VARIABLE.sub("*", each), resource) for each in deny.resources)
-    return any("${" not in each and covers(each, resource) for each in deny.resources)
+    return any(covers(each, resource) for each in deny.resources)

@@ -38,6 +38,25 @@ def test_the_account_is_asked_at_aws_and_nowhere_else(monkeypatch: pytest.Monkey
         account.service(elsewhere, KEYS, "s3control")
 
 
+@pytest.mark.parametrize("how", ["elsewhere", "plain", "unverified", "proxy"])
+def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    class Turned:
+        """A session that makes another client than it was asked for."""
+
+        def client(self, name: str, **options: Any) -> Any:
+            urls = {"elsewhere": "https://sts.example", "plain": "http://sts.eu-central-1.amazonaws.com"}
+            made: Any = s3.deaf().client(name, **({"endpoint_url": urls[how]} if how in urls else {}), **options)  # type: ignore[call-overload]
+            if how == "unverified":
+                made._endpoint.http_session._verify = False
+            if how == "proxy":
+                made._endpoint.http_session._proxy_config._proxies = {"https": "http://127.0.0.1:9"}
+            return made
+
+    monkeypatch.setattr(account, "deaf", Turned)
+    with pytest.raises(CannotTell, match="the sts client was resolved to another"):
+        account.service(AWS, KEYS, "sts")
+
+
 @pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "https://s3.example", "https://amazonaws.com.example"])
 def test_another_store_has_no_account_to_ask(url: str) -> None:
     questions = account.questions(AWS.model_copy(update={"url": url}), KEYS, "lake")

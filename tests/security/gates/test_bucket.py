@@ -310,6 +310,8 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
         {"policy": statements(TLS, {**ALLOW, "Unless": {}})},
         {"acl": {"grants": [{"type": "Group", "permission": "READ"}]}},
         {"principal": {"arn": "pipeline"}},
+        {"principal": {"status": 200, "asked": 0, "arn": None}},
+        {"stranger_get": {"status": None, "asked": None}},
         {"principal": {"arn": "arn:aws:iam::123456789012:root"}},
         {"principal": {"arn": "arn:aws:iam::123456789012:user/*"}},
         {"identity": {"documents": ["text"]}},
