@@ -122,11 +122,12 @@ class Document(Strict):
 
 class Terms(Strict):
     """How one check is judged. `accepts` lowers a rule's basis; `observe` names causes of inconclusive, never a rule
-    that can find something, never the whole gate."""
+    that can find something, never the whole gate; `enforce` names advisory rules whose breach stops the run."""
 
     limits: dict[str, Any] = {}
     accepts: dict[str, str] = {}
     observe: list[str] = []
+    enforce: list[str] = []
 
 
 class Policy(Strict):

@@ -38,7 +38,7 @@ def _told(proof: Proof, signed: str) -> dict[str, Any]:
     }
 
 
-def _row(each: Held) -> dict[str, str]:
+def _row(each: Held) -> dict[str, Any]:
     return {
         "stage": each.stage,
         "task": each.task,
@@ -47,6 +47,7 @@ def _row(each: Held) -> dict[str, str]:
         "because": each.effect.because,
         "basis": each.seen.basis.value,
         "reason": each.verdict.reason,
+        "advice": [f"{told.rule} {told.place}: {told.message}" for told in each.verdict.advice],
     }
 
 
@@ -99,7 +100,9 @@ def _show(told: dict[str, Any]) -> int:
         mark = "✓" if each["outcome"] == Outcome.PASS else "!"
         where = f"{each['stage']}/{each['task']}"
         how = f"{each['outcome']}, {each['because']}, {each['basis']}"
-        print(f"{mark} {where:<17} {each['gate']:<24} {how}: {plain(each['reason'])}")
+        print(f"{mark} {where:<17} {each['gate']:<26} {how}: {plain(each['reason'])}")
+        for sentence in each["advice"]:
+            print(f"    advice: {plain(sentence)}")
     for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
     for sentence in told.get("elsewhere", []):

@@ -51,7 +51,7 @@ class Screen:
             because = f" ({effect.because})" if effect.action == "proceed" else ""
             text = f"{verdict.outcome}{because}   {seconds:.1f} s"
         mark = f"\x1b[{colour}m{mark}\x1b[0m" if self.colour else mark
-        rest = plain(f"{stage:<9} {verdict.gate:<24} {text}").replace("\n", " ")
+        rest = plain(f"{stage:<9} {verdict.gate:<26} {text}").replace("\n", " ")
         self._put(f"{mark} {rest}")
         if verdict.outcome is not Outcome.PASS:
             for line in textwrap.wrap(verdict.reason, self.width - 14, break_on_hyphens=False) or [""]:

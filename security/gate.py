@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic
@@ -162,13 +162,18 @@ def observe(
 
 
 def judge(
-    gate: Gate[Any], seen: Observation, limits: Mapping[str, Any], accepts: Mapping[str, Basis] | None = None
+    gate: Gate[Any],
+    seen: Observation,
+    limits: Mapping[str, Any],
+    accepts: Mapping[str, Basis] | None = None,
+    enforce: Collection[str] = (),
 ) -> Verdict:
     """The verdict that an observation gets under these limits, its canaries included. Touches only its arguments.
 
-    `accepts` lowers the basis that a rule accepts, rule id -> basis.
+    `accepts` lowers the basis that a rule accepts, rule id -> basis; `enforce` names advisory rules that stop here.
     """
     findings: tuple[Any, ...] = ()
+    advice: tuple[Any, ...] = ()
     trouble, missed, weak, brief = seen.trouble, "", "", ""
     try:
         if seen.gate != gate.name:
@@ -182,9 +187,9 @@ def judge(
                 missed = missed or canary.rule
         if seen.facts or not trouble:
             facts = gate.facts.model_validate(seen.facts)
-            findings = tuple(
-                finding(gate.name, Breach.model_validate(each), gate.rules) for each in gate.judge(facts, terms)
-            )
+            told = [finding(gate.name, Breach.model_validate(each), gate.rules) for each in gate.judge(facts, terms)]
+            advice = tuple(each for each in told if gate.rules[each.rule].advisory and each.rule not in enforce)
+            findings = tuple(each for each in told if each not in advice)
             brief = gate.brief(facts)
         floors = {rule.id: (accepts or {}).get(rule.id, rule.basis) for rule in gate.rules.values()}
         short = sorted(rule for rule, lowest in floors.items() if not seen.basis.reaches(lowest))
@@ -196,7 +201,8 @@ def judge(
         trouble = trouble or Trouble(cause="facts", message=f"{why.title}.{place}: {first['type']}")
     except (Exception, SystemExit) as bug:  # a judge that breaks, or exits, has judged nothing
         trouble = trouble or Trouble(cause="crash", message=f"{type(bug).__name__} while judging")
-    return conclude(seen, limits, findings=findings, trouble=trouble, missed=missed, weak=weak, brief=brief)
+    found: dict[str, Any] = {"findings": findings, "advice": advice}
+    return conclude(seen, limits, **found, trouble=trouble, missed=missed, weak=weak, brief=brief)
 
 
 Answer = tuple[str, dict[str, Any]]
@@ -221,6 +227,11 @@ def asked(gate: Posture, snapshot: Snapshot, of: str = "") -> Material[Answer]:
     subject = Subject(kind=snapshot.kind, name=snapshot.uri, sha256=snapshot.sha256, of=of)
     answers = sorted(snapshot.answers.items())
     return Material(subject, lambda: answers, expected=len(gate.questions), unit="questions", sample=len(answers) or 1)
+
+
+def part(gate: Posture, snapshot: Snapshot) -> Snapshot:
+    """What a gate asked, of the answers of a visit that it shares with others."""
+    return snapshot.model_copy(update={"answers": {k: v for k, v in snapshot.answers.items() if k in gate.questions}})
 
 
 def unopened(gate: Gate[Any], subject: Subject, trouble: Trouble) -> Observation:

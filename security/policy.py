@@ -24,11 +24,15 @@ _PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
 class Terms(Frozen):
-    """How one gate judges one task's subjects, resolved. `accepts`: rule -> lowest basis; `observe`: named causes."""
+    """How one gate judges one task's subjects, resolved.
+
+    `accepts`: rule -> lowest basis; `observe`: named causes; `enforce`: advisory rules whose breach stops.
+    """
 
     limits: dict[str, Any]
     accepts: dict[str, Basis]
     observe: tuple[str, ...]
+    enforce: tuple[str, ...] = ()
 
 
 class Plan(Frozen):
@@ -144,14 +148,16 @@ def terms(
                     raise PlanError(f"{stage}/{task}: gate {name} {missing}")
                 limits = RESOLVE[name](dict(given.limits), plan, task) if name in RESOLVE else dict(given.limits)
                 made.setdefault(stage, {}).setdefault(task, {})[name] = _checked(
-                    gate, limits, given.accepts, given.observe
+                    gate, limits, given.accepts, given.observe, given.enforce
                 )
     if not made:
         raise PlanError("the plan has no stage")
     return made
 
 
-def _checked(gate: Gate[Any], limits: dict[str, Any], accepts: dict[str, str], observe: list[str]) -> Terms:
+def _checked(
+    gate: Gate[Any], limits: dict[str, Any], accepts: dict[str, str], observe: list[str], enforce: list[str]
+) -> Terms:
     try:
         gate.limits.model_validate(limits)
         floors = {rule: Basis(basis) for rule, basis in accepts.items()}
@@ -165,7 +171,11 @@ def _checked(gate: Gate[Any], limits: dict[str, Any], accepts: dict[str, str], o
     if unknown := sorted(set(observe) - (gate.causes - CAUSES)):
         there = ", ".join(sorted(gate.causes)) or "none"
         raise PlanError(f"{gate.name}: observe: {', '.join(unknown)} cannot be observed; its causes: {there}")
-    return Terms(limits=limits, accepts=floors, observe=tuple(observe))
+    advisory = sorted(rule.id for rule in gate.rules.values() if rule.advisory)
+    if unknown := sorted(set(enforce) - set(advisory)):
+        there = ", ".join(advisory) or "none"
+        raise PlanError(f"{gate.name}: enforce: {', '.join(unknown)} is not an advisory rule; there are: {there}")
+    return Terms(limits=limits, accepts=floors, observe=tuple(observe), enforce=tuple(enforce))
 
 
 def effect(verdict: Verdict, terms: Terms) -> Effect:

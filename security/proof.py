@@ -100,7 +100,7 @@ class Walk:
         if given is None or gate is None:
             raise LogBroken(f"{where}: not a gate of this plan")
         seen = Observation.model_validate(content["observation"])
-        again = judge(gate, seen, given.limits, given.accepts)
+        again = judge(gate, seen, given.limits, given.accepts, given.enforce)
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
         follows = effect(again, given)

@@ -14,11 +14,13 @@ from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.rest import DataEncryptionAtRest
+from security.gates.transit import DataEncryptionInTransit
 
 GATES: dict[str, Gate[Any]] = {
     gate.name: gate
     for gate in (
         AccessControlS3(),
+        DataEncryptionInTransit(),
         DataEncryptionAtRest(),
         DataContract(),
         ApprovedInputs(),
@@ -35,7 +37,6 @@ PLANNED = (
     "bias_detection",
     "code_integrity_check",
     "data_drift_monitoring",
-    "data_encryption_in_transit",
     "data_poisoning",
     "dependency_scanning",
     "deployment_authorization",

@@ -112,7 +112,11 @@ class Coverage(Frozen):
 
 
 class Rule(Frozen):
-    """One thing that a gate can find wrong: `basis` is the lowest that it accepts, `controls` others' ids for it."""
+    """One thing that a gate can find wrong: `basis` is the lowest that it accepts, `controls` others' ids for it.
+
+    A breach of an advisory rule is shown and does not stop, unless the policy enforces the rule. Only the gate's own
+    code makes a rule advisory: no policy can make a finding advice.
+    """
 
     id: str
     title: str
@@ -120,6 +124,7 @@ class Rule(Frozen):
     remedy: str
     controls: tuple[str, ...] = ()
     basis: Basis = Basis.OBSERVED
+    advisory: bool = False
 
 
 class Breach(Frozen):
@@ -177,13 +182,14 @@ class Observation(Frozen):
 
 
 class Verdict(Frozen):
-    """What an observation means under given rules. Made by `conclude` alone."""
+    """What an observation means under given rules. Made by `conclude` alone. `advice` decides nothing."""
 
     gate: str
     outcome: Outcome
     cause: str
     reason: str
     findings: tuple[Finding, ...]
+    advice: tuple[Finding, ...] = ()
     observation: str
     rules: str
 
@@ -212,6 +218,7 @@ def conclude(
     limits: Mapping[str, Any],
     *,
     findings: tuple[Finding, ...],
+    advice: tuple[Finding, ...] = (),
     trouble: Trouble | None,
     missed: str,
     weak: str,
@@ -220,6 +227,7 @@ def conclude(
     """The only maker of outcomes.
 
     `missed` names a canary that got through, `weak` a rule that accepts no basis as low as this; empty means none.
+    `advice` is passed on: a pass names its rules, and stays one.
     """
     cover = seen.coverage
     outcome = Outcome.INCONCLUSIVE
@@ -240,12 +248,14 @@ def conclude(
         outcome, cause, reason = Outcome.PASS, "", f"{cover.inspected:,}/{cover.expected:,} {cover.unit}"
         reason += f", {brief}" if brief else ""
         reason += "" if seen.basis is Basis.OBSERVED else f", {seen.basis} only"
+        reason += f", advice: {', '.join(sorted({each.rule for each in advice}))}" if advice else ""
     return Verdict(
         gate=seen.gate,
         outcome=outcome,
         cause=cause,
         reason=reason,
         findings=findings,
+        advice=advice,
         observation=digest(seen.model_dump(mode="json")),
         rules=digest(dict(limits)),
     )

@@ -28,7 +28,11 @@ def place(run: Run) -> Place:
     return Place.of(run.plan.document["stages"][0]["source"])
 
 
-@guarded("ingest", before=["access_control_s3"], after=["data_encryption_at_rest", "data_contract"])
+@guarded(
+    "ingest",
+    before=["access_control_s3", "data_encryption_in_transit"],
+    after=["data_encryption_at_rest", "data_contract"],
+)
 def fetch(bucket: Ref) -> Ref:
     """Every object of the window, each by its version, into quarantine."""
     run = current()

@@ -13,7 +13,7 @@ from security.engines import cipher
 from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
-from security.gate import Gate, Posture, asked
+from security.gate import Gate, Posture, asked, part
 from security.gates import contract, inputs, metrics, model
 from security.material import Material
 from security.rows import lines
@@ -82,10 +82,10 @@ def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tupl
 
 def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
     if gate.kind == "bucket":
-        where = source.Place.of(run.plan.document["stages"][0]["source"])
-        return ask(
-            run.source.endpoint, run.source.credentials, where.bucket, where.prefix, stranger=run.source.stranger
-        )
+        if ref.sha256 not in run.visits:
+            where, of = source.Place.of(run.plan.document["stages"][0]["source"]), run.source
+            run.visits[ref.sha256] = ask(of.endpoint, of.credentials, where.bucket, where.prefix, stranger=of.stranger)
+        return part(gate, run.visits[ref.sha256])
     told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
     if digest(told) != ref.sha256:
         raise CannotTell("the candidate's address is not the one that the reference is of")

@@ -17,7 +17,7 @@ from security.errors import PlanError
 from security.keys import UnsafeLocalKeys
 from security.log import Index, Log
 from security.policy import Plan
-from security.verdict import Effect, Ref, Verdict
+from security.verdict import Effect, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
 from tasks.home import Home
 
@@ -61,6 +61,8 @@ class Run:
     """Digest -> what a task of this run made."""
     published: dict[str, Ref] = field(default_factory=dict)
     """Kind -> what this run or its predecessor published."""
+    visits: dict[str, Snapshot] = field(default_factory=dict)
+    """Digest of a bucket's reference -> the answers of the one visit whose parts its gates judge."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None

@@ -1,8 +1,9 @@
 """Where the rows lie: an S3 endpoint, a bucket, partitions by day or month. Credentials stay out of plans and logs.
 
 A source is described by a JSON file (`SLUICE_LAKE`, or the embedded lake's own): `endpoint`, `region`, `account`, and,
-if the endpoint has an authority of its own, `ca`. Credentials come from the file `credentials.json` beside it (user
-`pipeline`), or from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+where they are known, `ca`, the file of an authority of its own, and `principal`, the ARN under which policies know the
+pipeline. Credentials come from the file `credentials.json` beside it (user `pipeline`), or from `AWS_ACCESS_KEY_ID` and
+`AWS_SECRET_ACCESS_KEY`.
 """
 
 import json
@@ -56,7 +57,11 @@ class Source:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             endpoint = Endpoint(
-                url=told["endpoint"], region=told["region"], account=told["account"], ca=told.get("ca", "")
+                url=told["endpoint"],
+                region=told["region"],
+                account=told["account"],
+                ca=told.get("ca", ""),
+                principal=told.get("principal", ""),
             )
         except FileNotFoundError:
             raise PlanError(f"no source of data: {path.name} is not there; start the lake or set SLUICE_LAKE") from None

@@ -59,7 +59,7 @@ def _gate(stage: str, of: str, gate: str, ref: Ref) -> Any:
         seen = _closed(run, gate, ref, "unreadable", str(why))
     except BaseException as bug:  # noqa: BLE001 - what cannot be opened was not looked at, whatever the reason
         seen = _closed(run, gate, ref, "crash", f"{type(bug).__name__} while opening")
-    verdict = judge(check_, seen, terms.limits, terms.accepts)
+    verdict = judge(check_, seen, terms.limits, terms.accepts, terms.enforce)
     follows = effect(verdict, terms)
     run.log.append(
         "verdict",

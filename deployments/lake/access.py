@@ -189,6 +189,7 @@ def _context(who: Principal | None, req: Request) -> dict[str, str | None]:
         "aws:sourceip": req.client,
         "aws:username": who.name if who else None,
         "s3:prefix": req.query.get("prefix"),
+        "s3:tlsversion": req.tls or None,
         "s3:versionid": req.query.get("versionId"),
         **{f"s3:{name}": req.headers.get(name) for name in SAID_IN_CONDITIONS},
     }

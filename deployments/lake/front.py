@@ -92,7 +92,8 @@ class Handler(BaseHTTPRequestHandler):
         if "#" in self.path or not self.path.isascii() or len(dict(pairs)) != len(pairs):
             raise S3Error(400, "InvalidURI")
         self.close_connection = ends
-        return Request(self.command, path, dict(pairs), headers, body, self.client_address[0])
+        spoken = (cast(ssl.SSLSocket, self.connection).version() or "").removeprefix("TLSv")
+        return Request(self.command, path, dict(pairs), headers, body, self.client_address[0], spoken)
 
     def body(self, length: str | None, coding: str | None) -> bytes:
         """The body, by exactly one of its length and `chunked`, up to `MAX_BODY` bytes."""

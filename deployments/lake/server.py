@@ -124,7 +124,7 @@ class Lake:
                 "RestrictPublicBuckets": True,
             },
         )
-        self._put_policy(name, _tls_only(name))
+        self._put_policy(name, *_tls_only(name))
 
     def publish(self, bucket: str, key: str, body: bytes) -> str:
         """Put an object, with its SHA-256 beside it; the version id."""
@@ -153,7 +153,7 @@ class Lake:
         if target in {found["Name"] for found in self._operator.list_buckets()["Buckets"]}:
             raise LakeError(f"bucket {target} is there already")
         self._make(target)
-        self._put_policy(target, _tls_only(target), *_unsafe_public(target))
+        self._put_policy(target, *_tls_only(target), *_unsafe_public(target))
         for key in keys:
             self._operator.copy_object(
                 Bucket=target,
@@ -184,6 +184,7 @@ class Lake:
             "bucket": BUCKET,
             "region": REGION,
             "account": ACCOUNT,
+            "principal": people.pipeline("").arn,
             "pid": os.getpid(),
             "what": WHAT,
         }
@@ -226,15 +227,17 @@ def _encrypted() -> ServerSideEncryptionRuleTypeDef:
     }
 
 
-def _tls_only(name: str) -> dict[str, Any]:
-    return {
-        "Sid": "TlsOnly",
+def _tls_only(name: str) -> list[dict[str, Any]]:
+    everything = {
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
         "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
+    return [
+        {"Sid": "TlsOnly", **everything, "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        {"Sid": "CurrentTls", **everything, "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}},
+    ]
 
 
 def _unsafe_public(name: str) -> list[dict[str, Any]]:

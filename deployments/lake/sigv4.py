@@ -67,6 +67,8 @@ class Request:
     """By lower-case name."""
     body: bytes = field(repr=False)
     client: str
+    tls: str = ""
+    """Version of the TLS that it came over, such as 1.3."""
     bucket: str = field(init=False, default="")
     key: str = field(init=False, default="")
 

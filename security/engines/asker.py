@@ -16,8 +16,10 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from security.engines import account, handshake
 from security.engines.s3 import CONNECT, Credentials, Endpoint, client, resolved
 from security.engines.settings import READERS, Answer, Whose
+from security.engines.tamper import Tamper
 from security.errors import CannotTell
 from security.verdict import Snapshot
 
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
 
 EXPIRES = 10
 """Seconds for which the request that is sent in the clear could be repeated; it is a HEAD of one object."""
-MALFORMED = '{"Version": "2012-10-17", "Statement": ['
-"""No policy: a server that would set one at our word can only answer that this is malformed."""
+TOLD = ("etag", "last-modified", "x-amz-version-id", "x-amz-server-side-encryption")
+"""Headers that say something of an object."""
 
 
 def ask(
     endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: str, *, stranger: Credentials | None
 ) -> Snapshot:
-    """The answers to every question of the gate `access_control_s3`.
+    """The answers to every question of the gates `access_control_s3` and `data_encryption_in_transit`.
 
     `stranger` is a principal that the endpoint knows and that has no right to the bucket; without one, that question
     is answered as not asked.
@@ -82,6 +84,7 @@ class _Visit:
         return {
             "endpoint": self.where,
             **{name: partial(self.declared, name) for name in READERS},
+            **account.questions(self.endpoint, self.own, self.to["Bucket"]),
             "signed_list": self.signed_list,
             "signed_head": self.signed_head,
             "signed_get": lambda: self.get(self.own),
@@ -89,18 +92,25 @@ class _Visit:
             "anonymous_list": lambda: self.send("GET", self.base + first)[0],
             "anonymous_put": self.anonymous_put,
             "plain_http": self.plain_http,
+            **{name: partial(self.offered, version) for name, version in handshake.VERSIONS.items()},
+            "other_authority": lambda: handshake.other_authority(self.endpoint, self.own, self.to),
+            "other_name": lambda: handshake.other_name(*self.at, self.context),
             "wrong_secret": lambda: self.get(forged),
             "unknown_key": lambda: self.get(unknown),
             "stranger_get": lambda: self.get(self.stranger) if self.stranger else {"asked": False},
             "wrong_owner": self.wrong_owner,
-            "own_put": self.own_put,
-            "own_delete": self.own_delete,
-            "own_policy": self.own_policy,
+            "own_put": lambda: self.tamper.put(),
+            "own_delete": lambda: self.tamper.delete(),
+            "own_policy": lambda: self.tamper.policy(),
         }
 
     @cached_property
     def s3(self) -> "S3Client":
         return client(self.endpoint, self.own)
+
+    @cached_property
+    def tamper(self) -> Tamper:
+        return Tamper(self.s3, self.to, self.probe)
 
     @cached_property
     def key(self) -> str:
@@ -116,6 +126,11 @@ class _Visit:
         return found[0]["Key"]
 
     @cached_property
+    def at(self) -> tuple[str, int]:
+        parts = urlsplit(self.endpoint.url)
+        return parts.hostname or "", parts.port or 443
+
+    @cached_property
     def context(self) -> ssl.SSLContext:
         import httpx
 
@@ -125,13 +140,16 @@ class _Visit:
 
     def where(self) -> Answer:
         """The client as it was resolved, and a handshake made apart from it."""
-        at = urlsplit(self.endpoint.url)
         with (
-            socket.create_connection((at.hostname or "", at.port or 443), CONNECT) as plain,
-            self.context.wrap_socket(plain, server_hostname=at.hostname) as tls,
+            socket.create_connection(self.at, CONNECT) as plain,
+            self.context.wrap_socket(plain, server_hostname=self.at[0]) as tls,
         ):
             spoken = tls.version()
-        return {**resolved(self.s3, self.endpoint), "account": self.endpoint.account, "tls": spoken}
+        wanted = {"wanted": self.endpoint.url, "account": self.endpoint.account}
+        return {**resolved(self.s3, self.endpoint), **wanted, "tls": spoken}
+
+    def offered(self, version: int) -> Answer:
+        return handshake.tried(*self.at, version)
 
     def declared(self, name: str) -> Answer:
         return READERS[name](self.s3, self.to)
@@ -176,11 +194,14 @@ class _Visit:
         if 200 <= answer["status"] < 300:
             version = headers.get("x-amz-version-id", "")
             gone = _answer(lambda: self.send("DELETE", f"{url}?versionId={quote(version)}" if version else url)[0])
-            answer["removed"] = gone.get("status") == 204 or self.remove(version)
+            answer["removed"] = gone.get("status") == 204 or self.tamper.removed(version)
         return answer
 
     def plain_http(self) -> Answer:
-        """One signed HEAD over TLS, and then the same in the clear: `control` is how the first was answered."""
+        """One signed HEAD over TLS, and then the same in the clear: `control` is how the first was answered.
+
+        `told` is whether the answer in the clear says anything of the object, whatever its status.
+        """
         import httpx
 
         url = self.s3.generate_presigned_url(
@@ -190,58 +211,6 @@ class _Visit:
         try:
             answer, headers = self.send("HEAD", "http" + url.removeprefix("https"))
         except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError) as none:
-            return {"status": 0, "code": type(none).__name__, "control": control, "onward": False}
-        return {**answer, "control": control, "onward": headers.get("location", "").startswith("https://")}
-
-    def own_put(self) -> Answer:
-        """Put an empty object; if that works, take it away again."""
-        done = self.s3.put_object(**self.to, Key=self.probe, Body=b"")
-        return {"status": 200, "removed": self.remove(done.get("VersionId", ""))}
-
-    def own_delete(self) -> Answer:
-        """Delete what is not there: if that is allowed, it leaves a delete marker, to be taken away again."""
-        done = self.s3.delete_object(**self.to, Key=self.probe)
-        return {"status": 204, "removed": "VersionId" not in done or self.remove(done["VersionId"])}
-
-    def own_policy(self) -> Answer:
-        """Set a policy that is none. A server that takes even that gets the one back that it had."""
-        former = self.former()
-        self.s3.put_bucket_policy(**self.to, Policy=MALFORMED)
-        return {"status": 200, "restored": self.restore(former)}
-
-    def restore(self, former: str | None) -> bool:
-        """Whether the bucket has the policy again that it had."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            if former is None:
-                self.s3.delete_bucket_policy(**self.to)
-            else:
-                self.s3.put_bucket_policy(**self.to, Policy=former)
-        except (BotoCoreError, ClientError):
-            return False
-        return True
-
-    def former(self) -> str | None:
-        """The policy as it is; `CannotTell` if it could not be put back."""
-        from botocore.exceptions import ClientError
-
-        try:
-            return self.s3.get_bucket_policy(**self.to)["Policy"]
-        except ClientError as no:
-            if no.response["Error"].get("Code") == "NoSuchBucketPolicy":
-                return None
-            raise CannotTell("the bucket policy cannot be read, and so could not be put back") from None
-
-    def remove(self, version: str) -> bool:
-        """Whether the probe's object could be deleted by our own right."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            if version:
-                self.s3.delete_object(**self.to, Key=self.probe, VersionId=version)
-            else:
-                self.s3.delete_object(**self.to, Key=self.probe)
-        except (BotoCoreError, ClientError):
-            return False
-        return True
+            return {"status": 0, "code": type(none).__name__, "control": control, "onward": False, "told": False}
+        onward = headers.get("location", "").startswith("https://")
+        return {**answer, "control": control, "onward": onward, "told": any(name in headers for name in TOLD)}

@@ -4,14 +4,14 @@
   list of such keys that was looked at had holes.
 - An Allow with NotPrincipal, and one whose ARN has a wildcard for the account, is an Allow for everybody.
 - Resources do not narrow a grant: whatever part of the bucket is public, the bucket is.
-- A Deny counts only for the one thing that is asked of it: that everybody needs TLS for everything.
+- A Deny counts only for what is asked of it: that everybody needs TLS, and a current one, for everything.
 
 A document that is not understood is `CannotTell`, never "grants nothing". Grammar: "IAM JSON policy element
 reference" and "Access control list (ACL) overview" in the AWS documentation.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from security.errors import CannotTell
@@ -20,18 +20,25 @@ from security.verdict import Frozen
 READING = ("get", "list", "head", "describe", "select")
 """How the names of actions that change nothing begin; every other action writes."""
 EVERYBODY = "*"
+Condition = Mapping[str, Mapping[str, Any]]
+"""Operator -> key -> value or values."""
 
 _POLICY = frozenset({"Version", "Id", "Statement"})
 _STATEMENT = frozenset(
     ("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 )
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?")
 _READS, _WRITES = frozenset({"READ", "READ_ACP"}), frozenset({"WRITE", "WRITE_ACP"})
 
 
 class Statement(Frozen):
-    """One statement. `inverse` names the elements given as Not...: they mean all but what is listed."""
+    """One statement. `inverse` names the elements given as Not...: they mean all but what is listed.
+
+    `who` is each principal as written, with its kind; `principals` are the accounts and names that they come to.
+    """
 
     effect: Literal["Allow", "Deny"]
+    who: tuple[tuple[str, str], ...]
     principals: tuple[str, ...]
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -52,13 +59,16 @@ class Grants(Frozen):
     named: tuple[str, ...]
 
 
-def parse(document: Mapping[str, Any]) -> tuple[Statement, ...]:
-    """The statements of a policy; `CannotTell` for whatever is not in the grammar."""
+def parse(document: Mapping[str, Any], *, own: bool = False) -> tuple[Statement, ...]:
+    """The statements of a bucket's policy, or of a principal's `own`, in which nobody is named.
+
+    `CannotTell` for whatever is not in the grammar.
+    """
     listed = document.get("Statement")
     raw = listed if isinstance(listed, list) else [listed]
     if not raw or not document.keys() <= _POLICY:
-        raise CannotTell("the bucket policy has no statement, or a member that is not in the grammar")
-    return tuple(_statement(each) for each in raw)
+        raise CannotTell("a policy has no statement, or a member that is not in the grammar")
+    return tuple(_statement(each, own) for each in raw)
 
 
 def by_policy(statements: Iterable[Statement]) -> Grants:
@@ -95,7 +105,17 @@ def by_acl(owner: str, grants: Sequence[Mapping[str, Any]]) -> Grants:
 
 
 def tls_only(statements: Iterable[Statement], bucket: str) -> bool:
-    """Whether everybody is denied everything without TLS, on the bucket and on all of its objects.
+    """Whether everybody is denied everything without TLS, on the bucket and on all of its objects."""
+    return _denied(statements, bucket, _without_tls)
+
+
+def tls_current(statements: Iterable[Statement], bucket: str) -> bool:
+    """Whether everybody is denied everything over TLS older than 1.2, on the bucket and on all of its objects."""
+    return _denied(statements, bucket, _by_old_tls)
+
+
+def _denied(statements: Iterable[Statement], bucket: str, when: Callable[[Condition], bool]) -> bool:
+    """Whether everybody is denied everything under a condition, on the bucket and on all of its objects.
 
     The objects and the bucket may be covered by two statements. A further condition would let requests through that
     it does not match, so that a statement with one covers nothing.
@@ -103,14 +123,18 @@ def tls_only(statements: Iterable[Statement], bucket: str) -> bool:
     targets, covered = {bucket, f"{bucket}/*"}, set[str]()
     for each in statements:
         whole = each.effect == "Deny" and EVERYBODY in each.principals and not each.inverse
-        if whole and {action.lower() for action in each.actions} & {"*", "s3:*"} and _without_tls(each.condition):
+        if whole and {action.lower() for action in each.actions} & {"*", "s3:*"} and when(each.condition):
             covered |= {target for target in targets if any(_covers(known, target) for known in each.resources)}
     return covered == targets
 
 
-def _statement(raw: Any) -> Statement:
+def _statement(raw: Any, own: bool) -> Statement:
     if not isinstance(raw, dict) or not raw.keys() <= _STATEMENT or raw.get("Effect") not in ("Allow", "Deny"):
-        raise CannotTell("the bucket policy has a statement that is not in the grammar")
+        raise CannotTell("a policy has a statement that is not in the grammar")
+    if own:
+        if {"Principal", "NotPrincipal"} & raw.keys():
+            raise CannotTell("a principal's own policy names a principal")
+        raw = {**raw, "Principal": EVERYBODY}
     inverse, values = set[str](), dict[str, Any]()
     for name in ("Principal", "Action", "Resource"):
         if (name in raw) == (f"Not{name}" in raw):
@@ -124,6 +148,7 @@ def _statement(raw: Any) -> Statement:
     return Statement.model_validate(
         {
             "effect": raw["Effect"],
+            "who": _who(values["Principal"]),
             "principals": _principals(values["Principal"]),
             "actions": _many(values["Action"]),
             "resources": _many(values["Resource"]),
@@ -140,21 +165,25 @@ def _many(value: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _principals(value: Any) -> tuple[str, ...]:
+def _who(value: Any) -> tuple[tuple[str, str], ...]:
     by_kind = value if isinstance(value, dict) else {"AWS": value}
     if not by_kind or not by_kind.keys() <= {"AWS", "Service", "Federated", "CanonicalUser"}:
         raise CannotTell("a statement has a principal of a kind that is not known")
-    return tuple(sorted({_principal(kind, each) for kind, listed in by_kind.items() for each in _many(listed)}))
+    return tuple(sorted({(kind, each) for kind, listed in by_kind.items() for each in _many(listed)}))
+
+
+def _principals(value: Any) -> tuple[str, ...]:
+    return tuple(sorted({_principal(kind, each) for kind, each in _who(value)}))
 
 
 def _principal(kind: str, text: str) -> str:
-    """The account of an ARN, or a name with its kind."""
+    """The account of an ARN, or a name with its kind; an ARN without an account, as Ceph has them, names itself."""
     parts = text.split(":", 5)
     account = parts[4] if kind == "AWS" and parts[0] == "arn" and len(parts) == 6 else text
     if any(wild in account for wild in "*?"):
         return EVERYBODY
     if not account:
-        raise CannotTell("a principal is an ARN without an account")
+        return text
     return account if kind == "AWS" else f"{ {'CanonicalUser': 'canonical'}.get(kind, kind.lower()) }:{text}"
 
 
@@ -174,16 +203,29 @@ def _kinds(statement: Statement) -> set[str]:
     return kinds
 
 
-def _without_tls(condition: Mapping[str, Mapping[str, Any]]) -> bool:
+def _without_tls(condition: Condition) -> bool:
     """Exactly `Bool` or `BoolIfExists` aws:SecureTransport false, as text, truth value or list."""
+    operator, values = _alone(condition, "aws:securetransport")
+    return operator in ("Bool", "BoolIfExists") and {each.lower() for each in values} == {"false"}
+
+
+def _by_old_tls(condition: Condition) -> bool:
+    """Exactly `NumericLessThan` s3:TlsVersion 1.2 or more, also `...IfExists`; of a list the greatest counts."""
+    operator, values = _alone(condition, "s3:tlsversion")
+    numbers = [float(each) for each in values if _NUMBER.fullmatch(each)]
+    known = operator in ("NumericLessThan", "NumericLessThanIfExists") and len(numbers) == len(values) > 0
+    return known and max(numbers) >= 1.2
+
+
+def _alone(condition: Condition, name: str) -> tuple[str, list[str]]:
+    """Operator and values of a condition on this key and on no other; nothing where it is another."""
     if len(condition) != 1:
-        return False
+        return "", []
     ((operator, keys),) = condition.items()
-    if operator not in ("Bool", "BoolIfExists") or [key.lower() for key in keys] != ["aws:securetransport"]:
-        return False
+    if [key.lower() for key in keys] != [name]:
+        return "", []
     (value,) = keys.values()
-    listed = value if isinstance(value, list) else [value]
-    return {str(each).lower() for each in listed} == {"false"}
+    return operator, [str(each) for each in (value if isinstance(value, list) else [value])]
 
 
 def _covers(resource: str, target: str) -> bool:

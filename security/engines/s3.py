@@ -9,6 +9,8 @@ that a bucket of the same name in other hands is refused by the server.
 import hashlib
 import io
 import os
+import re
+from base64 import b64encode
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,17 +29,35 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(iam::[\w-]*:(user|role)/[^:*?]+|sts::\d{12}:assumed-role/[^:*?/]+/[^:*?/]+)")
 CONNECT, READ, ATTEMPTS = 5.0, 30.0, 3
 """Seconds to connect, seconds between two pieces of an answer, and how often one call is tried in all."""
 
 
 class Endpoint(Frozen):
-    """Where a bucket lies. `ca` is the path of a CA bundle, empty for the public authorities; `account` the owner."""
+    """Where a bucket lies. `ca` is the path of a CA bundle, empty for the public authorities; `account` the owner.
+
+    `principal` is the ARN under which policies know the pipeline, where that is known.
+    """
 
     url: str
     region: str
     account: str
     ca: str = ""
+    principal: str = ""
+
+    @property
+    def amazon(self) -> bool:
+        """Whether this is AWS itself, which also has interfaces for accounts and principals."""
+        return (urlsplit(self.url).hostname or "").endswith(AMAZON)
+
+    @field_validator("principal")
+    @classmethod
+    def _arn(cls, principal: str) -> str:
+        if principal and not PRINCIPAL.fullmatch(principal):
+            raise ValueError("a principal is the ARN of a user, a role or an assumed role")
+        return principal
 
     @field_validator("url")
     @classmethod
@@ -80,7 +100,7 @@ class Object(Frozen):
 
 
 @lru_cache(maxsize=1)
-def _deaf() -> "Session":
+def deaf() -> "Session":
     """A session to which nothing around it speaks. It holds no credentials; what it keeps is the API's description."""
     import boto3
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as VARIABLES
@@ -95,7 +115,7 @@ def _deaf() -> "Session":
     return boto3.Session(botocore_session=inner)
 
 
-def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
+def client(endpoint: Endpoint, credentials: Credentials, *, attempts: int = ATTEMPTS) -> "S3Client":
     """A client for exactly this endpoint; `KeyBroken` without credentials, `CannotTell` if it came out otherwise."""
     from botocore.config import Config
 
@@ -103,7 +123,7 @@ def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
         raise KeyBroken("an access key and its secret are needed; one of them is empty")
     if endpoint.ca and not os.path.isfile(endpoint.ca):
         raise KeyBroken("the CA bundle of the endpoint is not a file")
-    made = _deaf().client(
+    made = deaf().client(
         "s3",
         endpoint_url=endpoint.url,
         region_name=endpoint.region,
@@ -116,7 +136,7 @@ def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
             proxies={},
             connect_timeout=CONNECT,
             read_timeout=READ,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            retries={"total_max_attempts": attempts, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_supported",
         ),
@@ -126,13 +146,14 @@ def client(endpoint: Endpoint, credentials: Credentials) -> "S3Client":
 
 
 def resolved(made: "S3Client", endpoint: Endpoint) -> dict[str, Any]:
-    """What a client came out as: url, region and authority; `CannotTell` if that is not what was asked for."""
+    """What a client came out as: url, region, authority, proxies; `CannotTell` if that is not what was asked for."""
     session = made._endpoint.http_session  # type: ignore[attr-defined]
     verify, proxies = session._verify, session._proxy_config._proxies
     wanted: tuple[Any, ...] = (endpoint.url, endpoint.region, endpoint.ca or True, {})
     if (made.meta.endpoint_url, made.meta.region_name, verify, proxies) != wanted or verify in (False, None):
         raise CannotTell("the S3 client was resolved to another endpoint, region, authority or proxy than was given")
-    return {"url": endpoint.url, "region": endpoint.region, "ca": "given" if endpoint.ca else "public"}
+    authority = "public" if verify is True else "given"
+    return {"url": made.meta.endpoint_url, "region": made.meta.region_name, "ca": authority, "proxies": len(proxies)}
 
 
 _kept = lru_cache(maxsize=8)(client)
@@ -179,14 +200,19 @@ def listing(endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: s
 def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Object, out: BinaryIO) -> tuple[str, int]:
     """Write one pinned version to `out`; the SHA-256 and the size in bytes of what was written.
 
-    `StoreError` if the store answers with another version or another size, `CannotTell` if it does not answer.
+    `StoreError` if the store answers with another version, another size, or a SHA-256 of the whole (its
+    `x-amz-checksum-sha256`, where it keeps one) that is not that of what it sent; `CannotTell` if it does not answer.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     hashed, size = hashlib.sha256(), 0
     try:
         reply = _kept(endpoint, credentials).get_object(
-            Bucket=bucket, Key=wanted.key, VersionId=wanted.version, ExpectedBucketOwner=endpoint.account
+            Bucket=bucket,
+            Key=wanted.key,
+            VersionId=wanted.version,
+            ExpectedBucketOwner=endpoint.account,
+            ChecksumMode="ENABLED",
         )
         with closing(reply["Body"]) as body:
             if reply.get("VersionId") != wanted.version:
@@ -201,6 +227,10 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
         raise CannotTell(f"s3://{bucket}/{wanted.key} cannot be read: {_named(why)}") from None
     if size != wanted.size:
         raise StoreError(f"s3://{bucket}/{wanted.key}: {size:,} bytes or more were sent; {wanted.size:,} were listed")
+    told = reply.get("ChecksumSHA256", "")
+    composite = "-" in told or reply.get("ChecksumType") == "COMPOSITE"  # of the parts' checksums, not of the bytes
+    if told and not composite and told != b64encode(hashed.digest()).decode():
+        raise StoreError(f"s3://{bucket}/{wanted.key}: S3-SHA: its store keeps another SHA-256 than was sent")
     return hashed.hexdigest(), size
 
 

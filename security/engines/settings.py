@@ -59,14 +59,37 @@ def ownership(s3: "S3Client", to: Whose) -> Answer:
 
 
 def versioning(s3: "S3Client", to: Whose) -> Answer:
-    """`Enabled`, `Suspended`, or nothing where it never was."""
-    return {"status": 200, "state": s3.get_bucket_versioning(**to).get("Status", "")}
+    """`Enabled`, `Suspended`, or nothing where it never was; and whether a deletion needs a second factor."""
+    found = s3.get_bucket_versioning(**to)
+    return {"status": 200, "state": found.get("Status", ""), "mfa": found.get("MFADelete") == "Enabled"}
 
 
 def location(s3: "S3Client", to: Whose) -> Answer:
     """The bucket's region; the first region has no name here, and Ireland an old one."""
     found = s3.get_bucket_location(**to).get("LocationConstraint") or "us-east-1"
     return {"status": 200, "region": "eu-west-1" if found == "EU" else found}
+
+
+def lock(s3: "S3Client", to: Whose) -> Answer:
+    """Whether versions can be locked, and are by default: no retention by default leaves a version as it was put."""
+    found = s3.get_object_lock_configuration(**to)["ObjectLockConfiguration"]
+    default = found.get("Rule", {}).get("DefaultRetention", {})
+    return {"status": 200, "on": found.get("ObjectLockEnabled") == "Enabled" and bool(default.get("Mode"))}
+
+
+def logging(s3: "S3Client", to: Whose) -> Answer:
+    """Whether the server logs who read what."""
+    return {"status": 200, "on": bool(s3.get_bucket_logging(**to).get("LoggingEnabled", {}).get("TargetBucket"))}
+
+
+def encryption(s3: "S3Client", to: Whose) -> Answer:
+    """Of the default encryption what is advice: by KMS with a key of the bucket's own, and no keys of customers."""
+    rules: Any = s3.get_bucket_encryption(**to)["ServerSideEncryptionConfiguration"]["Rules"]
+    if len(rules) != 1:
+        raise ValueError(f"{len(rules)} defaults")
+    kms = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") == "aws:kms"
+    blocked = rules[0].get("BlockedEncryptionTypes", {}).get("EncryptionType", [])
+    return {"status": 200, "kms": kms, "key": rules[0].get("BucketKeyEnabled") is True, "customers": "SSE-C" in blocked}
 
 
 READERS: Mapping[str, Callable[["S3Client", Whose], Answer]] = {
@@ -77,6 +100,9 @@ READERS: Mapping[str, Callable[["S3Client", Whose], Answer]] = {
     "ownership": ownership,
     "versioning": versioning,
     "location": location,
+    "object_lock": lock,
+    "logging": logging,
+    "encryption": encryption,
 }
 """Every question about what is declared, and its reader."""
 

@@ -73,9 +73,19 @@ class Operator:
         endpoint = Endpoint(url=told["endpoint"], region=told["region"], account=told["account"], ca=told["ca"])
         self.s3 = client(endpoint, Credentials(own["access"], own["secret"]))
 
-    def make(self, bucket: str, *, tls: bool = True, reader: str = "", key: str = KMS_KEY) -> str:
+    def make(
+        self,
+        bucket: str,
+        *,
+        tls: bool = True,
+        old: bool = False,
+        reader: str = "",
+        writes: bool = False,
+        key: str = KMS_KEY,
+    ) -> str:
         """A bucket that the pipeline may read, good unless told otherwise: `reader` is another account's ARN; without a
-        `key` it has no default encryption."""
+        `key` it has no default encryption; with `writes` its policy lets the pipeline put; without `tls`, or with
+        `old`, it asks for none, or for none that is current."""
         self.s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced")
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -92,11 +102,12 @@ class Operator:
         both = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         reads = [f"s3:{action}" for action in (*READS_OF_BUCKET, *READS_OF_OBJECT)]
         mine = {"AWS": f"arn:aws:iam::{ACCOUNT}:user/pipeline"}
-        clear: dict[str, Any] = {"Bool": {"aws:SecureTransport": "false"}}
         said: list[dict[str, Any]] = [{"Effect": "Allow", "Principal": mine, "Action": reads, "Resource": both}]
-        if tls:
-            denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": both, "Condition": clear}
-            said.append(denied)
+        denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": both}
+        said += [{**denied, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}] if tls else []
+        said += [{**denied, "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}] if not old else []
+        if writes:
+            said.append({"Effect": "Allow", "Principal": mine, "Action": "s3:Put*", "Resource": f"{both[0]}/out/*"})
         if reader:
             said.append({"Effect": "Allow", "Principal": {"AWS": reader}, "Action": "s3:GetObject", "Resource": both})
         self.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": said}))

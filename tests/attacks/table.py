@@ -89,7 +89,15 @@ STAGED = r"staging:{}: found SHA-256"
 BUCKETS = {
     "public": Attack("ingest", r"\[access_control_s3\] fail: .*S3-PUB-READ", flaw={"public": True}),
     "another-account-reads": Attack("ingest", rf"fail: S3-XACCT {STRANGER[13:25]}", flaw={"reader": STRANGER}),
-    "tls-is-not-asked-for": Attack("ingest", r"\[access_control_s3\] fail: S3-TLS policy", flaw={"tls": False}),
+    "pipeline-could-write": Attack(
+        "ingest", r"\[access_control_s3\] fail: S3-LP policies: .*s3:PutObject", flaw={"writes": True}
+    ),
+    "tls-is-not-asked-for": Attack(
+        "ingest", r"\[data_encryption_in_transit\] fail: S3-TLS policy", flaw={"tls": False}
+    ),
+    "old-tls-is-not-denied": Attack(
+        "ingest", r"\[data_encryption_in_transit\] fail: S3-TLS-VERSION policy", flaw={"old": True}
+    ),
     "no-default-encryption": Attack("ingest", r"\[data_encryption_at_rest\] fail: S3-SSE default", flaw={"key": ""}),
     "another-key": Attack(
         "ingest", rf"\[data_encryption_at_rest\] fail: S3-SSE default: .*{OTHER_KEY}", flaw={"key": OTHER_KEY}
@@ -106,7 +114,7 @@ OBJECTS = {
     "removed-for-good": Attack("ingest", "cannot be read: NoSuchVersion", {"listed": acts.gone}),
     "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
     "quarantine-before-its-gate": Attack("ingest", "quarantine: found SHA-256", {"ingest step 1": acts.quarantined}),
-    "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 3": acts.quarantined}),
+    "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 4": acts.quarantined}),
 }
 INPUTS = {
     "another-version-than-planned": Attack(
@@ -168,7 +176,7 @@ FOLDERS = {
         "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
-        "ingest", "rows changed between its gates and its publication", {"ingest gate 5": staged(PARQUET)}
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 6": staged(PARQUET)}
     ),
     "rows-in-the-store": Attack(
         "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
@@ -237,12 +245,12 @@ LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 5": logged(acts.altered)}),
-    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 5": logged(acts.cut)}),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 6": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 6": logged(acts.cut)}),
     "end-removed": Attack(
-        "ingest", "the end of the log is missing", {"ingest gate 5": logged(lambda whole: whole[:-1])}
+        "ingest", "the end of the log is missing", {"ingest gate 6": logged(lambda whole: whole[:-1])}
     ),
-    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 5": acts.swapped}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 6": acts.swapped}),
     "plan-removed": Attack(
         "features",
         "line 1: does not follow",

@@ -23,7 +23,15 @@ from security.material import Material
 from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject
-from tests.security.gates import test_api, test_bucket, test_inputs, test_metrics, test_model, test_rest
+from tests.security.gates import (
+    test_api,
+    test_bucket,
+    test_inputs,
+    test_metrics,
+    test_model,
+    test_rest,
+    test_transit,
+)
 
 
 @dataclass(frozen=True)
@@ -79,14 +87,28 @@ def _answers(gate: str, kind: str, uri: str, answers: Mapping[str, dict[str, Any
 
 
 def _bucket(_: Path) -> Case:
-    """A bucket as it should be; the bad one is read by anybody."""
-    served = {**test_bucket.GOOD, "anonymous_get": {"status": 200, "version": "v1", "code": ""}}
+    """A bucket as it should be, which another account may read too; the bad one is read by anybody."""
+    partner = {**test_bucket.ALLOW, "Principal": {"AWS": "210987654321"}}
+    good = test_bucket.answers(policy=test_bucket.statements(test_bucket.TLS, partner))
+    served = {**good, "anonymous_get": {"status": 200, "version": "v1", "code": ""}}
+    return Case(
+        {"accounts": ["210987654321"]},
+        {"accounts": []},
+        good=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", good),
+        bad=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", served),
+        rule="S3-PUB-READ",
+    )
+
+
+def _way(_: Path) -> Case:
+    """The way to a bucket as it should be; the bad one is also open to TLS 1.0."""
+    old = {**test_transit.GOOD, "tls_1_0": {"taken": True}}
     return Case(
         {},
         {"authorities": ["given"]},
-        good=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", test_bucket.GOOD),
-        bad=lambda: _answers("access_control_s3", "bucket", "s3://lake/p/", served),
-        rule="S3-PUB-READ",
+        good=lambda: _answers("data_encryption_in_transit", "bucket", "s3://lake/p/", test_transit.GOOD),
+        bad=lambda: _answers("data_encryption_in_transit", "bucket", "s3://lake/p/", old),
+        rule="S3-TLS-OLD",
     )
 
 
@@ -195,6 +217,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "approved_inputs": _manifest,
     "data_contract": _rows,
     "data_encryption_at_rest": _objects,
+    "data_encryption_in_transit": _way,
     "metric_thresholds": _scores,
     "model_signature": _model,
 }

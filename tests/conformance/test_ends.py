@@ -1,6 +1,7 @@
 """Every known way to end green past a gate that says no, or that never looked: each ends Failed, SecurityGateFailed."""
 
 import contextlib
+import copy
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from prefect.settings import (
 from prefect.states import Completed
 from prefect.transactions import transaction
 
-from security.errors import PlanError
+from security.errors import PlanError, Refused
 from security.gates.contract import DataContract
 from security.log import read
 from security.verdict import Ref
@@ -25,7 +26,7 @@ from security.verify import verify
 from tasks.home import Home
 from tasks.run import REFUSED, Run, close, current, inside
 from tasks.stage import MATRIX, guarded, held, stage
-from tests.conformance.miniature import BAD, GOOD, start, work
+from tests.conformance.miniature import BAD, GOOD, POLICY, start, work
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +282,29 @@ def test_a_gate_that_breaks_stops_the_run(prefect: str, home: Home, gate: type[D
     close(run, "refused")
     assert state.name == REFUSED
     assert "inconclusive" in state.message
+
+
+class Advises(DataContract):
+    """Rows of another type are advice."""
+
+    rules = DataContract.rules | {"CON-TYPE": DataContract.rules["CON-TYPE"].model_copy(update={"advisory": True})}
+
+
+@pytest.mark.parametrize("enforced", [[], ["CON-TYPE"]], ids=["shown", "enforced"])
+def test_advice_stops_a_run_where_the_policy_enforces_it_and_nowhere_else(
+    prefect: str, home: Home, enforced: list[str]
+) -> None:
+    policy = copy.deepcopy(POLICY)
+    policy["gates"]["data_contract"]["enforce"] = enforced
+    run = start(home, BAD, gates={"data_contract": Advises()}, policy=policy)
+    state = ended(run, lambda: work())
+    close(run, "refused" if enforced else "passed")
+    if enforced:
+        assert state.name == REFUSED
+        assert "fail: CON-TYPE" in state.message
+        with pytest.raises(Refused, match="CON-TYPE"):
+            verify(run.log.path, run.trust)
+    else:
+        assert state.is_completed(), state.message
+        (held,) = verify(run.log.path, run.trust).held
+        assert [each.rule for each in held.verdict.advice] == ["CON-TYPE"]

@@ -91,6 +91,7 @@ def test_rule_ids_are_one_gates_alone_and_every_rule_helps() -> None:
         assert told.title.strip()
         assert told.remedy.strip()
         assert told.controls, rule
+        assert not told.advisory or told.severity == "low", rule
 
 
 def test_every_rule_has_a_violation_and_nothing_else_has(gate: Gate[Any], case: Case) -> None:
@@ -125,6 +126,22 @@ def test_a_violation_is_caught_by_its_rule_alone(gate: Gate[Any], case: Case, ru
         found = {each.rule for each in gate.judge(facts, terms)}
         assert found == {rule} | case.beside.get(rule, frozenset()), seed
     assert not list(gate.judge(gate.look(case.good().handed()[0]), terms))
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES)
+def test_a_breach_stops_unless_its_rule_is_advisory_and_not_enforced(gate: Gate[Any], case: Case, rule: str) -> None:
+    sample, advisory = list(case.good().source()), gate.rules[rule].advisory
+    material = case.good()
+    items = gate.violations[rule](sample, random.Random(5))
+    material.source, material.expected = lambda: items, sum(map(material.weigh, items))
+    seen = observe(gate, material, case.limits, random.Random(5))
+    for enforced in ([], [rule], sorted(gate.rules)):
+        found = judge(gate, seen, case.limits, enforce=enforced)
+        stops = not advisory or rule in enforced
+        assert found.outcome is (Outcome.FAIL if stops else Outcome.PASS), found.reason
+        assert rule in {each.rule for each in (found.findings if stops else found.advice)}
+        assert not stops or not {each.rule for each in found.advice} & set(enforced)
+        assert stops or found.findings == () and f"advice: {rule}" in found.reason
 
 
 @pytest.mark.parametrize("mood", liars.MOODS)

@@ -37,7 +37,10 @@ def test_the_matrix_is_this() -> None:
     """A gate that is removed shows up in review."""
     assert load.matrix() == {
         "ingest": {
-            "fetch": {"before": ["access_control_s3"], "after": ["data_encryption_at_rest", "data_contract"]},
+            "fetch": {
+                "before": ["access_control_s3", "data_encryption_in_transit"],
+                "after": ["data_encryption_at_rest", "data_contract"],
+            },
             "clean": {"before": [], "after": ["data_contract", "approved_inputs"]},
         },
         "features": {"prepare": {"before": ["data_contract"], "after": ["data_contract"]}},

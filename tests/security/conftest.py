@@ -27,7 +27,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 @pytest.fixture(scope="module")
 def endpoint(embedded: Lake) -> Endpoint:
     """Where the lake is."""
-    return Endpoint(url=embedded.endpoint, region=embedded.region, account=embedded.account, ca=str(embedded.ca))
+    principal = f"arn:aws:iam::{embedded.account}:user/pipeline"
+    return Endpoint(
+        url=embedded.endpoint,
+        region=embedded.region,
+        account=embedded.account,
+        ca=str(embedded.ca),
+        principal=principal,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("data_contract", {"observe": ["CON-TYPE"]}, "observe: CON-TYPE cannot be observed; its causes: none"),
     ("data_contract", {"observe": ["finding"]}, "observe: finding cannot be observed"),
     ("data_contract", {"observe": ["whatever"]}, "observe: whatever cannot be observed"),
+    ("access_control_s3", {"enforce": ["S3-PAB"]}, "enforce: S3-PAB is not an advisory rule; there are: S3-ACCOUNT, "),
+    ("access_control_s3", {"enforce": ["S3-LOCK", "S3-NONE"]}, "enforce: S3-NONE is not an advisory rule"),
+    ("data_contract", {"enforce": ["CON-TYPE"]}, "enforce: CON-TYPE is not an advisory rule; there are: none"),
     *(("data_contract", {"observe": [cause]}, f"observe: {cause} cannot be observed") for cause in sorted(CAUSES)),
 ]
 
@@ -115,6 +118,20 @@ def test_a_causes_of_its_own_a_gate_may_have_observed() -> None:
     assert made["ingest"]["fetch"]["data_contract"].observe == ("old_data",)
     with pytest.raises(PlanError, match="coverage cannot be observed"):
         terms(policy(data_contract={"observe": ["coverage"]}), GIVEN, MATRIX, gates)
+
+
+@pytest.mark.parametrize("name", ["kubernetes_prod", "kubernetes_test"])
+def test_a_cluster_enforces_every_advisory_rule(name: str) -> None:
+    told = load.policy(load.text(load.find(name, "policies")))
+    for gate in GATES.values():
+        advisory = {rule.id for rule in gate.rules.values() if rule.advisory}
+        assert set(told.gates[gate.name].enforce) == advisory, gate.name
+
+
+def test_advisory_rules_are_enforced_where_the_policy_says_so() -> None:
+    made = terms(policy(access_control_s3={"enforce": ["S3-LOG", "S3-LOCK"]}), GIVEN, MATRIX, GATES)
+    assert made["ingest"]["fetch"]["access_control_s3"].enforce == ("S3-LOG", "S3-LOCK")
+    assert made["ingest"]["fetch"]["data_contract"].enforce == ()
 
 
 @pytest.mark.parametrize(

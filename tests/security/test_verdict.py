@@ -79,6 +79,7 @@ TROUBLE = st.none() | st.builds(
 @given(
     coverage=COVERAGE,
     findings=st.integers(0, 5),
+    advice=st.integers(0, 2),
     trouble=TROUBLE,
     canaries=st.integers(0, 2),
     missed=st.sampled_from(["", "A-2"]),
@@ -86,11 +87,18 @@ TROUBLE = st.none() | st.builds(
     brief=st.text(max_size=5),
 )
 def test_the_order_in_which_it_is_concluded(
-    coverage: Coverage, findings: int, trouble: Trouble | None, canaries: int, missed: str, weak: str, brief: str
+    coverage: Coverage,
+    findings: int,
+    advice: int,
+    trouble: Trouble | None,
+    canaries: int,
+    missed: str,
+    weak: str,
+    brief: str,
 ) -> None:
     look = seen(coverage, (CANARY,) * canaries)
     said: dict[str, Any] = {"trouble": trouble, "missed": missed, "weak": weak, "brief": brief}
-    verdict = conclude(look, {}, findings=found(findings), **said)
+    verdict = conclude(look, {}, findings=found(findings), advice=found(advice), **said)
     against = [
         (bool(findings), Outcome.FAIL, "finding"),
         (trouble is not None, Outcome.INCONCLUSIVE, trouble.cause if trouble else ""),
@@ -100,7 +108,7 @@ def test_the_order_in_which_it_is_concluded(
         (True, Outcome.PASS, ""),
     ]
     assert (verdict.outcome, verdict.cause) == next((outcome, cause) for holds, outcome, cause in against if holds)
-    assert len(verdict.findings) == findings
+    assert (len(verdict.findings), len(verdict.advice)) == (findings, advice)
     assert verdict.gate == look.gate
     assert verdict.observation == digest(look.model_dump(mode="json"))
 
@@ -115,6 +123,11 @@ def test_coverage_is_whole_when_all_that_there_is_was_looked_at(coverage: Covera
 def test_the_reason_names_three_findings_and_counts_the_rest() -> None:
     assert concluded(findings=found(2)).reason == "A-1 p0: found 0; allowed: 0; A-1 p1: found 1; allowed: 0"
     assert concluded(findings=found(5)).reason.endswith("A-1 p2: found 2; allowed: 0; and 2 more")
+
+
+def test_a_pass_names_the_rules_of_its_advice_once() -> None:
+    assert concluded(advice=found(2)).reason == "3/3 rows, advice: A-1"
+    assert concluded(advice=found(1), findings=found(1)).reason == "A-1 p0: found 0; allowed: 0"
 
 
 def test_reasons_say_what_kept_it_from_telling() -> None:

@@ -1,58 +1,66 @@
 """The facts about a bucket's access, read from the answers of one visit; what cannot be read is `CannotTell`."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from security.engines import iam
+from security.engines.evaluator import Caller, could
+from security.engines.replies import Replies
+from security.engines.s3 import PRINCIPAL
 from security.errors import CannotTell
+from security.gates.bucket.rules import EVIDENCE
 from security.verdict import Frozen
 
 Block = Literal["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 Reading = Literal["anonymous_get", "anonymous_list", "policy", "policy_status", "acl"]
 Writing = Literal["anonymous_put", "policy", "acl"]
-Control = Literal["signed_head", "signed_get", "plain_http"]
+Control = Literal["signed_head", "signed_get"]
 Forgery = Literal["wrong_secret", "unknown_key"]
 Change = Literal["own_put", "own_delete", "own_policy"]
 
-DECLARED = ("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning", "location")
+DECLARED = (
+    *("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning"),
+    *("object_lock", "logging", "encryption", "account_block", "access_points"),
+)
 WORKING = ("signed_list", "signed_head", "signed_get")
 REFUSED = (
-    *("anonymous_get", "anonymous_list", "anonymous_put", "plain_http", "wrong_secret", "unknown_key"),
+    *("anonymous_get", "anonymous_list", "anonymous_put", "wrong_secret", "unknown_key"),
     *("stranger_get", "wrong_owner", "own_put", "own_delete", "own_policy"),
 )
-QUESTIONS = ("endpoint", *DECLARED, *WORKING, *REFUSED)
+QUESTIONS = ("endpoint", *DECLARED, "principal", "identity", *WORKING, *REFUSED)
 
 ABSENT = {
-    "public_access_block": {"NoSuchPublicAccessBlockConfiguration"},
-    "policy": {"NoSuchBucketPolicy"},
-    "policy_status": {"NoSuchBucketPolicy", "NotImplemented", "MethodNotAllowed"},
-    "ownership": {"OwnershipControlsNotFoundError"},
+    "public_access_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
+    "policy": frozenset({"NoSuchBucketPolicy"}),
+    "policy_status": frozenset({"NoSuchBucketPolicy", "NotImplemented", "MethodNotAllowed"}),
+    "ownership": frozenset({"OwnershipControlsNotFoundError"}),
+    "object_lock": frozenset({"ObjectLockConfigurationNotFoundError", "NotImplemented", "MethodNotAllowed"}),
+    "logging": frozenset({"NotImplemented", "MethodNotAllowed"}),
+    "encryption": frozenset({"ServerSideEncryptionConfigurationNotFoundError"}),
+    "account_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
+    "identity": frozenset({"AccessDenied", "AccessDeniedException"}),
 }
-"""What "not configured" is called. The policy's status may be unknown to a server: the policy itself is read too."""
-NO = (401, 403)
-
-T = TypeVar("T")
+"""What "not configured" is called, or not known to a server. The policy's status is not all: the policy is read too.
+A principal's own policies are the one thing that it may be refused to read, and that is said."""
 
 
 class Facts(Frozen):
-    """Who may do what. `None` where a request that must work did not, and so nothing is known."""
+    """Who may do what. `None` where a request that must work did not, or nobody could be asked.
+
+    `could`: actions by which a policy lets the pipeline change something; `beyond`: resources, as written, that it
+    could read outside its prefix; `points`: access points that do not block public access.
+    `rows`: for each rule the questions that it rests on, and their answers.
+    """
 
     questions: int
     probes: int
-    https: bool
-    tls: str
-    authority: Literal["given", "public", "none"]
-    region: str
-    location: str
     blocks: tuple[Block, ...]
     readable: tuple[Reading, ...]
     writable: tuple[Writing, ...]
     outsiders: tuple[str, ...]
     stranger: Literal["refused", "allowed", "untried"]
-    tls_policy: bool
-    plain: bool
     ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
     versioning: Literal["Enabled", "Suspended", "none"]
     pinned: bool | None
@@ -60,126 +68,132 @@ class Facts(Frozen):
     changes: tuple[Change, ...]
     foreign_owner: bool
     failing: tuple[Control, ...]
+    account_blocks: tuple[Block, ...] | None
+    points: int | None
+    could: tuple[str, ...] | None
+    beyond: tuple[str, ...]
+    identity: Literal["read", "refused", "unasked"]
+    locked: bool
+    logged: bool
+    second_factor: bool
+    bucket_key: Literal["on", "off", "unneeded"]
+    customer_keys: bool
+    rows: dict[str, dict[str, str]]
+
+    @field_validator("rows")
+    @classmethod
+    def _whole(cls, rows: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        if {rule: set(row) for rule, row in rows.items()} != {rule: set(names) for rule, names in EVIDENCE.items()}:
+            raise ValueError("each rule has a row with every question that it rests on, and there is no other")
+        return rows
 
 
-def read(answers: Mapping[str, Mapping[str, Any]], bucket: str) -> Facts:
+def read(answers: Mapping[str, Mapping[str, Any]], bucket: str, prefix: str) -> Facts:
     """The facts; `CannotTell` names every question that has no answer."""
-    lost = [f"{name}: {answers[name]['error']}" for name in QUESTIONS if "error" in answers.get(name, {})]
-    lost += [f"{name}: not asked" for name in QUESTIONS if name not in answers]
-    lost += [f"{name}: not a known question" for name in answers if name not in QUESTIONS]
-    if lost:
-        raise CannotTell("no answer to " + ", ".join(lost))
-    if _member("signed_list", _working(answers, "signed_list"), "found", bool) is not True:
+    replies = Replies(answers, QUESTIONS, ABSENT)
+    if answers["signed_list"].get("status") != 200:
+        raise CannotTell(replies.said("signed_list"))
+    if replies.member("signed_list", "found", bool) is not True:
         raise CannotTell("there is no object under the prefix that a probe could try")
-    policy, acl, where = _declared(answers, "policy"), _needed(answers, "acl"), answers["endpoint"]
-    statements = iam.parse(_member("policy", policy, "document", dict)) if policy else ()
-    owner, account = _member("acl", acl, "owner", str), _member("endpoint", where, "account", str)
-    granted = {"policy": iam.by_policy(statements), "acl": iam.by_acl(owner, _member("acl", acl, "grants", list))}
-    status, block = _declared(answers, "policy_status"), _declared(answers, "public_access_block")
-    public = {name for name in ("anonymous_get", "anonymous_list", "anonymous_put") if _let(answers, name)}
-    public |= {"policy_status"} if status and _member("policy_status", status, "public", bool) else set()
+    for name in ("acl", "versioning"):  # every bucket has one: there is no code for nothing
+        replies.declared(name)
+    statements = iam.parse(replies.member("policy", "document", dict)) if replies.declared("policy") else ()
+    owner, account = replies.member("acl", "owner", str), replies.member("endpoint", "account", str)
+    granted = {"policy": iam.by_policy(statements), "acl": iam.by_acl(owner, replies.member("acl", "grants", list))}
+    public = {name for name in ("anonymous_get", "anonymous_list", "anonymous_put") if replies.let(name)}
+    if replies.declared("policy_status") and replies.member("policy_status", "public", bool):
+        public |= {"policy_status"}
     readable = public | {name for name, grants in granted.items() if grants.read}
     writable = public | {name for name, grants in granted.items() if grants.write}
-    failing = [name for name in ("signed_head", "signed_get") if not _let(answers, name)]
-    failing += [] if _plain_control(answers) else ["plain_http"]
-    head = answers["signed_head"] if "signed_head" not in failing else None
-    stranger = answers["stranger_get"]
-    tried = stranger.get("asked", True) is not False
+    failing = [name for name in get_args(Control) if not replies.let(name)]
+    headed = "signed_head" not in failing
+    stranger = replies.tried("stranger_get")
     named = {name for grants in granted.values() for name in grants.named}
+    block = replies.member("public_access_block", "on", list) if replies.declared("public_access_block") else []
     try:
         return Facts.model_validate(
             {
                 "questions": len(answers),
-                "probes": len(REFUSED) - (not tried),
-                "https": _member("endpoint", where, "url", str).startswith("https://"),
-                "tls": _member("endpoint", where, "tls", str),
-                "authority": _member("endpoint", where, "ca", str),
-                "region": _member("endpoint", where, "region", str),
-                "location": _member("location", _needed(answers, "location"), "region", str),
-                "blocks": _member("public_access_block", block, "on", list) if block else [],
+                "probes": len(REFUSED) - (not stranger),
+                "blocks": block,
                 "readable": [name for name in get_args(Reading) if name in readable],
                 "writable": [name for name in get_args(Writing) if name in writable],
                 "outsiders": sorted(named - {account, f"canonical:{owner}"}),
-                "stranger": ("allowed" if _let(answers, "stranger_get") else "refused") if tried else "untried",
-                "tls_policy": iam.tls_only(statements, bucket),
-                "plain": _plain(answers["plain_http"]),
-                "ownership": _ownership(_declared(answers, "ownership")),
-                "versioning": _member("versioning", _needed(answers, "versioning"), "state", str) or "none",
-                "pinned": _member("signed_head", head, "version", str) not in ("", "null") if head else None,
-                "forgeries": [name for name in get_args(Forgery) if _let(answers, name)],
-                "changes": [name for name in get_args(Change) if _let(answers, name)],
-                "foreign_owner": _let(answers, "wrong_owner"),
+                "stranger": ("allowed" if replies.let("stranger_get") else "refused") if stranger else "untried",
+                "ownership": _ownership(replies),
+                "versioning": replies.member("versioning", "state", str) or "none",
+                "pinned": replies.member("signed_head", "version", str) not in ("", "null") if headed else None,
+                "forgeries": [name for name in get_args(Forgery) if replies.let(name)],
+                "changes": [name for name in get_args(Change) if _changed(replies, name)],
+                "foreign_owner": replies.let("wrong_owner"),
                 "failing": failing,
+                **_account(replies),
+                **_principal(replies, statements, account, bucket, prefix),
+                **_advised(replies),
+                "rows": replies.rows(EVIDENCE),
             }
         )
     except ValidationError as why:
         raise CannotTell(f"an answer is not in the vocabulary: {why.errors()[0]['loc'][0]}") from None
 
 
-def _member(name: str, answer: Mapping[str, Any], member: str, kind: type[T]) -> T:
-    value = answer.get(member)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise CannotTell(f"the answer to {name} has no {member}")
-    return value
+def _account(replies: Replies) -> dict[str, Any]:
+    """The account's block and the bucket's access points, where there is an account to ask."""
+    blocks = points = None
+    if replies.tried("account_block"):
+        blocks = replies.member("account_block", "on", list) if replies.declared("account_block") else []
+    if replies.tried("access_points"):
+        replies.declared("access_points")
+        points = replies.member("access_points", "unblocked", int)
+    return {"account_blocks": blocks, "points": points}
 
 
-def _said(name: str, answer: Mapping[str, Any]) -> str:
-    return f"{name} was answered with {answer.get('status')} {answer.get('code', '')}".rstrip()
+def _principal(
+    replies: Replies, statements: Sequence[iam.Statement], owner: str, bucket: str, prefix: str
+) -> dict[str, Any]:
+    """What the policies let the pipeline do."""
+    identity, own = "unasked", None
+    if replies.tried("identity"):
+        identity = "read" if replies.declared("identity") else "refused"
+    if identity == "read":
+        documents = replies.member("identity", "documents", list)
+        if not all(isinstance(each, dict) for each in documents):
+            raise CannotTell("a policy of the pipeline's own is no document")
+        own = [statement for each in documents for statement in iam.parse(each, own=True)]
+    if not replies.tried("principal"):
+        return {"could": None, "beyond": (), "identity": identity}
+    arn = replies.member("principal", "arn", str)
+    if not PRINCIPAL.fullmatch(arn):
+        raise CannotTell("the pipeline's principal is not the ARN of a user, a role or an assumed role")
+    others = [each for each in statements if each.effect == "Deny" or not each.everybody]  # the rest is public as it is
+    found = could(others, own, Caller(arn, owner), bucket, prefix)
+    return {"could": found.change, "beyond": found.beyond, "identity": identity}
 
 
-def _declared(answers: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
-    """What is configured; None where nothing is. Anything else was no look."""
-    answer = answers[name]
-    if answer.get("status") == 200:
-        return answer
-    if answer.get("code") in ABSENT.get(name, ()):
-        return None
-    raise CannotTell(_said(name, answer))
+def _advised(replies: Replies) -> dict[str, Any]:
+    """What is advice: locks, logs, a second factor, and how keys are used."""
+    encrypted = replies.declared("encryption")
+    key, kms = (encrypted and replies.member("encryption", name, bool) for name in ("key", "kms"))
+    return {
+        "locked": replies.declared("object_lock") and replies.member("object_lock", "on", bool),
+        "logged": replies.declared("logging") and replies.member("logging", "on", bool),
+        "second_factor": replies.member("versioning", "mfa", bool),
+        "bucket_key": ("on" if key else "off") if kms else "unneeded",
+        "customer_keys": not (encrypted and replies.member("encryption", "customers", bool)),
+    }
 
 
-def _needed(answers: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    answer = _declared(answers, name)
-    if answer is None:
-        raise CannotTell(_said(name, answers[name]))
-    return answer
+def _changed(replies: Replies, name: str) -> bool:
+    """Whether a change was let through. Who is told that a policy is malformed was allowed to set one."""
+    answer = replies.answers[name]
+    malformed = (answer.get("status"), answer.get("code")) == (400, "MalformedPolicy")
+    return (name == "own_policy" and malformed) or replies.let(name)
 
 
-def _working(answers: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    if answers[name].get("status") != 200:
-        raise CannotTell(_said(name, answers[name]))
-    return answers[name]
-
-
-def _let(answers: Mapping[str, Mapping[str, Any]], name: str) -> bool:
-    """Whether a request was let through. Who is told that a policy is malformed was allowed to set one."""
-    answer = answers[name]
-    status = _member(name, answer, "status", int)
-    if name == "own_policy" and status == 400 and answer.get("code") == "MalformedPolicy":
-        return True
-    if not 200 <= status < 300 and status not in NO:
-        raise CannotTell(f"{_said(name, answer)}: neither granted nor refused")
-    return status not in NO
-
-
-def _plain_control(answers: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the request that was sent in the clear works over TLS."""
-    return _let({"plain_http over TLS": {"status": answers["plain_http"].get("control")}}, "plain_http over TLS")
-
-
-def _plain(answer: Mapping[str, Any]) -> bool:
-    """Whether plain HTTP was served. 0: nobody there speaks it; 400, 426: told to use TLS; 30x onward to https."""
-    status = _member("plain_http", answer, "status", int)
-    if status in (0, 400, *NO, 426) or (300 <= status < 400 and answer.get("onward") is True):
-        return False
-    if not 200 <= status < 300:
-        raise CannotTell(f"{_said('plain_http', answer)}: neither granted nor refused")
-    return True
-
-
-def _ownership(answer: Mapping[str, Any] | None) -> str:
-    if answer is None:
+def _ownership(replies: Replies) -> str:
+    if not replies.declared("ownership"):
         return "none"
-    rules = _member("ownership", answer, "rules", list)
+    rules = replies.member("ownership", "rules", list)
     if len(rules) != 1:
         raise CannotTell(f"the bucket has {len(rules)} ownership rules, not one")
     return str(rules[0])

@@ -1,18 +1,16 @@
 """The gate `access_control_s3`: looks at the answers, judges the facts."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, get_args
-
-from pydantic import Field
+from typing import Any, ClassVar, get_args
 
 from security.errors import CannotTell
 from security.gate import Answer, Posture, Violation
+from security.gates.bucket.decoys import VIOLATIONS
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
-from security.gates.bucket.rules import RULES, VIOLATIONS
+from security.gates.bucket.rules import RULES
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
-PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 WORDS = {
     "policy": "the bucket policy lets everybody",
     "policy_status": "the policy's status lets everybody",
@@ -27,7 +25,6 @@ WORDS = {
     "own_policy": "setting the bucket policy with the pipeline's own key",
     "signed_head": "a HEAD with the pipeline's own key",
     "signed_get": "a GET with the pipeline's own key",
-    "plain_http": "the signed HEAD, sent over TLS before it is sent in the clear",
 }
 
 
@@ -36,16 +33,16 @@ class Limits(Frozen):
 
     `accounts`: who may be named beside the owner, as account ids or names such as `service:...` and `canonical:...`.
     `stranger`: whether a read with the key of a principal without rights must have been tried.
-    `authorities`: whose certificates are believed, those of a CA bundle that was given or of the public authorities.
+    `principal`: whether the pipeline's own principal must be known, so that policies could be evaluated for it.
     """
 
     accounts: tuple[str, ...] = ()
     stranger: bool = True
-    authorities: tuple[Literal["given", "public"], ...] = Field(default=("given", "public"), min_length=1)
+    principal: bool = True
 
 
 class AccessControlS3(Posture):
-    """Only the pipeline reads, nobody it does not know writes, all over verified TLS, and each read can be pinned.
+    """Only the pipeline reads, nobody it does not know writes, and each read can be pinned.
 
     A policy is read more strictly than AWS reads it: see `security.engines.iam`.
     """
@@ -65,15 +62,15 @@ class AccessControlS3(Posture):
             if question in answers:
                 raise CannotTell(f"{question} was answered twice")
             answers[question] = answer
-        bucket = material.subject.name.removeprefix("s3://").partition("/")[0]
-        return read(answers, bucket)
+        bucket, _, prefix = material.subject.name.removeprefix("s3://").partition("/")
+        return read(answers, bucket, prefix)
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
         """What is wrong, declared and done."""
         yield from _open(facts)
         yield from _strangers(facts, limits)
-        yield from _transport(facts, limits)
-        yield from _own(facts)
+        yield from _own(facts, limits)
+        yield from _advice(facts)
 
     def brief(self, facts: Facts) -> str:
         """How many rules, and how many probes were refused as they must be."""
@@ -84,6 +81,9 @@ def _open(seen: Facts) -> Iterator[Breach]:
     off = sorted(set(get_args(Block)) - set(seen.blocks))
     if off:
         yield _breach("S3-PAB", "public_access_block", f"{', '.join(off)} not on; allowed: all four on")
+    off = sorted(set(get_args(Block)) - set(seen.account_blocks)) if seen.account_blocks is not None else []
+    if off:
+        yield _breach("S3-PAB-ACCT", "account_block", f"{', '.join(off)} of the account not on; allowed: all four on")
     for way in seen.readable:
         yield _breach("S3-PUB-READ", way, f"{WORDS[way]} read; allowed: nobody unknown")
     for door in seen.writable:
@@ -107,23 +107,13 @@ def _strangers(seen: Facts, limits: Limits) -> Iterator[Breach]:
         yield _breach("S3-OWN", "wrong_owner", "served although another owner was expected; allowed: refused")
 
 
-def _transport(seen: Facts, limits: Limits) -> Iterator[Breach]:
-    if not seen.tls_policy:
-        sentence = "no statement denies everybody everything without TLS, on bucket and objects; allowed: one that does"
-        yield _breach("S3-TLS", "policy", sentence)
-    if seen.plain:
-        yield _breach("S3-TLS", "plain_http", "a request in the clear was served; allowed: refused")
-    if not seen.https or seen.tls not in PROTOCOLS:
-        spoken = seen.tls if seen.https else "no TLS"
-        yield _breach("S3-END", "endpoint", f"the endpoint speaks {spoken}; allowed: {', '.join(PROTOCOLS)}")
-    if seen.authority not in limits.authorities:
-        allowed = ", ".join(limits.authorities)
-        yield _breach("S3-END", "authority", f"its certificate is of authority {seen.authority}; allowed: {allowed}")
-    if seen.location != seen.region:
-        yield _breach("S3-END", "location", f"the bucket lies in {seen.location}; allowed: {seen.region}, as was given")
-
-
-def _own(seen: Facts) -> Iterator[Breach]:
+def _own(seen: Facts, limits: Limits) -> Iterator[Breach]:
+    if seen.could:
+        told = ", ".join(seen.could[:3]) + (f" and {len(seen.could) - 3} more" if len(seen.could) > 3 else "")
+        yield _breach("S3-LP", "policies", f"the policies could let the pipeline {told}; allowed: reading alone")
+    if seen.could is None and limits.principal:
+        sentence = "it is not known for whom policies are to be evaluated; allowed: the ARN of the pipeline's principal"
+        yield _breach("S3-LP", "principal", sentence)
     for way in seen.changes:
         yield _breach("S3-LP", way, f"{WORDS[way]} is allowed; allowed: reading alone")
     if seen.versioning != "Enabled":
@@ -132,6 +122,28 @@ def _own(seen: Facts) -> Iterator[Breach]:
         yield _breach("S3-VER", "signed_head", "an object has no version id; allowed: one for each object")
     for control in seen.failing:
         yield _breach("S3-POS", control, f"{WORDS[control]} is refused; allowed: served, or the probes prove nothing")
+
+
+def _advice(seen: Facts) -> Iterator[Breach]:
+    if seen.account_blocks is None or seen.points is None:
+        yield _breach("S3-ACCOUNT", "account", "the store has no account to ask; allowed: one with its settings")
+    if seen.points:
+        found = f"{seen.points} access points do not block public access; allowed: all four settings on"
+        yield _breach("S3-AP", "access_points", found)
+    if seen.identity != "read":
+        found = {"refused": "may not be read", "unasked": "cannot be asked for here"}[seen.identity]
+        yield _breach("S3-IDENTITY", "identity", f"the pipeline's own policies {found}; allowed: read and evaluated")
+    for resource in seen.beyond:
+        yield _breach("S3-WIDE", resource, f"the pipeline could read {resource}; allowed: its prefix alone")
+    for rule, good, place, found in (
+        ("S3-LOCK", seen.locked, "object_lock", "no version is locked by default; allowed: a default retention"),
+        ("S3-LOG", seen.logged, "logging", "the server keeps no access log; allowed: one"),
+        ("S3-MFA", seen.second_factor, "versioning", "a version is deleted by a key alone; allowed: a second factor"),
+        ("S3-KEY", seen.bucket_key != "off", "encryption", "KMS is asked for each object; allowed: a bucket key"),
+        ("S3-SSE-C", not seen.customer_keys, "encryption", "keys of customers are taken; allowed: SSE-C blocked"),
+    ):
+        if not good:
+            yield _breach(rule, place, found)
 
 
 def _breach(rule: str, place: str, message: str) -> Breach:

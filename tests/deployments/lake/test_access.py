@@ -183,6 +183,15 @@ def test_tls_only_deny(pl: Any, policy: Any, operator: str) -> None:
     assert code(pl.list_objects_v2, Bucket="lake") == "AccessDenied"
 
 
+def test_old_tls_deny(pl: Any, policy: Any, door: Door) -> None:
+    policy("lake", statement("Deny", "s3:*", "lake", Condition={"NumericLessThan": {"s3:TlsVersion": "1.3"}}))
+    assert code(pl.get_object, Bucket="lake", Key="k/one") == "ok"
+    policy("lake", statement("Deny", "s3:*", "lake", Condition={"NumericLessThan": {"s3:TlsVersion": 1.4}}))
+    assert code(pl.get_object, Bucket="lake", Key="k/one") == "AccessDenied"
+    policy("open", statement("Allow", "s3:GetObject", "open", Condition={"NumericEquals": {"s3:TlsVersion": "1.3"}}))
+    assert door.fetch("/open/k/one")[0] == 200
+
+
 def test_unknown_condition_fails_closed(pl: Any, policy: Any, door: Door) -> None:
     unknown = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     policy("lake", statement("Deny", "s3:*", "lake", Condition=unknown))

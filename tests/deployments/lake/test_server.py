@@ -72,10 +72,11 @@ def test_posture_of_a_bucket_as_the_pipeline_sees_it(lake: Lake, pipeline: Any) 
     assert seen["ownership"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     (rule,) = seen["encryption"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}
-    (deny,) = seen["statements"]
-    assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
-    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert set(deny["Resource"]) == {f"arn:aws:s3:::{NAME}", f"arn:aws:s3:::{NAME}/*"}
+    conditions = [{"Bool": {"aws:SecureTransport": "false"}}, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}]
+    assert [deny["Condition"] for deny in seen["statements"]] == conditions
+    for deny in seen["statements"]:
+        assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
+        assert set(deny["Resource"]) == {f"arn:aws:s3:::{NAME}", f"arn:aws:s3:::{NAME}/*"}
     assert seen["public"] == {"IsPublic": False}
     assert [grant["Permission"] for grant in seen["grants"]] == ["FULL_CONTROL"]
     assert all("URI" not in grant["Grantee"] for grant in seen["grants"])
@@ -243,6 +244,7 @@ def test_announcement_holds_no_secret_and_goes(tmp_path: Path) -> None:
             "bucket": BUCKET,
             "region": "us-east-1",
             "account": "123456789012",
+            "principal": "arn:aws:iam::123456789012:user/pipeline",
             "pid": os.getpid(),
             "what": "embedded lake: a strict front over moto; objects are in memory; encryption at rest is declared, "
             "not done",

@@ -11,17 +11,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deployments.lake.server import Lake
-from security.engines.asker import MALFORMED, _Visit, ask
+from security.engines.asker import _Visit, ask
 from security.engines.s3 import Credentials, Endpoint
 from security.engines.settings import READERS
+from security.engines.tamper import MALFORMED
 from security.gates.bucket import AccessControlS3
+from security.gates.transit import DataEncryptionInTransit
 
 Keys = Callable[[str], Credentials]
 
 
 def test_every_question_is_asked_and_no_secret_is_told(endpoint: Endpoint, keys: Keys) -> None:
     seen = ask(endpoint, keys("pipeline"), "good", "p/", stranger=keys("stranger"))
-    assert set(seen.answers) == set(AccessControlS3.questions)
+    assert set(seen.answers) == {*AccessControlS3.questions, *DataEncryptionInTransit.questions}
     assert seen.uri == "s3://good/p/"
     text = seen.model_dump_json()
     for who in ("pipeline", "stranger"):
@@ -38,8 +40,19 @@ def test_good_bucket_refuses_for_the_right_reason(endpoint: Endpoint, keys: Keys
         "stranger_get": "AccessDenied",
         "own_policy": "AccessDenied",
     }
-    assert answers["plain_http"] == {"status": 403, "code": "", "control": 200, "onward": False}
-    assert answers["endpoint"]["tls"] == "TLSv1.3"
+    assert answers["plain_http"] == {
+        "status": 403, "code": "", "control": 200, "onward": False, "told": False,
+    }  # fmt: skip
+    assert answers["endpoint"] == {
+        "url": endpoint.url,
+        "wanted": endpoint.url,
+        "region": "us-east-1",
+        "account": "123456789012",
+        "ca": "given",
+        "proxies": 0,
+        "tls": "TLSv1.3",
+    }
+    assert answers["other_authority"] == answers["other_name"] == {"taken": False}
 
 
 def test_a_principal_that_may_do_all_leaves_all_as_it_was(embedded: Lake, endpoint: Endpoint, keys: Keys) -> None:
@@ -99,7 +112,7 @@ def test_a_store_that_takes_any_policy_gets_the_old_one_back(
 ) -> None:
     visit, store = _Visit(endpoint, keys("pipeline"), "b", "p/", None), Lenient(former)
     visit.__dict__["s3"] = store
-    assert visit.own_policy() == {"status": 200, "restored": True}
+    assert visit.tamper.policy() == {"status": 200, "restored": True}
     assert store.policy == former
 
 
@@ -158,20 +171,30 @@ def test_wrong_credentials_answer_no_question_about_settings(endpoint: Endpoint,
 @pytest.mark.parametrize(
     ("clear", "expected"),
     [
-        (httpx.ConnectError("refused"), {"status": 0, "code": "ConnectError", "control": 200, "onward": False}),
+        (
+            httpx.ConnectError("refused"),
+            {"status": 0, "code": "ConnectError", "control": 200, "onward": False, "told": False},
+        ),
         (
             httpx.RemoteProtocolError("no HTTP"),
-            {"status": 0, "code": "RemoteProtocolError", "control": 200, "onward": False},
+            {"status": 0, "code": "RemoteProtocolError", "control": 200, "onward": False, "told": False},
         ),
         (httpx.ConnectTimeout("silence"), {"error": "ConnectTimeout"}),
-        (({"status": 200, "code": ""}, {}), {"status": 200, "code": "", "control": 200, "onward": False}),
+        (
+            ({"status": 200, "code": ""}, {}),
+            {"status": 200, "code": "", "control": 200, "onward": False, "told": False},
+        ),
         (
             ({"status": 301, "code": ""}, {"location": "https://s3.example/"}),
-            {"status": 301, "code": "", "control": 200, "onward": True},
+            {"status": 301, "code": "", "control": 200, "onward": True, "told": False},
+        ),
+        (
+            ({"status": 307, "code": ""}, {"location": "https://s3.example/", "etag": "e"}),
+            {"status": 307, "code": "", "control": 200, "onward": True, "told": True},
         ),
         (
             ({"status": 301, "code": ""}, {"location": "http://s3.example/"}),
-            {"status": 301, "code": "", "control": 200, "onward": False},
+            {"status": 301, "code": "", "control": 200, "onward": False, "told": False},
         ),
     ],
 )

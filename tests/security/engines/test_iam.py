@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.engines.iam import Grants, by_acl, by_policy, parse, tls_only
+from security.engines.iam import Grants, by_acl, by_policy, parse, tls_current, tls_only
 from security.errors import CannotTell
 
 B = "arn:aws:s3:::lake"
@@ -100,6 +100,8 @@ def test_a_part_of_the_bucket_is_the_bucket() -> None:
         ({"AWS": "arn:aws:sts::210987654321:assumed-role/r/s"}, ("210987654321",)),
         ({"AWS": "arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1"}, ("cloudfront",)),
         ({"AWS": "AIDAEXAMPLE"}, ("AIDAEXAMPLE",)),
+        ({"AWS": "arn:aws:iam:::user/pipeline"}, ("arn:aws:iam:::user/pipeline",)),
+        ({"AWS": "arn:aws:iam::tenant:user/pipeline"}, ("tenant",)),
         ({"Service": "logging.s3.amazonaws.com"}, ("service:logging.s3.amazonaws.com",)),
         ({"Federated": "accounts.example"}, ("federated:accounts.example",)),
         ({"CanonicalUser": "79a5"}, ("canonical:79a5",)),
@@ -164,6 +166,58 @@ def test_tls_is_not_needed(wrong: dict[str, Any]) -> None:
     assert not tls_only(parse(policy(deny(**wrong))), "lake")
 
 
+def old(**given: Any) -> dict[str, Any]:
+    return deny(**{"Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}, **given})
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [old()],
+        [old(Condition={"NumericLessThan": {"s3:TlsVersion": 1.2}})],
+        [old(Condition={"NumericLessThan": {"S3:tlsversion": ["1.2"]}})],
+        [old(Condition={"NumericLessThan": {"s3:TlsVersion": ["1.0", "1.3"]}})],
+        [old(Condition={"NumericLessThanIfExists": {"s3:TlsVersion": "1.3"}})],
+        [old(Principal={"AWS": "*"}, Action="*", Resource="*")],
+        [old(Resource=B), old(Resource=f"{B}/*")],
+        [deny(), old()],
+    ],
+)
+def test_a_current_tls_is_needed(statements: list[dict[str, Any]]) -> None:
+    assert tls_current(parse(policy(*statements)), "lake")
+    assert tls_only(parse(policy(*statements)), "lake") is (deny() in statements)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"Effect": "Allow"},
+        {"Principal": {"AWS": "arn:aws:iam::210987654321:root"}},
+        {"NotPrincipal": {"AWS": "210987654321"}},
+        {"Action": "s3:Get*"},
+        {"NotAction": "s3:GetObject"},
+        {"Resource": f"{B}/*"},
+        {"NotResource": f"{B}/public/*"},
+        {"Condition": {}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": "1.1"}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": []}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": "nan"}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": ["1.2", "inf"]}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": True}}},
+        {"Condition": {"NumericLessThanEquals": {"s3:TlsVersion": "1.0"}}},
+        {"Condition": {"NumericGreaterThan": {"s3:TlsVersion": "1.2"}}},
+        {"Condition": {"NumericEquals": {"s3:TlsVersion": "1.0"}}},
+        {"Condition": {"StringLike": {"s3:TlsVersion": "1.0"}}},
+        {"Condition": {"ForAllValues:NumericLessThan": {"s3:TlsVersion": "1.2"}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2", "s3:max-keys": "9"}}},
+        {"Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}, "Bool": {"aws:SecureTransport": "false"}}},
+        {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+    ],
+)
+def test_a_current_tls_is_not_needed(wrong: dict[str, Any]) -> None:
+    assert not tls_current(parse(policy(old(**wrong))), "lake")
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -180,7 +234,6 @@ def test_tls_is_not_needed(wrong: dict[str, Any]) -> None:
         policy(statement(Principal={})),
         policy(statement(Principal={"Everyone": "*"})),
         policy(statement(Principal={"AWS": []})),
-        policy(statement(Principal={"AWS": "arn:aws:iam:::root"})),
         policy(statement(Action=[])),
         policy(statement(Action=[1])),
         policy(statement(Condition=[])),
@@ -244,7 +297,14 @@ SOME = st.builds(
     Principal=st.sampled_from(["*", {"AWS": "210987654321"}, {"Service": "x.example"}, {"AWS": ["*", "1"]}]),
     Action=st.sampled_from(["s3:*", "s3:GetObject", ["s3:Put*"], "*"]),
     Resource=st.sampled_from([B, f"{B}/*", "*", BOTH]),
-    Condition=st.sampled_from([{}, {"Bool": {"aws:SecureTransport": "false"}}, {"Null": {"aws:x": "true"}}]),
+    Condition=st.sampled_from(
+        [
+            {},
+            {"Bool": {"aws:SecureTransport": "false"}},
+            {"Null": {"aws:x": "true"}},
+            {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+        ]
+    ),
 )
 
 
@@ -256,6 +316,7 @@ def test_more_statements_never_grant_less_nor_deny_less(some: list[dict[str, Any
     assert less.write <= all_.write
     assert set(less.named) <= set(all_.named)
     assert tls_only(part, "lake") <= tls_only(whole, "lake")
+    assert tls_current(part, "lake") <= tls_current(whole, "lake")
 
 
 @given(st.permutations([deny(Resource=B), deny(Resource=f"{B}/*"), statement(), statement(Principal={"AWS": "1"})]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from botocore.response import StreamingBody
 from pydantic import ValidationError
 
+from deployments.lake import store
 from deployments.lake.server import KMS_KEY, Lake
 from security.engines import s3
 from security.engines.s3 import Credentials, Endpoint, Object, client, fetch, listing, put, resolved
@@ -63,11 +65,18 @@ def own(keys: Keys) -> Credentials:
         {"account": "12345678901"},
         {"account": "١٢٣٤٥٦٧٨٩٠١٢"},
         {"verify": False},
+        {"principal": "pipeline"},
+        {"principal": "arn:aws:iam::123456789012:root"},
+        {"principal": "arn:aws:iam::123456789012:user/*"},
+        {"principal": "arn:aws:sts::123456789012:assumed-role/only"},
     ],
 )
 def test_an_endpoint_that_is_none(wrong: dict[str, Any]) -> None:
     good = {"url": "https://127.0.0.1:1", "region": "us-east-1", "account": "123456789012"}
     assert Endpoint.model_validate(good).ca == ""
+    for arn in ("user/a/b", "role/r"):
+        assert Endpoint.model_validate({**good, "principal": f"arn:aws:iam::123456789012:{arn}"}).principal
+    assert Endpoint.model_validate({**good, "principal": "arn:aws:iam:::user/ceph"}).principal
     with pytest.raises(ValidationError):
         Endpoint.model_validate({**good, **wrong})
 
@@ -85,10 +94,10 @@ def test_nothing_around_a_client_turns_it(
     evil.write_text("[default]\nendpoint_url = http://127.0.0.1:9\nca_bundle = x\ns3 =\n  addressing_style = virtual\n")
     for name, value in {**HOSTILE, "AWS_CONFIG_FILE": str(evil), "AWS_SHARED_CREDENTIALS_FILE": str(evil)}.items():
         monkeypatch.setenv(name, value)
-    s3._deaf.cache_clear()
+    s3.deaf.cache_clear()
     made = client(endpoint, own)
-    s3._deaf.cache_clear()
-    assert resolved(made, endpoint) == {"url": endpoint.url, "region": "us-east-1", "ca": "given"}
+    s3.deaf.cache_clear()
+    assert resolved(made, endpoint) == {"url": endpoint.url, "region": "us-east-1", "ca": "given", "proxies": 0}
     assert made.get_object(Bucket="good", Key="p/1", ExpectedBucketOwner=endpoint.account)["Body"].read() == b"xx"
 
 
@@ -237,6 +246,69 @@ def test_a_store_that_sends_another_version(
     monkeypatch.setattr(s3, "_kept", lambda *_: Other())
     with pytest.raises(StoreError, match="another version"):
         fetch(endpoint, own, "b", Object(key="k", version="v", size=1, etag=""), io.BytesIO())
+
+
+class Summed:
+    """A store that sends `x` and says something about its SHA-256."""
+
+    def __init__(self, **said: str) -> None:
+        self.said = said
+
+    def get_object(self, **asked: Any) -> dict[str, Any]:
+        assert asked["ChecksumMode"] == "ENABLED"
+        return {"Body": Body(b"x"), "VersionId": "v", **self.said}
+
+
+class Body(io.BytesIO):
+    """What boto3 hands out to be read."""
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        yield from iter(lambda: self.read(size), b"")
+
+
+OF_X = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
+OF_Y = base64.b64encode(hashlib.sha256(b"y").digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        ({}, True),
+        ({"ChecksumSHA256": OF_X}, True),
+        ({"ChecksumSHA256": OF_X, "ChecksumType": "FULL_OBJECT"}, True),
+        ({"ChecksumSHA256": f"{OF_Y}-3", "ChecksumType": "COMPOSITE"}, True),
+        ({"ChecksumSHA256": f"{OF_Y}-3"}, True),
+        ({"ChecksumCRC32": "AAAAAA=="}, True),
+        ({"ChecksumSHA256": OF_Y}, False),
+        ({"ChecksumSHA256": OF_Y, "ChecksumType": "FULL_OBJECT"}, False),
+        ({"ChecksumSHA256": "x"}, False),
+    ],
+)
+def test_a_store_that_keeps_another_checksum_than_it_sends(
+    endpoint: Endpoint, own: Credentials, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], good: bool
+) -> None:
+    monkeypatch.setattr(s3, "_kept", lambda *_: Summed(**said))
+    wanted = Object(key="k", version="v", size=1, etag="")
+    if good:
+        assert fetch(endpoint, own, "b", wanted, io.BytesIO()) == (hashlib.sha256(b"x").hexdigest(), 1)
+    else:
+        with pytest.raises(StoreError, match="S3-SHA"):
+            fetch(endpoint, own, "b", wanted, io.BytesIO())
+
+
+def test_the_lake_keeps_a_checksum_and_it_is_compared(embedded: Lake, endpoint: Endpoint, own: Credentials) -> None:
+    embedded.make_bucket("summed")
+    embedded.publish("summed", "p/x", b"x")
+    (wanted,) = listing(endpoint, own, "summed", "p/")
+    told = client(endpoint, own).get_object(
+        Bucket="summed", Key="p/x", ExpectedBucketOwner=endpoint.account, ChecksumMode="ENABLED"
+    )
+    assert told["ChecksumSHA256"] == OF_X
+    assert fetch(endpoint, own, "summed", wanted, io.BytesIO())[0] == hashlib.sha256(b"x").hexdigest()
+    kept: Any = store.bucket("summed")
+    kept.keys["p/x"].checksum_value = OF_Y
+    with pytest.raises(CannotTell, match="FlexibleChecksumError"):  # boto3 compares too, and is the first
+        fetch(endpoint, own, "summed", wanted, io.BytesIO())
 
 
 def test_a_bucket_of_somebody_else_is_not_read(endpoint: Endpoint, own: Credentials) -> None:
