@@ -2,6 +2,7 @@
 
 Only AWS has these interfaces, at addresses of its own; of another store nobody is asked, which the answer says. That a
 principal's policies may not be read is an answer too: few pipelines may, and the gate then says what it could not see.
+Multi-Region Access Points are not asked for.
 """
 
 from collections.abc import Callable, Iterator, Mapping

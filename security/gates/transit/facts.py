@@ -32,7 +32,6 @@ security, internal error (OpenSSL's, where it may not sign as the old versions d
 class Facts(Frozen):
     """How the way to the bucket is closed. `rows`: for each rule the questions it rests on, and their answers."""
 
-    questions: int
     https: bool
     as_given: bool
     proxies: int
@@ -67,7 +66,6 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str) -> Facts:
     try:
         return Facts.model_validate(
             {
-                "questions": len(answers),
                 "https": url.startswith("https://"),
                 "as_given": url == replies.member("endpoint", "wanted", str),
                 "proxies": replies.member("endpoint", "proxies", int),
