@@ -1,6 +1,6 @@
 """Counts rows while they are looked at: by kind, by partition, by account; and finds rows that are there twice.
 
-Memory is bounded as rows grow: 40 bytes of each row without faults are put aside by account (`security.rows.spill`),
+Memory is bounded as rows grow: 40 bytes of each row without faults are put aside by account (`security.rows.buckets`),
 and one bucket is held at a time; ids are there as keyed hashes. What grows is the list of distinct items, 8 bytes each.
 
 A tally of some rows, merged with one of others, is the tally of all of them, wherever they were cut.
@@ -29,7 +29,7 @@ from security.gates.contract.kinds import (
 from security.rows.accounts import Account, measure
 from security.rows.columns import COLUMNS
 from security.rows.hashes import Key, Words, fresh, hashed
-from security.rows.spill import Rows, Spill
+from security.rows.buckets import Rows, Buckets
 
 ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
 KEPT = 1 << 20
@@ -44,7 +44,7 @@ class Tally:
         self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
         self.types, self.items, self.more = dict[str, int](), np.zeros(0, np.uint64), list[Words]()
-        self.rows = Spill(ROW)
+        self.rows = Buckets(ROW)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch, or note the file that it stands for."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.rows import spill
-from security.rows.spill import BUCKETS, Spill
+from security.rows import buckets
+from security.rows.buckets import BUCKETS, Buckets
 
 TYPE = np.dtype([("of", "i4"), ("number", "i8")])
 
@@ -18,7 +18,7 @@ TYPE = np.dtype([("of", "i4"), ("number", "i8")])
 def test_rows_come_back_by_bucket_in_the_order_in_which_they_were_put(parts: list[list[int]], held: int) -> None:
     wanted: dict[int, list[int]] = {}
     number = 0
-    with Spill(TYPE, held) as aside:
+    with Buckets(TYPE, held) as aside:
         for part in parts:
             rows = np.array([(of, number + n) for n, of in enumerate(part)], TYPE)
             for of, at in rows.tolist():
@@ -43,9 +43,9 @@ def opened(folder: Path) -> list[str]:
 
 
 def test_memory_holds_no_more_than_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill, "FOLDER", [tmp_path])
+    monkeypatch.setattr(buckets, "FOLDER", [tmp_path])
     rows = np.array([(n, n) for n in range(10_000)], TYPE)
-    with Spill(TYPE, 50_000) as aside:
+    with Buckets(TYPE, 50_000) as aside:
         for _ in range(10):
             aside.add(rows["of"], rows)
             assert sum(part.nbytes for parts in aside.held for part in parts) <= 50_000

@@ -22,7 +22,7 @@ FOLDER: list[Path] = []
 Rows = NDArray[Any]
 
 
-class Spill:
+class Buckets:
     """Rows of one structured type, by bucket."""
 
     def __init__(self, dtype: DTypeLike, held: int = HELD) -> None:
@@ -31,7 +31,7 @@ class Spill:
         self.size = 0
         self.files: list[IO[bytes] | None] = [None] * BUCKETS
 
-    def __enter__(self) -> "Spill":
+    def __enter__(self) -> "Buckets":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
