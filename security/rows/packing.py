@@ -80,7 +80,7 @@ def _inflate(raw: BinaryIO) -> Iterator[bytes]:
 
 def _unpack(raw: BinaryIO) -> Iterator[bytes]:
     """RFC 8878: one frame or several, skippable ones among them, and nothing else."""
-    options = {zstd.DecompressionParameter.window_log_max: WINDOW}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: WINDOW}
     engine = zstd.ZstdDecompressor(options=options)
     while data := raw.read(1 << 16):
         while data or not (engine.eof or engine.needs_input):

@@ -10,5 +10,6 @@ from security.gates.contract.gate import (
     material,
     reasons,
 )
+from security.gates.contract.kinds import Tally
 
-__all__ = ["ABOUT_ROWS", "RULES", "ContractLimits", "DataContract", "breaks", "faulty", "material", "reasons"]
+__all__ = ["ABOUT_ROWS", "RULES", "ContractLimits", "DataContract", "Tally", "breaks", "faulty", "material", "reasons"]

@@ -4,7 +4,7 @@ A look cannot know the limits that it will be judged by, so it counts rows by `K
 breaks under given limits; the judge and the task that drops rows both ask it, so that what is counted here is what is
 dropped there. Rules about rows become findings when the share of rows that break any of them is above `most_rejected`;
 in a cleaned set, when there is one.
-A look takes 16 bytes of memory a row, to find exact repetitions by their hashes.
+A look takes 16 bytes of disk a row, to find exact repetitions by their hashes (`security.rows.repeats`).
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ from security.gates.contract.kinds import CEILING, FLOOR, LETTERS, SHOWN, Counts
 from security.material import Handed, Material
 from security.rows import read
 from security.rows.columns import Fault
+from security.rows.scan import scan
 from security.verdict import Breach, Frozen, Rule, Subject
 
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")
@@ -145,10 +146,8 @@ class DataContract(Gate[pa.RecordBatch]):
 
     def look(self, material: Handed[pa.RecordBatch]) -> Counts:
         """Rows by kind."""
-        tally = Tally()
-        for batch in material:
-            tally.add(batch)
-        return tally.facts()
+        facts: Counts = scan(material, {self.name: Tally})[self.name].facts()
+        return facts
 
     def judge(self, facts: Counts, limits: ContractLimits) -> Iterable[Breach]:
         """One finding for each rule that is broken, with how often and where first."""

@@ -4,7 +4,6 @@ Rows are counted by kind where the limits that they will be judged by are not kn
 no id, and no time finer than a day or the minutes next to midnight.
 """
 
-import secrets
 from collections import Counter
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, Self
@@ -17,6 +16,8 @@ from pydantic import Field, model_validator
 
 from security.errors import CannotTell
 from security.rows.columns import COLUMNS, SCHEMA, Fault, Mask
+from security.rows.repeats import Place, Repeats
+from security.rows.scan import Profile
 from security.verdict import Frozen
 
 VOCABULARY = ("view", "click", "purchase", "rating")
@@ -39,8 +40,6 @@ _TIMES = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.TIME)
 _TEXTS = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.EMPTY | Fault.LONG | Fault.KIND)
 
 Ints = NDArray[np.int64]
-Place = tuple[int, int]
-"""Index of a file in the facts' list, and row in it."""
 
 
 class Kind(NamedTuple):
@@ -127,14 +126,14 @@ def empty(name: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=SCHEMA.with_metadata({_EMPTY: name.encode()}))
 
 
-class Tally:
-    """Counts while looking: batches in, facts out."""
+class Tally(Profile):
+    """The profile of the contract: rows by kind, the places of the first, and repetitions."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: bytes) -> None:
+        super().__init__(secret)
         self.files, self.empty = dict[str, int](), list[str]()
-        self.factors = np.array([secrets.randbits(64) | 1 for _ in COLUMNS], np.uint64)
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
-        self.hashes, self.files_of, self.rows_of = list[NDArray[np.uint64]](), list[Mask](), list[Mask]()
+        self.repeats = Repeats(secret)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch, or note the file that it stands for."""
@@ -144,8 +143,8 @@ class Tally:
         if not batch.num_rows:
             return
         column = batch.column("file")
-        known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
-        file, row = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
+        known = self._known(column.dictionary.to_pylist())
+        file, row = known[column.indices.to_numpy()], batch.column("row").to_numpy()
         found, index = kinds(batch)
         for place, (kind, count) in enumerate(zip(found, np.bincount(index).tolist(), strict=True)):
             self.counts[kind] += count
@@ -153,34 +152,40 @@ class Tally:
             if len(first) < SHOWN:
                 where = np.flatnonzero(index == place)[: SHOWN - len(first)]
                 first += zip(file[where].tolist(), row[where].tolist(), strict=True)
-        if len(self.counts) > MOST_KINDS:
-            raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
-        sound = np.flatnonzero(np.array([kind.faults == 0 for kind in found])[index])
-        self.hashes.append(self._hashed(batch)[sound])
-        self.files_of.append(file[sound].astype(np.uint32))
-        self.rows_of.append(row[sound].astype(np.uint32))
+        self._few()
+        sound = np.array([kind.faults == 0 for kind in found])[index]
+        if sound.all():
+            self.repeats.add(batch, file)
+        else:
+            self.repeats.add(batch.filter(pa.array(sound)), file[sound])
 
-    def _hashed(self, batch: pa.RecordBatch) -> NDArray[np.uint64]:
-        """64 bits for each whole row. Rows that collide would be a finding too many, never one too few."""
-        total = batch.column("timestamp").fill_null(0).to_numpy().astype(np.uint64) * self.factors[0]
-        for name, factor in zip(COLUMNS[:3], self.factors[1:], strict=True):
-            coded = batch.column(name).fill_null("").dictionary_encode()
-            hashed = np.fromiter(map(hash, coded.dictionary.to_pylist()), np.int64)
-            total = total + (hashed.astype(np.uint64) * factor)[coded.indices.to_numpy()]
-        return np.asarray(total, np.uint64)
+    def merge(self, other: Self) -> None:
+        """Add up."""
+        known = self._known(list(other.files))
+        self.empty += other.empty
+        for kind, count in other.counts.items():
+            self.counts[kind] += count
+            first = self.first.setdefault(kind, [])
+            first += [(int(known[file]), row) for file, row in other.first[kind][: SHOWN - len(first)]]
+        self._few()
+        self.repeats.merge(other.repeats, known)
 
     def facts(self) -> Counts:
         """Everything that was counted."""
-        hashes = np.concatenate([*self.hashes, np.zeros(0, np.uint64)])
-        again = np.ones(len(hashes), bool)
-        again[np.unique(hashes, return_index=True)[1]] = False
-        where = np.flatnonzero(again)
-        file, row = (np.concatenate([*held, np.zeros(0, np.uint32)])[where] for held in (self.files_of, self.rows_of))
+        duplicates, doubled = self.repeats.found(SHOWN)
         return Counts(
             rows=self.counts.total(),
             files=tuple(self.files),
             empty=tuple(self.empty),
             cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
-            duplicates=len(where),
-            doubled=tuple(zip(file[:SHOWN].tolist(), row[:SHOWN].tolist(), strict=True)),
+            duplicates=duplicates,
+            doubled=tuple(doubled),
         )
+
+    def _known(self, names: list[str]) -> Mask:
+        """The indices of files, new ones at the end."""
+        return np.array([self.files.setdefault(name, len(self.files)) for name in names], np.uint32)
+
+    def _few(self) -> None:
+        if len(self.counts) > MOST_KINDS:
+            raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
