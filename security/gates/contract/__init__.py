@@ -5,6 +5,7 @@ from security.gates.contract.gate import (
     RULES,
     ContractLimits,
     DataContract,
+    batches,
     breaks,
     faulty,
     material,
@@ -12,4 +13,15 @@ from security.gates.contract.gate import (
 )
 from security.gates.contract.kinds import Tally
 
-__all__ = ["ABOUT_ROWS", "RULES", "ContractLimits", "DataContract", "Tally", "breaks", "faulty", "material", "reasons"]
+__all__ = [
+    "ABOUT_ROWS",
+    "RULES",
+    "ContractLimits",
+    "DataContract",
+    "Tally",
+    "batches",
+    "breaks",
+    "faulty",
+    "material",
+    "reasons",
+]

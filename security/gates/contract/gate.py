@@ -91,19 +91,27 @@ def faulty(batch: pa.RecordBatch, limits: ContractLimits) -> pa.BooleanArray:
     return pa.array(np.array([bool(rule) for rule in rules], dtype=bool)[index])
 
 
+def batches(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of the files, and after them a batch of none for each file without."""
+    counts = Counter(dict.fromkeys(names, 0))
+    for batch in read(files, names):
+        counts[batch.column("file").dictionary[0].as_py()] += batch.num_rows
+        yield batch
+    for name in names:
+        if not counts[name]:
+            yield empty(name)
+
+
 def material(subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int) -> Material[pa.RecordBatch]:
     """The rows of the files, and after them a batch of none for each file without; `expected` rows in all."""
-
-    def source() -> Iterator[pa.RecordBatch]:
-        counts = Counter(dict.fromkeys(names, 0))
-        for batch in read(files, names):
-            counts[batch.column("file").dictionary[0].as_py()] += batch.num_rows
-            yield batch
-        for name in names:
-            if not counts[name]:
-                yield empty(name)
-
-    return Material(subject, source, expected=expected, unit="rows", weigh=lambda batch: int(batch.num_rows), sample=1)
+    return Material(
+        subject,
+        lambda: batches(files, names),
+        expected=expected,
+        unit="rows",
+        weigh=lambda batch: int(batch.num_rows),
+        sample=1,
+    )
 
 
 def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: str) -> Rule:
