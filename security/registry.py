@@ -1,4 +1,4 @@
-"""The registry of gates.
+"""The registry of gates, and of the profiles of rows.
 
 `GATES` holds every gate that is built, by the name that documents use. `PLANNED` holds the names that documents and
 policies may use and that are not built: a plan that needs one of them is refused, naming it.
@@ -9,12 +9,13 @@ from typing import Any
 from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.bucket import AccessControlS3
-from security.gates.contract import DataContract
+from security.gates.contract import DataContract, Tally
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.transit import DataEncryptionInTransit
+from security.rows.scan import Profile
 
 GATES: dict[str, Gate[Any]] = {
     gate.name: gate
@@ -29,6 +30,9 @@ GATES: dict[str, Gate[Any]] = {
         AccessControlApi(),
     )
 }
+
+PROFILES: dict[str, type[Profile]] = {"data_contract": Tally}
+"""What one scan of rows feeds, by the gate whose facts it makes."""
 
 PLANNED = (
     "PII_detection",

@@ -4,39 +4,37 @@ What is faulty is what the data contract says (`security.gates.contract.reasons`
 from the rest by place and rule, accounts by a keyed hash and reasons: no value of a row leaves by a side file. The
 same rows make the same bytes, in whatever batches and order they come.
 
-Memory: batches are read one at a time, but sorting holds every sound row, as 17 bytes and about as much again while
-sorting, and every distinct id once.
+Memory does not grow with the rows: they are sorted where they can spill (`tasks.spill`), looked through for bots some
+whole accounts at a time, and written by row group. What is held whole is the rows of any one account, and the suspects.
 """
 
 import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from configs.load import nearest
 from security.errors import PlanError
 from security.gates.contract import ContractLimits, reasons
 from security.rows.accounts import Bots, measure, signs
-from security.rows.columns import COLUMNS
 from security.verdict import Frozen
+from tasks.spill import ROWS, Spill
 
 REJECTS, SUSPECTS = "rejects.jsonl", "suspects.jsonl"
 KEY_BYTES = 16
 ROW_GROUP = 1 << 17
-_WIDTHS = (np.int32, np.int32, np.int8)
-
-Ints = NDArray[np.signedinteger[Any]]
-Flags = NDArray[np.bool_]
+ACCOUNTS = 1 << 20
+"""Rows of whole accounts that are looked through at once, at least."""
 
 
 class Cleaned(Frozen):
@@ -61,29 +59,6 @@ class Cleaned(Frozen):
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Sound rows as columns of equal length, sorted: time (microseconds since 1970), then the three names.
-
-    User, item and kind are indices into `names`, whose lists are sorted, so that the order of indices is that of text.
-    """
-
-    user: Ints
-    item: Ints
-    kind: Ints
-    time: Ints
-    names: tuple[list[str], list[str], list[str]]
-
-    @property
-    def count(self) -> int:
-        """How many rows."""
-        return len(self.time)
-
-    def only(self, keep: Flags) -> "Rows":
-        """The rows that are kept."""
-        return Rows(self.user[keep], self.item[keep], self.kind[keep], self.time[keep], self.names)
-
-
 def clean(
     batches: Iterable[pa.RecordBatch],
     out: Path,
@@ -92,12 +67,14 @@ def clean(
     transformations: Sequence[str],
     *,
     key: bytes,
+    spill: Path | None = None,
 ) -> Cleaned:
     """Clean `batches` (of `security.rows.columns.SCHEMA`) into the new Parquet file `out`; how many rows went where.
 
     Into the folder `apart` go `rejects.jsonl` (file, row, rules) and `suspects.jsonl` (HMAC-SHA-256 of the user's id
-    under `key`, rows, signs), each when there is something to tell. Raises `PlanError` for a transformation that is
-    unknown or named twice, before anything is read; a file that is there already is an error.
+    under `key`, rows, signs), each when there is something to tell. Rows spill into a private folder made in `spill`,
+    or in the system's own for such, and wiped at the end. Raises `PlanError` for a transformation that is unknown or
+    named twice, before anything is read; a file that is there already is an error.
     """
     for name in transformations:
         if name not in TRANSFORMATIONS:
@@ -108,24 +85,20 @@ def clean(
             raise PlanError(f"transformation {name!r} is named twice")
     if len(key) < KEY_BYTES:
         raise ValueError(f"a key of {len(key)} bytes; at least {KEY_BYTES} are needed to hide an id")
+    told = {"rows_in": 0, "rejected": 0, "duplicates": 0, "bots": 0, "bot_rows": 0}
     broken: Counter[str] = Counter()
-    rows, rows_in = _sound(batches, limits, apart / REJECTS, broken)
-    told = {"rows_in": rows_in, "rejected": rows_in - rows.count, "duplicates": 0, "bots": 0, "bot_rows": 0}
-    for name in transformations:
-        before = rows.count
-        sizes = np.bincount(rows.user, minlength=len(rows.names[0]))
-        rows, found = TRANSFORMATIONS[name](rows, limits.bots or Bots())
-        told["duplicates" if name == "deduplicate" else "bot_rows"] = before - rows.count
-        told["bots"] += len(found)
-        if found:
-            lines = (
-                {"user": hidden(rows.names[0][user], key), "rows": int(sizes[user]), "signs": signs}
-                for user, signs in found.items()
-            )
-            with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
-                side.writelines(sorted(f"{json.dumps(line)}\n" for line in lines))
-    _store(rows, out)
-    return Cleaned(**told, rows_out=rows.count, broken=dict(sorted(broken.items())))
+    with Spill(_sound(batches, limits, apart / REJECTS, broken, told), spill) as rows:
+        count = told["rows_in"] - told["rejected"]
+        for name in transformations:
+            found = TRANSFORMATIONS[name](rows, limits.bots or Bots())
+            before, count = count, rows.count
+            told["duplicates" if name == "deduplicate" else "bot_rows"] = before - count
+            told["bots"] += len(found)
+            if found:
+                with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
+                    side.writelines(sorted(f"{json.dumps(each.told(key))}\n" for each in found))
+        _store(rows, out)
+    return Cleaned(**told, rows_out=count, broken=dict(sorted(broken.items())))
 
 
 def hidden(user: str, key: bytes) -> str:
@@ -133,55 +106,85 @@ def hidden(user: str, key: bytes) -> str:
     return hmac.new(key, b"suspect\0" + user.encode(), hashlib.sha256).hexdigest()
 
 
-def deduplicate(rows: Rows, _: Bots) -> tuple[Rows, dict[int, tuple[str, ...]]]:
+@dataclass(frozen=True)
+class Suspect:
+    """An account that shows signs of a bot."""
+
+    user: str
+    rows: int
+    signs: tuple[str, ...]
+
+    def told(self, key: bytes) -> dict[str, object]:
+        """What a side file tells of it."""
+        return {"user": hidden(self.user, key), "rows": self.rows, "signs": self.signs}
+
+
+def deduplicate(rows: Spill, _: Bots) -> list[Suspect]:
     """Each row once: two rows are one when user, item, type and time are the same."""
-    columns = (rows.time, rows.user, rows.item, rows.kind)
-    again = np.zeros(rows.count, bool)
-    again[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
-    return rows.only(~again), {}
+    rows.deduplicate()
+    return []
 
 
-def filter_bots(rows: Rows, bots: Bots) -> tuple[Rows, dict[int, tuple[str, ...]]]:
+def filter_bots(rows: Spill, bots: Bots) -> list[Suspect]:
     """Without the rows of accounts that show a sign of a bot; these accounts, with their signs.
 
     What they took is gone from the catalogue too, so the others are looked at again, until none shows a sign.
     """
-    found: dict[int, tuple[str, ...]] = {}
-    while rows.count:
-        once, _ = deduplicate(rows, bots)
-        order = np.argsort(once.user, kind="stable")  # rows are in order of time, and stay so within each account
-        users, kinds = measure(once.user[order], once.item[order], once.time[order], len(np.unique(once.item)))
-        shown = [(user, signs(kind, bots)) for user, kind in zip(users.tolist(), kinds, strict=True)]
-        more = {user: which for user, which in shown if which}
-        if not more:
-            break
-        found |= more
-        taken = np.zeros(len(rows.names[0]), bool)
-        taken[list(more)] = True
-        rows = rows.only(~taken[rows.user])
-    return rows, found
+    found: list[Suspect] = []
+    while more := [each for table in whole(rows.accounts()) for each in _suspects(table, rows.catalogue, bots)]:
+        rows.without([each.user for each in more])
+        found += more
+    return found
 
 
-TRANSFORMATIONS: dict[str, Callable[[Rows, Bots], tuple[Rows, dict[int, tuple[str, ...]]]]] = {
+TRANSFORMATIONS: dict[str, Callable[[Spill, Bots], list[Suspect]]] = {
     "deduplicate": deduplicate,
     "filter_bots": filter_bots,
 }
 """What a document may name under `transformations`."""
 
 
+def whole(batches: Iterable[pa.RecordBatch], least: int = ACCOUNTS) -> Iterator[pa.Table]:
+    """Rows in order of `user_id` as tables that no account is cut by, of at least so many rows but for the last."""
+    held, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        users = batch.column("user_id")
+        start = int(pc.index(users, users[-1]).as_py())
+        if size + start >= least and held and not start and held[-1].column("user_id")[-1] != users[0]:
+            yield pa.Table.from_batches(held)
+            held, size = [], 0
+        elif start and size + start >= least:
+            yield pa.Table.from_batches([*held, batch.slice(0, start)])
+            held, size, batch = [], 0, batch.slice(start)
+        held.append(batch)
+        size += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _suspects(table: pa.Table, catalogue: int, bots: Bots) -> Iterator[Suspect]:
+    """The suspects among whole accounts, given in the order of user and time, each row with how often it is there."""
+    users, items = (table[name].combine_chunks().dictionary_encode() for name in ("user_id", "item_id"))
+    user, item = (each.indices.to_numpy().astype(np.int64) for each in (users, items))
+    sizes = np.bincount(user, table["times"].to_numpy()).astype(np.int64)
+    for index, kind in zip(*measure(user, item, table["timestamp"].to_numpy(), catalogue), strict=True):
+        if shown := signs(kind, bots):
+            yield Suspect(users.dictionary[int(index)].as_py(), int(sizes[index]), shown)
+
+
 def _sound(
-    batches: Iterable[pa.RecordBatch], limits: ContractLimits, path: Path, broken: Counter[str]
-) -> tuple[Rows, int]:
-    """The rows that keep the contract, sorted, and how many there were in all; the others to `path`, by place."""
-    codes: tuple[dict[str, int], ...] = ({}, {}, {})
-    columns: list[list[Ints]] = [[], [], [], []]
-    total = 0
+    batches: Iterable[pa.RecordBatch], limits: ContractLimits, path: Path, broken: Counter[str], told: dict[str, int]
+) -> Iterator[pa.RecordBatch]:
+    """The rows that keep the contract, counted in `told` and `broken`; the others to `path`, by place."""
     with ExitStack() as stack:
         sink: IO[str] | None = None
         for batch in batches:
-            total += batch.num_rows
             rules, index = reasons(batch, limits)
             bad = np.array([bool(rule) for rule in rules], dtype=bool)[index]
+            told["rows_in"] += batch.num_rows
+            told["rejected"] += int(bad.sum())
             if bad.any():
                 sink = sink or stack.enter_context(path.open("x", encoding="utf-8"))
                 gone = batch.select(["file", "row"]).filter(pa.array(bad)).to_pylist()
@@ -189,27 +192,28 @@ def _sound(
                     broken.update(rules[which])
                     sink.write(json.dumps(row | {"rules": rules[which]}) + "\n")
                 batch = batch.filter(pa.array(~bad))
-            for held, known, name, width in zip(columns, codes, COLUMNS, _WIDTHS, strict=False):
-                coded = batch.column(name).dictionary_encode()
-                places = [known.setdefault(value, len(known)) for value in coded.dictionary.to_pylist()]
-                held.append(np.array(places, width)[coded.indices.to_numpy()])
-            columns[3].append(batch.column("timestamp").to_numpy())
-    names = tuple(sorted(known) for known in codes)
-    ranked = []
-    for held, known, ordered, width in zip(columns, codes, names, _WIDTHS, strict=False):
-        rank = np.zeros(len(known), width)
-        rank[[known[name] for name in ordered]] = np.arange(len(known))
-        ranked.append(rank[np.concatenate([np.zeros(0, width), *held])])
-        held.clear()
-    user, item, kind = ranked
-    time = np.concatenate([np.zeros(0, np.int64), *columns[3]])
-    order = np.lexsort((kind, item, user, time))
-    return Rows(user[order], item[order], kind[order], time[order], (names[0], names[1], names[2])), total
+            yield batch
 
 
-def _store(rows: Rows, out: Path) -> None:
-    coded = zip(COLUMNS, (rows.user, rows.item, rows.kind), rows.names, strict=False)
-    table = {name: pa.array(names, pa.string()).take(pa.array(codes)) for name, codes, names in coded}
-    table["timestamp"] = pa.array(rows.time, pa.int64()).cast(pa.timestamp("us", "UTC"))
-    with out.open("xb") as file:
-        pq.write_table(pa.table(table), file, row_group_size=ROW_GROUP, compression="zstd")
+def _store(rows: Spill, out: Path) -> None:
+    stamp = pa.timestamp("us", "UTC")
+    schema = ROWS.set(3, pa.field("timestamp", stamp))
+    with out.open("xb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for table in _groups(rows.ordered()):
+            writer.write_table(table.set_column(3, "timestamp", table["timestamp"].cast(stamp)), ROW_GROUP)
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of `ROW_GROUP` rows, but for the last, however the batches are cut."""
+    held, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.num_rows
+        if size >= ROW_GROUP:
+            table = pa.Table.from_batches(held)
+            most = size - size % ROW_GROUP
+            for start in range(0, most, ROW_GROUP):
+                yield table.slice(start, ROW_GROUP).combine_chunks()
+            held, size = table.slice(most).to_batches(), size - most
+    if size:
+        yield pa.Table.from_batches(held).combine_chunks()

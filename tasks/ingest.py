@@ -70,7 +70,11 @@ def clean(raw: Ref) -> Ref:
     files, keys = [source / each["file"] for each in objects], [each["key"] for each in objects]
     batches = marked(files, keys, place(run).partition)
     wanted = run.plan.document["stages"][0]["transformations"]
-    told = cleaned(batches, folder / "rows.parquet", apart, limits, wanted, key=secrets.token_bytes(32))
+    spill = run.place("spill", private=True)
+    spill.mkdir(mode=0o700)
+    out, key = folder / "rows.parquet", secrets.token_bytes(32)
+    told = cleaned(batches, out, apart, limits, wanted, key=key, spill=spill)
+    spill.rmdir()
     manifest = {
         "partition": run.plan.partition,
         "window": run.plan.window,

@@ -24,7 +24,7 @@ from security.policy import days
 from security.verdict import Basis, Ref, digest
 from tasks.home import Home
 
-ENDINGS = (".jsonl.gz", ".jsonl")
+ENDINGS = (".jsonl.gz", ".jsonl.zst", ".jsonl", ".parquet")
 PARTITION = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 Oracle = Callable[[list[str], list[str]], Any]
 
@@ -132,9 +132,8 @@ def window(source: Source, place: Place, partition: str, count: int | None) -> l
                 raise BadInput(f"s3://{place.bucket}/{each.key}", "name", "an object that nobody reads", allowed)
             chosen[each.key] = each
     if partition not in {place.partition(key) for key in chosen}:
-        raise BadInput(
-            f"s3://{place.bucket}/{place.prefix}{partition}/", "listing", "no object", "at least one .jsonl.gz"
-        )
+        allowed = f"at least one {' or '.join(ENDINGS)}"
+        raise BadInput(f"s3://{place.bucket}/{place.prefix}{partition}/", "listing", "no object", allowed)
     return [chosen[key] for key in sorted(chosen)]
 
 

@@ -6,9 +6,9 @@ however that ends.
 """
 
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -25,17 +25,11 @@ Rows = NDArray[Any]
 class Buckets:
     """Rows of one structured type, by bucket."""
 
-    def __init__(self, dtype: DTypeLike, held: int = HELD) -> None:
-        self.dtype, self.most = np.dtype(dtype), held
+    def __init__(self, dtype: DTypeLike, held: int | None = None) -> None:
+        self.dtype, self.most = np.dtype(dtype), HELD if held is None else held
         self.held: list[list[Rows]] = [[] for _ in range(BUCKETS)]
         self.size = 0
         self.files: list[IO[bytes] | None] = [None] * BUCKETS
-
-    def __enter__(self) -> "Buckets":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self.close()
 
     def add(self, bucket: NDArray[np.integer[Any]], rows: Rows) -> None:
         """Put rows aside; `bucket` says for each where it belongs, any whole number from 0 on."""
@@ -54,7 +48,9 @@ class Buckets:
             if parts:
                 file = self.files[number]
                 if file is None:
-                    file = self.files[number] = tempfile.TemporaryFile(dir=FOLDER[-1] if FOLDER else None)  # noqa: SIM115
+                    file = tempfile.TemporaryFile(dir=FOLDER[-1] if FOLDER else None)  # noqa: SIM115 - lives as long as this
+                    self.files[number] = file
+                    weakref.finalize(self, file.close)
                 for part in parts:
                     file.write(part.tobytes())
                 parts.clear()
@@ -62,6 +58,10 @@ class Buckets:
 
     def __iter__(self) -> Iterator[Rows]:
         """Each bucket that has rows, whole."""
+        return (rows for _, rows in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, Rows]]:
+        """Each bucket that has rows, with its number."""
         for number in range(BUCKETS):
             parts = list(self.held[number])
             file = self.files[number]
@@ -69,11 +69,13 @@ class Buckets:
                 file.seek(0)
                 parts.insert(0, np.frombuffer(file.read(), self.dtype))
             if parts:
-                yield np.concatenate(parts)
+                yield number, np.concatenate(parts)
 
-    def close(self) -> None:
-        """Forget everything."""
-        for file in self.files:
-            if file is not None:
-                file.close()
-        self.held, self.files, self.size = [[] for _ in range(BUCKETS)], [None] * BUCKETS, 0
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: the rows themselves, since a file without a name cannot travel."""
+        return {"dtype": self.dtype, "most": self.most, "rows": list(self.numbered())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Buckets.__init__(self, state["dtype"], state["most"])
+        for number, rows in state["rows"]:
+            self.add(np.full(len(rows), number, np.uint8), rows)

@@ -5,7 +5,7 @@ last. Two different texts of a set of a million have the same hash with a probab
 Mixing: the finaliser of splitmix64 (Steele, Lea, Flood 2014), with a multiplier and a start that are the key.
 """
 
-import secrets
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
-def fresh() -> Key:
-    """A key that nobody knows."""
-    return secrets.randbits(64) | 1, secrets.randbits(64)
+def key(secret: bytes) -> Key:
+    """The key that belongs to a secret."""
+    drawn = hashlib.sha256(secret).digest()
+    return int.from_bytes(drawn[:8], "little") | 1, int.from_bytes(drawn[8:16], "little")
 
 
-def hashed(column: pa.StringArray, key: Key) -> Words:
+def hashed(column: pa.StringArray, under: Key) -> Words:
     """A hash for each text; a null has that of the empty text."""
     size = len(column)
     _, offsets, data = column.buffers()
@@ -33,7 +34,7 @@ def hashed(column: pa.StringArray, key: Key) -> Words:
     length = np.diff(ends)
     if column.null_count:
         length = np.where(column.is_null().to_numpy(zero_copy_only=False), 0, length)
-    factor, total = np.uint64(key[0]), np.full(size, key[1], np.uint64)
+    factor, total = np.uint64(under[0]), np.full(size, under[1], np.uint64)
     raw = np.zeros((len(data) if data else 0) + 8, np.uint8)
     if data:
         raw[:-8] = np.frombuffer(data, np.uint8)

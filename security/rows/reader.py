@@ -1,19 +1,19 @@
-"""The one reader of interaction logs: JSON lines, plain or gzip, and Parquet, as Arrow batches of one schema.
+"""The one reader of interaction logs: JSON lines, plain, gzip or zstd, and Parquet, as Arrow batches of one schema.
 
 A *file* that cannot be read as what it should be is `BadInput`; a *row* that is wrong keeps its place in the batch with
 its faults marked (`security.rows.columns`). A column that is not declared is skipped while decoding and never kept.
 
-Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a line has at most 1 MiB, and a
-batch is cut at 16,384 rows or 8 MiB of text. A Parquet page is inflated whole, as large as its writer made it. JSON is
-RFC 8259 in UTF-8, one object a line; of a key that is given twice the last counts.
+Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a zstd frame may look back at
+most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 rows or 8 MiB of text. A Parquet page is inflated
+whole, as large as its writer made it. JSON is RFC 8259 in UTF-8, one object a line; of a key that is given twice the
+last counts.
 """
 
 import difflib
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,14 +23,13 @@ from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
 from security.rows.columns import COLUMNS, batch, text, times
+from security.rows.packing import Broken, chunks, kind
 
 ROWS = 16_384
 """Most rows of a batch."""
 LINE = 1 << 20
 """Most bytes of a line."""
-_CHUNK, _HELD = 1 << 20, 8 << 20
-_GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
-_PROMISES = {".gz": "gzip", ".parquet": "Parquet"} | dict.fromkeys((".jsonl", ".json", ".ndjson"), "JSON lines")
+_HELD = 8 << 20
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -45,10 +44,6 @@ class _Row(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Row).decode
 
 
-class _Broken(Exception):
-    """Bytes that cannot be had: what was found, what was allowed. Travels to the reader, which knows the row."""
-
-
 def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Batches of `SCHEMA`, in the order of the files; `names` are what the files are called in errors and rows.
 
@@ -61,7 +56,7 @@ def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch
     return (
         each
         for path, name in zip(files, names, strict=True)
-        for each in (_parquet if _kind(path, name) == "Parquet" else _json)(path, name)
+        for each in (_parquet if kind(path, name) == "Parquet" else _json)(path, name)
     )
 
 
@@ -71,70 +66,22 @@ def lines(path: Path, name: str = "") -> int:
     A last line without an end counts. Raises `BadInput` where the bytes cannot be had; `name` is what the file is
     called in it, its own where none is given.
     """
-    if _kind(path, "") == "Parquet":
+    if kind(path, "") == "Parquet":
         return int(_opened(path, name or path.name).metadata.num_rows)
     count, last = 0, b"\n"
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks(path):
             count, last = count + chunk.count(b"\n"), chunk[-1:]
-    except _Broken as why:
+    except Broken as why:
         raise BadInput(name or path.name, f"row {count + 1}", *why.args) from None
     return count + (last != b"\n")
-
-
-def _kind(path: Path, name: str) -> str:
-    """What the first bytes say that a file is; an error where its name says otherwise."""
-    if not path.is_file():
-        raise BadInput(name or path.name, "file", "no regular file", "a file that can be opened")
-    with path.open("rb") as raw:
-        head = raw.read(4)
-    kind = "gzip" if head.startswith(_GZIP) else "Parquet" if head == _PARQUET else "JSON lines"
-    promised = _PROMISES.get(Path(name).suffix, kind)
-    if promised != kind:
-        found = "a file that is neither gzip nor Parquet" if kind == "JSON lines" else f"a file that is {kind}"
-        raise BadInput(name, "row 1", found, f"{promised}, as its name says")
-    return kind
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The plain bytes of a file, at most a MiB at a time and never empty."""
-    with path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
-        raw.seek(0)
-        if packed:
-            yield from _inflate(raw)
-        else:
-            while chunk := raw.read(_CHUNK):
-                yield chunk
-
-
-def _inflate(raw: BinaryIO) -> Iterator[bytes]:
-    """RFC 1952: one member or several, and nothing else."""
-    engine = zlib.decompressobj(wbits=31)
-    while data := raw.read(1 << 16):
-        while data:
-            if engine.eof:
-                engine = zlib.decompressobj(wbits=31)
-            try:
-                out = engine.decompress(data, _CHUNK)
-            except zlib.error:
-                raise _Broken("damaged gzip data, or bytes after its end", "a whole gzip file") from None
-            data = engine.unused_data if engine.eof else engine.unconsumed_tail
-            if out:
-                yield out
-    while not engine.eof:
-        # The last of the input may have been taken in while the output was full.
-        out = engine.decompress(b"", _CHUNK)
-        if not out:
-            raise _Broken("a gzip file that is cut off", "a whole gzip file")
-        yield out
 
 
 def _json(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     held: list[bytes] = []
     tail, size, done = b"", 0, 0
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks(path):
             *whole, tail = (tail + chunk).split(b"\n")
             if max(map(len, whole), default=0) > LINE or len(tail) > LINE:
                 place = done + len(held) + next(n for n, line in enumerate((*whole, tail), 1) if len(line) > LINE)
@@ -147,7 +94,7 @@ def _json(path: Path, name: str) -> Iterator[pa.RecordBatch]:
             if full:
                 del held[:full]
                 done, size = done + full, sum(map(len, held))
-    except _Broken as why:
+    except Broken as why:
         raise BadInput(name, f"row {done + len(held) + 1}", *why.args) from None
     if tail:
         held.append(tail)

@@ -1,5 +1,6 @@
 """What is done to a run that has ended, or goes on from one: nothing that is written later makes a refusal good."""
 
+import gzip
 import json
 import re
 import shutil
@@ -7,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 from prefect.client.orchestration import get_client
 from prefect.states import Completed
 
@@ -16,11 +19,13 @@ from flows.audit import audit
 from flows.shell import once
 from security.errors import SluiceError
 from security.log import missing
+from security.rows import read
+from security.rows.columns import COLUMNS
 from security.verify import verify
 from tasks import process
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
-from tasks.store import current
+from tasks.store import current, hashed
 from tests.attacks import acts
 from tests.attacks.attacker import Attacker, Ground
 from tests.attacks.bucket import DAYS, Operator, body, key, rows
@@ -62,6 +67,39 @@ def test_duplicates_are_only_removed(operator: Operator, pair: Pair, home: Home)
     assert pq.read_metadata(run.path(run.published["rows"]) / "rows.parquet").num_rows == sum(
         len(rows(d)) for d in DAYS
     )
+
+
+def test_rows_are_the_same_rows_in_every_format_that_the_lake_may_hold(
+    operator: Operator, pair: Pair, home: Home, passed: Run, tmp_path: Path
+) -> None:
+    day = gzip.decompress(body(LAST))
+    plain, path = tmp_path / "x.jsonl", tmp_path / "x.parquet"
+    plain.write_bytes(day)
+    table = pa.Table.from_batches(list(read([plain], ["x"]))).select(list(COLUMNS))
+    stamps = table["timestamp"].cast(pa.timestamp("us", "UTC"))
+    pq.write_table(table.set_column(3, "timestamp", stamps), path)
+    digests = set()
+    for ending, held in ((".jsonl", day), (".jsonl.zst", zstd.compress(day)), (".parquet", path.read_bytes())):
+        prefix = f"as{ending.replace('.', '-')}"
+        operator.put(BUCKET, key(prefix, DAYS[0]), body(DAYS[0]))
+        operator.put(BUCKET, f"{prefix}/{LAST}/part-000{ending}", held)
+        document, policy = pair(prefix)
+        state, run = ran(home, document=document, policy=policy, stages=["ingest"])
+        assert state.is_completed(), state.message
+        assert run is not None
+        assert run.notes["clean"]["rejected"] == 0
+        digests.add(hashed(run.path(run.published["rows"]) / "rows.parquet"))
+    assert digests == {hashed(passed.path(passed.published["rows"]) / "rows.parquet")}
+
+
+def test_zstd_that_is_cut_off_stops_a_run(operator: Operator, pair: Pair, home: Home) -> None:
+    operator.put(BUCKET, key("cut", DAYS[0]), body(DAYS[0]))
+    held = zstd.compress(gzip.decompress(body(LAST)))
+    operator.put(BUCKET, f"cut/{LAST}/part-000.jsonl.zst", held[:-5])
+    document, policy = pair("cut")
+    state, _ = ran(home, document=document, policy=policy, stages=["ingest"])
+    assert state.name == REFUSED
+    assert "a zstd file that is cut off" in state.message
 
 
 def test_a_few_faulty_rows_are_told_by_place_and_rule(operator: Operator, pair: Pair, home: Home) -> None:

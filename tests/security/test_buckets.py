@@ -1,6 +1,7 @@
 """Rows that are put aside: they come back by bucket, whole and in order, from files that nobody else can open."""
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,16 @@ TYPE = np.dtype([("of", "i4"), ("number", "i8")])
 @given(st.lists(st.lists(st.integers(0, 200), max_size=50), max_size=8), st.sampled_from([0, 100, 1_000, 1 << 20]))
 def test_rows_come_back_by_bucket_in_the_order_in_which_they_were_put(parts: list[list[int]], held: int) -> None:
     wanted: dict[int, list[int]] = {}
-    number = 0
-    with Buckets(TYPE, held) as aside:
-        for part in parts:
-            rows = np.array([(of, number + n) for n, of in enumerate(part)], TYPE)
-            for of, at in rows.tolist():
-                wanted.setdefault(of % BUCKETS, []).append(at)
-            number += len(part)
-            aside.add(rows["of"], rows)
-        for _ in range(2):  # it can be read again
-            found = {int(rows["of"][0]) % BUCKETS: rows["number"].tolist() for rows in aside}
-            assert found == wanted
-        assert aside.size <= max(held, 0) or not parts
+    number, aside = 0, Buckets(TYPE, held)
+    for part in parts:
+        rows = np.array([(of, number + n) for n, of in enumerate(part)], TYPE)
+        for of, at in rows.tolist():
+            wanted.setdefault(of % BUCKETS, []).append(at)
+        number += len(part)
+        aside.add(rows["of"], rows)
+    assert aside.size <= held or not parts
+    for each in (aside, aside, pickle.loads(pickle.dumps(aside))):  # it can be read again, and elsewhere
+        assert {int(rows["of"][0]) % BUCKETS: rows["number"].tolist() for rows in each} == wanted
 
 
 def opened(folder: Path) -> list[str]:
@@ -45,14 +44,14 @@ def opened(folder: Path) -> list[str]:
 def test_memory_holds_no_more_than_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets, "FOLDER", [tmp_path])
     rows = np.array([(n, n) for n in range(10_000)], TYPE)
-    with Buckets(TYPE, 50_000) as aside:
-        for _ in range(10):
-            aside.add(rows["of"], rows)
-            assert sum(part.nbytes for parts in aside.held for part in parts) <= 50_000
-        assert list(tmp_path.iterdir()) == []
-        files = opened(tmp_path)
-        assert files
-        assert all(name.endswith("(deleted)") for name in files)
-        assert sum(len(each) for each in aside) == 100_000
+    aside = Buckets(TYPE, 50_000)
+    for _ in range(10):
+        aside.add(rows["of"], rows)
+        assert sum(part.nbytes for parts in aside.held for part in parts) <= 50_000
+    assert list(tmp_path.iterdir()) == []
+    files = opened(tmp_path)
+    assert len(files) == BUCKETS
+    assert all(name.endswith("(deleted)") for name in files)
+    assert sum(len(each) for each in aside) == 100_000
+    del aside
     assert opened(tmp_path) == []
-    assert list(aside) == []

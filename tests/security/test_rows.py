@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -31,7 +32,8 @@ GOOD: dict[str, Any] = {"user_id": "u1", "item_id": "i1", "interaction_type": "v
 def written(path: Path, rows: list[Row]) -> Path:
     """The rows as JSON lines, compressed if the name says so."""
     body = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
+    pack = {".gz": gzip.compress, ".zst": zstd.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(body))
     return path
 
 
@@ -56,7 +58,7 @@ def refused(tmp_path: Path) -> Callable[..., BadInput]:
     return make
 
 
-@pytest.mark.parametrize("name", ["part.jsonl", "part.jsonl.gz", "part"])
+@pytest.mark.parametrize("name", ["part.jsonl", "part.jsonl.gz", "part.jsonl.zst", "part"])
 def test_rows_keep_their_values_places_and_file(tmp_path: Path, name: str) -> None:
     rows = [GOOD, {"comment": SECRET, **GOOD, "item_id": "Ünï-2"}]
     path = written(tmp_path / name, rows)
@@ -189,8 +191,8 @@ PACKED = gzip.compress((LINE + b"\n") * 1000, mtime=0)
 @pytest.mark.parametrize(
     ("body", "name", "place", "found"),
     [
-        (LINE, "x.jsonl.gz", "row 1", "neither gzip nor Parquet"),
-        (b"", "x.jsonl.gz", "row 1", "neither gzip nor Parquet"),
+        (LINE, "x.jsonl.gz", "row 1", "neither gzip, zstd nor Parquet"),
+        (b"", "x.jsonl.gz", "row 1", "neither gzip, zstd nor Parquet"),
         (PACKED, "x.jsonl", "row 1", "gzip"),
         (PACKED, "x.parquet", "row 1", "gzip"),
         (PACKED[:-4], "x.jsonl.gz", "row 1001", "cut off"),
@@ -209,10 +211,66 @@ def test_bytes_that_are_not_what_their_name_says_are_refused(
 
 
 def test_lines_refuses_what_cannot_be_unpacked(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl.gz"
-    path.write_bytes(PACKED[:-4])
-    with pytest.raises(BadInput, match="cut off"):
-        lines(path)
+    for name, body in (("x.jsonl.gz", PACKED), ("x.jsonl.zst", FRAME)):
+        (tmp_path / name).write_bytes(body[:-4])
+        with pytest.raises(BadInput, match="cut off"):
+            lines(tmp_path / name)
+
+
+def framed(body: bytes, window: int = 0) -> bytes:
+    """One zstd frame with a checksum, written as a stream, so that it names its window; 0 is the level's own."""
+    options = {zstd.CompressionParameter.checksum_flag: 1} | (
+        {zstd.CompressionParameter.window_log: window} if window else {}
+    )
+    engine = zstd.ZstdCompressor(options=options)
+    return engine.compress(body) + engine.flush()
+
+
+FRAME = framed((LINE + b"\n") * 1000)
+SKIPPED = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "place", "found"),
+    [
+        (LINE, "x.jsonl.zst", "row 1", "neither gzip, zstd nor Parquet"),
+        (b"", "x.jsonl.zst", "row 1", "neither gzip, zstd nor Parquet"),
+        (PACKED, "x.jsonl.zst", "row 1", "gzip"),
+        (FRAME, "x.jsonl", "row 1", "zstd"),
+        (FRAME, "x.jsonl.gz", "row 1", "zstd"),
+        (FRAME, "x.parquet", "row 1", "zstd"),
+        (FRAME[:-4], "x.jsonl.zst", "row 1001", "cut off"),
+        (FRAME[:-1], "x.jsonl.zst", "row 1001", "cut off"),
+        (FRAME[:5], "x.jsonl.zst", "row 1", "cut off"),
+        (FRAME + FRAME[:-4], "x.jsonl.zst", "row 2001", "cut off"),
+        (FRAME[:-4] + b"\0\0\0\0", "x.jsonl.zst", "row 1", "damaged"),
+        (FRAME + b"\0", "x.jsonl.zst", "row 1001", "damaged"),
+        (FRAME + b"more", "x.jsonl.zst", "row 1001", "damaged"),
+        (framed((LINE + b"\n") * 1000, 24), "x.jsonl.zst", "row 1", "a window of more than 8 MiB"),
+    ],
+)
+def test_zstd_that_is_not_whole_is_refused(
+    refused: Callable[..., BadInput], body: bytes, name: str, place: str, found: str
+) -> None:
+    why = refused(body, name)
+    assert (why.place, found in why.found) == (place, True), why
+
+
+def test_zstd_may_have_several_frames_and_look_back_8_mib(tmp_path: Path) -> None:
+    parts = framed(LINE[:9], 23) + SKIPPED + framed(LINE[9:] + b"\n") + framed(b"") + FRAME + SKIPPED
+    path = tmp_path / "x.jsonl.zst"
+    path.write_bytes(parts)
+    assert lines(path) == len(table(path)) == 1001
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 16])
+def test_a_frame_is_cut_anywhere_and_never_read_as_whole(tmp_path: Path, size: int) -> None:
+    body = framed(b"\n".join([LINE] * 50) * size if size < 8 else np.random.default_rng(7).bytes(size))
+    path = tmp_path / "x.zst"
+    for end in {4, 6, len(body) // 2, len(body) - 5, len(body) - 1}:
+        path.write_bytes(body[:end])
+        with pytest.raises(BadInput, match="cut off"):
+            lines(path)
 
 
 def test_a_column_that_no_row_has_is_named_with_the_nearest_key(refused: Callable[..., BadInput]) -> None:
@@ -291,6 +349,7 @@ def test_lines_counts_ends_and_a_last_line_without(tmp_path: Path, body: bytes, 
         ("x", body),
         ("x.gz", gzip.compress(body)),
         ("y.gz", gzip.compress(b"") + gzip.compress(body)),
+        ("x.zst", framed(body)),
     ):
         (tmp_path / name).write_bytes(packed)
         assert lines(tmp_path / name) == count
@@ -308,6 +367,16 @@ def test_a_line_of_a_gigabyte_is_refused_at_once_in_little_memory(tmp_path: Path
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed * blocks + zlib.compressobj(9, wbits=-15).flush() + end)
     assert path.stat().st_size < 3 << 20
+    _refused_in_little_memory(path)
+    engine = zstd.ZstdCompressor()
+    packed = b"".join(engine.compress(block) for _ in range(blocks)) + engine.flush()
+    path = tmp_path / "bomb.jsonl.zst"
+    path.write_bytes(packed)
+    assert path.stat().st_size < 1 << 20
+    _refused_in_little_memory(path)
+
+
+def _refused_in_little_memory(path: Path) -> None:
     tracemalloc.start()
     began = time.process_time()
     with pytest.raises(BadInput, match="row 1: found a line of more than 1 MiB"):

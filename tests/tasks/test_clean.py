@@ -22,11 +22,11 @@ from deployments.lake import sample
 from security.errors import BadInput, PlanError
 from security.gate import judge, observe
 from security.gates import contract
-from security.gates.contract import ContractLimits, DataContract, faulty
-from security.gates.contract.tally import Tally
+from security.gates.contract import ContractLimits, DataContract, Tally, faulty
 from security.rows import ROWS, lines, read
 from security.rows.accounts import Bots
 from security.rows.columns import batch, text, times
+from security.rows.scan import scan
 from security.verdict import Outcome, Subject
 from tasks.clean import REJECTS, SUSPECTS, Cleaned, clean, hidden
 
@@ -198,9 +198,7 @@ def test_the_gate_counts_the_rows_that_cleaning_drops(
     folder, made = tmp_path_factory.mktemp("clean"), batches(given, 4)
     told = clean(made, folder / "rows.parquet", folder, limits, [], key=KEY)
     marked = sum(sum(faulty(each, limits).to_pylist()) for each in made)
-    tally = Tally()
-    for each in made:
-        tally.add(each)
+    tally = scan(made, {"tally": Tally})["tally"]
     counts, cells = Counter[str](), tally.facts().cells
     for cell in cells:
         counts.update(dict.fromkeys(contract.breaks(cell.kind, limits), cell.rows))

@@ -2,12 +2,14 @@
 
 from security.gates.contract.gate import ABOUT_ROWS, RULES, DataContract, batches, faulty, material, reasons
 from security.gates.contract.limits import ContractLimits, Volume, breaks
+from security.gates.contract.tally import Tally
 
 __all__ = [
     "ABOUT_ROWS",
     "RULES",
     "ContractLimits",
     "DataContract",
+    "Tally",
     "Volume",
     "batches",
     "breaks",

@@ -33,6 +33,7 @@ from security.gates.contract.limits import ContractLimits, breaks, crowd
 from security.gates.contract.tally import Tally
 from security.material import Handed, Material
 from security.rows import read
+from security.rows.scan import scan
 from security.verdict import Breach, Frozen, Rule, Subject
 
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")
@@ -44,7 +45,8 @@ def reasons(batch: pa.RecordBatch, limits: ContractLimits) -> tuple[list[tuple[s
     return [breaks(kind, limits) for kind in found], index
 
 
-def _nowhere(name: str) -> str:
+def nowhere(name: str) -> str:
+    """Of files that lie in no partition."""
     return ""
 
 
@@ -54,30 +56,35 @@ def faulty(batch: pa.RecordBatch, limits: ContractLimits) -> pa.BooleanArray:
     return pa.array(np.array([bool(rule) for rule in rules], dtype=bool)[index])
 
 
-def batches(files: Sequence[Path], names: Sequence[str], lies: Callable[[str], str]) -> Iterator[pa.RecordBatch]:
-    """The rows of the files, each batch marked with the partition that `lies` says of its file's name."""
+def batches(
+    files: Sequence[Path], names: Sequence[str], lies: Callable[[str], str] = nowhere
+) -> Iterator[pa.RecordBatch]:
+    """The rows of the files, and after them a batch of none for each file without.
+
+    Each batch is marked with the partition that `lies` says of its file's name; empty for none.
+    """
+    counts = Counter(dict.fromkeys(names, 0))
     for batch in read(files, names):
-        yield placed(batch, lies(batch.column("file").dictionary[0].as_py()))
+        name = batch.column("file").dictionary[0].as_py()
+        counts[name] += batch.num_rows
+        yield placed(batch, lies(name))
+    for name in names:
+        if not counts[name]:
+            yield placed(empty(name), lies(name))
 
 
 def material(
-    subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int, lies: Callable[[str], str] = _nowhere
+    subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int, lies: Callable[[str], str] = nowhere
 ) -> Material[pa.RecordBatch]:
-    """The rows of the files, and after them a batch of none for each file without; `expected` rows in all.
-
-    `lies` says which partition a file's name lies in; empty for none.
-    """
-
-    def source() -> Iterator[pa.RecordBatch]:
-        counts = Counter(dict.fromkeys(names, 0))
-        for batch in batches(files, names, lies):
-            counts[batch.column("file").dictionary[0].as_py()] += batch.num_rows
-            yield batch
-        for name in names:
-            if not counts[name]:
-                yield placed(empty(name), lies(name))
-
-    return Material(subject, source, expected=expected, unit="rows", weigh=lambda batch: int(batch.num_rows), sample=1)
+    """The rows of the files, as `batches` hands them out; `expected` rows in all."""
+    return Material(
+        subject,
+        lambda: batches(files, names, lies),
+        expected=expected,
+        unit="rows",
+        weigh=lambda batch: int(batch.num_rows),
+        sample=1,
+    )
 
 
 def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: str) -> Rule:
@@ -126,10 +133,8 @@ class DataContract(Gate[pa.RecordBatch]):
 
     def look(self, material: Handed[pa.RecordBatch]) -> Counts:
         """Rows by kind."""
-        tally = Tally()
-        for batch in material:
-            tally.add(batch)
-        return tally.facts()
+        facts: Counts = scan(material, {self.name: Tally})[self.name].facts()
+        return facts
 
     def judge(self, facts: Counts, limits: ContractLimits) -> Iterable[Breach]:
         """One finding for each rule that is broken, with how often and where first."""

@@ -27,20 +27,22 @@ from security.gates.contract.kinds import (
     partition,
 )
 from security.rows.accounts import Account, measure
+from security.rows.buckets import Buckets, Rows
 from security.rows.columns import COLUMNS
-from security.rows.hashes import Key, Words, fresh, hashed
-from security.rows.buckets import Rows, Buckets
+from security.rows.hashes import Words, hashed, key
+from security.rows.scan import Profile
 
 ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
 KEPT = 1 << 20
 """Hashes of items that are kept before they are counted once each."""
 
 
-class Tally:
-    """Batches in, facts out, once."""
+class Tally(Profile):
+    """The profile of the data contract."""
 
-    def __init__(self, key: Key | None = None) -> None:
-        self.key = key or fresh()
+    def __init__(self, secret: bytes) -> None:
+        super().__init__(secret)
+        self.key = key(secret)
         self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
         self.types, self.items, self.more = dict[str, int](), np.zeros(0, np.uint64), list[Words]()
@@ -92,12 +94,12 @@ class Tally:
         self.more.clear()
 
     def merge(self, other: "Tally") -> None:
-        """Count what another has counted as well, as if its rows had come after these. The other is used up.
+        """Count what another has counted as well, as if its rows had come after these.
 
-        Both need the same key: hashes of different keys cannot be compared.
+        Both need the same secret: hashes under different ones cannot be held against each other.
         """
-        if self.key != other.key:
-            raise ValueError("tallies with different keys cannot be merged")
+        if self.secret != other.secret:
+            raise ValueError("profiles under different secrets cannot be merged")
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
         self.empty += other.empty
         self.partitions.update(other.partitions)  # adds, and keeps those without rows
@@ -113,18 +115,16 @@ class Tally:
             moved = rows.copy()
             moved["type"], moved["file"] = types[rows["type"]], np.array(files)[rows["file"]]
             self.rows.add(moved["user"], moved)
-        other.rows.close()
 
     def facts(self) -> Counts:
-        """Everything that was counted."""
+        """Everything that was counted; it can go on."""
         self._settle()
         doubled, duplicates, groups = list[Place](), 0, dict[Account, list[int]]()
-        with self.rows as buckets:
-            for rows in buckets:
-                again, once = _again(rows)
-                duplicates += len(again)
-                doubled = sorted([*doubled, *_places(again)])[:SHOWN]
-                _group(once, len(self.items), groups)
+        for rows in self.rows:
+            again, once = _again(rows)
+            duplicates += len(again)
+            doubled = sorted([*doubled, *_places(again)])[:SHOWN]
+            _group(once, len(self.items), groups)
         return Counts(
             rows=self.counts.total(),
             files=tuple(self.files),
