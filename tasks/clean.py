@@ -131,10 +131,13 @@ def filter_bots(rows: Spill, bots: Bots) -> list[Suspect]:
     What they took is gone from the catalogue too, so the others are looked at again, until none shows a sign.
     """
     found: list[Suspect] = []
-    while more := [each for table in whole(rows.accounts()) for each in _suspects(table, rows.catalogue, bots)]:
+    while True:
+        catalogue = rows.catalogue
+        more = [each for table in whole(rows.accounts()) for each in _suspects(table, catalogue, bots)]
+        if not more:
+            return found
         rows.without([each.user for each in more])
         found += more
-    return found
 
 
 TRANSFORMATIONS: dict[str, Callable[[Spill, Bots], list[Suspect]]] = {

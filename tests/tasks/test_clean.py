@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tasks.clean
+import tasks.spill
 from deployments.lake import sample
 from security.errors import BadInput, PlanError
 from security.gate import judge, observe
@@ -226,6 +228,16 @@ def test_each_sign_alone_is_enough_and_is_told_under_a_keyed_hash(tmp_path: Path
     ]
     assert [line["user"] for line in found] == sorted(line["user"] for line in found)
     assert hidden("bot", b"j" * 32) != hidden("bot", KEY)
+
+
+def test_bots_are_found_among_more_rows_than_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.clean, "ACCOUNTS", 16)
+    monkeypatch.setattr(tasks.spill, "BATCH", 2_048)
+    many = [(f"u{n % 900}", f"i{n % 700}", "view", START + 97 * n) for n in range(9_000)]
+    bots = [event for number in range(9) for event in scraper(f"bot{number}")]
+    told, rows, _ = cleaned(tmp_path, many + bots)
+    assert (told.bots, told.bot_rows) == (9, 360)
+    assert {row[0] for row in rows} == {f"u{n}" for n in range(900)}
 
 
 def test_settings_come_from_the_limits(tmp_path: Path) -> None:
