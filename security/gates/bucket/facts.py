@@ -31,6 +31,8 @@ ABSENT = {
     "ownership": {"OwnershipControlsNotFoundError"},
 }
 """What "not configured" is called. The policy's status may be unknown to a server: the policy itself is read too."""
+UNBUILT = {"NotImplemented", "MethodNotAllowed"}
+"""How a server says that it has no such question. Ceph 18 has no ownership controls and answers with another listing."""
 NO = (401, 403)
 
 T = TypeVar("T")
@@ -50,10 +52,11 @@ class Facts(Frozen):
     readable: tuple[Reading, ...]
     writable: tuple[Writing, ...]
     outsiders: tuple[str, ...]
+    owner: str
     stranger: Literal["refused", "allowed", "untried"]
     tls_policy: bool
     plain: bool
-    ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
+    ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none", "unanswered"]
     versioning: Literal["Enabled", "Suspended", "none"]
     pinned: bool | None
     forgeries: tuple[Forgery, ...]
@@ -100,10 +103,11 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str) -> Facts:
                 "readable": [name for name in get_args(Reading) if name in readable],
                 "writable": [name for name in get_args(Writing) if name in writable],
                 "outsiders": sorted(named - {account, f"canonical:{owner}"}),
+                "owner": owner,
                 "stranger": ("allowed" if _let(answers, "stranger_get") else "refused") if tried else "untried",
                 "tls_policy": iam.tls_only(statements, bucket),
                 "plain": _plain(answers["plain_http"]),
-                "ownership": _ownership(_declared(answers, "ownership")),
+                "ownership": _ownership(answers),
                 "versioning": _member("versioning", _needed(answers, "versioning"), "state", str) or "none",
                 "pinned": _member("signed_head", head, "version", str) not in ("", "null") if head else None,
                 "forgeries": [name for name in get_args(Forgery) if _let(answers, name)],
@@ -176,10 +180,12 @@ def _plain(answer: Mapping[str, Any]) -> bool:
     return True
 
 
-def _ownership(answer: Mapping[str, Any] | None) -> str:
-    if answer is None:
+def _ownership(answers: Mapping[str, Mapping[str, Any]]) -> str:
+    if answers["ownership"].get("code") in UNBUILT:
+        return "unanswered"
+    if (answer := _declared(answers, "ownership")) is None:
         return "none"
     rules = _member("ownership", answer, "rules", list)
-    if len(rules) != 1:
+    if len(rules) > 1:
         raise CannotTell(f"the bucket has {len(rules)} ownership rules, not one")
-    return str(rules[0])
+    return str(rules[0]) if rules else "unanswered"

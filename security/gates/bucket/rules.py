@@ -216,6 +216,13 @@ def _changeable(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answe
     return _served("own_put", "own_delete", "own_policy")(sample, draw)
 
 
+def _other(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    """A bucket in other hands, on a store that serves it to whoever expected another."""
+    acl, owner = _of(sample, "acl"), f"{draw.getrandbits(256):064x}"
+    mine = [{**grant, "id": owner} if grant.get("id") == acl.get("owner") else grant for grant in acl.get("grants", ())]
+    return _also(_served("wrong_owner")(sample, draw), "acl", owner=owner, grants=mine)
+
+
 def _elsewhere(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     ways: tuple[dict[str, str], ...] = (
         {"tls": "TLSv1.1"},
@@ -243,7 +250,7 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-ACL": _with_acls,
     "S3-VER": _without_versions,
     "S3-LP": _changeable,
-    "S3-OWN": _served("wrong_owner"),
+    "S3-OWN": _other,
     "S3-END": _elsewhere,
     "S3-SIG": _served("wrong_secret", "unknown_key"),
     "S3-POS": _refused,
