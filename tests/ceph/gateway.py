@@ -110,13 +110,17 @@ class Gateway:
         self.s3.create_bucket(Bucket=bucket)
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         if key:
-            rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
-            wanted: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
-            self.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=wanted)
+            self.encrypt(bucket, key)
         self.policy(bucket, denied(bucket))
         self.readable.append(bucket)
         self.allow(*self.readable)
         return bucket
+
+    def encrypt(self, bucket: str, key: str = KEY) -> None:
+        """From now on objects of a bucket are encrypted by default."""
+        rule: Any = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        wanted: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
+        self.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=wanted)
 
     def allow(self, *buckets: str) -> None:
         """Let the pipeline read these buckets, and nothing else."""

@@ -32,7 +32,7 @@ ABSENT = {
 }
 """What "not configured" is called. The policy's status may be unknown to a server: the policy itself is read too."""
 UNBUILT = {"NotImplemented", "MethodNotAllowed"}
-"""How a server says that it has no such question. Ceph 18 has no ownership controls and answers with another listing."""
+"""How a server says that it has no such question. Ceph 18 has no ownership controls and answers with a listing."""
 NO = (401, 403)
 
 T = TypeVar("T")
