@@ -183,8 +183,8 @@ class DataEncryptionAtRest(Gate[Answer]):
     def brief(self, facts: Facts) -> str:
         """How many versions, in how many ways, and on what volumes they are worked with."""
         ways = ", ".join(sorted({kind.algorithm for kind in facts.kinds}))
-        own = ", ".join(sorted(set(facts.volumes.values())))
-        return f"{sum(kind.count for kind in facts.kinds):,} versions by {ways}, own volumes {own}"
+        own = "/".join(sorted(set(facts.volumes.values())))
+        return f"{sum(kind.count for kind in facts.kinds):,} versions by {ways}, volumes {own}"
 
 
 def _volumes(answer: Mapping[str, Any]) -> dict[Place, State]:

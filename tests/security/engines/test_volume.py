@@ -108,7 +108,9 @@ def test_a_policy_of_the_folder_is_enough(machine: Machine) -> None:
     assert machine.state() == "encrypted"
 
 
-@pytest.mark.parametrize(("error", "state"), [(61, "plain"), (25, "plain"), (22, "plain"), (5, "unknown"), (13, "unknown")])
+@pytest.mark.parametrize(
+    ("error", "state"), [(61, "plain"), (25, "plain"), (22, "plain"), (5, "unknown"), (13, "unknown")]
+)
 def test_what_the_kernel_says_of_a_folder_without_a_policy(machine: Machine, error: int, state: str) -> None:
     machine.device("vda", "253:1")
     machine.kernel = OSError(error, os.strerror(error))

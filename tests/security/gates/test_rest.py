@@ -47,7 +47,7 @@ def test_good_is_told_in_few_words() -> None:
         volumes=CRYPTED,
     )
     assert found(answers()) == []
-    assert GATE.brief(facts) == "3 versions by aws:kms, own volumes encrypted"
+    assert GATE.brief(facts) == "3 versions by aws:kms, volumes encrypted"
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_what_is_only_declared_needs_a_policy_that_accepts_it() -> None:
     accepts = dict.fromkeys(GATE.rules, Basis.DECLARED)
     passed = judge(GATE, seen, LIMITS, accepts)
     assert passed.outcome is Outcome.PASS
-    assert passed.reason == "5/5 answers, 3 versions by aws:kms, own volumes encrypted, declared only"
+    assert passed.reason == "5/5 answers, 3 versions by aws:kms, volumes encrypted, declared only"
     assert judge(GATE, seen, LIMITS, {"S3-SSE": Basis.DECLARED}).cause == "basis"
 
 
 def test_a_plain_volume_is_a_finding_only_where_encryption_is_demanded() -> None:
     given = answers(volumes=CRYPTED | {"quarantine": "plain", "store": "plain"})
     assert found(given) == []
-    assert "own volumes encrypted, plain" in GATE.brief(look(given))
+    assert "volumes encrypted/plain" in GATE.brief(look(given))
     assert found(given, volume="encrypted") == [("VOL-ENC", "quarantine"), ("VOL-ENC", "store")]
     assert found(answers(), volume="encrypted") == []
     reordered = dict(sorted((CRYPTED | {"quarantine": "plain", "store": "plain"}).items(), reverse=True))
