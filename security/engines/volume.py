@@ -3,7 +3,8 @@
 Found out from what the kernel tells: on which file system the folder is (`/proc/self/mountinfo`, see proc(5)), what is
 under its device (`/sys/dev/block`, dm-crypt names itself in `dm/uuid`), and whether the folder has an encryption policy
 of its own (fscrypt). A disk that encrypts itself, and a host that encrypts the disk of its guest, are not seen from
-here: the answer is then `plain`. What has no device of its own (a network, an overlay, memory that may be swapped) is `unknown`.
+here: the answer is then `plain`. What has no device of its own (a network, an overlay, memory that may be swapped) is
+`unknown`.
 """
 
 import array
