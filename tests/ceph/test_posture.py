@@ -6,14 +6,17 @@ is inconclusive; nothing that a policy can say makes it pass.
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from deployments.lake import people
+from deployments.lake.server import Lake
 from security.engines import cipher
 from security.engines.asker import ask
-from security.engines.s3 import client
+from security.engines.s3 import Credentials, Endpoint, client
 from security.gate import asked, judge, observe
 from security.gates.bucket import AccessControlS3
 from security.gates.rest import VOLUMES, DataEncryptionAtRest
@@ -92,6 +95,25 @@ def test_every_answer_of_a_good_bucket(gateway: Gateway, bucket: str) -> None:
         "unknown_key": {"status": 403, "code": "InvalidAccessKeyId"},
         "wrong_owner": {"status": 200},
     }
+
+
+def test_where_the_embedded_lake_answers_otherwise(gateway: Gateway, bucket: str, tmp_path: Path) -> None:
+    """The front over moto knows ownership controls, compares the owner, and refuses plain HTTP with an answer."""
+    with Lake(tmp_path / "state") as lake:
+        lake.make_bucket(bucket)
+        lake.publish(bucket, "p/one", b"one")
+        told = {who: lake._credentials[who] for who in people.NAMES}
+        own = {who: Credentials(pair["access"], pair["secret"]) for who, pair in told.items()}
+        place = Endpoint(url=lake.endpoint, region=lake.region, account=lake.account, ca=str(lake.ca))
+        embedded = ask(place, own["pipeline"], bucket, "p/", stranger=own["stranger"]).answers
+    real = asking(gateway, bucket).answers
+    assert embedded.keys() == real.keys()
+    statuses = {name: (real[name].get("status"), embedded[name].get("status")) for name in real}
+    different = {name: pair for name, pair in statuses.items() if pair[0] != pair[1]}
+    assert different == {"wrong_owner": (200, 403), "plain_http": (0, 403)}
+    assert (embedded["ownership"]["rules"], real["ownership"]["rules"]) == (["BucketOwnerEnforced"], [])
+    same = ("public_access_block", "policy_status", "versioning", "location", "signed_list")
+    assert [name for name in same if embedded[name] != real[name]] == []
 
 
 def test_without_a_named_owner_a_bucket_of_radosgw_is_refused(gateway: Gateway, bucket: str) -> None:
