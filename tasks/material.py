@@ -117,9 +117,7 @@ def _objects(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any
     answers = cipher.ask(run.source.endpoint, run.source.credentials, where.bucket, versions)
     apart = {"quarantine": folder, "staging": run.home.folder("staging", run.plan.run, private=True)}
     lasting = {"evidence": run.home.evidence(run.plan.run), "store": run.home.folder("store", private=True)}
-    answers.append((rest.VOLUMES, dict(volume.states(apart | lasting))))
-    expected = 2 + len(told)
-    return Material(subject, lambda: answers, expected=expected, unit="answers", basis=run.source.basis)
+    return rest.material(subject, answers, volume.states(apart | lasting), len(told), run.source.basis)
 
 
 def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:

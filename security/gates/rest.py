@@ -16,8 +16,8 @@ from pydantic import Field
 
 from security.errors import CannotTell
 from security.gate import Answer, Gate, Violation
-from security.material import Handed
-from security.verdict import Breach, Frozen, Rule
+from security.material import Handed, Material
+from security.verdict import Basis, Breach, Frozen, Rule, Subject
 
 DEFAULT = ""
 """The question about the bucket itself; every other one is the key of an object, and no key is empty."""
@@ -185,6 +185,17 @@ class DataEncryptionAtRest(Gate[Answer]):
         ways = ", ".join(sorted({kind.algorithm for kind in facts.kinds}))
         own = "/".join(sorted(set(facts.volumes.values())))
         return f"{sum(kind.count for kind in facts.kinds):,} versions by {ways}, volumes {own}"
+
+
+def material(
+    subject: Subject, answers: Sequence[Answer], volumes: Mapping[str, str], versions: int, basis: Basis
+) -> Material[Answer]:
+    """What a store answered, the default first, and the states of the volumes; `versions` is how many were listed.
+
+    A canary is made of what comes first, and needs the answers to both questions that are about no object.
+    """
+    ordered = [*answers[:1], (VOLUMES, dict(volumes)), *answers[1:]]
+    return Material(subject, lambda: ordered, expected=2 + versions, unit="answers", basis=basis)
 
 
 def _volumes(answer: Mapping[str, Any]) -> dict[Place, State]:

@@ -19,10 +19,10 @@ from security.engines.asker import ask
 from security.engines.s3 import Credentials, Endpoint, client
 from security.gate import asked, judge, observe
 from security.gates.bucket import AccessControlS3
-from security.gates.rest import VOLUMES, DataEncryptionAtRest
-from security.material import Material
+from security.gates.rest import DataEncryptionAtRest
+from security.gates.rest import material as given
 from security.policy import Terms, effect
-from security.verdict import Outcome, Snapshot, Subject, Verdict
+from security.verdict import Basis, Outcome, Snapshot, Subject, Verdict
 from tests.ceph.gateway import BLOCK, KEY, Gateway, allowed, arns, denied
 
 OWNED: dict[str, Any] = {"owner": "operator"}
@@ -243,9 +243,9 @@ def rest(gateway: Gateway, bucket: str) -> Verdict:
     listed = gateway.s3.list_object_versions(Bucket=bucket)["Versions"]
     versions = [(each["Key"], each["VersionId"]) for each in listed]
     answers = cipher.ask(gateway.endpoint, gateway.credentials("pipeline"), bucket, versions)
-    answers.append((VOLUMES, dict.fromkeys(("quarantine", "staging", "evidence", "store"), "encrypted")))
+    volumes = dict.fromkeys(("quarantine", "staging", "evidence", "store"), "encrypted")
     subject = Subject(kind="rows", name="quarantine:raw", sha256="0" * 64)
-    material = Material(subject, lambda: answers, expected=len(versions) + 2, unit="answers")
+    material = given(subject, answers, volumes, len(versions), Basis.OBSERVED)
     return judge(gate, observe(gate, material, limits, random.Random(1)), limits)
 
 

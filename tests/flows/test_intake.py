@@ -227,6 +227,32 @@ def test_of_a_file_that_cannot_be_read_nothing_is_put(lake: Home, there: Look, t
     assert list((lake.root / "quarantine").glob("intake-*")) == []
 
 
+def test_rows_on_their_way_are_private_and_known_to_be_this_processs(
+    lake: Home, there: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next start wipes them if this process is killed, and no other start does while it works."""
+    seen: list[Path] = []
+
+    def convert(path: Path, mapping: dict[str, str], folder: Path) -> dict[str, int]:
+        real(path, mapping, folder)
+        seen.append(folder)
+        assert {each.stat().st_mode & 0o777 for each in (folder, folder.parent)} == {0o700}
+        assert lake.sweep() == []
+        assert any(folder.iterdir())
+        monkeypatch.setattr("tasks.home.born", lambda _: 0)  # as if it had been killed
+        assert lake.sweep() == [folder.parent.name]
+        raise KeyboardInterrupt
+
+    real = intake.convert
+    monkeypatch.setattr(intake, "convert", convert)
+    before = there()
+    with pytest.raises(KeyboardInterrupt):
+        intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, SOURCE)
+    assert len(seen) == 1
+    assert not seen[0].parent.exists()
+    assert there() == before
+
+
 def test_a_source_by_day_takes_no_file(lake: Home, tmp_path: Path) -> None:
     daily = config.text(config.find("sample", "pipelines"))["stages"][0]["source"]
     with pytest.raises(PlanError, match="a file goes into the lake by month; this source is by day"):

@@ -80,6 +80,9 @@ def test_quarantine_is_private_and_ends_with_the_stage(prefect: str) -> None:
     assert {stage for stage, _ in watcher.seen} == {"ingest", "features", "train", "evaluate"}
     assert watcher.open == {}
     assert not (run.home.root / "quarantine" / run.plan.run).exists()
+    apart = run.home.evidence(run.plan.run) / "apart"
+    assert modes(apart) == {str(apart): 0o700}
+    assert any(apart.iterdir())
 
 
 def test_a_refused_ingest_leaves_nothing_in_quarantine(prefect: str) -> None:

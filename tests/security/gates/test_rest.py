@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from security.errors import CannotTell
 from security.gate import Answer, judge, observe
-from security.gates.rest import ABSENT, DEFAULT, VOLUMES, DataEncryptionAtRest, Facts, Kind, Limits, Sealed
+from security.gates.rest import ABSENT, DEFAULT, VOLUMES, DataEncryptionAtRest, Facts, Kind, Limits, Sealed, material
 from security.material import Handed, Material
 from security.verdict import Basis, Outcome, Subject
 
@@ -155,3 +155,16 @@ def test_what_is_not_demanded_needs_no_basis_and_is_no_canary() -> None:
     for volume, cause in (("any", ""), ("encrypted", "basis")):
         limits = LIMITS | {"volume": volume}
         assert judge(GATE, observe(GATE, material, limits, random.Random(1)), limits, accepts).cause == cause
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 1000])
+@pytest.mark.parametrize("demanded", ["any", "encrypted"])
+def test_a_canary_can_be_made_of_any_number_of_versions(count: int, demanded: str) -> None:
+    given = [(DEFAULT, sealed()), *((f"p/{number:04d}", sealed()) for number in range(count))]
+    limits = LIMITS | {"volume": demanded}
+    for seed in range(5):
+        opened = material(SUBJECT, given, CRYPTED, count, Basis.OBSERVED)
+        found = judge(GATE, observe(GATE, opened, limits, random.Random(seed)), limits)
+        assert (found.outcome, found.cause) == (Outcome.PASS, ""), found.reason
+    short = material(SUBJECT, given[:-1] if count > 1 else given, CRYPTED, count + (count == 1), Basis.OBSERVED)
+    assert judge(GATE, observe(GATE, short, limits), limits).cause == "coverage"
