@@ -81,7 +81,10 @@ def convert(path: Path, mapping: Mapping[str, str], folder: Path, kind: str = "r
     with ExitStack() as stack:
         raw = stack.enter_context(gzip.open(path) if path.suffix == ".gz" else path.open("rb"))  # noqa: SIM115
         reader = csv.reader(_lines(raw, path.name), strict=True)  # type: ignore[arg-type]
-        header = next(reader, [])
+        try:
+            header = next(reader, [])
+        except csv.Error:
+            raise BadInput(path.name, "row 1", "a row that is not CSV", "RFC 4180") from None
         named = {**({} if mapping else MOVIELENS), **mapping}
         for column in COLUMNS if "interaction_type" in mapping else ("user_id", "item_id", "timestamp"):
             wanted = named.get(column, column)

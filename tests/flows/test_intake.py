@@ -130,6 +130,7 @@ BAD: dict[str, tuple[str, bytes, str, str]] = {
     "long-field": ("r.csv", (HEAD + "1," + "x" * 200_000 + ",3,1475280000\n").encode(), "row 2", "not CSV"),
     "long-header": ("r.csv", b"x" * (2 << 20), "row 1", "a line of more than 1 MiB"),
     "open-quote": ("r.csv", (HEAD + '1,"2,3,1475280000\n1,2,3,1475280000\n').encode(), r"row \d", "not CSV"),
+    "open-quote-in-the-header": ("r.csv", b'"', "row 1", "not CSV"),
     "empty": ("r.csv", b"", "row 1", "no column"),
     "empty-gzip": ("r.csv.gz", gzip.compress(b""), "row 1", "no column"),
     "zero-bytes-of-gzip": ("r.csv.gz", b"", "row 1", "no column"),
