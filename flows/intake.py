@@ -8,7 +8,7 @@ import csv
 import gzip
 import io
 import json
-import tempfile
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -81,7 +81,10 @@ def convert(path: Path, mapping: Mapping[str, str], folder: Path, kind: str = "r
     with ExitStack() as stack:
         raw = stack.enter_context(gzip.open(path) if path.suffix == ".gz" else path.open("rb"))  # noqa: SIM115
         reader = csv.reader(_lines(raw, path.name), strict=True)  # type: ignore[arg-type]
-        header = next(reader, [])
+        try:
+            header = next(reader, [])
+        except csv.Error:
+            raise BadInput(path.name, "row 1", "a row that is not CSV", "RFC 4180") from None
         named = {**({} if mapping else MOVIELENS), **mapping}
         for column in COLUMNS if "interaction_type" in mapping else ("user_id", "item_id", "timestamp"):
             wanted = named.get(column, column)
@@ -142,13 +145,20 @@ def load(home: Home, path: Path, mapping: Mapping[str, str], source: str, kms: s
         raise PlanError("a file can only be put into the embedded lake; put it into your own bucket yourself")
     operator = json.loads(keys.read_text(encoding="utf-8"))["operator"]
     credentials = Credentials(operator["access"], operator["secret"])
-    with tempfile.TemporaryDirectory(prefix="intake-", dir=home.folder("intake", private=True)) as folder:
-        counts = convert(path, mapping, Path(folder))
+    home.sweep()
+    name = f"intake-{uuid.uuid4().hex}"
+    home.mark(name)  # so that a later start wipes it, should this process be killed
+    try:
+        folder = home.path("quarantine:rows", name)
+        folder.mkdir(mode=0o700)
+        counts = convert(path, mapping, folder)
         s3 = client(found.endpoint, credentials)
-        wanted = {f"{place.prefix}{month}/part-000.jsonl.gz": Path(folder) / f"{month}.jsonl.gz" for month in counts}
+        wanted = {f"{place.prefix}{month}/part-000.jsonl.gz": folder / f"{month}.jsonl.gz" for month in counts}
         for each in listing(found.endpoint, credentials, place.bucket, place.prefix):
             if each.key not in wanted:
                 s3.delete_object(Bucket=place.bucket, Key=each.key, ExpectedBucketOwner=found.endpoint.account)
         for key, file in wanted.items():
             put(found.endpoint, credentials, place.bucket, key, file, kms)
+    finally:
+        home.wipe(name)
     return counts

@@ -27,6 +27,7 @@ from security.verdict import (
     Canary,
     Coverage,
     Engine,
+    Finding,
     Frozen,
     Observation,
     Rule,
@@ -71,7 +72,10 @@ class Gate(ABC, Generic[M]):
 
     @abstractmethod
     def judge(self, facts: Any, limits: Any) -> Iterable[Breach]:
-        """What is wrong with the facts. Pure: no clock, no file, no network."""
+        """What is wrong with the facts. Pure: no clock, no file, no network.
+
+        Facts may say that something has no answer: after all breaches, `CannotTell` with a cause says so.
+        """
 
     def active(self, limits: Any) -> Sequence[str]:
         """The rules that can be broken under these limits; canaries are drawn from them. All, unless overridden."""
@@ -172,9 +176,10 @@ def judge(
 
     `accepts` lowers the basis that a rule accepts, rule id -> basis; `enforce` names advisory rules that stop here.
     """
-    findings: tuple[Any, ...] = ()
-    advice: tuple[Any, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    advice: tuple[Finding, ...] = ()
     trouble, missed, weak, brief = seen.trouble, "", "", ""
+    left: Trouble | None = None
     try:
         if seen.gate != gate.name:
             raise ValueError(f"an observation of {seen.gate}")
@@ -182,16 +187,16 @@ def judge(
         if len(seen.canaries) < CANARIES:
             missed = f"{len(seen.canaries)} of {CANARIES} were sent"
         for canary in seen.canaries:
-            facts = gate.facts.model_validate(canary.facts)
-            if canary.rule not in {finding(gate.name, each, gate.rules).rule for each in gate.judge(facts, terms)}:
+            caught, _ = _findings(gate, gate.facts.model_validate(canary.facts), terms)
+            if canary.rule not in {each.rule for each in caught}:
                 missed = missed or canary.rule
         if seen.facts or not trouble:
             facts = gate.facts.model_validate(seen.facts)
-            told = [finding(gate.name, Breach.model_validate(each), gate.rules) for each in gate.judge(facts, terms)]
+            told, left = _findings(gate, facts, terms)
             advice = tuple(each for each in told if gate.rules[each.rule].advisory and each.rule not in enforce)
             findings = tuple(each for each in told if each not in advice)
             brief = gate.brief(facts)
-        floors = {rule.id: (accepts or {}).get(rule.id, rule.basis) for rule in gate.rules.values()}
+        floors = {rule: (accepts or {}).get(rule, gate.rules[rule].basis) for rule in gate.active(terms)}
         short = sorted(rule for rule, lowest in floors.items() if not seen.basis.reaches(lowest))
         if short:
             weak = f"{', '.join(short)} accept nothing lower than {floors[short[0]]}"
@@ -201,8 +206,19 @@ def judge(
         trouble = trouble or Trouble(cause="facts", message=f"{why.title}.{place}: {first['type']}")
     except (Exception, SystemExit) as bug:  # a judge that breaks, or exits, has judged nothing
         trouble = trouble or Trouble(cause="crash", message=f"{type(bug).__name__} while judging")
-    found: dict[str, Any] = {"findings": findings, "advice": advice}
+    found: dict[str, Any] = {"findings": findings, "advice": advice, "left": left}
     return conclude(seen, limits, **found, trouble=trouble, missed=missed, weak=weak, brief=brief)
+
+
+def _findings(gate: Gate[Any], facts: Frozen, terms: Frozen) -> tuple[tuple[Finding, ...], Trouble | None]:
+    """What a judge finds, and what it says last that it cannot tell: what it found before that stands."""
+    found: list[Finding] = []
+    try:
+        for each in gate.judge(facts, terms):
+            found.append(finding(gate.name, Breach.model_validate(each), gate.rules))  # noqa: PERF401 - kept on a raise
+    except CannotTell as why:
+        return tuple(found), Trouble(cause=why.cause, message=str(why))
+    return tuple(found), None
 
 
 Answer = tuple[str, dict[str, Any]]

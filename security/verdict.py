@@ -2,7 +2,8 @@
 
 A gate never says "pass". It returns facts, and breaches of rules about facts; `conclude` makes the outcome, and is
 the only maker of outcomes. In order: a finding outranks everything; then whatever kept the gate from telling; then a
-canary that got through; then a basis lower than a rule accepts; then coverage; pass is what is left.
+canary that got through; then a basis lower than a rule accepts; then coverage; then what the judge left open; pass is
+what is left. What is left open comes so late that a policy which observes its cause observes nothing else with it.
 """
 
 import hashlib
@@ -223,11 +224,13 @@ def conclude(
     missed: str,
     weak: str,
     brief: str = "",
+    left: Trouble | None = None,
 ) -> Verdict:
     """The only maker of outcomes.
 
     `missed` names a canary that got through, `weak` a rule that accepts no basis as low as this; empty means none.
     `advice` is passed on: a pass names its rules, and stays one.
+    `left` is what the judge could not tell from facts that were all seen.
     """
     cover = seen.coverage
     outcome = Outcome.INCONCLUSIVE
@@ -244,6 +247,8 @@ def conclude(
         cause, reason = "basis", f"known as {seen.basis}; {weak}"
     elif not cover.whole:
         cause, reason = "coverage", f"looked at {cover.inspected:,} of {cover.expected:,} {cover.unit}"
+    elif left:
+        cause, reason = left.cause, left.message
     else:
         outcome, cause, reason = Outcome.PASS, "", f"{cover.inspected:,}/{cover.expected:,} {cover.unit}"
         reason += f", {brief}" if brief else ""

@@ -5,17 +5,22 @@
     pointers/    what is current, by compare-and-swap              quarantine/, staging/  a folder a run, 0700
     pages/       the page of each run                              lake/, prefect/, service/  the local processes
 
+Rows that were not published are only in quarantine/, wiped when the stage ends, in staging/, wiped when the run ends,
+and for a moment in a copy in store/ that has no name yet. What a killed process left there is swept by the next.
+
 References name places as `store:DIGEST`, `staging:NAME`, `quarantine:NAME`: no path of a machine is in the evidence.
 """
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from security.errors import StoreError
 
 APART = ("staging", "quarantine")
+COPY = ".copy-"
 
 
 @dataclass(frozen=True)
@@ -66,26 +71,42 @@ class Home:
     def working(self, run: str) -> bool:
         """Whether the process that marked a run still works."""
         try:
-            pid, start = map(int, (self.root / "staging" / run / ".pid").read_text().split())
-        except (OSError, ValueError):
+            return _lives((self.root / "staging" / run / ".pid").read_text().split())
+        except (OSError, UnicodeDecodeError):
             return False
-        return start != 0 and born(pid) == start
 
-    def wipe(self, run: str) -> None:
-        """Remove what a run kept apart while it worked. Safe to call again; `StoreError` if something stays."""
-        for scheme in APART:
+    def wipe(self, run: str, *schemes: str) -> None:
+        """Remove what a run kept apart, all of it or that of some places; again is safe. `StoreError` if any stays."""
+        for scheme in schemes or APART:
             path = self.root / scheme / run
             shutil.rmtree(path, ignore_errors=True)
             if path.exists():
                 raise StoreError(f"{scheme}/{run} cannot be wiped: rows may be left in it")
 
     def sweep(self) -> list[str]:
-        """Wipe what runs left behind whose process is gone; their names."""
+        """Wipe what was left behind by those whose process is gone; the names of runs."""
         left = {path.name for scheme in APART for path in (self.root / scheme).glob("*") if path.is_dir()}
         swept = sorted(run for run in left if not self.working(run))
         for run in swept:
             self.wipe(run)
+        for copy in (self.root / "store").glob(f"{COPY}*"):
+            if not _lives(copy.name.removeprefix(COPY).split("-")[:2]):
+                shutil.rmtree(copy, ignore_errors=True)
         return swept
+
+    def copying(self) -> Path:
+        """A fresh private folder in the store, known to be this process's, for what has no name there yet."""
+        prefix = f"{COPY}{os.getpid()}-{born(os.getpid())}-"
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder("store", private=True)))
+
+
+def _lives(mark: list[str]) -> bool:
+    """Whether the process of a mark (its pid, and when it started) still runs."""
+    try:
+        pid, start = map(int, mark)
+    except ValueError:
+        return False
+    return start != 0 and born(pid) == start
 
 
 def born(pid: int) -> int:

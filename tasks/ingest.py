@@ -1,7 +1,7 @@
 """Rows from S3: pinned versions into quarantine, hashed as they are read; cleaned, and listed in a signed manifest.
 
-Quarantine is private and wiped when the run ends. Rejected rows and suspected bots are kept apart by place and rule in
-the evidence, never by value: the pinned version holds the rows themselves.
+Quarantine is private and wiped when the stage ends. Rejected rows and suspected bots are kept apart by place and rule,
+in a private folder of the evidence, never by value: the pinned version holds the rows themselves.
 """
 
 import json
@@ -65,8 +65,7 @@ def clean(raw: Ref) -> Ref:
     limits = ContractLimits.model_validate(run.plan.terms["ingest"]["fetch"]["data_contract"].limits)
     folder = run.place("rows")
     folder.mkdir()
-    apart = run.home.evidence(run.plan.run) / "apart"
-    apart.mkdir(exist_ok=True)
+    apart = run.home.folder("evidence", run.plan.run, "apart", private=True)
     files, keys = [source / each["file"] for each in objects], [each["key"] for each in objects]
     batches = marked(files, keys, place(run).partition)
     wanted = run.plan.document["stages"][0]["transformations"]

@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from security.engines import cipher
+from security.engines import cipher, volume
 from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate, Posture, asked, part
-from security.gates import contract, inputs, metrics, model
+from security.gates import contract, inputs, metrics, model, rest
 from security.material import Material
 from security.rows import lines
 from security.verdict import Ref, Subject, digest
@@ -123,12 +123,13 @@ def _pinned(run: Run, ref: Ref, folder: Path) -> tuple[source.Place, list[dict[s
 
 
 def _objects(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
-    """How the bucket, and each version that was read, is encrypted: asked once, here."""
+    """How the bucket, each version that was read, and the volumes of the run are encrypted: asked once, here."""
     where, told = _pinned(run, ref, folder)
     versions = [(each["key"], each["version"]) for each in told]
     answers = cipher.ask(run.source.endpoint, run.source.credentials, where.bucket, versions)
-    expected = 1 + len(told)
-    return Material(subject, lambda: answers, expected=expected, unit="answers", basis=run.source.basis)
+    apart = {"quarantine": folder, "staging": run.home.folder("staging", run.plan.run, private=True)}
+    lasting = {"evidence": run.home.evidence(run.plan.run), "store": run.home.folder("store", private=True)}
+    return rest.material(subject, answers, volume.states(apart | lasting), len(told), run.source.basis)
 
 
 def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:

@@ -73,7 +73,8 @@ class Run:
     started: float = field(default_factory=time.monotonic)
 
     def place(self, name: str, *, private: bool = False) -> Path:
-        """A fresh place for an output: `staging:name`, or `quarantine:name` for what was not looked at yet."""
+        """A fresh place for an output: `staging:name`, or `quarantine:name` for what was not looked at yet or must not
+        outlive the stage."""
         path = self.home.path(f"{'quarantine' if private else 'staging'}:{name}", self.plan.run)
         if path.exists():
             raise PlanError(f"{name} was made already in this run")

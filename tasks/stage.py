@@ -1,7 +1,8 @@
 """The one place where a run is held: gates around a task, and a stage that believes only the log.
 
 `guarded` names a task's gates where the task stands; the plan supplies their terms. `stage` wraps a flow's body:
-whatever the body did, swallowed or returned, the log is verified against the plan before anything is published.
+whatever the body did, swallowed or returned, quarantine is wiped, and the log is verified against the plan before
+anything is published.
 Rows, keys and runs are never parameters of a flow: Prefect stores those.
 
 Order of a guarded call: its inputs are hashed again; the `before` gates look; the task works; its inputs are hashed
@@ -180,6 +181,7 @@ def stage(name: str) -> Callable[[Callable[P, Ref]], Callable[P, Any]]:
                 except (Exception, SystemExit) as why:  # kept: the log decides first, a crash must not hide a refusal
                     error = why
             try:
+                run.home.wipe(run.plan.run, "quarantine")  # what was not published outlives no stage
                 run.settle({name})
                 if error is None:
                     return _published(run, name, result)

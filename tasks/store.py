@@ -65,7 +65,7 @@ def publish(home: Home, ref: Ref, run: str) -> Ref:
     """Copy an output to its place by digest, hashing the copy. The same output again changes nothing."""
     source, target = home.path(ref.uri, run), home.folder("store", private=True) / ref.sha256
     if not target.exists():
-        fresh = Path(tempfile.mkdtemp(prefix=".", dir=target.parent)) / "copy"
+        fresh = home.copying() / "copy"
         try:
             if source.is_file():
                 shutil.copyfile(source, fresh)

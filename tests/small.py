@@ -20,7 +20,8 @@ def small(**changes: Any) -> tuple[str, str]:
     """Write a document and a policy into the folder of configurations; their names, as a run's parameters.
 
     A change is a key of any stage (`source`, `thresholds`, `inference_endpoint`), a hyperparameter (`epochs`), a gate
-    with some of its limits (`metric_thresholds={"min_users": 5}`), or `name`, the files' and the pipeline's.
+    with some of its limits (`metric_thresholds={"min_users": 5}`), `name`, the files' and the pipeline's, or `terms`,
+    gates with all of their terms.
     """
     document = load.text(load.find("sample", "pipelines"))
     policy = load.text(load.find("local", "policies"))
@@ -28,6 +29,7 @@ def small(**changes: Any) -> tuple[str, str]:
     stages[2]["hyperparameters"] |= {"learning_rate": 0.005, "width": 32, "epochs": 10}
     stages[3]["thresholds"] = {"precision@10": 0.05}
     name = document["pipeline_name"] = str(changes.pop("name", "small"))
+    gates |= changes.pop("terms", {})
     for key, value in changes.items():
         owners = [stage for stage in stages if key in stage]
         if key in HYPER:

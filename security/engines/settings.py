@@ -53,8 +53,8 @@ def acl(s3: "S3Client", to: Whose) -> Answer:
 
 
 def ownership(s3: "S3Client", to: Whose) -> Answer:
-    """Who owns new objects, and thereby whether ACLs count."""
-    rules = s3.get_bucket_ownership_controls(**to)["OwnershipControls"]["Rules"]
+    """Who owns new objects, and thereby whether ACLs count. A server without such controls may answer anything."""
+    rules = s3.get_bucket_ownership_controls(**to).get("OwnershipControls", {}).get("Rules", [])
     return {"status": 200, "rules": [rule["ObjectOwnership"] for rule in rules]}
 
 

@@ -122,6 +122,15 @@ BREAKS: dict[str, Callable[[Gate[Any], Frozen], Any]] = {
 """Ways for a look to break."""
 
 
+def shy(gate: Gate[Any], cause: str) -> Gate[Any]:
+    """A judge that only ever says that it cannot tell, by a cause that a policy may observe."""
+
+    def judge(self: Gate[Any], facts: Any, limits: Any) -> Iterable[Breach]:
+        raise CannotTell("who knows", cause)
+
+    return type("Shy", (type(gate),), {"judge": judge, "causes": gate.causes | {cause}})()  # type: ignore[no-any-return]
+
+
 def mute(gate: Gate[Any], after: int) -> Gate[Any]:
     """A judge that has nothing to say once it was asked `after` times."""
     count = 0

@@ -185,7 +185,7 @@ def _objects(_: Path) -> Case:
         return Material(test_rest.SUBJECT, lambda: given, expected=len(given), unit="answers")
 
     return Case(
-        test_rest.LIMITS,
+        test_rest.LIMITS | {"volume": "encrypted"},
         {"keys": [test_rest.OTHER]},
         good=opened,
         bad=lambda: opened(**{"p/b": test_rest.sealed(key=test_rest.OTHER)}),

@@ -198,6 +198,14 @@ def test_a_judge_that_says_nothing_is_caught(gate: Gate[Any], case: Case, after:
         assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "canary"), seed
 
 
+def test_a_judge_that_only_cannot_tell_is_caught(gate: Gate[Any], case: Case) -> None:
+    """A policy may observe the cause: had it the last word, nothing at all would be looked at."""
+    for cause in ("who-knows", *sorted(gate.causes)):
+        for material in (case.good(), case.bad()):
+            found = verdict(liars.shy(gate, cause), material, case.limits)
+            assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "canary")
+
+
 @pytest.mark.parametrize("how", liars.BREAKS)
 def test_a_look_that_breaks_tells_nothing(gate: Gate[Any], case: Case, clean: Frozen, how: str) -> None:
     seen = observe(liars.breaking(gate, how, clean), case.good(), case.limits)

@@ -131,6 +131,7 @@ BAD: dict[str, tuple[str, bytes, str, str]] = {
     "long-field": ("r.csv", (HEAD + "1," + "x" * 200_000 + ",3,1475280000\n").encode(), "row 2", "not CSV"),
     "long-header": ("r.csv", b"x" * (2 << 20), "row 1", "a line of more than 1 MiB"),
     "open-quote": ("r.csv", (HEAD + '1,"2,3,1475280000\n1,2,3,1475280000\n').encode(), r"row \d", "not CSV"),
+    "open-quote-in-the-header": ("r.csv", b'"', "row 1", "not CSV"),
     "empty": ("r.csv", b"", "row 1", "no column"),
     "empty-gzip": ("r.csv.gz", gzip.compress(b""), "row 1", "no column"),
     "zero-bytes-of-gzip": ("r.csv.gz", b"", "row 1", "no column"),
@@ -242,6 +243,32 @@ def test_a_policy_that_names_no_key_puts_nothing() -> None:
     policy = config.policy(config.text(config.find("kubernetes_prod", "policies")))
     with pytest.raises(PlanError, match="policy kubernetes_prod names no key under data_encryption_at_rest"):
         intake.key(policy)
+
+
+def test_rows_on_their_way_are_private_and_known_to_be_this_processs(
+    lake: Home, there: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next start wipes them if this process is killed, and no other start does while it works."""
+    seen: list[Path] = []
+
+    def convert(path: Path, mapping: dict[str, str], folder: Path) -> dict[str, int]:
+        real(path, mapping, folder)
+        seen.append(folder)
+        assert {each.stat().st_mode & 0o777 for each in (folder, folder.parent)} == {0o700}
+        assert lake.sweep() == []
+        assert any(folder.iterdir())
+        monkeypatch.setattr("tasks.home.born", lambda _: 0)  # as if it had been killed
+        assert lake.sweep() == [folder.parent.name]
+        raise KeyboardInterrupt
+
+    real = intake.convert
+    monkeypatch.setattr(intake, "convert", convert)
+    before = there()
+    with pytest.raises(KeyboardInterrupt):
+        intake.load(lake, written(tmp_path, HEAD + "1,31,2.5,1475280000\n"), {}, SOURCE, KMS_KEY)
+    assert len(seen) == 1
+    assert not seen[0].parent.exists()
+    assert there() == before
 
 
 def test_a_source_by_day_takes_no_file(lake: Home, tmp_path: Path) -> None:

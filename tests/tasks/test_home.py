@@ -143,3 +143,29 @@ def test_wiping_does_not_follow_a_link(made: Home, tmp_path: Path) -> None:
     (kept(made, "mine")[0] / "link").symlink_to(outside)
     made.wipe("mine")
     assert (outside / "kept").is_file()
+
+
+def test_some_places_of_a_run_are_wiped_and_the_run_goes_on(made: Home) -> None:
+    quarantine, staging = kept(made, "mine")
+    made.wipe("mine", "quarantine")
+    assert not quarantine.exists()
+    assert staging.is_dir()
+    assert made.working("mine")
+    assert made.sweep() == []
+
+
+@pytest.mark.parametrize("name", ["", "x", "1", "0-0-x", f"{os.getpid()}-0-x", f"{os.getpid()}-1-x"])
+def test_a_copy_that_got_no_name_is_swept_once_its_process_is_gone(made: Home, name: str) -> None:
+    mine, theirs = made.copying(), made.root / "store" / f".copy-{name}"
+    dead_ = made.root / "store" / f".copy-{dead().replace(' ', '-')}-x"
+    for folder in (mine, theirs, dead_):
+        folder.mkdir(exist_ok=True)
+        (folder / "rows").write_text("u")
+    published = made.root / "store" / ("0" * 64)
+    published.write_text("x")
+    assert (mode(mine), mode(made.root / "store")) == (0o700, 0o700)
+    assert made.sweep() == []
+    assert (mine / "rows").is_file()
+    assert published.is_file()
+    assert not theirs.exists()
+    assert not dead_.exists()

@@ -173,6 +173,13 @@ def _missing(question: str, code: str) -> Violation[Answer]:
     return made
 
 
+def _other(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    """A bucket in other hands, on a store that serves it to whoever expected another."""
+    acl, owner = _of(sample, "acl"), f"{draw.getrandbits(256):064x}"
+    mine = [{**grant, "id": owner} if grant.get("id") == acl.get("owner") else grant for grant in acl.get("grants", ())]
+    return _also(_served("wrong_owner")(sample, draw), "acl", owner=owner, grants=mine)
+
+
 VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-PAB": _unblocked,
     "S3-PUB-READ": _readable,
@@ -181,7 +188,7 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-ACL": _with_acls,
     "S3-VER": _without_versions,
     "S3-LP": _changeable,
-    "S3-OWN": _served("wrong_owner"),
+    "S3-OWN": _other,
     "S3-SIG": _served("wrong_secret", "unknown_key"),
     "S3-POS": _refused,
     "S3-PAB-ACCT": _account_unblocked,

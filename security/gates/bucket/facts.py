@@ -44,6 +44,8 @@ ABSENT = {
 }
 """What "not configured" is called, or not known to a server. The policy's status is not all: the policy is read too.
 A principal's own policies are the one thing that it may be refused to read, and that is said."""
+UNBUILT = frozenset({"NotImplemented", "MethodNotAllowed"})
+"""How a server says that it has no such question. Ceph 18 has no ownership controls and answers with a listing."""
 
 
 class Facts(Frozen):
@@ -60,8 +62,9 @@ class Facts(Frozen):
     readable: tuple[Reading, ...]
     writable: tuple[Writing, ...]
     outsiders: tuple[str, ...]
+    owner: str
     stranger: Literal["refused", "allowed", "untried"]
-    ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none"]
+    ownership: Literal["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter", "none", "unanswered"]
     versioning: Literal["Enabled", "Suspended", "none"]
     pinned: bool | None
     forgeries: tuple[Forgery, ...]
@@ -119,6 +122,7 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str, prefix: str) -> 
                 "readable": [name for name in get_args(Reading) if name in readable],
                 "writable": [name for name in get_args(Writing) if name in writable],
                 "outsiders": sorted(named - {account, f"canonical:{owner}"}),
+                "owner": owner,
                 "stranger": ("allowed" if replies.let("stranger_get") else "refused") if stranger else "untried",
                 "ownership": _ownership(replies),
                 "versioning": replies.member("versioning", "state", str) or "none",
@@ -191,9 +195,11 @@ def _changed(replies: Replies, name: str) -> bool:
 
 
 def _ownership(replies: Replies) -> str:
+    if replies.answers["ownership"].get("code") in UNBUILT:
+        return "unanswered"
     if not replies.declared("ownership"):
         return "none"
     rules = replies.member("ownership", "rules", list)
-    if len(rules) != 1:
+    if len(rules) > 1:
         raise CannotTell(f"the bucket has {len(rules)} ownership rules, not one")
-    return str(rules[0])
+    return str(rules[0]) if rules else "unanswered"

@@ -302,8 +302,18 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
         {"signed_list": {"found": False}},
         {"signed_list": {"found": "yes"}},
         {"public_access_block": {"on": ["BlockEverything"]}},
-        {"ownership": {"rules": []}},
+        {"ownership": {"rules": ["BucketOwnerEnforced", "ObjectWriter"]}},
         {"ownership": {"rules": ["Somebody"]}},
+        {"ownership": {"status": 500, "code": "InternalError"}},
+        {"ownership": {"status": 403, "code": "AccessDenied"}},
+        {"public_access_block": {"status": 501, "code": "NotImplemented"}},
+        {"policy": {"status": 405, "code": "MethodNotAllowed"}},
+        {"acl": {"status": 501, "code": "NotImplemented"}},
+        {"versioning": {"status": 501, "code": "NotImplemented"}},
+        {"location": {"status": 405, "code": "MethodNotAllowed"}},
+        {"signed_list": {"status": 501, "code": "NotImplemented"}},
+        {"stranger_get": {"status": 501, "code": "NotImplemented"}},
+        {"own_policy": {"status": 405, "code": "MethodNotAllowed"}},
         {"versioning": {"state": "Perhaps"}},
         {"endpoint": {"account": 123456789012}},
         {"policy": {"document": {"Statement": []}}},
@@ -328,6 +338,43 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
 def test_what_is_not_understood_is_inconclusive(changed: dict[str, Any]) -> None:
     seen = verdict(answers(**changed))
     assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+
+
+UNANSWERED = (
+    {"rules": []},
+    {"status": 501, "code": "NotImplemented"},
+    {"status": 405, "code": "MethodNotAllowed"},
+)
+
+
+@pytest.mark.parametrize("answer", UNANSWERED)
+def test_a_store_without_ownership_controls_is_told_by_a_cause_of_its_own(answer: dict[str, Any]) -> None:
+    seen = verdict(answers(ownership=answer))
+    assert (seen.outcome, seen.cause, seen.findings) == (Outcome.INCONCLUSIVE, "ownership", ())
+    assert "ownership" in GATE.causes
+
+
+@pytest.mark.parametrize("answer", UNANSWERED)
+def test_what_is_observed_with_that_cause_hides_nothing_else(answer: dict[str, Any]) -> None:
+    given = answers(ownership=answer, anonymous_get={"status": 200})
+    assert broken(verdict(given)) == [("S3-PUB-READ", "anonymous_get")]
+    assert verdict(answers(ownership=answer, versioning={"status": 500})).cause == "unreadable"
+    seen = observe(GATE, material(answers(ownership=answer)), {}, random.Random(1))
+    for changed, cause in (
+        ({"canaries": ()}, "canary"),
+        ({"basis": Basis.DECLARED}, "basis"),
+        ({"coverage": seen.coverage.model_copy(update={"inspected": 3})}, "coverage"),
+        ({"facts": {}}, "facts"),
+    ):
+        assert judge(GATE, seen.model_copy(update=changed), {}).cause == cause
+
+
+def test_where_an_owner_is_named_the_buckets_own_word_is_held_against_it() -> None:
+    served = answers(wrong_owner={"status": 200, "code": ""})
+    assert broken(verdict(served)) == [("S3-OWN", "wrong_owner")]
+    assert verdict(served, owner=OWNER).outcome is Outcome.PASS
+    for given in (served, GOOD):
+        assert broken(verdict(given, owner="another")) == [("S3-OWN", "acl")]
 
 
 def test_nothing_asked_is_inconclusive() -> None:

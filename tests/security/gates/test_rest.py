@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from security.errors import CannotTell
 from security.gate import Answer, judge, observe
-from security.gates.rest import ABSENT, DEFAULT, DataEncryptionAtRest, Facts, Kind, Limits, Sealed
+from security.gates.rest import ABSENT, DEFAULT, VOLUMES, DataEncryptionAtRest, Facts, Kind, Limits, Sealed, material
 from security.material import Handed, Material
 from security.verdict import Basis, Outcome, Subject
 
@@ -16,6 +16,7 @@ KEY, OTHER = "arn:aws:kms:eu-west-1:123456789012:key/ours", "arn:aws:kms:eu-west
 SUBJECT = Subject(kind="rows", name="quarantine:raw", sha256="0" * 64)
 GATE = DataEncryptionAtRest()
 LIMITS: dict[str, Any] = {"keys": [KEY]}
+CRYPTED: dict[str, Any] = dict.fromkeys(("quarantine", "staging", "evidence", "store"), "encrypted")
 
 
 def sealed(algorithm: str = "aws:kms", key: str = KEY) -> dict[str, Any]:
@@ -23,9 +24,11 @@ def sealed(algorithm: str = "aws:kms", key: str = KEY) -> dict[str, Any]:
 
 
 def answers(**changed: dict[str, Any]) -> list[Answer]:
-    """The default and three objects, as they should be but for what is changed; `default` is the bucket's own."""
-    good = {name: sealed() for name in ("default", "p/a", "p/b", "p/c")}
-    return [(DEFAULT if name == "default" else name, answer) for name, answer in (good | changed).items()]
+    """The default, three objects and the volumes, as they should be but for what is changed; `default` is the bucket's
+    own, `volumes` the machine's."""
+    good = {name: sealed() for name in ("default", "p/a", "p/b", "p/c")} | {"volumes": dict(CRYPTED)}
+    named = {"default": DEFAULT, "volumes": VOLUMES}
+    return [(named.get(name, name), answer) for name, answer in (good | changed).items()]
 
 
 def look(given: list[Answer]) -> Facts:
@@ -41,9 +44,10 @@ def test_good_is_told_in_few_words() -> None:
     assert facts == Facts(
         default=Sealed(algorithm="aws:kms", key=KEY),
         kinds=(Kind(algorithm="aws:kms", key=KEY, count=3, first="p/a"),),
+        volumes=CRYPTED,
     )
     assert found(answers()) == []
-    assert GATE.brief(facts) == "3 versions by aws:kms"
+    assert GATE.brief(facts) == "3 versions by aws:kms, volumes encrypted"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,13 @@ def test_double_encryption_is_allowed_unless_the_policy_says_otherwise() -> None
         (answers(**{"p/b": {"status": 200, "algorithm": "aws:kms"}}), "words that are not known"),
         ([*answers(), ("p/a", sealed())], "p/a was answered twice"),
         (answers()[1:], "the default was not asked for"),
-        (answers()[:1], "or no object was"),
+        ([answers()[0], answers()[-1]], "or no object was"),
+        (answers()[:-1], "or the volumes were not"),
+        ([*answers(), answers()[-1]], "was answered twice"),
+        (answers(volumes={}), "not all told of"),
+        (answers(volumes=CRYPTED | {"store": "rusty"}), "words that are not known"),
+        (answers(volumes=CRYPTED | {"attic": "plain"}), "not all told of"),
+        (answers(volumes={"quarantine": "encrypted"}), "not all told of"),
         ([], "the default was not asked for"),
     ],
 )
@@ -102,11 +112,59 @@ def test_what_is_no_answer_tells_nothing(given: list[Answer], said: str) -> None
 
 def test_what_is_only_declared_needs_a_policy_that_accepts_it() -> None:
     given = answers()
-    material = Material(SUBJECT, lambda: given, expected=4, unit="answers", basis=Basis.DECLARED)
+    material = Material(SUBJECT, lambda: given, expected=5, unit="answers", basis=Basis.DECLARED)
     seen = observe(GATE, material, LIMITS, random.Random(1))
     assert judge(GATE, seen, LIMITS).cause == "basis"
     accepts = dict.fromkeys(GATE.rules, Basis.DECLARED)
     passed = judge(GATE, seen, LIMITS, accepts)
     assert passed.outcome is Outcome.PASS
-    assert passed.reason == "4/4 answers, 3 versions by aws:kms, declared only"
+    assert passed.reason == "5/5 answers, 3 versions by aws:kms, volumes encrypted, declared only"
     assert judge(GATE, seen, LIMITS, {"S3-SSE": Basis.DECLARED}).cause == "basis"
+
+
+def test_a_plain_volume_is_a_finding_only_where_encryption_is_demanded() -> None:
+    given = answers(volumes=CRYPTED | {"quarantine": "plain", "store": "plain"})
+    assert found(given) == []
+    assert "volumes encrypted/plain" in GATE.brief(look(given))
+    assert found(given, volume="encrypted") == [("VOL-ENC", "quarantine"), ("VOL-ENC", "store")]
+    assert found(answers(), volume="encrypted") == []
+    reordered = dict(sorted((CRYPTED | {"quarantine": "plain", "store": "plain"}).items(), reverse=True))
+    assert found(answers(volumes=reordered), volume="encrypted") == [("VOL-ENC", "quarantine"), ("VOL-ENC", "store")]
+
+
+def test_a_volume_that_cannot_be_seen_is_inconclusive_where_encryption_is_demanded() -> None:
+    def judged(given: list[Answer], **limits: Any) -> tuple[str, str]:
+        material = Material(SUBJECT, lambda: given, expected=len(given), unit="answers")
+        told = LIMITS | limits
+        made = judge(GATE, observe(GATE, material, told, random.Random(1)), told)
+        return made.outcome, made.cause
+
+    dark = answers(volumes=CRYPTED | {"staging": "unknown"})
+    assert judged(dark) == ("pass", "")
+    assert judged(dark, volume="encrypted") == ("inconclusive", "unreadable")
+    assert judged(answers(volumes=CRYPTED | {"staging": "unknown", "store": "plain"}), volume="encrypted")[0] == "fail"
+    assert judged(answers(), volume="encrypted") == ("pass", "")
+
+
+def test_what_is_not_demanded_needs_no_basis_and_is_no_canary() -> None:
+    for volume, active in (("any", ["S3-SSE", "S3-SSE-OBJ"]), ("encrypted", list(GATE.rules))):
+        assert GATE.active(Limits(keys=(KEY,), volume=volume)) == active
+    given = answers()
+    material = Material(SUBJECT, lambda: given, expected=5, unit="answers", basis=Basis.DECLARED)
+    accepts = {"S3-SSE": Basis.DECLARED, "S3-SSE-OBJ": Basis.DECLARED}
+    for volume, cause in (("any", ""), ("encrypted", "basis")):
+        limits = LIMITS | {"volume": volume}
+        assert judge(GATE, observe(GATE, material, limits, random.Random(1)), limits, accepts).cause == cause
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 1000])
+@pytest.mark.parametrize("demanded", ["any", "encrypted"])
+def test_a_canary_can_be_made_of_any_number_of_versions(count: int, demanded: str) -> None:
+    given = [(DEFAULT, sealed()), *((f"p/{number:04d}", sealed()) for number in range(count))]
+    limits = LIMITS | {"volume": demanded}
+    for seed in range(5):
+        opened = material(SUBJECT, given, CRYPTED, count, Basis.OBSERVED)
+        found = judge(GATE, observe(GATE, opened, limits, random.Random(seed)), limits)
+        assert (found.outcome, found.cause) == (Outcome.PASS, ""), found.reason
+    short = material(SUBJECT, given[:-1] if count > 1 else given, CRYPTED, count + (count == 1), Basis.OBSERVED)
+    assert judge(GATE, observe(GATE, short, limits), limits).cause == "coverage"
