@@ -17,6 +17,7 @@ from security.errors import PlanError
 from security.keys import UnsafeLocalKeys
 from security.log import Index, Log
 from security.policy import Plan
+from security.rows.buckets import FOLDER
 from security.verdict import Effect, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
 from tasks.home import Home
@@ -138,6 +139,7 @@ def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener,
     log.append("plan", {"plan": plan.sha256}, plan=plan.model_dump(mode="json"))
     run = Run(plan, log, trust, home, keys, source, listener)
     home.mark(plan.run)
+    FOLDER[:] = [home.folder("quarantine", private=True)]
     if ready:
         run.published.update({ref.kind: ref for ref in inherited(log.path, plan, trust).values()})
     return run

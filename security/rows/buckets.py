@@ -18,7 +18,7 @@ BUCKETS = 64
 HELD = 128 << 20
 """Bytes of rows that are kept in memory, over all buckets."""
 FOLDER: list[Path] = []
-"""Where files are made: the last folder, or the system's own for temporary files where there is none."""
+"""Where files are made: a folder of the run's home, or the system's own for temporary files where there is none."""
 Rows = NDArray[Any]
 
 
