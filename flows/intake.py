@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from configs.load import Policy, nearest
-from security.engines.s3 import Credentials, client, listing, put
+from security.engines.s3 import Credentials, client, listing
+from security.engines.upload import upload
 from security.errors import BadInput, PlanError
 from tasks.home import Home
 from tasks.source import Place, Source
@@ -158,7 +159,7 @@ def load(home: Home, path: Path, mapping: Mapping[str, str], source: str, kms: s
             if each.key not in wanted:
                 s3.delete_object(Bucket=place.bucket, Key=each.key, ExpectedBucketOwner=found.endpoint.account)
         for key, file in wanted.items():
-            put(found.endpoint, credentials, place.bucket, key, file, kms)
+            upload(found.endpoint, credentials, place.bucket, key, file, kms)
     finally:
         home.wipe(name)
     return counts

@@ -11,9 +11,10 @@ from typing import Any
 
 from configs.load import SHORT, Policy
 from security.errors import LogBroken, Refused
-from security.gate import Gate, Posture, judge
+from security.gate import Gate, judge
 from security.keys import PublicKey
 from security.policy import Matrix, Plan, effect
+from security.posture import Posture
 from security.verdict import Coverage, Effect, Observation, Ref, Verdict
 
 ORDER = list(SHORT.values())

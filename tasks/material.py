@@ -13,9 +13,10 @@ from security.engines import cipher, volume
 from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
-from security.gate import Gate, Posture, asked, part
+from security.gate import Gate
 from security.gates import contract, inputs, metrics, model, rest
 from security.material import Material
+from security.posture import Posture, asked, part
 from security.rows import lines
 from security.verdict import Ref, Subject, digest
 from tasks import dataset, form, issuer, source

@@ -1,4 +1,4 @@
-"""Access to one S3 endpoint with nothing left to the surroundings: list what is there, fetch one version, put one.
+"""Access to one S3 endpoint with nothing left to the surroundings: list what is there, fetch one version of it.
 
 A client takes everything from its arguments. Environment variables, profiles, configuration files, proxies and
 metadata services can redirect boto3, switch its verification off or give it other credentials; none of them is read,
@@ -7,15 +7,13 @@ that a bucket of the same name in other hands is refused by the server.
 """
 
 import hashlib
-import io
 import os
 import re
 from base64 import b64encode
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from pydantic import field_validator
@@ -24,7 +22,6 @@ from security.errors import CannotTell, KeyBroken, StoreError
 from security.verdict import Frozen
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
     from boto3 import Session
     from mypy_boto3_s3 import S3Client
 
@@ -156,7 +153,8 @@ def resolved(made: "S3Client", endpoint: Endpoint) -> dict[str, Any]:
     return {"url": made.meta.endpoint_url, "region": made.meta.region_name, "ca": authority, "proxies": len(proxies)}
 
 
-_kept = lru_cache(maxsize=8)(client)
+kept = lru_cache(maxsize=8)(client)
+"""A client that is made once for an endpoint and a pair of keys."""
 
 
 def listing(endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: str) -> list[Object]:
@@ -168,7 +166,7 @@ def listing(endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: s
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    s3, listed, marks = _kept(endpoint, credentials), dict[str, Object](), dict[str, str]()
+    s3, listed, marks = kept(endpoint, credentials), dict[str, Object](), dict[str, str]()
     while True:
         try:
             page = s3.list_object_versions(
@@ -178,7 +176,7 @@ def listing(endpoint: Endpoint, credentials: Credentials, bucket: str, prefix: s
                 **marks,  # type: ignore[arg-type]
             )
         except (BotoCoreError, ClientError) as why:
-            raise CannotTell(f"s3://{bucket}/{prefix} cannot be listed: {_named(why)}") from None
+            raise CannotTell(f"s3://{bucket}/{prefix} cannot be listed: {named(why)}") from None
         for each in page.get("Versions", []):
             if not each["IsLatest"]:
                 continue
@@ -207,7 +205,7 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
 
     hashed, size = hashlib.sha256(), 0
     try:
-        reply = _kept(endpoint, credentials).get_object(
+        reply = kept(endpoint, credentials).get_object(
             Bucket=bucket,
             Key=wanted.key,
             VersionId=wanted.version,
@@ -224,7 +222,7 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
                     break
                 out.write(chunk)
     except (BotoCoreError, ClientError) as why:
-        raise CannotTell(f"s3://{bucket}/{wanted.key} cannot be read: {_named(why)}") from None
+        raise CannotTell(f"s3://{bucket}/{wanted.key} cannot be read: {named(why)}") from None
     if size != wanted.size:
         raise StoreError(f"s3://{bucket}/{wanted.key}: {size:,} bytes or more were sent; {wanted.size:,} were listed")
     told = reply.get("ChecksumSHA256", "")
@@ -234,49 +232,7 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
     return hashed.hexdigest(), size
 
 
-class _Nowhere(io.RawIOBase):
-    """Takes bytes and keeps none."""
-
-    def write(self, data: "ReadableBuffer") -> int:
-        return memoryview(data).nbytes
-
-
-def put(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, file: Path, kms: str) -> Object:
-    """Put a file under a named KMS key, and read back what lies there: its bytes, and how they are encrypted.
-
-    `StoreError` unless that is the file, under that key; `CannotTell` if the store does not answer.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    s3, owner = _kept(endpoint, credentials), endpoint.account
-    with file.open("rb") as body:
-        sha, size = hashlib.file_digest(body, "sha256").hexdigest(), body.tell()
-        body.seek(0)
-        try:
-            done = s3.put_object(
-                Bucket=bucket,
-                Key=key,
-                Body=body,
-                ExpectedBucketOwner=owner,
-                ServerSideEncryption="aws:kms",
-                SSEKMSKeyId=kms,
-            )
-            version = done.get("VersionId", "")
-            found = s3.head_object(Bucket=bucket, Key=key, VersionId=version, ExpectedBucketOwner=owner)
-        except (BotoCoreError, ClientError) as why:
-            raise CannotTell(f"s3://{bucket}/{key} cannot be put: {_named(why)}") from None
-    how = found.get("ServerSideEncryption", "nothing"), found.get("SSEKMSKeyId", "")
-    if how != ("aws:kms", kms):
-        raise StoreError(
-            f"s3://{bucket}/{key}: found encrypted by {' and '.join(filter(None, how))}; allowed: aws:kms and {kms}"
-        )
-    made = Object(key=key, version=version, size=size, etag=found["ETag"].strip('"'))
-    if fetch(endpoint, credentials, bucket, made, cast(BinaryIO, _Nowhere())) != (sha, size):
-        raise StoreError(f"s3://{bucket}/{key}: what lies there is not what was put")
-    return made
-
-
-def _named(why: Exception) -> str:
+def named(why: Exception) -> str:
     """The code that the server gave, or the name of the error."""
     answer: dict[str, Any] = getattr(why, "response", None) or {}
     return str(answer.get("Error", {}).get("Code") or type(why).__name__)

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, StrictBool, StrictInt, ValidationError
 
 from security.errors import CannotTell
-from security.gate import Answer, Posture, Violation
+from security.gate import Violation
 from security.material import Handed
+from security.posture import Answer, Posture
 from security.verdict import Breach, Frozen, Rule
 
 TOKEN = frozenset({401, 403})

@@ -15,8 +15,9 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from security.errors import CannotTell
-from security.gate import Answer, Gate, Violation
+from security.gate import Gate, Violation
 from security.material import Handed, Material
+from security.posture import Answer
 from security.verdict import Basis, Breach, Frozen, Rule, Subject
 
 DEFAULT = ""

@@ -17,11 +17,12 @@ from deployments.lake.server import Lake
 from security.engines import cipher
 from security.engines.asker import ask
 from security.engines.s3 import Credentials, Endpoint, client
-from security.gate import asked, judge, observe
+from security.gate import judge, observe
 from security.gates.bucket import AccessControlS3
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.rest import material as given
 from security.policy import Terms, effect
+from security.posture import asked
 from security.verdict import Basis, Outcome, Snapshot, Subject, Verdict
 from tests.ceph.gateway import BLOCK, KEY, Gateway, allowed, arns, denied
 

@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from security.gate import Posture, asked
 from security.gates import contract, inputs, metrics, model
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.material import Material
+from security.posture import Posture, asked
 from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from security.conclude import conclude, finding
 from security.verdict import (
     Basis,
     Breach,
@@ -25,9 +26,7 @@ from security.verdict import (
     Trouble,
     Verdict,
     canonical,
-    conclude,
     digest,
-    finding,
 )
 
 RULES = {rule: Rule(id=rule, title="t", severity="high", remedy="r", controls=("c",)) for rule in ("A-1", "A-2", "A-3")}

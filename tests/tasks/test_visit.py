@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from configs import load
-from security.gate import Posture
+from security.posture import Posture
 from security.registry import GATES
 from security.verdict import Ref, Snapshot
 from tasks import material

@@ -4,7 +4,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from security.gate import Answer, Violation
+from security.gate import Violation
+from security.posture import Answer
 
 
 def _of(sample: Sequence[Answer], question: str) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, get_args
 
 from security.errors import CannotTell
-from security.gate import Answer, Posture, Violation
+from security.gate import Violation
 from security.gates.bucket.decoys import VIOLATIONS
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
 from security.gates.bucket.rules import RULES
 from security.material import Handed
+from security.posture import Answer, Posture
 from security.verdict import Breach, Frozen, Rule
 
 WORDS = {

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from security.errors import CannotTell
-from security.gate import Answer, Posture, Violation
+from security.gate import Violation
 from security.gates.transit.facts import QUESTIONS, Facts, read
 from security.gates.transit.rules import RULES, VIOLATIONS
 from security.material import Handed
+from security.posture import Answer, Posture
 from security.verdict import Breach, Frozen, Rule
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")

@@ -7,7 +7,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from security.gate import Answer, Violation
+from security.gate import Violation
+from security.posture import Answer
 from security.verdict import Rule
 
 Severity = Literal["low", "medium", "high", "critical"]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.response import StreamingBody
 from pydantic import ValidationError
 
 from deployments.lake import store
-from deployments.lake.server import KMS_KEY, Lake
+from deployments.lake.server import Lake
 from security.engines import s3
-from security.engines.s3 import Credentials, Endpoint, Object, client, fetch, listing, put, resolved
+from security.engines.s3 import Credentials, Endpoint, Object, client, fetch, listing, resolved
 from security.errors import CannotTell, KeyBroken, StoreError
 
 Keys = Callable[[str], Credentials]
@@ -157,7 +156,7 @@ def test_all_pages_of_a_long_listing(embedded: Lake, endpoint: Endpoint, own: Cr
         params["MaxKeys"] = 3
         pages.append(dict(params))
 
-    kept: Any = s3._kept(endpoint, own)
+    kept: Any = s3.kept(endpoint, own)
     kept.meta.events.register("provide-client-params.s3.ListObjectVersions", short)
     try:
         found = listing(endpoint, own, "long", "p/")
@@ -197,7 +196,7 @@ class Pages:
 def test_a_listing_that_is_not_believed(
     endpoint: Endpoint, own: Credentials, monkeypatch: pytest.MonkeyPatch, pages: list[Any], sentence: str
 ) -> None:
-    monkeypatch.setattr(s3, "_kept", lambda *_: Pages(*pages))
+    monkeypatch.setattr(s3, "kept", lambda *_: Pages(*pages))
     with pytest.raises(CannotTell, match=sentence):
         listing(endpoint, own, "b", "p/")
 
@@ -209,7 +208,7 @@ def test_each_page_is_asked_of_the_expected_owner(
         {"IsTruncated": True, "Versions": [row()], "NextKeyMarker": "p/1", "NextVersionIdMarker": "v"},
         {"IsTruncated": False, "Versions": [row("p/1", "old", latest=False), row("p/2")]},
     )
-    monkeypatch.setattr(s3, "_kept", lambda *_: store)
+    monkeypatch.setattr(s3, "kept", lambda *_: store)
     assert [each.key for each in listing(endpoint, own, "b", "p/")] == ["p/1", "p/2"]
     assert {asked["ExpectedBucketOwner"] for asked in store.asked} == {endpoint.account}
     assert store.asked[1]["KeyMarker"] == "p/1"
@@ -243,7 +242,7 @@ def test_a_store_that_sends_another_version(
         def get_object(self, **asked: Any) -> dict[str, Any]:
             return {"Body": io.BytesIO(b"x"), "VersionId": "w"}
 
-    monkeypatch.setattr(s3, "_kept", lambda *_: Other())
+    monkeypatch.setattr(s3, "kept", lambda *_: Other())
     with pytest.raises(StoreError, match="another version"):
         fetch(endpoint, own, "b", Object(key="k", version="v", size=1, etag=""), io.BytesIO())
 
@@ -287,7 +286,7 @@ OF_Y = base64.b64encode(hashlib.sha256(b"y").digest()).decode()
 def test_a_store_that_keeps_another_checksum_than_it_sends(
     endpoint: Endpoint, own: Credentials, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], good: bool
 ) -> None:
-    monkeypatch.setattr(s3, "_kept", lambda *_: Summed(**said))
+    monkeypatch.setattr(s3, "kept", lambda *_: Summed(**said))
     wanted = Object(key="k", version="v", size=1, etag="")
     if good:
         assert fetch(endpoint, own, "b", wanted, io.BytesIO()) == (hashlib.sha256(b"x").hexdigest(), 1)
@@ -317,69 +316,3 @@ def test_a_bucket_of_somebody_else_is_not_read(endpoint: Endpoint, own: Credenti
         listing(theirs, own, "good", "p/")
     with pytest.raises(CannotTell, match="AccessDenied"):
         fetch(theirs, own, "good", listing(endpoint, own, "good", "p/")[0], io.BytesIO())
-
-
-def test_what_is_put_is_read_back_under_its_key(
-    embedded: Lake, endpoint: Endpoint, keys: Keys, own: Credentials, tmp_path: Path
-) -> None:
-    embedded.make_bucket("written")
-    file = tmp_path / "file"
-    file.write_bytes(bytes(range(256)) * 9000)
-    made = put(endpoint, keys("operator"), "written", "p/x", file, KMS_KEY)
-    assert [made] == listing(endpoint, own, "written", "p/")
-    told = client(endpoint, own).head_object(Bucket="written", Key="p/x", VersionId=made.version)
-    assert (told["ServerSideEncryption"], told["SSEKMSKeyId"]) == ("aws:kms", KMS_KEY)
-
-
-class Careless:
-    """A store that keeps what it is given in another way than it was told to."""
-
-    def __init__(self, body: bytes, **how: Any) -> None:
-        self.body, self.how, self.asked = body, how, list[dict[str, Any]]()
-
-    def put_object(self, **asked: Any) -> dict[str, Any]:
-        self.asked.append({**asked, "Body": asked["Body"].read()})
-        return {"VersionId": "v"}
-
-    def head_object(self, **asked: Any) -> dict[str, Any]:
-        return {"ETag": "e", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KMS_KEY, **self.how}
-
-    def get_object(self, **asked: Any) -> dict[str, Any]:
-        return {"Body": StreamingBody(io.BytesIO(self.body), len(self.body)), "VersionId": "v"}
-
-
-@pytest.mark.parametrize(
-    ("body", "how", "sentence"),
-    [
-        (b"abc", {"SSEKMSKeyId": "another"}, "found encrypted by aws:kms and another; allowed: aws:kms and arn"),
-        (b"abc", {"ServerSideEncryption": "AES256", "SSEKMSKeyId": ""}, "found encrypted by AES256; allowed"),
-        (b"abc", {"ServerSideEncryption": "nothing", "SSEKMSKeyId": ""}, "found encrypted by nothing; allowed"),
-        (b"abd", {}, "what lies there is not what was put"),
-        (b"ab", {}, "2 bytes or more were sent; 3 were listed"),
-        (b"abcd", {}, "4 bytes or more were sent; 3 were listed"),
-    ],
-)
-def test_what_is_put_and_lies_there_otherwise_is_an_error(
-    endpoint: Endpoint,
-    own: Credentials,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    body: bytes,
-    how: Any,
-    sentence: str,
-) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"abc")
-    store = Careless(body, **how)
-    monkeypatch.setattr(s3, "_kept", lambda *_: store)
-    with pytest.raises(StoreError, match=sentence):
-        put(endpoint, own, "b", "p/x", file, KMS_KEY)
-    (asked,) = store.asked
-    assert (asked["Body"], asked["SSEKMSKeyId"], asked["ExpectedBucketOwner"]) == (b"abc", KMS_KEY, endpoint.account)
-
-
-def test_who_may_not_put_is_told_so(embedded: Lake, endpoint: Endpoint, own: Credentials, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"abc")
-    with pytest.raises(CannotTell, match="s3://good/p/mine cannot be put: AccessDenied"):
-        put(endpoint, own, "good", "p/mine", file, KMS_KEY)

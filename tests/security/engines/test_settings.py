@@ -19,7 +19,8 @@ from security.engines import account
 from security.engines.asker import _answer
 from security.engines.s3 import Credentials, Endpoint, client
 from security.engines.settings import READERS, Whose
-from security.gate import Posture, asked, judge, observe, part
+from security.gate import judge, observe
+from security.posture import Posture, asked, part
 from security.registry import GATES
 from security.verdict import Outcome, Snapshot, Verdict
 from tests.security.gates import test_bucket, test_transit

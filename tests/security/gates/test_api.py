@@ -13,8 +13,9 @@ from deployments.lake.certs import certificates
 from deployments.serving.load import Model, load
 from deployments.serving.token import Verifier, keyset
 from security.engines.prober import asks, probe
-from security.gate import asked, judge, observe
+from security.gate import judge, observe
 from security.gates.api import BUSY, REFUSED, RULES, SERVED, AccessControlApi, Facts
+from security.posture import asked
 from security.verdict import Breach, Outcome, Snapshot, Verdict
 from tests.deployments.serving import twins
 from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, Running, Site, site

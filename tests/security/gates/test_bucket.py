@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from deployments.lake.server import Lake
 from security.engines.asker import ask
 from security.engines.s3 import Credentials, Endpoint
-from security.gate import asked, judge, observe, part
+from security.gate import judge, observe
 from security.gates.bucket import AccessControlS3, Limits
 from security.gates.bucket.facts import DECLARED, REFUSED, Facts
 from security.material import Material
+from security.posture import asked, part
 from security.verdict import Basis, Breach, Outcome, Snapshot, Verdict
 
 Keys = Callable[[str], Credentials]

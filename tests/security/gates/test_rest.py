@@ -7,9 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from security.errors import CannotTell
-from security.gate import Answer, judge, observe
+from security.gate import judge, observe
 from security.gates.rest import ABSENT, DEFAULT, VOLUMES, DataEncryptionAtRest, Facts, Kind, Limits, Sealed, material
 from security.material import Handed, Material
+from security.posture import Answer
 from security.verdict import Basis, Outcome, Subject
 
 KEY, OTHER = "arn:aws:kms:eu-west-1:123456789012:key/ours", "arn:aws:kms:eu-west-1:123456789012:key/theirs"
