@@ -6,6 +6,7 @@ no id, and no time finer than a day or the minutes next to midnight.
 
 from collections import Counter
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -109,6 +110,7 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     return [_kind(*part) for part in parts], index.astype(np.int64)
 
 
+@lru_cache(1 << 15)
 def _kind(named: int, size: int, letters: int, day: int, edge: int, faults: int) -> Kind:
     days = {0: "", 1: "before", _DAYS + 2: "after"}
     told = days[day] if day in days else (FLOOR + timedelta(days=day - 2)).isoformat()
