@@ -45,6 +45,8 @@ class Repeats:
 
     def add(self, batch: pa.RecordBatch, file: Mask) -> None:
         """Keep rows without faults; `file` is the index of each one's file."""
+        if not batch.num_rows:
+            return
         entries = np.empty(batch.num_rows, _ENTRY)
         entries["hash"], entries["file"] = self._hashed(batch), file
         entries["row"] = batch.column("row").to_numpy()
@@ -81,10 +83,11 @@ class Repeats:
 
     def _hashed(self, batch: pa.RecordBatch) -> Hashes:
         """64 bits for each whole row. Rows that collide would be a finding too many, never one too few."""
+        user, item, kind = (batch.column(name) for name in COLUMNS[:3])
+        coded = kind.dictionary_encode()
         total = batch.column("timestamp").to_numpy().astype(np.uint64) * self._time
-        for name, keys in zip(COLUMNS[:3], self._keys, strict=True):
-            coded = batch.column(name).dictionary_encode()
-            total += _texts(coded.dictionary, keys)[coded.indices.to_numpy()]
+        total += _texts(user, self._keys[0]) + _texts(item, self._keys[1])
+        total += _texts(coded.dictionary, self._keys[2])[coded.indices.to_numpy()]
         return np.asarray(total, np.uint64)
 
     def _keep(self, entries: NDArray[Any]) -> None:

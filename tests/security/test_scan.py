@@ -17,7 +17,7 @@ from security.gates.contract import Tally
 from security.gates.contract.kinds import empty
 from security.registry import PROFILES
 from security.rows import repeats
-from security.rows.columns import SCHEMA, Fault
+from security.rows.columns import COLUMNS, SCHEMA, Fault
 from security.rows.repeats import Repeats
 from security.rows.scan import begin, merged, scan
 
@@ -89,7 +89,7 @@ def test_repetitions_are_those_that_a_set_finds(held: list[list[dict[str, Any]]]
     for number, rows in enumerate(rows for rows in held if rows):
         for place, each in enumerate(rows, 1):
             if each["faults"] == 0 and None not in each.values():
-                values = tuple(each.values())
+                values = tuple(each[name] for name in COLUMNS)
                 again += [(number, place)] if values in seen else []
                 seen.add(values)
     assert (found.duplicates, list(found.doubled)) == (len(again), again[:3])

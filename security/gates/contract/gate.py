@@ -10,6 +10,7 @@ A look takes 16 bytes of disk a row, to find exact repetitions by their hashes (
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -53,6 +54,7 @@ class ContractLimits(Frozen):
         return self
 
 
+@lru_cache(1 << 15)
 def breaks(kind: Kind, limits: ContractLimits) -> tuple[str, ...]:
     """The rules that a row of this kind breaks, sorted."""
     broken = set()
