@@ -23,6 +23,7 @@ ROWS = pa.schema([SCHEMA.field(name) for name in COLUMNS])
 _CONFIG: dict[str, Any] = {
     "memory_limit": MEMORY,
     "preserve_insertion_order": False,
+    "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
