@@ -24,7 +24,7 @@ lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-prove: $(VENV)/dev ## Figures: real ratings through the real pipeline
+prove: $(VENV)/dev ## Figures: real ratings through the real pipeline, ingest at ten and thirty million rows
 	@$(BIN)/python -m pytest -q -m prove $(ARGS)
 
 lock: | $(BIN)/uv ## Resolve again: names and hashes only

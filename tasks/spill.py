@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from security.rows.columns import COLUMNS, SCHEMA
 
-MEMORY = "600MB"
+MEMORY = "400MB"
 """What DuckDB may hold; beyond it, it spills."""
 BATCH = 1 << 17
 """Rows of a batch that is handed out, about."""
@@ -23,6 +23,7 @@ ROWS = pa.schema([SCHEMA.field(name) for name in COLUMNS])
 _CONFIG: dict[str, Any] = {
     "memory_limit": MEMORY,
     "preserve_insertion_order": False,
+    "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "python_enable_replacements": False,

@@ -5,6 +5,8 @@ no id, and no time finer than a day or the minutes next to midnight.
 """
 
 from datetime import date, timedelta
+from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -27,6 +29,8 @@ SKEW = 5
 """Minutes next to midnight that are counted apart, so that a policy can forgive clocks that differ by as much."""
 _DAY, _FIRST = 86_400_000_000, FLOOR.toordinal() - date(1970, 1, 1).toordinal()
 _DAYS = (CEILING - FLOOR).days
+_PLAIN = np.isin(np.arange(256), np.frombuffer(f"{ascii_letters}{digits}_.:-".encode(), np.uint8))
+"""Of each byte, whether it is a plain character."""
 MOST_KINDS = 20_000
 """More kinds of rows than this are not counted: the facts would be as large as the rows."""
 RECENT, HIGHEST = 90, 100
@@ -105,6 +109,8 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     for name in ("user_id", "item_id"):
         ids = batch.column(name)
         length = np.maximum(length, pc.utf8_length(ids).fill_null(0).to_numpy())
+        if _plain(ids):
+            continue
         for level, pattern in enumerate((r"[^A-Za-z0-9_.:\-]", r"[\pC\pZ\s]"), 1):
             found = pc.match_substring_regex(ids, pattern).fill_null(False).to_numpy(zero_copy_only=False)
             if not found.any():
@@ -124,9 +130,18 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
         faults[unmarked] |= int(Fault.NULL)
     sizes = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), len(_SIDES), int(sum(Fault)) + 1)
     codes = np.ravel_multi_index((named, size, letters, day, edge, side, faults), sizes)
-    unique, index = np.unique(codes, return_inverse=True)
-    parts = np.transpose(np.unravel_index(unique, sizes)).tolist()
-    return [_kind(*part) for part in parts], index.astype(np.int64)
+    coded = pa.array(codes).dictionary_encode()
+    parts = np.transpose(np.unravel_index(coded.dictionary.to_numpy(), sizes)).tolist()
+    return [_kind(*part) for part in parts], coded.indices.to_numpy().astype(np.int64)
+
+
+def _plain(ids: pa.StringArray) -> bool:
+    """Whether no byte of these texts is other than plain: what the first pattern would find, without looking apart."""
+    if not len(ids):
+        return True
+    ends = np.frombuffer(ids.buffers()[1], np.int32)[[ids.offset, ids.offset + len(ids)]]
+    body = np.frombuffer(ids.buffers()[2] or b"", np.uint8)[ends[0] : ends[1]]
+    return bool(_PLAIN[body].all())
 
 
 def _sides(batch: pa.RecordBatch, day: Ints) -> Ints:
@@ -166,6 +181,7 @@ def partition(batch: pa.RecordBatch) -> str:
     return str((batch.schema.metadata or {}).get(PARTITION, b"").decode())
 
 
+@lru_cache(1 << 15)
 def _kind(named: int, size: int, letters: int, day: int, edge: int, side: int, faults: int) -> Kind:
     days = {0: "", 1: "before", _DAYS + 2: "after"}
     told = days[day] if day in days else (FLOOR + timedelta(days=day - 2)).isoformat()

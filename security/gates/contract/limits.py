@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -49,6 +50,7 @@ class ContractLimits(Frozen):
         return self
 
 
+@lru_cache(1 << 15)
 def breaks(kind: Kind, limits: ContractLimits) -> tuple[str, ...]:
     """The rules that a row of this kind breaks, sorted."""
     broken = set()
