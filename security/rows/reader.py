@@ -159,7 +159,8 @@ def _lacks(name: str, column: str, keys: list[str]) -> BadInput:
 
 def _opened(path: Path, name: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        # Buffering ahead would keep the bytes of the whole file until its end.
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, OSError):
         raise BadInput(name, "row 1", "Parquet that cannot be read", "a whole Parquet file") from None
 
