@@ -13,9 +13,7 @@ from security.engines.s3 import Credentials, Endpoint, client
 Answer = tuple[str, dict[str, Any]]
 
 
-def ask(
-    endpoint: Endpoint, credentials: Credentials, bucket: str, versions: Iterable[tuple[str, str]]
-) -> list[Answer]:
+def ask(endpoint: Endpoint, credentials: Credentials, bucket: str, versions: Iterable[tuple[str, str]]) -> list[Answer]:
     """The answer for the bucket (under an empty name) and for each key and version."""
     s3, owner = client(endpoint, credentials), endpoint.account
 

@@ -31,6 +31,8 @@ from tasks import process
 
 NAME = "client.rgw.test"
 ACCOUNT, REGION = "123456789012", "us-east-1"
+PIPELINE = "arn:aws:iam:::user/pipeline"
+"""How radosgw names the pipeline's user: an ARN without an account."""
 KEY = "lake-test"
 """The name of the key that the server's own testing KMS holds."""
 BLOCK = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -92,7 +94,7 @@ class Gateway:
                 self._user(name, *(["--caps", "user-policy=*"] if name == "operator" else []))
             self.s3 = client(self.endpoint, self.credentials("operator"))
             told = {"endpoint": self.endpoint.url, "ca": self.endpoint.ca, "region": REGION, "account": ACCOUNT}
-            (self.folder / "lake.json").write_text(json.dumps(told | {"what": WHAT}))
+            (self.folder / "lake.json").write_text(json.dumps(told | {"principal": PIPELINE, "what": WHAT}))
         except BaseException:
             self._end()
             raise
@@ -111,7 +113,7 @@ class Gateway:
         self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         if key:
             self.encrypt(bucket, key)
-        self.policy(bucket, denied(bucket))
+        self.policy(bucket, *guarded(bucket))
         self.readable.append(bucket)
         self.allow(*self.readable)
         return bucket
@@ -161,7 +163,11 @@ class Gateway:
         self.clear = f"http://127.0.0.1:{http}"
         chain = certificates(self.folder)
         self.endpoint = Endpoint(
-            url=f"https://127.0.0.1:{https}", region=REGION, account=ACCOUNT, ca=str(self.folder / "ca.pem")
+            url=f"https://127.0.0.1:{https}",
+            region=REGION,
+            account=ACCOUNT,
+            ca=str(self.folder / "ca.pem"),
+            principal=PIPELINE,
         )
         self.data.mkdir()
         shutil.copyfile(chain, self.own / "server.pem")
@@ -245,3 +251,12 @@ def denied(bucket: str, operator: str = "BoolIfExists") -> dict[str, Any]:
     condition = {operator: {"aws:SecureTransport": "false"}}
     every = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns(bucket)}
     return {**every, "Condition": condition}
+
+
+def guarded(bucket: str) -> list[dict[str, Any]]:
+    """The statements that deny everybody everything without TLS, and over a TLS older than 1.2.
+
+    radosgw has no `s3:TlsVersion`: `...IfExists` would deny everything to everybody.
+    """
+    old = {**denied(bucket), "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}}
+    return [denied(bucket), old]

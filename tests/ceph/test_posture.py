@@ -21,10 +21,11 @@ from security.gate import judge, observe
 from security.gates.bucket import AccessControlS3
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.rest import material as given
+from security.gates.transit import DataEncryptionInTransit
 from security.policy import Terms, effect
-from security.posture import asked
+from security.posture import asked, part
 from security.verdict import Basis, Outcome, Snapshot, Subject, Verdict
-from tests.ceph.gateway import BLOCK, KEY, Gateway, allowed, arns, denied
+from tests.ceph.gateway import BLOCK, KEY, PIPELINE, Gateway, allowed, arns, denied, guarded
 
 OWNED: dict[str, Any] = {"owner": "operator"}
 EVERYBODY = {"Principal": "*"}
@@ -46,7 +47,8 @@ def asking(gateway: Gateway, bucket: str) -> Snapshot:
 
 def verdict(gateway: Gateway, bucket: str, **limits: Any) -> Verdict:
     gate = AccessControlS3()
-    return judge(gate, observe(gate, asked(gate, asking(gateway, bucket)), limits, random.Random(1)), limits)
+    snapshot = part(gate, asking(gateway, bucket))
+    return judge(gate, observe(gate, asked(gate, snapshot), limits, random.Random(1)), limits)
 
 
 def broken(found: Verdict) -> list[tuple[str, str]]:
@@ -69,14 +71,15 @@ def test_every_answer_of_a_good_bucket(gateway: Gateway, bucket: str) -> None:
     """
     answers = asking(gateway, bucket).answers
     no = {"status": 403, "code": "AccessDenied"}
-    assert answers.pop("endpoint") | {"url": ""} == {
-        "url": "", "region": "us-east-1", "ca": "given", "account": gateway.endpoint.account, "tls": "TLSv1.3",
+    assert answers.pop("endpoint") | {"url": "", "wanted": ""} == {
+        "url": "", "wanted": "", "proxies": 0,
+        "region": "us-east-1", "ca": "given", "account": gateway.endpoint.account, "tls": "TLSv1.3",
     }  # fmt: skip
     version = answers["signed_head"]["version"]
     assert len(version) > 20
     assert answers == {
         "public_access_block": {"status": 200, "on": sorted(BLOCK)},
-        "policy": {"status": 200, "document": {"Version": "2012-10-17", "Statement": [denied(bucket)]}},
+        "policy": {"status": 200, "document": {"Version": "2012-10-17", "Statement": guarded(bucket)}},
         "policy_status": {"status": 200, "public": False},
         "acl": {
             "status": 200,
@@ -84,12 +87,20 @@ def test_every_answer_of_a_good_bucket(gateway: Gateway, bucket: str) -> None:
             "grants": [{"type": "CanonicalUser", "id": "operator", "permission": "FULL_CONTROL"}],
         },
         "ownership": {"status": 200, "rules": []},
-        "versioning": {"status": 200, "state": "Enabled"},
+        "versioning": {"status": 200, "state": "Enabled", "mfa": False},
+        "encryption": {"status": 200, "kms": True, "key": False, "customers": False},
+        "logging": {"status": 200, "on": False},
+        "object_lock": {"status": 404, "code": "ObjectLockConfigurationNotFoundError"},
+        "principal": {"status": 200, "arn": PIPELINE},
+        **dict.fromkeys(("account_block", "access_points", "identity"), {"asked": False}),
+        **dict.fromkeys(("other_authority", "other_name"), {"taken": False}),
+        **dict.fromkeys(("tls_1_0", "tls_1_1"), {"taken": False, "alert": 70}),
+        **dict.fromkeys(("tls_1_2", "tls_1_3"), {"taken": True}),
         "location": {"status": 200, "region": "us-east-1"},
         "signed_list": {"status": 200, "found": True},
         "signed_head": {"status": 200, "version": version},
         "signed_get": {"status": 200, "version": version},
-        "plain_http": {"status": 0, "code": "RemoteProtocolError", "control": 200, "onward": False},
+        "plain_http": {"status": 0, "code": "RemoteProtocolError", "control": 200, "onward": False, "told": False},
         **dict.fromkeys(("anonymous_get", "anonymous_list", "anonymous_put", "stranger_get"), no),
         **dict.fromkeys(("own_put", "own_delete", "own_policy"), no),
         "wrong_secret": {"status": 403, "code": "SignatureDoesNotMatch"},
@@ -105,7 +116,8 @@ def test_where_the_embedded_lake_answers_otherwise(gateway: Gateway, bucket: str
         lake.publish(bucket, "p/one", b"one")
         told = {who: lake._credentials[who] for who in people.NAMES}
         own = {who: Credentials(pair["access"], pair["secret"]) for who, pair in told.items()}
-        place = Endpoint(url=lake.endpoint, region=lake.region, account=lake.account, ca=str(lake.ca))
+        about = {"account": lake.account, "ca": str(lake.ca), "principal": people.pipeline("").arn}
+        place = Endpoint(url=lake.endpoint, region=lake.region, **about)
         embedded = ask(place, own["pipeline"], bucket, "p/", stranger=own["stranger"]).answers
     real = asking(gateway, bucket).answers
     assert embedded.keys() == real.keys()
@@ -133,17 +145,17 @@ def test_a_store_without_ownership_controls_is_inconclusive_by_a_cause_of_its_ow
 
 
 def opened(gateway: Gateway, bucket: str) -> None:
-    gateway.policy(bucket, denied(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **EVERYBODY})
+    gateway.policy(bucket, *guarded(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **EVERYBODY})
 
 
 def named(gateway: Gateway, bucket: str) -> None:
     reader = {"Principal": {"AWS": ["arn:aws:iam:::user/stranger"]}}
-    gateway.policy(bucket, denied(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **reader})
+    gateway.policy(bucket, *guarded(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **reader})
 
 
 def trusted(gateway: Gateway, bucket: str) -> None:
     writer = {"Principal": {"AWS": ["arn:aws:iam::210987654321:root"]}}
-    gateway.policy(bucket, denied(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **writer})
+    gateway.policy(bucket, *guarded(bucket), {**allowed(["s3:GetObject"], arns(bucket)), **writer})
 
 
 CHANGES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
@@ -165,7 +177,6 @@ CHANGES: dict[str, tuple[Change, list[tuple[str, str]]]] = {
          ("S3-PUB-WRITE", "anonymous_put"), ("S3-PUB-WRITE", "acl"), ("S3-LP", "own_put"), ("S3-LP", "own_delete")],
     ),
     "another account": (trusted, [("S3-PUB-READ", "policy_status"), ("S3-XACCT", "210987654321")]),
-    "no TLS policy": (lambda g, b: g.s3.delete_bucket_policy(Bucket=b), [("S3-TLS", "policy")]),
     "no versions": (
         lambda g, b: g.s3.put_bucket_versioning(Bucket=b, VersioningConfiguration={"Status": "Suspended"}),
         [("S3-VER", "versioning")],
@@ -183,14 +194,28 @@ def test_what_is_open_is_found(gateway: Gateway, what: str) -> None:
     assert broken(verdict(gateway, bucket, **OWNED)) == [("S3-PAB", "public_access_block"), *wanted]
 
 
-def test_a_principal_without_an_account_is_not_understood(gateway: Gateway) -> None:
-    """What radosgw calls `arn:aws:iam:::user/x` is no ARN of AWS: whom it names is not guessed."""
+def test_the_way_to_the_store_is_guarded_and_a_bucket_without_that_policy_is_found(
+    gateway: Gateway, bucket: str
+) -> None:
+    gate = DataEncryptionInTransit()
+
+    def judged(name: str) -> Verdict:
+        return judge(gate, observe(gate, asked(gate, part(gate, asking(gateway, name))), {}, random.Random(1)), {})
+
+    assert (judged(bucket).outcome, judged(bucket).reason) == (Outcome.PASS, "10/10 questions, 5 rules, TLSv1.3")
+    gateway.make("unguarded")
+    gateway.put("unguarded", "p/one", b"one")
+    gateway.s3.delete_bucket_policy(Bucket="unguarded")
+    assert broken(judged("unguarded")) == [("S3-TLS", "policy"), ("S3-TLS-VERSION", "policy")]
+
+
+def test_a_principal_without_an_account_is_nobody_that_is_known(gateway: Gateway) -> None:
+    """What radosgw calls `arn:aws:iam:::user/x` is no ARN of AWS: it stands for itself, and must be listed."""
     gateway.make("named")
     gateway.put("named", "p/one", b"one")
     named(gateway, "named")
     found = verdict(gateway, "named", **OWNED)
-    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "unreadable")
-    assert "an ARN without an account" in found.reason
+    assert ("S3-XACCT", "arn:aws:iam:::user/stranger") in broken(found)
     stranger = client(gateway.endpoint, gateway.credentials("stranger"))
     assert code(lambda: stranger.get_object(Bucket="named", Key="p/one")) == "served"
 

@@ -258,7 +258,7 @@ def test_rows_on_their_way_are_private_and_known_to_be_this_processs(
         assert lake.sweep() == []
         assert any(folder.iterdir())
         monkeypatch.setattr("tasks.home.born", lambda _: 0)  # as if it had been killed
-        assert lake.sweep() == [folder.parent.name]
+        assert folder.parent.name in lake.sweep()
         raise KeyboardInterrupt
 
     real = intake.convert

@@ -75,7 +75,7 @@ def test_quarantine_is_private_and_ends_with_the_stage(prefect: str) -> None:
     watcher = Watcher()
     state, run = ran(watcher, document=document, policy=policy, window=WINDOW)
     assert state.is_completed(), state.message
-    assert [held for stage, held in watcher.seen if stage == "ingest"] == [False, True, True, True]
+    assert [held for stage, held in watcher.seen if stage == "ingest"] == [False, False, True, True, True, True]
     assert {held for stage, held in watcher.seen if stage != "ingest"} == {False}
     assert {stage for stage, _ in watcher.seen} == {"ingest", "features", "train", "evaluate"}
     assert watcher.open == {}
@@ -86,10 +86,10 @@ def test_quarantine_is_private_and_ends_with_the_stage(prefect: str) -> None:
 
 
 def test_a_refused_ingest_leaves_nothing_in_quarantine(prefect: str) -> None:
-    document, policy = small(name="wiped", data_contract={"types": ["view"]})
+    document, policy = small(name="wiped", transformations=[])
     watcher = Watcher()
     state, run = ran(watcher, document=document, policy=policy, window=3)
-    assert state.name == REFUSED
+    assert (state.name, "CON-DUP" in state.message) == (REFUSED, True)
     assert (("ingest", True) in watcher.seen, watcher.open) == (True, {})
     for scheme in ("quarantine", "staging"):
         assert not (run.home.root / scheme / run.plan.run).exists()
