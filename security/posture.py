@@ -4,6 +4,7 @@ The runner asks, and keeps the answers as a snapshot; a gate names its questions
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from security.errors import CannotTell
@@ -33,6 +34,16 @@ def asked(gate: Posture, snapshot: Snapshot, of: str = "") -> Material[Answer]:
     subject = Subject(kind=snapshot.kind, name=snapshot.uri, sha256=snapshot.sha256, of=of)
     answers = sorted(snapshot.answers.items())
     return Material(subject, lambda: answers, expected=len(gate.questions), unit="questions", sample=len(answers) or 1)
+
+
+def answered(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
+    """The answers by their question; one that is there twice is `CannotTell`."""
+    found: dict[str, dict[str, Any]] = {}
+    for question, answer in answers:
+        if question in found:
+            raise CannotTell(f"{question} was answered twice")
+        found[question] = answer
+    return found
 
 
 def part(gate: Posture, snapshot: Snapshot) -> Snapshot:

@@ -36,6 +36,7 @@ class Spill:
     def __init__(self, batches: Iterable[pa.RecordBatch], within: Path | None = None, memory: str = MEMORY) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="spill-", dir=within)
         self._base: duckdb.DuckDBPyConnection | None = None
+        self._once = False
         try:
             told = {"temp_directory": self._folder.name, "memory_limit": memory}
             self._base = duckdb.connect(config=_CONFIG | told)
@@ -69,6 +70,7 @@ class Spill:
     def deduplicate(self) -> None:
         """Each row once."""
         self._replace("select distinct * from rows")
+        self._once = True
 
     def without(self, users: Iterable[str]) -> None:
         """Drop the rows of these users."""
@@ -83,10 +85,10 @@ class Spill:
 
     def accounts(self) -> Iterator[pa.RecordBatch]:
         """Each row once, as user, item and time, and how often it is there; an account's rows together, by time."""
-        return self._stream(
-            "select user_id, item_id, timestamp, count(*) as times from rows "
-            "group by user_id, item_id, interaction_type, timestamp order by user_id, timestamp, item_id"
-        )
+        counted = "1::bigint as times from rows"
+        if not self._once:
+            counted = "count(*) as times from rows group by user_id, item_id, interaction_type, timestamp"
+        return self._stream(f"select user_id, item_id, timestamp, {counted} order by user_id, timestamp")
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
         """All rows by time, then by user, item and type."""

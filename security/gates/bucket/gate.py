@@ -1,7 +1,7 @@
 """The gate `access_control_s3`: looks at the answers, judges the facts."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, get_args
+from typing import ClassVar, get_args
 
 from security.errors import CannotTell
 from security.gate import Violation
@@ -9,7 +9,7 @@ from security.gates.bucket.decoys import VIOLATIONS
 from security.gates.bucket.facts import QUESTIONS, Block, Facts, read
 from security.gates.bucket.rules import RULES
 from security.material import Handed
-from security.posture import Answer, Posture
+from security.posture import Answer, Posture, answered
 from security.verdict import Breach, Frozen, Rule
 
 WORDS = {
@@ -63,13 +63,8 @@ class AccessControlS3(Posture):
 
     def look(self, material: Handed[Answer]) -> Facts:
         """The facts; `CannotTell` where an answer is missing, given twice, unknown, or tells nothing."""
-        answers: dict[str, dict[str, Any]] = {}
-        for question, answer in material:
-            if question in answers:
-                raise CannotTell(f"{question} was answered twice")
-            answers[question] = answer
         bucket, _, prefix = material.subject.name.removeprefix("s3://").partition("/")
-        return read(answers, bucket, prefix)
+        return read(answered(material), bucket, prefix)
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
         """What is wrong, declared and done."""

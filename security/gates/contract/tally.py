@@ -10,6 +10,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from security.errors import CannotTell
@@ -80,7 +81,7 @@ class Tally(Profile):
         coded = batch.column("interaction_type").dictionary_encode()
         codes = [self.types.setdefault(value, len(self.types)) for value in coded.dictionary.to_pylist()]
         kept["type"] = np.array(codes, np.int32)[coded.indices.to_numpy()]
-        self._items(np.unique(kept["item"]))
+        self._items(pc.unique(pa.array(kept["item"])).to_numpy())
         kept["time"], kept["file"], kept["row"] = batch.column("timestamp").to_numpy(), file, row
         self.rows.add(kept["user"], kept)
 
@@ -139,15 +140,25 @@ class Tally(Profile):
 
 def _again(rows: Rows) -> tuple[Rows, Rows]:
     """The rows that are there already, and the others in order of user and time."""
-    order = np.argsort(rows["time"], kind="stable")
-    order = order[np.argsort(rows["user"][order], kind="stable")]
+    user = pa.array(rows["user"]).dictionary_encode().indices.to_numpy().astype(np.int64)
+    order = _ordered(user, rows["time"])
     same = np.r_[False, _alike(rows, order, "user", "time")]
     tied = np.flatnonzero(same | np.r_[same[1:], False])
     if len(tied):  # of one moment: brought together by item and type, each in the order in which they came
         some = order[tied]
-        order[tied] = some[np.lexsort([rows[name][some] for name in ("row", "file", "type", "item", "time", "user")])]
+        keys = [rows[name][some] for name in ("row", "file", "type", "item", "time")]
+        order[tied] = some[np.lexsort([*keys, user[some]])]  # by users in the same order as above
     twice = np.r_[False, _alike(rows, order, "user", "time", "item", "type")]
     return rows[order[twice]], rows[order[~twice]]
+
+
+def _ordered(user: Ints, time: Ints) -> Ints:
+    """The order of rows by user, a number from 0 on, then by time; rows that agree in both in any order."""
+    since = time - time.min()
+    span = int(since.max()) + 1
+    if (int(user.max()) + 1) * span < 1 << 63:
+        return np.argsort(user * span + since)
+    return np.lexsort((time, user))
 
 
 def _alike(rows: Rows, order: Ints, *names: str) -> NDArray[np.bool_]:
@@ -164,7 +175,7 @@ def _places(rows: Rows) -> list[Place]:
 
 def _group(rows: Rows, catalogue: int, groups: dict[Account, list[int]]) -> None:
     """Count accounts by kind."""
-    items = np.unique(rows["item"], return_inverse=True)[1]
+    items = pa.array(rows["item"]).dictionary_encode().indices.to_numpy().astype(np.int64)
     users, found = measure(rows["user"], items, rows["time"], catalogue)
     sizes = np.diff(np.r_[np.flatnonzero(np.r_[True, rows["user"][1:] != rows["user"][:-1]]), len(rows)])
     for kind, size in zip(found, sizes[: len(users)].tolist(), strict=True):

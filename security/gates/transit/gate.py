@@ -1,16 +1,15 @@
 """The gate `data_encryption_in_transit`: looks at the answers, judges the facts."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from security.errors import CannotTell
 from security.gate import Violation
 from security.gates.transit.facts import QUESTIONS, Facts, read
 from security.gates.transit.rules import RULES, VIOLATIONS
 from security.material import Handed
-from security.posture import Answer, Posture
+from security.posture import Answer, Posture, answered
 from security.verdict import Breach, Frozen, Rule
 
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
@@ -46,12 +45,7 @@ class DataEncryptionInTransit(Posture):
 
     def look(self, material: Handed[Answer]) -> Facts:
         """The facts; `CannotTell` where an answer is missing, given twice, unknown, or tells nothing."""
-        answers: dict[str, dict[str, Any]] = {}
-        for question, answer in material:
-            if question in answers:
-                raise CannotTell(f"{question} was answered twice")
-            answers[question] = answer
-        return read(answers, material.subject.name.removeprefix("s3://").partition("/")[0])
+        return read(answered(material), material.subject.name.removeprefix("s3://").partition("/")[0])
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
         """What is wrong: what the policy lets through, what the endpoint takes up, and how the client was resolved."""

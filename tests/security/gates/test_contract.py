@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -360,6 +361,26 @@ def placed_batch(
     moment = int(datetime.fromisoformat(f"{day}T10:00:00+00:00").timestamp())
     columns = [text(users), text(items), text(types), times([moment + each for each in seconds])]
     return kinds.placed(batch(columns, name, 0), day)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from([40, 400]), st.sampled_from([1, 10**17]))
+def test_repetitions_are_found_among_many_accounts(seed: int, users: int, wide: int) -> None:
+    """Several accounts share a bucket, and rows of one moment lie between those of others; times near and far apart."""
+    draw = random.Random(seed)
+    held = [
+        (f"u{draw.randrange(users)}", f"i{draw.randrange(3)}", draw.choice(("view", "click")), draw.randrange(3) * wide)
+        for _ in range(600)
+    ]
+    columns = [list(column) for column in zip(*held, strict=True)]
+    stamps = (pa.array(columns[3], pa.int64()), np.zeros(len(held), np.uint32))
+    found = tally([batch([*map(text, columns[:3]), stamps], "part", 0)])
+    seen, again = set(), []
+    for place, row in enumerate(held, 1):
+        again += [(0, place)] if row in seen else []
+        seen.add(row)
+    assert (found.duplicates, list(found.doubled)) == (len(again), again[:3])
+    assert sum(group.accounts for group in found.groups) == len({row[0] for row in held})
 
 
 def test_parts_that_were_merged_in_another_grouping_are_the_same(opened: Make) -> None:
