@@ -6,7 +6,7 @@ test id in that UI and its graph is a canvas, so a node is found by the colour o
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -117,6 +117,16 @@ class Deployment:
         return None
 
 
+def middle(points: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The point that is farthest from any edge: a click on the edge of a node may miss it."""
+    inside = set(points)
+    while True:
+        inner = {(x, y) for x, y in inside if {(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)} <= inside}
+        if not inner:
+            return min(inside)
+        inside = inner
+
+
 class Run:
     """The page of a flow run."""
 
@@ -179,12 +189,12 @@ class Run:
         return [(int(x), int(y) + 30) for x, y in zip(columns, rows, strict=True)]
 
     def _still(self, state: str) -> tuple[int, int]:
-        """A point of a node in this state, once the graph stands still."""
+        """The middle of a node in this state, once the graph stands still."""
         before: list[tuple[int, int]] = []
         for _ in range(20):
             points = self._nodes(state)
             if len(points) > 60 and points == before:
-                return points[len(points) // 2]
+                return middle(points)
             before = points
             self.page.wait_for_timeout(500)
         raise AssertionError(f"no {state} node in the graph that stands still")
