@@ -4,7 +4,7 @@ The runner asks, and keeps the answers as a snapshot; a gate names its questions
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from security.errors import CannotTell
@@ -49,3 +49,13 @@ def answered(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
 def part(gate: Posture, snapshot: Snapshot) -> Snapshot:
     """What a gate asked, of the answers of a visit that it shares with others."""
     return snapshot.model_copy(update={"answers": {k: v for k, v in snapshot.answers.items() if k in gate.questions}})
+
+
+def reply(sample: Sequence[Answer], question: str) -> dict[str, Any]:
+    """One answer; nothing where there is none, so that it is the look which says that it is missing."""
+    return dict(sample).get(question, {})
+
+
+def amended(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
+    """The sample with members of one answer replaced: what known-bad material is made of."""
+    return [(name, {**answer, **members} if name == question else dict(answer)) for name, answer in sample]

@@ -14,6 +14,10 @@ T = TypeVar("T")
 Answer = Mapping[str, Any]
 
 
+Rows = dict[str, dict[str, str]]
+"""Rule -> question -> the word that it was answered with."""
+
+
 class Replies:
     """The answers to a gate's questions, all of them; `CannotTell` names every one that is missing or unknown."""
 
@@ -70,3 +74,10 @@ class Replies:
         if "taken" in answer:
             return "taken up" if answer["taken"] else "refused"
         return f"{answer.get('status', 'answered')} {answer.get('code', '')}".rstrip()
+
+
+def complete(rows: Rows, evidence: Mapping[str, tuple[str, ...]]) -> Rows:
+    """The rows of an observation; a `ValueError` unless each rule has one with all that it rests on, and no other."""
+    if {rule: set(row) for rule, row in rows.items()} != {rule: set(names) for rule, names in evidence.items()}:
+        raise ValueError("each rule has a row with every question that it rests on, and there is no other")
+    return rows

@@ -5,12 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from security.gate import Violation
-from security.posture import Answer
-
-
-def _of(sample: Sequence[Answer], question: str) -> dict[str, Any]:
-    """One answer; nothing where there is none, so that it is the look which says that it is missing."""
-    return dict(sample).get(question, {})
+from security.posture import Answer, amended, reply
 
 
 def _with(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
@@ -18,14 +13,9 @@ def _with(sample: Sequence[Answer], question: str, **members: Any) -> list[Answe
     return [(name, dict(members) if name == question else dict(answer)) for name, answer in sample]
 
 
-def _also(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
-    """The sample with members of one answer replaced."""
-    return _with(sample, question, **{**_of(sample, question), **members})
-
-
 def _allowing(sample: Sequence[Answer], **statement: Any) -> list[Answer]:
     """The sample with one more Allow in the bucket policy."""
-    document = dict(_of(sample, "policy").get("document") or {"Version": "2012-10-17", "Statement": []})
+    document = dict(reply(sample, "policy").get("document") or {"Version": "2012-10-17", "Statement": []})
     listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
     added = {"Effect": "Allow", "Resource": "arn:aws:s3:::*", **statement}
     return _with(sample, "policy", status=200, document={**document, "Statement": [*listed, added]})
@@ -33,7 +23,7 @@ def _allowing(sample: Sequence[Answer], **statement: Any) -> list[Answer]:
 
 def _granting(sample: Sequence[Answer], **grant: str) -> list[Answer]:
     """The sample with one more grant in the ACL."""
-    return _also(sample, "acl", grants=[*_of(sample, "acl").get("grants", ()), grant])
+    return amended(sample, "acl", grants=[*reply(sample, "acl").get("grants", ()), grant])
 
 
 def _served(*questions: str) -> Violation[Answer]:
@@ -55,10 +45,10 @@ def _account(draw: random.Random) -> str:
 
 
 def _unblocked(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    on = list(_of(sample, "public_access_block").get("on", ()))
+    on = list(reply(sample, "public_access_block").get("on", ()))
     if not on or draw.random() < 0.2:
         return _with(sample, "public_access_block", status=404, code="NoSuchPublicAccessBlockConfiguration")
-    return _also(sample, "public_access_block", on=sorted(draw.sample(on, draw.randrange(len(on)))))
+    return amended(sample, "public_access_block", on=sorted(draw.sample(on, draw.randrange(len(on)))))
 
 
 def _readable(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
@@ -98,19 +88,19 @@ def _known_to_others(sample: Sequence[Answer], draw: random.Random) -> Sequence[
 def _with_acls(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     if draw.random() < 0.3:
         return _with(sample, "ownership", status=404, code="OwnershipControlsNotFoundError")
-    return _also(sample, "ownership", rules=[draw.choice(("BucketOwnerPreferred", "ObjectWriter"))])
+    return amended(sample, "ownership", rules=[draw.choice(("BucketOwnerPreferred", "ObjectWriter"))])
 
 
 def _without_versions(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     if draw.random() < 0.5:
-        return _also(sample, "versioning", state=draw.choice(("Suspended", "")))
-    return _also(sample, "signed_head", version=draw.choice(("null", "")))
+        return amended(sample, "versioning", state=draw.choice(("Suspended", "")))
+    return amended(sample, "signed_head", version=draw.choice(("null", "")))
 
 
 def _permitting(sample: Sequence[Answer], draw: random.Random, action: Any, resource: str) -> list[Answer]:
     """The sample with a policy that lets the pipeline do one thing, and nothing that could deny it."""
-    account = str(_of(sample, "endpoint").get("account", ""))
-    known = str(_of(sample, "principal").get("arn", f"arn:aws:iam::{account}:user/pipeline"))
+    account = str(reply(sample, "endpoint").get("account", ""))
+    known = str(reply(sample, "principal").get("arn", f"arn:aws:iam::{account}:user/pipeline"))
     form = draw.choice((known, [known]))
     allow = {"Effect": "Allow", "Principal": {"AWS": form}, "Action": action, "Resource": resource}
     made = _with(sample, "policy", status=200, document={"Version": "2012-10-17", "Statement": [allow]})
@@ -158,7 +148,7 @@ def _unread(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
 
 def _wide(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     action = draw.choice(("s3:GetObject", "s3:Get*", ["s3:GetObjectVersion"]))
-    partition = str(_of(sample, "principal").get("arn", "arn:aws")).split(":")[1]
+    partition = str(reply(sample, "principal").get("arn", "arn:aws")).split(":")[1]
     name = draw.choice(("*", f"{draw.randrange(10**6)}/*"))
     return _permitting(sample, draw, action, f"arn:{partition}:s3:::{name}")
 
@@ -176,9 +166,9 @@ def _missing(question: str, code: str) -> Violation[Answer]:
 
 def _other(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     """A bucket in other hands, on a store that serves it to whoever expected another."""
-    acl, owner = _of(sample, "acl"), f"{draw.getrandbits(256):064x}"
+    acl, owner = reply(sample, "acl"), f"{draw.getrandbits(256):064x}"
     mine = [{**grant, "id": owner} if grant.get("id") == acl.get("owner") else grant for grant in acl.get("grants", ())]
-    return _also(_served("wrong_owner")(sample, draw), "acl", owner=owner, grants=mine)
+    return amended(_served("wrong_owner")(sample, draw), "acl", owner=owner, grants=mine)
 
 
 VIOLATIONS: Mapping[str, Violation[Answer]] = {
@@ -199,7 +189,7 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-WIDE": _wide,
     "S3-LOCK": _missing("object_lock", "ObjectLockConfigurationNotFoundError"),
     "S3-LOG": _missing("logging", "NotImplemented"),
-    "S3-MFA": lambda sample, draw: _also(sample, "versioning", mfa=False),
+    "S3-MFA": lambda sample, draw: amended(sample, "versioning", mfa=False),
     "S3-KEY": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=False, customers=True),
     "S3-SSE-C": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=True, customers=False),
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from security.gate import Violation
-from security.posture import Answer
+from security.posture import Answer, amended, reply
 from security.verdict import Rule
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -64,19 +64,9 @@ EVIDENCE: Mapping[str, tuple[str, ...]] = {rule: tuple(names.split()) for rule, 
 """Rule -> the questions that it rests on."""
 
 
-def _of(sample: Sequence[Answer], question: str) -> dict[str, Any]:
-    """One answer; nothing where there is none, so that it is the look which says that it is missing."""
-    return dict(sample).get(question, {})
-
-
-def _also(sample: Sequence[Answer], question: str, **members: Any) -> list[Answer]:
-    """The sample with members of one answer replaced."""
-    return [(name, {**answer, **members} if name == question else dict(answer)) for name, answer in sample]
-
-
 def _loosened(sample: Sequence[Answer], draw: random.Random, key: str) -> list[Answer]:
     """The sample with the Deny on this condition key made to miss somebody, something, or some requests."""
-    document = _of(sample, "policy").get("document")
+    document = reply(sample, "policy").get("document")
     if not isinstance(document, dict):
         return list(sample)
     listed = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
@@ -89,18 +79,18 @@ def _loosened(sample: Sequence[Answer], draw: random.Random, key: str) -> list[A
     )
     way = draw.choice(ways)
     made = [{**each, **way} if key.lower() in repr(each.get("Condition", {})).lower() else each for each in listed]
-    return _also(sample, "policy", document={**document, "Statement": made})
+    return amended(sample, "policy", document={**document, "Statement": made})
 
 
 def _in_the_clear(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    if draw.random() < 0.4 and _of(sample, "policy").get("status") == 200:
+    if draw.random() < 0.4 and reply(sample, "policy").get("status") == 200:
         return _loosened(sample, draw, "aws:SecureTransport")
     ways: tuple[dict[str, Any], ...] = (
         {"status": 200},
         {"status": 301, "onward": True, "told": True},
         {"status": 403, "told": True},
     )
-    return _also(sample, "plain_http", **draw.choice(ways))
+    return amended(sample, "plain_http", **draw.choice(ways))
 
 
 def _any_version(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
@@ -108,11 +98,11 @@ def _any_version(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answ
 
 
 def _old(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    return _also(sample, draw.choice(("tls_1_0", "tls_1_1")), taken=True)
+    return amended(sample, draw.choice(("tls_1_0", "tls_1_1")), taken=True)
 
 
 def _unverified(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    return _also(sample, draw.choice(("other_authority", "other_name")), taken=True)
+    return amended(sample, draw.choice(("other_authority", "other_name")), taken=True)
 
 
 def _elsewhere(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
@@ -124,8 +114,8 @@ def _elsewhere(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer
         {"proxies": draw.randrange(1, 3)},
     )
     if draw.random() < 0.2:
-        return _also(sample, "location", region=f"xx-nowhere-{draw.randrange(1, 10)}")
-    return _also(sample, "endpoint", **draw.choice(ways))
+        return amended(sample, "location", region=f"xx-nowhere-{draw.randrange(1, 10)}")
+    return amended(sample, "endpoint", **draw.choice(ways))
 
 
 VIOLATIONS: Mapping[str, Violation[Answer]] = {
