@@ -36,7 +36,6 @@ class Spill:
     def __init__(self, batches: Iterable[pa.RecordBatch], within: Path | None = None, memory: str = MEMORY) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="spill-", dir=within)
         self._base: duckdb.DuckDBPyConnection | None = None
-        self._once = False
         try:
             told = {"temp_directory": self._folder.name, "memory_limit": memory}
             self._base = duckdb.connect(config=_CONFIG | told)
@@ -61,38 +60,19 @@ class Spill:
         finally:
             self._folder.cleanup()
 
-    @property
-    def count(self) -> int:
-        """How many rows."""
-        ((count,),) = self._run("select count(*) from rows")
+    def catalogue(self, without: Iterable[str] = ()) -> int:
+        """How many different items there are among the rows of everybody but these users."""
+        query = "select count(distinct item_id) from rows"
+        gone = pa.table({"user_id": pa.array(without, pa.string())})
+        with self._given("gone", gone.to_reader()):
+            ((count,),) = self._run(f"{query} anti join gone using (user_id)" if len(gone) else query)
         return int(count)
-
-    def deduplicate(self) -> None:
-        """Each row once."""
-        self._replace("select distinct * from rows")
-        self._once = True
-
-    def without(self, users: Iterable[str]) -> None:
-        """Drop the rows of these users."""
-        with self._given("gone", pa.table({"user_id": pa.array(users, pa.string())}).to_reader()):
-            self._replace("select * from rows anti join gone using (user_id)")
-
-    @property
-    def catalogue(self) -> int:
-        """How many different items."""
-        ((count,),) = self._run("select count(distinct item_id) from rows")
-        return int(count)
-
-    def accounts(self) -> Iterator[pa.RecordBatch]:
-        """Each row once, as user, item and time, and how often it is there; an account's rows together, by time."""
-        counted = "1::bigint as times from rows"
-        if not self._once:
-            counted = "count(*) as times from rows group by user_id, item_id, interaction_type, timestamp"
-        return self._stream(f"select user_id, item_id, timestamp, {counted} order by user_id, timestamp")
 
     def ordered(self) -> Iterator[pa.RecordBatch]:
-        """All rows by time, then by user, item and type."""
-        return self._stream("select * from rows order by timestamp, user_id, item_id, interaction_type")
+        """All rows by user, then by time; those that agree in both in any order."""
+        query = "select * from rows order by user_id, timestamp"
+        with self._connection.sql(query).to_arrow_reader(BATCH) as reader:
+            yield from reader
 
     def _fill(self, batches: Iterable[pa.RecordBatch]) -> None:
         broken: list[BaseException] = []
@@ -117,11 +97,6 @@ class Spill:
     def _given(self, name: str, reader: pa.RecordBatchReader) -> "_Given":
         return _Given(self._connection, name, reader)
 
-    def _replace(self, query: str) -> None:
-        self._run(f"create table next as {query}")
-        self._run("drop table rows")
-        self._run("alter table next rename to rows")
-
     @property
     def _connection(self) -> Any:
         if self._base is None:
@@ -131,10 +106,6 @@ class Spill:
     def _run(self, query: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(query).fetchall()
         return rows
-
-    def _stream(self, query: str) -> Iterator[pa.RecordBatch]:
-        with self._connection.sql(query).to_arrow_reader(BATCH) as reader:
-            yield from reader
 
 
 class _Given:

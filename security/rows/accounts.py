@@ -11,6 +11,7 @@ crowd of accounts that each behave, and push one item together, is not seen here
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -63,6 +64,9 @@ class Account(NamedTuple):
 
 
 SCALES: tuple[tuple[int, ...], ...] = (HOURLY, EVEN, AWAKE, HOURS, REPEATS, BREADTH)
+_SIZES = tuple(len(scale) + 1 for scale in SCALES)
+_QUIET = Account(0, len(EVEN), 0, 0, 0, 0)
+_FEW = 5
 
 
 def signs(account: Account, bots: Bots) -> tuple[str, ...]:
@@ -75,32 +79,71 @@ def signs(account: Account, bots: Bots) -> tuple[str, ...]:
     return tuple(found)
 
 
-def measure(
-    user: NDArray[np.integer], item: Ints, time: Ints, catalogue: int
-) -> tuple[NDArray[np.integer], list[Account]]:
+class Measured(NamedTuple):
+    """Accounts in the order of their rows: who, how many rows, and `which` of `kinds` each is."""
+
+    users: NDArray[np.integer]
+    rows: Ints
+    kinds: list[Account]
+    which: Ints
+    broad: Ints
+    """The most different items of one day; 0 for whoever did little."""
+
+
+def measure(user: NDArray[np.integer], item: pa.Array, time: Ints, catalogue: int) -> Measured:
     """The accounts among rows, and the kind of each.
 
-    Columns of equal length in order of user, then time (microseconds since 1970), of whole accounts; items from 0.
-    Repeated rows should be gone: they look like an item taken twice. `catalogue` is how many items there are in all.
+    Columns of equal length in order of user, then time (microseconds since 1970), of whole accounts; items are texts
+    or numbers. Repeated rows should be gone: they look like an item taken twice. `catalogue` is how many items there
+    are in all.
     """
-    if not len(user):
-        return user, []
-    start = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
-    owner = np.cumsum(np.r_[False, user[1:] != user[:-1]])
+    first = np.flatnonzero(np.r_[True, user[1:] != user[:-1]]) if len(user) else np.zeros(0, np.int64)
+    rows = np.diff(np.r_[first, len(user)])
+    busy, broad = _busy(user, time, first, rows), np.zeros(len(first), np.int64)
+    code = np.full(len(first), np.ravel_multi_index(_QUIET, _SIZES))
+    if busy.any():
+        some = np.repeat(busy, rows)
+        codes = item.filter(pa.array(some)).dictionary_encode().indices.to_numpy().astype(np.int64)
+        code[busy], broad[busy] = _measured(rows[busy], codes, time[some], catalogue)
+    coded = pa.array(code).dictionary_encode()
+    kinds = np.transpose(np.unravel_index(coded.dictionary.to_numpy(), _SIZES)).tolist()
+    return Measured(user[first], rows, [Account(*kind) for kind in kinds], coded.indices.to_numpy(), broad)
+
+
+def _busy(user: NDArray[np.integer], time: Ints, first: Ints, rows: Ints) -> NDArray[np.bool_]:
+    """Who may be of another kind than `_QUIET`: whoever has more than `GAPS` rows, or `_FEW` in one day.
+
+    Each first step but that of evenness needs so many in a day. An hour lies in at most two days, so that more than 300
+    events in one are more than 150 in a day; a session of more than 4 hours with pauses below 30 minutes has at least
+    10 events, and whatever part of it first passes 4 hours lies in two days; more than 12 hours, 5 times one item and
+    a tenth of `ITEMS` are of one day.
+    """
+    busy = rows > GAPS
+    step = _FEW - 1
+    near = np.flatnonzero((user[step:] == user[:-step]) & (time[step:] - time[:-step] < _DAY * 1_000_000))
+    near = near[time[near] // (_DAY * 1_000_000) == time[near + step] // (_DAY * 1_000_000)]
+    busy[np.searchsorted(first, near, side="right") - 1] = True
+    return busy
+
+
+def _measured(rows: Ints, item: Ints, time: Ints, catalogue: int) -> tuple[Ints, Ints]:
+    """For accounts of so many rows each, in order: the code of the kind, and the most different items of one day."""
+    owner, start = np.repeat(np.arange(len(rows)), rows), np.cumsum(rows) - rows
     second = time // 1_000_000
     day = second // _DAY
     begun = np.flatnonzero(np.r_[True, (owner[1:] != owner[:-1]) | (day[1:] != day[:-1])])
     daily = owner[begun]
     often, broad = _taken(np.repeat(np.arange(len(begun)), np.diff(np.r_[begun, len(day)])), item, len(begun))
+    most = _most(daily, broad, len(rows))
     measured = (
         _step(_hourly(owner, second, start), HOURLY),
         _even(owner, time),
         _step(_awake(owner, time), AWAKE),
-        _step(_most(daily, _there(second // _HOUR, begun), len(start)), HOURS),
-        _step(_most(daily, often, len(start)), REPEATS),
-        _step(_most(daily, broad, len(start)) * 100 / catalogue * (catalogue >= ITEMS), BREADTH),
+        _step(_most(daily, _there(second // _HOUR, begun), len(rows)), HOURS),
+        _step(_most(daily, often, len(rows)), REPEATS),
+        _step(most * 100 / catalogue * (catalogue >= ITEMS), BREADTH),
     )
-    return user[start], [Account(*each) for each in np.transpose(measured).tolist()]
+    return np.ravel_multi_index(measured, _SIZES), most
 
 
 def _step(value: NDArray[np.float64] | Ints, scale: tuple[int, ...]) -> NDArray[np.int64]:

@@ -118,8 +118,9 @@ def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
         if array.null_count:
             marks[array.is_null().to_numpy(zero_copy_only=False) & (own == 0)] |= int(Fault.NULL)
         if name != "timestamp":
-            size = pc.fill_null(pc.utf8_length(array), 1).to_numpy()
-            if size.min(initial=1) == 0 or size.max(initial=1) > LONGEST:
+            bounds = pc.min_max(pc.binary_length(array))
+            if bounds["min"].as_py() == 0 or (bounds["max"].as_py() or 0) > LONGEST:
+                size = pc.fill_null(pc.utf8_length(array), 1).to_numpy()
                 kind = name == "interaction_type"
                 marks[size == 0] |= int(Fault.KIND if kind else Fault.EMPTY)
                 marks[size > LONGEST] |= int(Fault.KIND if kind else Fault.LONG)

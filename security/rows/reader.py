@@ -4,9 +4,9 @@ A *file* that cannot be read as what it should be is `BadInput`; a *row* that is
 its faults marked (`security.rows.columns`). A column that is not declared is skipped while decoding and never kept.
 
 Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a zstd frame may look back at
-most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 rows or 8 MiB of text. A Parquet page is inflated
-whole, as large as its writer made it. JSON is RFC 8259 in UTF-8, one object a line; of a key that is given twice the
-last counts.
+most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 lines or 8 MiB of text, of Parquet at 65,536 rows. A
+Parquet page is inflated whole, as large as its writer made it. JSON is RFC 8259 in UTF-8, one object a line; of a key
+that is given twice the last counts.
 """
 
 import difflib
@@ -22,11 +22,14 @@ import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
-from security.rows.columns import COLUMNS, batch, text, times
+from security.rows.ahead import ahead
+from security.rows.columns import COLUMNS, Column, batch, text, times
 from security.rows.packing import Broken, chunks, kind
 
 ROWS = 16_384
-"""Most rows of a batch."""
+"""Most rows of a batch of lines."""
+WIDE = 1 << 16
+"""Most rows of a batch of Parquet."""
 LINE = 1 << 20
 """Most bytes of a line."""
 _HELD = 8 << 20
@@ -170,17 +173,22 @@ def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
         _typed(file.schema_arrow, name)
         done = 0
         try:
-            for each in file.iter_batches(ROWS, columns=list(COLUMNS)):
-                each.validate(full=True)
-                clean = np.zeros(len(each), np.uint32)
-                texts = [(each.column(column).cast(pa.string()), clean) for column in COLUMNS[:3]]
-                stamps = each.column("timestamp")
-                # Only nanoseconds lose anything, and only what a microsecond cannot hold.
-                stamps = stamps.cast(pa.timestamp("us", "UTC"), safe=stamps.type.unit != "ns").cast(pa.int64())
-                yield batch([*texts, (stamps, clean)], name, done)
-                done += len(each)
+            for each in ahead(_columns(file)):
+                yield batch(each, name, done)
+                done += len(each[0][0])
         except (pa.ArrowException, OSError):
             raise BadInput(name, f"row {done + 1}", "Parquet that cannot be read", "a whole Parquet file") from None
+
+
+def _columns(file: pq.ParquetFile) -> Iterator[list[Column]]:
+    for each in file.iter_batches(WIDE, columns=list(COLUMNS)):
+        each.validate(full=True)
+        clean = np.zeros(len(each), np.uint32)
+        texts = [(each.column(column).cast(pa.string()), clean) for column in COLUMNS[:3]]
+        stamps = each.column("timestamp")
+        # Only nanoseconds lose anything, and only what a microsecond cannot hold.
+        stamps = stamps.cast(pa.timestamp("us", "UTC"), safe=stamps.type.unit != "ns").cast(pa.int64())
+        yield [*texts, (stamps, clean)]
 
 
 def _typed(schema: pa.Schema, name: str) -> None:

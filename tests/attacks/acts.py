@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import tasks.clean
 import tasks.deploy
 import tasks.ingest
+import tasks.transform
 from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
 from tasks.run import Run
@@ -48,7 +48,7 @@ def listing_another(patch: pytest.MonkeyPatch, at: Ground) -> None:
 
 def lenient(patch: pytest.MonkeyPatch, at: Ground) -> None:
     """The task lets accounts pass that its gate does not."""
-    patch.setattr(tasks.clean, "signs", lambda *_: ())
+    patch.setattr(tasks.transform, "signs", lambda *_: ())
 
 
 def hidden(run: Run, at: Ground) -> None:

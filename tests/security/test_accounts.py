@@ -4,11 +4,13 @@ import random
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.rows.accounts import EVEN, SCALES, Account, Bots, measure, signs
+import security.rows.accounts
+from security.rows.accounts import EVEN, SCALES, Account, Bots, Measured, measure, signs
 
 START = 1_690_000_000 // 86_400 * 86_400
 """Midnight of a day (UTC), in seconds since 1970."""
@@ -20,9 +22,15 @@ def kind(done: Done, catalogue: int = 1_000) -> Account:
     done = sorted(done)
     time = np.array([int((START + when) * 1e6) for when, _ in done])
     item = np.array([item for _, item in done])
-    users, (found,) = measure(np.full(len(done), 7), item, time, catalogue)
-    assert users.tolist() == [7]
-    return found
+    seen = measure(np.full(len(done), 7), pa.array(item), time, catalogue)
+    assert (seen.users.tolist(), seen.rows.tolist(), seen.which.tolist()) == ([7], [len(done)], [0])
+    return seen.kinds[0]
+
+
+def told(seen: Measured) -> dict[int, Account]:
+    """The kind of each account."""
+    kinds = [seen.kinds[which] for which in seen.which]
+    return dict(zip(seen.users.tolist(), kinds, strict=True))
 
 
 def shown(done: Done, **settings: Any) -> tuple[str, ...]:
@@ -76,7 +84,8 @@ def test_a_small_catalogue_says_nothing_about_breadth() -> None:
 
 def test_an_account_of_one_event_is_a_person() -> None:
     assert kind([(0, 0)]) == Account(0, len(EVEN), 0, 0, 0, 0)
-    assert measure(*(np.zeros(0, np.int64) for _ in range(3)), 10)[1] == []
+    none = np.zeros(0, np.int64)
+    assert measure(none, pa.array(none), none, 10).kinds == []
 
 
 @given(st.tuples(*(st.integers(0, len(scale)) for scale in SCALES)), st.sampled_from(Account._fields))
@@ -100,7 +109,7 @@ def test_one_account_does_not_change_another(events: list[tuple[int, int, int]])
     def measured(some: list[tuple[int, int, int]]) -> dict[int, Account]:
         some = sorted(some, key=lambda event: (event[0], event[2]))
         user, item, time = (np.array(column, np.int64) for column in zip(*some, strict=True))
-        return dict(zip(*(list(each) for each in measure(user, item, time + START * 1_000_000, 300)), strict=True))
+        return told(measure(user, pa.array(item), time + START * 1_000_000, 300))
 
     alone: dict[int, Account] = {}
     for user in {event[0] for event in events}:
@@ -140,3 +149,31 @@ def test_what_is_measured_is_what_the_words_say(seed: int, count: int, gap: int)
         done.append((round(when, 3), draw.randrange(30)))
         when += gap * draw.choice([1.0, 1.0, 1.001, draw.uniform(0.1, 3)])
     assert kind(done, 250) == plainly(done, 250)
+
+
+GAPS = [
+    *(301 * [9], 30 * [50], 9 * [1_799], 13 * [3_600], 6 * [4_000], 21 * [1_900], 10 * [60, 60, 60, 86_220]),
+    *(300 * [12], 29 * [50], 9 * [1_600], 12 * [3_600], 5 * [4_000], 20 * [1_900], 9 * [60, 60, 60, 86_220]),
+]
+"""Of accounts that only just reach the first step of a scale, and of such as only just do not."""
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(GAPS), st.integers(0, 86_400) | st.just(0), st.booleans()), min_size=1, max_size=9
+    )
+)
+def test_who_is_passed_over_is_of_the_kind_of_those_who_did_little(made: list[tuple[list[int], int, bool]]) -> None:
+    rows = []
+    for user, (gaps, first, same) in enumerate(made):
+        # Half of it before midnight is what leaves the fewest to any one day.
+        when = START + (first or 86_400 - sum(gaps) // 2) + np.cumsum([0, *gaps])
+        rows += [(user, 0 if same else n, int(each) * 1_000_000) for n, each in enumerate(when)]
+    user, item, time = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    seen = measure(user, pa.array(item), time, 200)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(security.rows.accounts, "_busy", lambda *given: np.ones(len(given[2]), bool))
+        whole = measure(user, pa.array(item), time, 200)
+    assert told(seen) == told(whole)
+    assert seen.rows.tolist() == whole.rows.tolist()
+    assert all(seen.broad[n] in (0, most) and (seen.broad[n] or most < 5) for n, most in enumerate(whole.broad))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from security.rows.accounts import Bots, measure, signs
@@ -23,8 +24,9 @@ def suspects(rows: Iterable[tuple[str, str | int, float]]) -> set[str]:
     items, item = np.unique(np.array(what), return_inverse=True)
     time = (np.array(when) * 1e6).astype(np.int64)
     order = np.lexsort((time, user))
-    users, kinds = measure(user[order], item[order], time[order], len(items))
-    return {str(names[at]) for at, kind in zip(users, kinds, strict=True) if signs(kind, Bots())}
+    seen = measure(user[order], pa.array(item[order]), time[order], len(items))
+    bad = [bool(signs(kind, Bots())) for kind in seen.kinds]
+    return {str(names[at]) for at, which in zip(seen.users, seen.which, strict=True) if bad[which]}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -30,7 +30,8 @@ from security.rows.accounts import Bots
 from security.rows.columns import batch, text, times
 from security.rows.scan import scan
 from security.verdict import Outcome, Subject
-from tasks.clean import REJECTS, SUSPECTS, Cleaned, clean, hidden
+from tasks.clean import REJECTS, SUSPECTS, Cleaned, clean
+from tasks.transform import hidden
 
 BOTH = ["deduplicate", "filter_bots"]
 KEY = b"k" * 32
@@ -74,7 +75,7 @@ def people(count: int = 40) -> list[Event]:
     return [(f"u{n % 5}", f"i{n % 30}", kinds[n % 3], START + 600 * n) for n in range(count)]
 
 
-def test_good_rows_stay_sorted_by_time_then_name(tmp_path: Path) -> None:
+def test_good_rows_stay_sorted_by_account_then_time(tmp_path: Path) -> None:
     events = [
         ("u2", "i1", "view", START),
         ("u1", "i2", "view", START),
@@ -83,7 +84,9 @@ def test_good_rows_stay_sorted_by_time_then_name(tmp_path: Path) -> None:
     ]
     told, rows, _ = cleaned(tmp_path, events)
     assert told == Cleaned(rows_in=4, rejected=0, duplicates=0, bots=0, bot_rows=0, rows_out=4, broken={})
-    assert rows == sorted(((*event[:3], event[3] * 1_000_000) for event in events), key=lambda row: (row[3], *row[:3]))
+    assert rows == sorted(
+        ((*event[:3], event[3] * 1_000_000) for event in events), key=lambda row: (row[0], row[3], *row[1:3])
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
     schema = pq.read_schema(tmp_path / "rows.parquet")
     assert schema.field("timestamp").type == pa.timestamp("us", "UTC")

@@ -40,6 +40,9 @@ SHOWN = 3
 EMPTY, PARTITION = b"empty", b"partition"
 _EDGES = ("", "first", "last")
 _SIDES = ("", "in", "before", "after", "apart")
+_STEPS = np.searchsorted(np.array(LENGTHS[:-1]), np.arange(LENGTHS[-2] + 2))
+"""Of a number of characters, the index of its bound in `LENGTHS`; whatever is longer is like the last."""
+_BASES = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), len(_SIDES), int(sum(Fault)) + 1)
 _TIMES = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.TIME)
 _TEXTS = int(Fault.MISSING | Fault.NULL | Fault.TYPE | Fault.EMPTY | Fault.LONG | Fault.KIND)
 
@@ -103,36 +106,46 @@ class Counts(Frozen):
 
 def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     """The kinds of a batch of `SCHEMA`, and for each row the index of its kind."""
-    known = pc.index_in(batch.column("interaction_type"), pa.array(VOCABULARY)).fill_null(len(VOCABULARY))
-    named = np.where(_nulls(batch, "interaction_type"), len(VOCABULARY) + 1, known.to_numpy().astype(np.int64))
-    length, letters = np.zeros(len(batch), np.int64), np.zeros(len(batch), np.int64)
-    for name in ("user_id", "item_id"):
-        ids = batch.column(name)
-        length = np.maximum(length, pc.utf8_length(ids).fill_null(0).to_numpy())
-        if _plain(ids):
-            continue
-        for level, pattern in enumerate((r"[^A-Za-z0-9_.:\-]", r"[\pC\pZ\s]"), 1):
-            found = pc.match_substring_regex(ids, pattern).fill_null(False).to_numpy(zero_copy_only=False)
-            if not found.any():
-                break
-            letters[found] = np.maximum(letters[found], level)
-    size = np.searchsorted(np.array(LENGTHS[:-1]), length)
+    known = pc.index_in(batch.column("interaction_type"), pa.array(VOCABULARY)).fill_null(len(VOCABULARY)).to_numpy()
+    named = _unless(_nulls(batch, "interaction_type"), known, len(VOCABULARY) + 1)
+    ids = [_letters(batch.column(name)) for name in ("user_id", "item_id")]
+    size = _STEPS[np.minimum(np.maximum(*(length for length, _ in ids)), len(_STEPS) - 1)]
+    letters = np.maximum(*(letters for _, letters in ids))
     lacks = _nulls(batch, "timestamp")
     stamp = batch.column("timestamp").fill_null(0).to_numpy()
-    day, rest = np.divmod(stamp, _DAY)
-    day = np.where(lacks, 0, np.clip(day - _FIRST, -1, _DAYS) + 2)
-    margin = SKEW * 60_000_000
-    edge = np.where(lacks, 0, np.where(rest < margin, 1, np.where(rest >= _DAY - margin, 2, 0)))
-    side = np.where(lacks, 0, _sides(batch, np.floor_divide(stamp, _DAY)))
-    faults = batch.column("faults").to_numpy().astype(np.int64)
+    day = stamp // _DAY
+    rest, margin = stamp - day * _DAY, SKEW * 60_000_000
+    edge = (rest < margin) + 2 * (rest >= _DAY - margin)
+    side = _sides(partition(batch), day)
+    faults = batch.column("faults").to_numpy()
     for name in COLUMNS:
-        unmarked = _nulls(batch, name) & ((faults & (_TIMES if name == "timestamp" else _TEXTS)) == 0)
-        faults[unmarked] |= int(Fault.NULL)
-    sizes = (len(VOCABULARY) + 2, len(LENGTHS), len(LETTERS), _DAYS + 3, len(_EDGES), len(_SIDES), int(sum(Fault)) + 1)
-    codes = np.ravel_multi_index((named, size, letters, day, edge, side, faults), sizes)
+        nulls = _nulls(batch, name)
+        if nulls is not None:
+            unmarked = nulls & ((faults & (_TIMES if name == "timestamp" else _TEXTS)) == 0)
+            faults = faults | unmarked * np.uint32(Fault.NULL)
+    if int(faults.max(initial=0)) >= _BASES[-1]:
+        raise ValueError(f"a mask of faults of {faults.max()}; there are none above {_BASES[-1] - 1}")
+    dated = [_unless(lacks, each, 0) for each in (np.clip(day - _FIRST, -1, _DAYS) + 2, edge, side)]
+    codes = np.zeros(len(batch), np.int64)
+    for base, digit in zip(_BASES, (named, size, letters, *dated, faults), strict=True):
+        codes *= base
+        codes += digit
     coded = pa.array(codes).dictionary_encode()
-    parts = np.transpose(np.unravel_index(coded.dictionary.to_numpy(), sizes)).tolist()
+    parts = np.transpose(np.unravel_index(coded.dictionary.to_numpy(), _BASES)).tolist()
     return [_kind(*part) for part in parts], coded.indices.to_numpy().astype(np.int64)
+
+
+def _letters(ids: pa.StringArray) -> tuple[Ints, Ints]:
+    """For each of these texts the number of its characters, and of the letters they are, as an index of `LETTERS`."""
+    letters = np.zeros(len(ids), np.int64)
+    if _plain(ids):
+        return pc.binary_length(ids).fill_null(0).to_numpy(), letters
+    for level, pattern in enumerate((r"[^A-Za-z0-9_.:\-]", r"[\pC\pZ\s]"), 1):
+        found = pc.match_substring_regex(ids, pattern).fill_null(False).to_numpy(zero_copy_only=False)
+        if not found.any():
+            break
+        letters[found] = level
+    return pc.utf8_length(ids).fill_null(0).to_numpy(), letters
 
 
 def _plain(ids: pa.StringArray) -> bool:
@@ -144,11 +157,10 @@ def _plain(ids: pa.StringArray) -> bool:
     return bool(_PLAIN[body].all())
 
 
-def _sides(batch: pa.RecordBatch, day: Ints) -> Ints:
-    """For each row on which side of its partition its day lies, as an index into `_SIDES`; days since 1970."""
-    name = partition(batch)
+def _sides(name: str, day: Ints) -> Ints | int:
+    """For each row on which side of a partition its day lies, as an index into `_SIDES`; days since 1970."""
     if not name:
-        return np.zeros(len(day), np.int64)
+        return 0
     first, last = span(name)
     sides = [(day < first - 1, 4), (day > last + 1, 4), (day < first, 2), (day > last, 3)]
     return np.select([where for where, _ in sides], [code for _, code in sides], 1)
@@ -189,9 +201,13 @@ def _kind(named: int, size: int, letters: int, day: int, edge: int, side: int, f
     return Kind._make((kind, LENGTHS[size], LETTERS[letters], told, _EDGES[edge], _SIDES[side], faults))
 
 
-def _nulls(batch: pa.RecordBatch, name: str) -> NDArray[np.bool_]:
-    nulls: NDArray[np.bool_] = batch.column(name).is_null().to_numpy(zero_copy_only=False)
-    return nulls
+def _nulls(batch: pa.RecordBatch, name: str) -> NDArray[np.bool_] | None:
+    column = batch.column(name)
+    return column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+
+
+def _unless(lacks: NDArray[np.bool_] | None, value: Ints | int, other: int) -> Ints | int:
+    return value if lacks is None else np.where(lacks, other, value)
 
 
 def empty(name: str) -> pa.RecordBatch:

@@ -175,10 +175,9 @@ def _places(rows: Rows) -> list[Place]:
 
 def _group(rows: Rows, catalogue: int, groups: dict[Account, list[int]]) -> None:
     """Count accounts by kind."""
-    items = pa.array(rows["item"]).dictionary_encode().indices.to_numpy().astype(np.int64)
-    users, found = measure(rows["user"], items, rows["time"], catalogue)
-    sizes = np.diff(np.r_[np.flatnonzero(np.r_[True, rows["user"][1:] != rows["user"][:-1]]), len(rows)])
-    for kind, size in zip(found, sizes[: len(users)].tolist(), strict=True):
-        group = groups.setdefault(kind, [0, 0])
-        group[0] += 1
-        group[1] += size
+    user, time = (np.ascontiguousarray(rows[name]) for name in ("user", "time"))
+    seen = measure(user, pa.array(rows["item"]), time, catalogue)
+    accounts = np.bincount(seen.which, minlength=len(seen.kinds)).tolist()
+    sizes = np.bincount(seen.which, seen.rows, len(seen.kinds)).astype(np.int64).tolist()
+    for kind, *more in zip(seen.kinds, accounts, sizes, strict=True):
+        groups[kind] = [sum(pair) for pair in zip(groups.get(kind, (0, 0)), more, strict=True)]

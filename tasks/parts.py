@@ -1,0 +1,97 @@
+"""Rows in the order of accounts, cut where it suits: never within one (`whole`, `Part`), or by number (`groups`)."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from security.rows.accounts import Ints
+
+Mask = NDArray[np.bool_]
+
+
+class Part:
+    """Rows of whole accounts, in the order of user, time, item and type; given in that of user and time."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        users, time = self.table["user_id"].chunk(0), self.table["timestamp"].chunk(0).to_numpy()
+        fresh = _differs(users)
+        self.first = np.flatnonzero(np.r_[True, fresh])
+        self.names = users.take(pa.array(self.first))
+        self.user = np.repeat(np.arange(len(self.first)), np.diff(np.r_[self.first, len(users)]))
+        self.time: Ints = time
+        tied = ~fresh & (time[1:] == time[:-1])
+        if self._alike(np.flatnonzero(tied) + 1).sum() < tied.sum():
+            self._settle(tied)
+        self.twice = np.zeros(len(users), bool)
+        """Which rows repeat the one before."""
+        near = np.flatnonzero(tied) + 1
+        self.twice[near[self._alike(near)]] = True
+
+    @property
+    def item(self) -> pa.StringArray:
+        """What was taken."""
+        return self.table["item_id"].chunk(0)
+
+    def _alike(self, near: Ints) -> Mask:
+        """Whether these rows have the item and the type of the one before."""
+        same = np.ones(len(near), bool)
+        for name in ("item_id", "interaction_type"):
+            column = self.table[name].chunk(0)
+            same &= pc.equal(column.take(near), column.take(near - 1)).to_numpy(zero_copy_only=False)
+        return same
+
+    def _settle(self, tied: Mask) -> None:
+        """Put rows of one user and one moment in order."""
+        some = np.flatnonzero(np.r_[False, tied] | np.r_[tied, False])
+        moment = np.cumsum(~np.r_[False, tied][some])
+        rows = self.table.select(["item_id", "interaction_type"]).take(some).append_column("at", pa.array(moment))
+        keys = [(name, "ascending") for name in ("at", "item_id", "interaction_type")]
+        order = np.arange(len(self.table))
+        order[some] = some[pc.sort_indices(rows, sort_keys=keys).to_numpy()]
+        self.table = self.table.take(order).combine_chunks()
+
+
+def _differs(column: pa.StringArray) -> NDArray[np.bool_]:
+    """Of each value but the first, whether it is another than the one before."""
+    size = len(column) - 1
+    return np.asarray(pc.not_equal(column.slice(1), column.slice(0, size)).to_numpy(zero_copy_only=False))
+
+
+def whole(batches: Iterable[pa.RecordBatch], least: int) -> Iterator[pa.Table]:
+    """Rows in order of `user_id` as tables that no account is cut by, of at least so many rows but for the last."""
+    held, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        users = batch.column("user_id")
+        start = int(pc.index(users, users[-1]).as_py())
+        if size + start >= least and held and not start and held[-1].column("user_id")[-1] != users[0]:
+            yield pa.Table.from_batches(held)
+            held, size = [], 0
+        elif start and size + start >= least:
+            yield pa.Table.from_batches([*held, batch.slice(0, start)])
+            held, size, batch = [], 0, batch.slice(start)
+        held.append(batch)
+        size += batch.num_rows
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def groups(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """Tables of `size` rows, but for the last, however the batches are cut."""
+    held, count = list[pa.RecordBatch](), 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.num_rows
+        if count >= size:
+            table = pa.Table.from_batches(held)
+            most = count - count % size
+            for start in range(0, most, size):
+                yield table.slice(start, size).combine_chunks()
+            held, count = table.slice(most).to_batches(), count - most
+    if count:
+        yield pa.Table.from_batches(held).combine_chunks()
