@@ -35,7 +35,9 @@ class Buckets:
         """Put rows aside; `bucket` says for each where it belongs, any whole number from 0 on."""
         place = (bucket % BUCKETS).astype(np.uint8)
         order = np.argsort(place, kind="stable")
-        sorted_, ends = rows[order], np.cumsum(np.bincount(place, minlength=BUCKETS))
+        # As bytes without fields: numpy moves a structure field by field.
+        plain = np.ascontiguousarray(rows).view(f"V{self.dtype.itemsize}")
+        sorted_, ends = plain[order].view(self.dtype), np.cumsum(np.bincount(place, minlength=BUCKETS))
         for number, part in enumerate(np.split(sorted_, ends[:-1])):
             if len(part):
                 self.held[number].append(part)

@@ -6,7 +6,10 @@ and one bucket is held at a time; ids are there as keyed hashes. What grows is t
 A tally of some rows, merged with one of others, is the tally of all of them, wherever they were cut.
 """
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +30,7 @@ from security.gates.contract.kinds import (
     kinds,
     partition,
 )
-from security.rows.accounts import Account, measure
+from security.rows.accounts import Account, Measured, measure
 from security.rows.buckets import Buckets, Rows
 from security.rows.columns import COLUMNS
 from security.rows.hashes import Words, hashed, key
@@ -36,6 +39,9 @@ from security.rows.scan import Profile
 ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
 KEPT = 1 << 20
 """Hashes of items that are kept before they are counted once each."""
+WORKERS = 2
+"""Buckets that are counted at the same time."""
+Done = tuple[Rows, Measured]
 
 
 class Tally(Profile):
@@ -91,7 +97,8 @@ class Tally(Profile):
             self._settle()
 
     def _settle(self) -> None:
-        self.items = np.unique(np.concatenate([self.items, *self.more]))
+        items = np.sort(np.concatenate([self.items, *self.more]))
+        self.items = items[np.r_[True, items[1:] != items[:-1]]] if len(items) else items
         self.more.clear()
 
     def merge(self, other: "Tally") -> None:
@@ -111,7 +118,7 @@ class Tally(Profile):
         if len(self.counts) > MOST_KINDS:
             raise CannotTell(f"more than {MOST_KINDS:,} kinds of rows", "facts")
         types = np.array([self.types.setdefault(name, len(self.types)) for name in other.types], np.int32)
-        self._items(np.unique(np.concatenate([other.items, *other.more])))
+        self._items(np.concatenate([other.items, *other.more]))
         for rows in other.rows:
             moved = rows.copy()
             moved["type"], moved["file"] = types[rows["type"]], np.array(files)[rows["file"]]
@@ -121,11 +128,12 @@ class Tally(Profile):
         """Everything that was counted; it can go on."""
         self._settle()
         doubled, duplicates, groups = list[Place](), 0, dict[Account, list[int]]()
-        for rows in self.rows:
-            again, once = _again(rows)
-            duplicates += len(again)
-            doubled = sorted([*doubled, *_places(again)])[:SHOWN]
-            _group(once, len(self.items), groups)
+        count = partial(_bucket, catalogue=len(self.items))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for again, seen in _few(pool, count, self.rows):
+                duplicates += len(again)
+                doubled = sorted([*doubled, *_places(again)])[:SHOWN]
+                _group(seen, groups)
         return Counts(
             rows=self.counts.total(),
             files=tuple(self.files),
@@ -138,33 +146,51 @@ class Tally(Profile):
         )
 
 
-def _again(rows: Rows) -> tuple[Rows, Rows]:
-    """The rows that are there already, and the others in order of user and time."""
-    user = pa.array(rows["user"]).dictionary_encode().indices.to_numpy().astype(np.int64)
-    order = _ordered(user, rows["time"])
-    same = np.r_[False, _alike(rows, order, "user", "time")]
-    tied = np.flatnonzero(same | np.r_[same[1:], False])
-    if len(tied):  # of one moment: brought together by item and type, each in the order in which they came
-        some = order[tied]
+def _few(pool: ThreadPoolExecutor, work: Callable[[Rows], Done], each: Iterable[Rows]) -> Iterator[Done]:
+    """The work on each, in order; no more of them are held at once than there are threads, and one."""
+    waiting = deque[Future[Done]]()
+    for rows in each:
+        waiting.append(pool.submit(work, rows))
+        if len(waiting) > WORKERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _bucket(rows: Rows, catalogue: int) -> Done:
+    """The rows of a bucket that are there already, and its accounts."""
+    users, time = (np.ascontiguousarray(rows[name]) for name in ("user", "time"))
+    user = pa.array(users).dictionary_encode().indices.to_numpy().astype(np.int64)
+    order, tied = _ordered(user, time)
+    if tied.any():  # of one moment, or nearly: brought in order with items and types, each as they came
+        near = np.flatnonzero(np.r_[False, tied] | np.r_[tied, False])
+        some = order[near]
         keys = [rows[name][some] for name in ("row", "file", "type", "item", "time")]
-        order[tied] = some[np.lexsort([*keys, user[some]])]  # by users in the same order as above
-    twice = np.r_[False, _alike(rows, order, "user", "time", "item", "type")]
-    return rows[order[twice]], rows[order[~twice]]
+        order[near] = some[np.lexsort([*keys, user[some]])]
+    user, time = user[order], time[order]
+    near = np.flatnonzero((user[1:] == user[:-1]) & (time[1:] == time[:-1])) + 1
+    for name in ("item", "type"):
+        near = near[rows[name][order[near]] == rows[name][order[near - 1]]]
+    again = rows[order[near]]
+    if len(near):
+        user, time, order = (np.delete(column, near) for column in (user, time, order))
+    return again, measure(user, pa.array(np.ascontiguousarray(rows["item"])[order]), time, catalogue)
 
 
-def _ordered(user: Ints, time: Ints) -> Ints:
-    """The order of rows by user, a number from 0 on, then by time; rows that agree in both in any order."""
-    since = time - time.min()
-    span = int(since.max()) + 1
-    if (int(user.max()) + 1) * span < 1 << 63:
-        return np.argsort(user * span + since)
-    return np.lexsort((time, user))
+def _ordered(user: Ints, time: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """The order of rows by user (numbers from 0 on), then time; and which cannot be told from the one before.
 
-
-def _alike(rows: Rows, order: Ints, *names: str) -> NDArray[np.bool_]:
-    """Whether a row has the same values as the one before it."""
-    columns = [rows[name][order] for name in names]
-    return np.asarray(np.logical_and.reduce([column[1:] == column[:-1] for column in columns]))
+    The number of each row is sorted along, in the lowest bits of what it is sorted by: that is many times faster than
+    to ask for an order. Where that leaves too few bits for the time, the finest are lost, and more rows are told alike.
+    """
+    low = len(user).bit_length()
+    fine = 63 - low - int(user.max()).bit_length()
+    if fine < 1:
+        raise OverflowError(f"{len(user):,} rows in a bucket are more than can be told apart")
+    since = (time - time.min()).view(np.uint64)
+    lost = max(0, int(since.max()).bit_length() - fine)
+    key = np.sort((((user << fine) | (since >> np.uint64(lost)).view(np.int64)) << low) | np.arange(len(user)))
+    return key & ((1 << low) - 1), (key[1:] >> low) == (key[:-1] >> low)
 
 
 def _places(rows: Rows) -> list[Place]:
@@ -173,10 +199,8 @@ def _places(rows: Rows) -> list[Place]:
     return [(int(file), int(row)) for file, row in zip(rows["file"][order], rows["row"][order], strict=True)]
 
 
-def _group(rows: Rows, catalogue: int, groups: dict[Account, list[int]]) -> None:
+def _group(seen: Measured, groups: dict[Account, list[int]]) -> None:
     """Count accounts by kind."""
-    user, time = (np.ascontiguousarray(rows[name]) for name in ("user", "time"))
-    seen = measure(user, pa.array(rows["item"]), time, catalogue)
     accounts = np.bincount(seen.which, minlength=len(seen.kinds)).tolist()
     sizes = np.bincount(seen.which, seen.rows, len(seen.kinds)).astype(np.int64).tolist()
     for kind, *more in zip(seen.kinds, accounts, sizes, strict=True):
