@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from security.rows.columns import COLUMNS, SCHEMA
 
-MEMORY = "400MB"
+MEMORY = "600MB"
 """What DuckDB may hold; beyond it, it spills."""
 BATCH = 1 << 17
 """Rows of a batch that is handed out, about."""

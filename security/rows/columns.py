@@ -109,6 +109,25 @@ def micros(value: Any) -> int | None:
         return None
 
 
+def offsets(array: pa.StringArray) -> NDArray[np.int32]:
+    """Where each text begins in the buffer of all, and at the end where the last one ends."""
+    if not len(array):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+
+
+def sizes(array: pa.StringArray) -> NDArray[np.int32]:
+    """The number of bytes of each text; 0 for a null."""
+    found = np.diff(offsets(array))
+    return np.where(array.is_valid().to_numpy(zero_copy_only=False), found, 0) if array.null_count else found
+
+
+def content(array: pa.StringArray) -> NDArray[np.uint8]:
+    """The bytes of all texts, one after the other, and whatever lies under nulls."""
+    ends = offsets(array)
+    return np.frombuffer(array.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+
+
 def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
     """The batch of four columns that follows `done` rows of a file; marks what is null, empty or over-long."""
     arrays: list[pa.Array] = []
@@ -118,8 +137,8 @@ def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
         if array.null_count:
             marks[array.is_null().to_numpy(zero_copy_only=False) & (own == 0)] |= int(Fault.NULL)
         if name != "timestamp":
-            bounds = pc.min_max(pc.binary_length(array))
-            if bounds["min"].as_py() == 0 or (bounds["max"].as_py() or 0) > LONGEST:
+            size = sizes(array)
+            if size.min(initial=1) == 0 or size.max(initial=1) > LONGEST:  # of bytes: as many as characters, or more
                 size = pc.fill_null(pc.utf8_length(array), 1).to_numpy()
                 kind = name == "interaction_type"
                 marks[size == 0] |= int(Fault.KIND if kind else Fault.EMPTY)

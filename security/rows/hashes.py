@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from security.rows.columns import content, offsets, sizes
+
 Words = NDArray[np.uint64]
 Key = tuple[int, int]
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
@@ -27,21 +29,20 @@ def key(secret: bytes) -> Key:
 def hashed(column: pa.StringArray, under: Key) -> Words:
     """A hash for each text; a null has that of the empty text."""
     size = len(column)
-    _, offsets, data = column.buffers()
     if not size:
         return np.zeros(0, np.uint64)
-    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + size + 1].astype(np.int64)
-    length = np.diff(ends)
-    if column.null_count:
-        length = np.where(column.is_null().to_numpy(zero_copy_only=False), 0, length)
+    length, body = sizes(column).astype(np.int64), content(column)
+    begin = offsets(column)[:-1].astype(np.int64)
+    begin -= begin[0]
+    every: Any = slice(None)
     factor, total = np.uint64(under[0]), np.full(size, under[1], np.uint64)
-    raw = np.zeros((len(data) if data else 0) + 8, np.uint8)
-    if data:
-        raw[:-8] = np.frombuffer(data, np.uint8)
+    raw = np.empty(len(body) + 8, np.uint8)
+    raw[:-8], raw[-8:] = body, 0
     words: Any = np.lib.stride_tricks.as_strided(raw.view(), (len(raw) - 7, 8), (1, 1))
     for place in range(0, int(length.max(initial=0)), 8):
-        at = np.flatnonzero(length > place) if place else np.arange(size)[length > 0]
-        word = words[ends[:-1][at] + place].copy().view("<u8").reshape(-1)
+        longer = length > place
+        at = every if longer.all() else np.flatnonzero(longer)
+        word = words[begin[at] + place].copy().view("<u8").reshape(-1)
         left = np.minimum(length[at] - place, 8).astype(np.uint64)
         word &= (np.uint64(0xFFFFFFFFFFFFFFFF)) >> (np.uint64(64) - left * np.uint64(8))
         total[at] = _mixed((total[at] ^ word) * factor)

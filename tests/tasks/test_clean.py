@@ -150,6 +150,7 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError):
             cleaned(folder, events)
         assert (folder / name).read_text() == "kept"
+        assert name == "rows.parquet" or not (folder / "rows.parquet").exists()
 
 
 def test_a_file_that_cannot_be_read_leaves_no_rows(tmp_path: Path) -> None:
@@ -258,6 +259,36 @@ def test_what_a_bot_took_is_gone_from_the_catalogue_of_the_others(tmp_path: Path
     told, rows, _ = cleaned(tmp_path, walk + broad + crowd)
     assert told.bots == 2
     assert {row[0] for row in rows} == {f"u{n}" for n in range(300)}
+
+
+@pytest.mark.parametrize(
+    ("names", "duplicates", "bot_rows", "rows_out"),
+    [
+        (BOTH, 1_200 + 40 + 3, 1_200 + 40, 300),
+        (BOTH[::-1], 3, 2_400 + 80, 300),
+        (BOTH[1:], 0, 2_400 + 80, 303),
+        (BOTH[:1], 1_243, 0, 1_540),
+        ([], 0, 0, 2_783),
+    ],
+)
+def test_what_each_takes_depends_on_their_order(
+    tmp_path: Path, names: list[str], duplicates: int, bot_rows: int, rows_out: int
+) -> None:
+    """Everything that the bots did is there twice; with the walk gone, all is gone through a second time."""
+    walk = [("walker", f"w{n}", "view", START + 3 * n) for n in range(900)]
+    broad = [("broad", f"i{n}", "view", START + 40 * n + (n * n * 7) % 37) for n in range(300)]
+    crowd = [(f"u{n}", f"i{n}", "view", START + 60 * n) for n in range(300)]
+    told, rows, _ = cleaned(tmp_path, (walk + broad + scraper()) * 2 + crowd + crowd[:3], names, size=97)
+    assert (told.rows_in, told.duplicates, told.bot_rows, told.rows_out) == (2_783, duplicates, bot_rows, rows_out)
+    assert rows == sorted(rows, key=lambda row: (row[0], row[3], *row[1:3]))
+    if bot_rows:
+        found = [json.loads(line) for line in (tmp_path / SUSPECTS).read_text().splitlines()]
+        times = 1 if names == BOTH else 2
+        assert {line["user"]: (line["rows"], tuple(line["signs"])) for line in found} == {
+            hidden("walker", KEY): (900 * times, ("even", "breadth")),
+            hidden("broad", KEY): (300 * times, ("breadth",)),
+            hidden("bot", KEY): (40 * times, ("even",)),
+        }
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from security.rows.accounts import Account
-from security.rows.columns import COLUMNS, SCHEMA, Fault
+from security.rows.columns import COLUMNS, SCHEMA, Fault, content, sizes
 from security.verdict import Frozen
 
 VOCABULARY = ("view", "click", "purchase", "rating")
@@ -29,8 +29,7 @@ SKEW = 5
 """Minutes next to midnight that are counted apart, so that a policy can forgive clocks that differ by as much."""
 _DAY, _FIRST = 86_400_000_000, FLOOR.toordinal() - date(1970, 1, 1).toordinal()
 _DAYS = (CEILING - FLOOR).days
-_PLAIN = np.isin(np.arange(256), np.frombuffer(f"{ascii_letters}{digits}_.:-".encode(), np.uint8))
-"""Of each byte, whether it is a plain character."""
+_PLAIN = f"{ascii_letters}{digits}_.:-".encode()
 MOST_KINDS = 20_000
 """More kinds of rows than this are not counted: the facts would be as large as the rows."""
 RECENT, HIGHEST = 90, 100
@@ -106,13 +105,13 @@ class Counts(Frozen):
 
 def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
     """The kinds of a batch of `SCHEMA`, and for each row the index of its kind."""
-    known = pc.index_in(batch.column("interaction_type"), pa.array(VOCABULARY)).fill_null(len(VOCABULARY)).to_numpy()
+    known = _filled(pc.index_in(batch.column("interaction_type"), pa.array(VOCABULARY)), len(VOCABULARY))
     named = _unless(_nulls(batch, "interaction_type"), known, len(VOCABULARY) + 1)
     ids = [_letters(batch.column(name)) for name in ("user_id", "item_id")]
     size = _STEPS[np.minimum(np.maximum(*(length for length, _ in ids)), len(_STEPS) - 1)]
     letters = np.maximum(*(letters for _, letters in ids))
     lacks = _nulls(batch, "timestamp")
-    stamp = batch.column("timestamp").fill_null(0).to_numpy()
+    stamp = _filled(batch.column("timestamp"), 0)
     day = stamp // _DAY
     rest, margin = stamp - day * _DAY, SKEW * 60_000_000
     edge = (rest < margin) + 2 * (rest >= _DAY - margin)
@@ -139,7 +138,7 @@ def _letters(ids: pa.StringArray) -> tuple[Ints, Ints]:
     """For each of these texts the number of its characters, and of the letters they are, as an index of `LETTERS`."""
     letters = np.zeros(len(ids), np.int64)
     if _plain(ids):
-        return pc.binary_length(ids).fill_null(0).to_numpy(), letters
+        return sizes(ids).astype(np.int64), letters
     for level, pattern in enumerate((r"[^A-Za-z0-9_.:\-]", r"[\pC\pZ\s]"), 1):
         found = pc.match_substring_regex(ids, pattern).fill_null(False).to_numpy(zero_copy_only=False)
         if not found.any():
@@ -150,11 +149,7 @@ def _letters(ids: pa.StringArray) -> tuple[Ints, Ints]:
 
 def _plain(ids: pa.StringArray) -> bool:
     """Whether no byte of these texts is other than plain: what the first pattern would find, without looking apart."""
-    if not len(ids):
-        return True
-    ends = np.frombuffer(ids.buffers()[1], np.int32)[[ids.offset, ids.offset + len(ids)]]
-    body = np.frombuffer(ids.buffers()[2] or b"", np.uint8)[ends[0] : ends[1]]
-    return bool(_PLAIN[body].all())
+    return not content(ids).tobytes().translate(None, _PLAIN)
 
 
 def _sides(name: str, day: Ints) -> Ints | int:
@@ -204,6 +199,11 @@ def _kind(named: int, size: int, letters: int, day: int, edge: int, side: int, f
 def _nulls(batch: pa.RecordBatch, name: str) -> NDArray[np.bool_] | None:
     column = batch.column(name)
     return column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+
+
+def _filled(column: pa.Array, value: int) -> Ints:
+    filled: Ints = (column.fill_null(value) if column.null_count else column).to_numpy()
+    return filled
 
 
 def _unless(lacks: NDArray[np.bool_] | None, value: Ints | int, other: int) -> Ints | int:
