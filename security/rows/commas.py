@@ -65,7 +65,7 @@ def headless(name: str) -> BadInput:
 
 
 def _header(block: bytes, name: str) -> list[str]:
-    """The columns of a file, in its order: declared ones by name, others by a number."""
+    """The names of a file's columns, each declared one among them once."""
     if len(block) > HEADER:
         raise BadInput(name, place(0), f"{len(block):,} bytes", "at most 64 KiB")
     wrong = (0, "a byte order mark") if block.startswith(codecs.BOM_UTF8) else _wrong(block)
@@ -77,7 +77,7 @@ def _header(block: bytes, name: str) -> list[str]:
             raise lacks(name, column, columns)
         if (count := columns.count(column)) > 1:
             raise BadInput(name, f"key {column}", f"{count} columns of this name", "each column once")
-    return [column if column in COLUMNS else str(number) for number, column in enumerate(columns)]
+    return columns
 
 
 def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.StringArray]:
@@ -92,9 +92,9 @@ def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.Stri
         table = arrow.read_csv(
             # Arrow takes a byte order mark away: this one, and not one that a field begins with.
             pa.BufferReader(codecs.BOM_UTF8 + block),
-            # One block, without threads: otherwise Arrow cuts rows that are longer than its block, and numbers none.
+            # In one block, since a row must not be longer than one; with threads Arrow numbers no row.
             read_options=arrow.ReadOptions(use_threads=False, block_size=len(block) + 3, column_names=columns),
-            parse_options=arrow.ParseOptions(ignore_empty_lines=False, invalid_row_handler=tell),
+            parse_options=arrow.ParseOptions(invalid_row_handler=tell),
             convert_options=arrow.ConvertOptions(
                 include_columns=list(COLUMNS),
                 column_types=dict.fromkeys(COLUMNS, pa.string()),

@@ -205,7 +205,7 @@ def test_a_field_is_text_null_or_a_time(tmp_path: Path, fields: str, change: Row
         (GOOD[:-1] + b"x" * LINE, "a line of more than 1 MiB"),
     ],
 )
-@pytest.mark.parametrize("before", [0, 1, ROWS + 5])
+@pytest.mark.parametrize("before", [0, ROWS - 2, ROWS + 5])
 def test_a_line_that_is_no_row_is_refused_by_row(
     refused: Callable[..., BadInput], line: bytes, found: str, before: int
 ) -> None:
@@ -354,6 +354,17 @@ def test_batches_are_cut_at_rows_and_at_bytes(tmp_path: Path) -> None:
     assert [row for batch in batches for row in batch.column("row").to_pylist()] == list(range(1, 31))
     assert [user for batch in batches for user in batch.column("user_id").to_pylist()] == [f"u{n}" for n in range(30)]
     assert max(batch.num_rows for batch in batches) <= 11
+
+
+def test_a_line_may_have_a_mib(tmp_path: Path) -> None:
+    line = GOOD[:-1] + b"x" * (LINE - len(GOOD) + 1)
+    for body in (HEAD + (line + b"\n") * 3, HEAD + GOOD * 9 + line + b"\n" + GOOD * 9 + line):
+        assert {row["user_id"] for row in held(tmp_path, body)} == {"u1"}
+
+
+def test_a_byte_order_mark_is_one_at_the_start_of_a_file_and_text_elsewhere(tmp_path: Path) -> None:
+    body = (HEAD + GOOD * ROWS).decode().replace("\nu1", "\n\ufeffu1")
+    assert {row["user_id"] for row in held(tmp_path, body.encode())} == {"\ufeffu1"}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000])
