@@ -92,7 +92,7 @@ def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.Stri
         table = arrow.read_csv(
             # Arrow takes a byte order mark away: this one, and not one that a field begins with.
             pa.BufferReader(codecs.BOM_UTF8 + block),
-            # In one block, since a row must not be longer than one; with threads Arrow numbers no row.
+            # In one block, whatever a row's length, and a row is numbered within it; with threads Arrow numbers none.
             read_options=arrow.ReadOptions(use_threads=False, block_size=len(block) + 3, column_names=columns),
             parse_options=arrow.ParseOptions(invalid_row_handler=tell),
             convert_options=arrow.ConvertOptions(
@@ -108,7 +108,8 @@ def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.Stri
         row, count = uneven[0] if uneven else (1, 0)
         found = f"{count:,} fields" if uneven else "rows that cannot be read"
         raise BadInput(name, place(done + row), found, f"{len(columns):,}, as in the header") from None
-    return [each.combine_chunks() for each in table.columns]
+    (whole,) = table.to_batches()
+    return list(whole.columns)
 
 
 def _wrong(block: bytes) -> tuple[int, str] | None:
