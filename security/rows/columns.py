@@ -39,7 +39,7 @@ _DATE = "[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _ZONE = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FAST = rf"\A{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
 _RFC3339 = re.compile(rf"{_DATE}(\.[0-9]{{1,9}})?{_ZONE}")
-_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Mask = NDArray[np.uint32]
@@ -98,8 +98,8 @@ def _number(value: str | None) -> str | int | float | None:
     told = _NUMBER.fullmatch(value) if value else None
     if told is None or value is None:
         return value
-    # So many digits are no time, and Python would refuse to count some thousands of them.
-    return int(value) if told[2] is told[3] is None and len(value) < 20 else float(value)
+    # So many digits are no time, and Python refuses to take some thousands of them for a whole number.
+    return float(value) if any(told.groups()) or len(value) > 20 else int(value)
 
 
 def times(values: Sequence[Any]) -> Column:

@@ -72,6 +72,9 @@ def _header(block: bytes, name: str) -> list[str]:
     if wrong:
         raise BadInput(name, place(0), wrong[1], _ALLOWED)
     columns = next(csv.reader([block.decode()], strict=True))
+    if not set(COLUMNS) & set(columns):
+        # It may be a row, so none of its words is told as the nearest.
+        raise BadInput(name, place(0), "a first line that names no column that is wanted", ", ".join(COLUMNS))
     for column in COLUMNS:
         if column not in columns:
             raise lacks(name, column, columns)

@@ -235,10 +235,11 @@ def test_of_two_wrong_rows_the_first_is_told(refused: Callable[..., BadInput], f
         (b"user_id,item_id,interaction_type\n", "key timestamp", "no column timestamp (nearest: "),
         (b"user_id,user_id,item_id,interaction_type,timestamp\n", "key user_id", "2 columns of this name"),
         (b'user_id,item_id,interaction_type,timestamp,"timestamp"\n', "key timestamp", "2 columns of this name"),
-        (b"user_id;item_id;interaction_type;timestamp\n", "key user_id", "no column user_id (nearest: none)"),
+        (b"user_id;item_id;interaction_type;timestamp\n", "header", "a first line that names no column"),
+        (b"userId,itemId,type,at\n", "header", "a first line that names no column"),
         (b" user_id,item_id,interaction_type,timestamp\n", "key user_id", "no column user_id (nearest: item_id)"),
         (b"USER_ID,item_id,interaction_type,timestamp\n", "key user_id", "no column user_id"),
-        (f"{SECRET},i1,view,{DAY}\n".encode(), "key user_id", "no column user_id (nearest: "),
+        (f"{SECRET},i1,view,{DAY}\n".encode(), "header", "a first line that names no column"),
         (b'{"user_id": 1}\n', "header", "a quote out of place"),
         (b"\xef\xbb\xbf" + HEAD, "header", "a byte order mark"),
         (HEAD.decode().encode("utf-16"), "header", "bytes that are not UTF-8"),
@@ -260,6 +261,11 @@ def test_a_header_that_does_not_name_each_column_once_is_refused(
     why = refused(head + GOOD if head else head)
     assert why.place == place
     assert found in why.found
+
+
+def test_a_row_in_the_place_of_a_header_is_not_told(refused: Callable[..., BadInput]) -> None:
+    why = refused(f"user_17,item_9,interaction;,{DAY}\n".encode() + GOOD)
+    assert not [word for word in ("user_17", "item_9", "interaction;", "nearest") if word in str(why)]
 
 
 def test_a_header_may_have_64_kib(tmp_path: Path) -> None:
