@@ -24,7 +24,7 @@ from security.policy import days
 from security.verdict import Basis, Ref, digest
 from tasks.home import Home
 
-ENDINGS = (".jsonl.gz", ".jsonl.zst", ".jsonl", ".parquet")
+ENDINGS = (".jsonl.gz", ".jsonl.zst", ".jsonl", ".csv.gz", ".csv.zst", ".csv", ".parquet")
 PARTITION = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 Oracle = Callable[[list[str], list[str]], Any]
 

@@ -5,6 +5,7 @@ nobody uses it. Times are RFC 3339 strings with a zone (a leap second counts as 
 seconds below 1e11, milliseconds below 1e14.
 """
 
+import difflib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET
 from numpy.typing import NDArray
+
+from security.errors import BadInput
 
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 LONGEST = 256
@@ -36,6 +39,7 @@ _DATE = "[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _ZONE = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FAST = rf"\A{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
 _RFC3339 = re.compile(rf"{_DATE}(\.[0-9]{{1,9}})?{_ZONE}")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Mask = NDArray[np.uint32]
@@ -72,19 +76,44 @@ def text(values: Sequence[Any]) -> Column:
     return pa.array(kept, pa.string()), faults
 
 
+def stamps(texts: pa.StringArray) -> Column:
+    """Microseconds since 1970 from texts of a format without types: one that JSON would read as a number is that."""
+    try:
+        if (found := _dated(texts)) is not None:
+            return found, np.zeros(len(texts), np.uint32)
+    except pa.ArrowException:
+        # A day that no month has, found one by one below.
+        pass
+    return times([_number(each) for each in texts.to_pylist()])
+
+
+def _dated(texts: pa.StringArray) -> pa.Array | None:
+    """Microseconds since 1970, where every text is RFC 3339 in the form that Arrow reads by itself."""
+    if texts.null_count or not pc.all(pc.match_substring_regex(texts, _FAST)).as_py():
+        return None
+    return texts.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+
+
+def _number(value: str | None) -> str | int | float | None:
+    told = _NUMBER.fullmatch(value) if value else None
+    if told is None or value is None:
+        return value
+    # So many digits are no time, and Python refuses to take some thousands of them for a whole number.
+    return float(value) if any(told.groups()) or len(value) > 20 else int(value)
+
+
 def times(values: Sequence[Any]) -> Column:
     """Microseconds since 1970 from decoded JSON values; `UNSET` where a row lacks the key."""
     faults = np.zeros(len(values), np.uint32)
     kinds = set(map(type, values))
     try:
         if kinds == {str}:
-            stamps = pa.array(values, pa.string())
-            if pc.all(pc.match_substring_regex(stamps, _FAST)).as_py():
-                return stamps.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), faults
+            if (dated := _dated(pa.array(values, pa.string()))) is not None:
+                return dated, faults
         elif kinds == {int}:
-            seconds = np.array(values, np.int64)
-            if ((seconds > -(10**11)) & (seconds < 10**11)).all():
-                return pa.array(seconds * 1_000_000), faults
+            size = np.abs(numbers := np.array(values, np.int64))
+            if (size < 10**14).all():
+                return pa.array(numbers * np.where(size < 10**11, 1_000_000, 1_000)), faults
     except (pa.ArrowException, OverflowError):
         # A day that no month has, or a number that no time is: found one by one below.
         faults[:] = 0
@@ -150,3 +179,12 @@ def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
     rows = pa.array(np.arange(done + 1, done + len(faults) + 1))
     names = pa.DictionaryArray.from_arrays(np.zeros(len(faults), np.int32), [file])
     return pa.RecordBatch.from_arrays([*arrays, rows, names, pa.array(faults)], schema=SCHEMA)
+
+
+def lacks(file: str, column: str, keys: Sequence[str]) -> BadInput:
+    """The error for a file without a declared column, with the nearest of the keys that it has."""
+    # A key that is not a plain name may be a value in disguise, and is not repeated.
+    plain = [key for key in keys if re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,39}", key)]
+    near = difflib.get_close_matches(column, plain, n=1, cutoff=0.4)
+    found = f"no column {column} (nearest: {near[0] if near else 'none'})"
+    return BadInput(file, f"key {column}", found, ", ".join(COLUMNS))

@@ -1,4 +1,4 @@
-"""The one reader of interaction logs: JSON lines, plain, gzip or zstd, and Parquet, as Arrow batches of one schema.
+"""The one reader of interaction logs: JSON lines and CSV, plain, gzip or zstd, and Parquet, as batches of one schema.
 
 A *file* that cannot be read as what it should be is `BadInput`; a *row* that is wrong keeps its place in the batch with
 its faults marked (`security.rows.columns`). A column that is not declared is skipped while decoding and never kept.
@@ -6,11 +6,10 @@ its faults marked (`security.rows.columns`). A column that is not declared is sk
 Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a zstd frame may look back at
 most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 lines or 8 MiB of text, of Parquet at 65,536 rows. A
 Parquet page is inflated whole, as large as its writer made it. JSON is RFC 8259 in UTF-8, one object a line; of a key
-that is given twice the last counts.
+that is given twice the last counts. CSV is told from JSON lines by the name alone (`security.rows.commas` says what it
+may be).
 """
 
-import difflib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,13 @@ import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
+from security.rows import commas
 from security.rows.ahead import ahead
-from security.rows.columns import COLUMNS, Column, batch, text, times
-from security.rows.packing import Broken, chunks, kind
+from security.rows.columns import COLUMNS, Column, batch, lacks, text, times
+from security.rows.packing import Broken, blocks, chunks, kind, place
 
-ROWS = 16_384
-"""Most rows of a batch of lines."""
 WIDE = 1 << 16
 """Most rows of a batch of Parquet."""
-LINE = 1 << 20
-"""Most bytes of a line."""
-_HELD = 8 << 20
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -50,58 +45,41 @@ _decode = msgspec.json.Decoder(_Row).decode
 def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Batches of `SCHEMA`, in the order of the files; `names` are what the files are called in errors and rows.
 
-    Raises `CannotTell` where there is no file, `BadInput` where one cannot be read. A file without rows gives none.
+    By its ending a name says what a file is where its bytes do not: whether it is CSV. Raises `CannotTell` where there
+    is no file, `BadInput` where one cannot be read. A file without rows gives none.
     """
     if not files:
         raise CannotTell("there are no files to read", "coverage")
     if len(names) != len(files) or len(set(names)) != len(names):
         raise ValueError(f"{len(files)} files need as many names, each its own; found {len(set(names))}")
-    return (
-        each
-        for path, name in zip(files, names, strict=True)
-        for each in (_parquet if kind(path, name) == "Parquet" else _json)(path, name)
-    )
+    ways = {"JSON lines": _json, "CSV": commas.read, "Parquet": _parquet}
+    return (each for path, name in zip(files, names, strict=True) for each in ways[kind(path, name)](path, name))
 
 
 def lines(path: Path, name: str = "") -> int:
-    """Rows of a file, counted without parsing: line ends, or what a Parquet footer says.
+    """Rows of a file, counted without parsing: line ends, less a CSV's header, or what a Parquet footer says.
 
     A last line without an end counts. Raises `BadInput` where the bytes cannot be had; `name` is what the file is
-    called in it, its own where none is given.
+    called in it, and what says by its ending that it is CSV: the file's own where none is given.
     """
-    if kind(path, "") == "Parquet":
-        return int(_opened(path, name or path.name).metadata.num_rows)
-    count, last = 0, b"\n"
+    name = name or path.name
+    what = kind(path, name)
+    if what == "Parquet":
+        return int(_opened(path, name).metadata.num_rows)
+    count, last = -1 if what == "CSV" else 0, b"\n"
     try:
         for chunk in chunks(path):
             count, last = count + chunk.count(b"\n"), chunk[-1:]
     except Broken as why:
-        raise BadInput(name or path.name, f"row {count + 1}", *why.args) from None
-    return count + (last != b"\n")
+        raise BadInput(name, place(count + 1), *why.args) from None
+    count += last != b"\n"
+    if count < 0:
+        raise commas.headless(name)
+    return count
 
 
 def _json(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    held: list[bytes] = []
-    tail, size, done = b"", 0, 0
-    try:
-        for chunk in chunks(path):
-            *whole, tail = (tail + chunk).split(b"\n")
-            if max(map(len, whole), default=0) > LINE or len(tail) > LINE:
-                place = done + len(held) + next(n for n, line in enumerate((*whole, tail), 1) if len(line) > LINE)
-                raise BadInput(name, f"row {place}", "a line of more than 1 MiB", "at most 1 MiB a line")
-            held += whole
-            size += len(chunk)
-            full = len(held) if size > _HELD else len(held) - len(held) % ROWS
-            for start in range(0, full, ROWS):
-                yield _decoded(held[start : min(start + ROWS, full)], name, done + start)
-            if full:
-                del held[:full]
-                done, size = done + full, sum(map(len, held))
-    except Broken as why:
-        raise BadInput(name, f"row {done + len(held) + 1}", *why.args) from None
-    if tail:
-        held.append(tail)
-    if held:
+    for done, held in blocks(path, name):
         yield _decoded(held, name, done)
 
 
@@ -112,8 +90,8 @@ def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
                 line.decode()
         rows = [_decode(line) for line in held]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        place, found = next((place, found) for place, line in enumerate(held, done + 1) if (found := _wrong(line)))
-        raise BadInput(name, f"row {place}", found, "one JSON object a line") from None
+        row, found = next((row, found) for row, line in enumerate(held, done + 1) if (found := _wrong(line)))
+        raise BadInput(name, place(row), found, "one JSON object a line") from None
     columns = [
         [row.user_id for row in rows],
         [row.item_id for row in rows],
@@ -122,7 +100,7 @@ def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
     ]
     for column, values in zip(COLUMNS, columns, strict=True):
         if done == 0 and all(value is UNSET for value in values):
-            raise _lacks(name, column, list(msgspec.json.decode(held[0], type=dict[str, msgspec.Raw])))
+            raise lacks(name, column, list(msgspec.json.decode(held[0], type=dict[str, msgspec.Raw])))
     return batch([*map(text, columns[:3]), times(columns[3])], name, done)
 
 
@@ -150,14 +128,6 @@ def _described(value: Any) -> str:
     if isinstance(value, str | list):
         return f"a string of {len(value):,} characters" if isinstance(value, str) else f"a list of {len(value):,}"
     return "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
-
-
-def _lacks(name: str, column: str, keys: list[str]) -> BadInput:
-    # A key that is not a plain name may be a value in disguise, and is not repeated.
-    plain = [key for key in keys if re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,39}", key)]
-    near = difflib.get_close_matches(column, plain, n=1, cutoff=0.4)
-    found = f"no column {column} (nearest: {near[0] if near else 'none'})"
-    return BadInput(name, f"key {column}", found, ", ".join(COLUMNS))
 
 
 def _opened(path: Path, name: str) -> pq.ParquetFile:
@@ -196,7 +166,7 @@ def _typed(schema: pa.Schema, name: str) -> None:
     for column in COLUMNS:
         places = schema.get_all_field_indices(column)
         if not places:
-            raise _lacks(name, column, schema.names)
+            raise lacks(name, column, schema.names)
         kind, time = schema.field(places[0]).type, column == "timestamp"
         if time:
             good = pa.types.is_timestamp(kind) and kind.tz is not None

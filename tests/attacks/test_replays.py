@@ -1,6 +1,8 @@
 """What is done to a run that has ended, or goes on from one: nothing that is written later makes a refusal good."""
 
+import csv
 import gzip
+import io
 import json
 import re
 import shutil
@@ -25,6 +27,7 @@ from security.verify import verify
 from tasks import process
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
+from tasks.source import ENDINGS
 from tasks.store import current, hashed
 from tests.attacks import acts
 from tests.attacks.attacker import Attacker, Ground
@@ -47,6 +50,15 @@ def refused(home: Home, passed: Run, **parameters: Any) -> str:
     state, _ = ran(home, **passed.notes["asked"] | parameters)
     assert (state.is_failed(), state.name) == (True, REFUSED), state
     return str(state.message)
+
+
+def separated(day: bytes) -> bytes:
+    """The rows of JSON lines as CSV, as Python's own writer has it."""
+    out, made = io.StringIO(), list(map(json.loads, day.splitlines()))
+    writer = csv.DictWriter(out, sorted(made[0]))
+    writer.writeheader()
+    writer.writerows(made)
+    return out.getvalue().encode()
 
 
 @pytest.fixture
@@ -78,8 +90,12 @@ def test_rows_are_the_same_rows_in_every_format_that_the_lake_may_hold(
     table = pa.Table.from_batches(list(read([plain], ["x"]))).select(list(COLUMNS))
     stamps = table["timestamp"].cast(pa.timestamp("us", "UTC"))
     pq.write_table(table.set_column(3, "timestamp", stamps), path)
+    commas = separated(day)
+    held_as = {".jsonl": day, ".jsonl.zst": zstd.compress(day), ".parquet": path.read_bytes(), ".csv": commas}
+    held_as |= {".csv.gz": gzip.compress(commas), ".csv.zst": zstd.compress(commas)}
+    assert {".jsonl.gz", *held_as} == set(ENDINGS)
     digests = set()
-    for ending, held in ((".jsonl", day), (".jsonl.zst", zstd.compress(day)), (".parquet", path.read_bytes())):
+    for ending, held in held_as.items():
         prefix = f"as{ending.replace('.', '-')}"
         operator.put(BUCKET, key(prefix, DAYS[0]), body(DAYS[0]))
         operator.put(BUCKET, f"{prefix}/{LAST}/part-000{ending}", held)
@@ -90,6 +106,28 @@ def test_rows_are_the_same_rows_in_every_format_that_the_lake_may_hold(
         assert run.notes["clean"]["rejected"] == 0
         digests.add(hashed(run.path(run.published["rows"]) / "rows.parquet"))
     assert digests == {hashed(passed.path(passed.published["rows"]) / "rows.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b"interaction_type", b"interactionType", "key interaction_type: found no column .*nearest: interactionType"),
+        (b"\r\n", b",more\r\n", "row 1: found 5 fields; allowed: 6, as in the header"),
+        (b",view,", b',"view,', r"row \d+: found a quote out of place"),
+        (b",view,", b',"view\n",', r"row \d+: found a quote out of place"),
+        (b",view,", b",view\0,", r"row \d+: found a control character \(0x00\)"),
+    ],
+)
+def test_csv_that_is_not_whole_stops_a_run(
+    operator: Operator, pair: Pair, home: Home, old: bytes, new: bytes, says: str
+) -> None:
+    operator.put(BUCKET, key("torn", DAYS[0]), body(DAYS[0]))
+    held = separated(gzip.decompress(body(LAST))).replace(old, new, 1)
+    operator.put(BUCKET, f"torn/{LAST}/part-000.csv.gz", gzip.compress(held))
+    document, policy = pair("torn")
+    state, _ = ran(home, document=document, policy=policy, stages=["ingest"])
+    assert state.name == REFUSED
+    assert re.search(rf"torn/{LAST}/part-000\.csv\.gz, {says}", state.message)
 
 
 def test_zstd_that_is_cut_off_stops_a_run(operator: Operator, pair: Pair, home: Home) -> None:

@@ -1,5 +1,6 @@
 """The same rows on threads, on a Dask cluster of two processes, and in one look: the same facts, the same verdict."""
 
+import gzip
 import os
 import random
 from collections.abc import Iterator
@@ -31,12 +32,14 @@ Files = tuple[list[Path], list[str]]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """Days of the sample in three formats, with repetitions across files, faults, and a file without rows."""
+    """Days of the sample in four formats, with repetitions across files, faults, and files without rows."""
     folder = tmp_path_factory.mktemp("shards")
     paths, names = [], []
     bodies = [(key, body) for key, body in sample.partitions() if key.startswith(sample.PREFIX)][:6]
     faulty = b'{"user_id":null,"item_id":"a b","interaction_type":"hover","timestamp":"soon"}\n' * 3
     more = [("again.jsonl.gz", bodies[1][1]), ("none.jsonl", b""), ("faulty.jsonl.zst", zstd.compress(faulty))]
+    commas = b"timestamp,user_id,item_id,interaction_type\nsoon,,a b,hover\n2023-07-01T00:00:00Z,x,y,view\n"
+    more += [("faulty.csv", commas), ("none.csv.gz", gzip.compress(commas[: commas.index(b"\n") + 1]))]
     for number, (key, body) in enumerate([*bodies, *more]):
         paths.append(folder / f"{number:02d}-{key.rpartition('/')[2]}")
         names.append(key)
