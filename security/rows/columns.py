@@ -111,9 +111,9 @@ def times(values: Sequence[Any]) -> Column:
             if (dated := _dated(pa.array(values, pa.string()))) is not None:
                 return dated, faults
         elif kinds == {int}:
-            size = np.abs(numbers := np.array(values, np.int64))
-            if (size < 10**14).all():
-                return pa.array(numbers * np.where(size < 10**11, 1_000_000, 1_000)), faults
+            numbers = np.array(values, np.int64)
+            if ((numbers > -(10**14)) & (numbers < 10**14)).all():
+                return pa.array(numbers * np.where(np.abs(numbers) < 10**11, 1_000_000, 1_000)), faults
     except (pa.ArrowException, OverflowError):
         # A day that no month has, or a number that no time is: found one by one below.
         faults[:] = 0

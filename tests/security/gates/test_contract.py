@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from security.gate import judge, observe
 from security.gates import contract
-from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty, kinds
+from security.gates.contract import RULES, ContractLimits, DataContract, breaks, faulty, kinds, trails
 from security.gates.contract import tally as tally_
 from security.gates.contract.decoys import word
 from security.gates.contract.kinds import Counts, Kind
@@ -343,7 +344,7 @@ def test_looking_at_parts_and_merging_is_looking_at_the_whole(files: list[Any], 
 
     def look(batches: Sequence[pa.RecordBatch]) -> tally_.Tally:
         found = tally_.Tally(b"s" * 32)
-        found.rows.most = held
+        found.trails.rows.most = held
         for each in batches:
             found.add(each)
         return found
@@ -352,6 +353,26 @@ def test_looking_at_parts_and_merging_is_looking_at_the_whole(files: list[Any], 
     for each in rest:
         left.merge(each)
     assert left.facts() == look(made).facts()
+
+
+def test_what_fails_while_rows_are_put_aside_is_told_however_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(trails.Buckets, "add", full)
+    made = placed_batch("x", "2023-10-01", ["u"], ["i"], ["view"], [0])
+    uses: list[Callable[[tally_.Tally], object]] = [
+        lambda tally: tally.facts(),
+        lambda tally: tally.add(made),
+        lambda tally: tally.merge(tally_.Tally(b"s" * 32)),
+        lambda tally: tally_.Tally(b"s" * 32).merge(tally),
+        pickle.dumps,
+    ]
+    for use in uses:
+        tally = tally_.Tally(b"s" * 32)
+        tally.add(made)
+        with pytest.raises(OSError, match="no space left"):
+            use(tally)
 
 
 def placed_batch(
