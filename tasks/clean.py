@@ -12,7 +12,7 @@ whole is the rows of any one account, and the suspects.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -140,8 +140,11 @@ def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tu
         file.seek(0)
         file.truncate()
         gone = Counter[str]()
-        with pq.ParquetWriter(file, STORED, **LAYOUT) as writer:
-            for table in ahead(groups(_stays(rows, names, watch, gone), ROW_GROUP)):
+        with (
+            closing(ahead(groups(_stays(rows, names, watch, gone), ROW_GROUP))) as tables,
+            pq.ParquetWriter(file, STORED, **LAYOUT) as writer,
+        ):
+            for table in tables:
                 writer.write_table(table.set_column(3, STORED[3], table["timestamp"].cast(STORED[3].type)), ROW_GROUP)
         suspects = {each.user: each.signs for each in watch.found}
         if len(suspects) > len(watch.before) and watch.widest * 100 > bots.breadth * ITEMS:
@@ -153,11 +156,12 @@ def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tu
 
 
 def _stays(rows: Spill, names: Sequence[str], watch: Watch, gone: Counter[str]) -> Iterator[pa.RecordBatch]:
-    for table in whole(ahead(rows.ordered()), ACCOUNTS):
-        part = Part(table)
-        stay = np.ones(len(table), bool)
-        for name in names:
-            before = int(stay.sum())
-            stay = TRANSFORMATIONS[name](part, stay, watch)
-            gone[name] += before - int(stay.sum())
-        yield from (part.table if stay.all() else part.table.filter(pa.array(stay))).to_batches()
+    with closing(ahead(rows.ordered())) as batches:
+        for table in whole(batches, ACCOUNTS):
+            part = Part(table)
+            stay = np.ones(len(table), bool)
+            for name in names:
+                before = int(stay.sum())
+                stay = TRANSFORMATIONS[name](part, stay, watch)
+                gone[name] += before - int(stay.sum())
+            yield from (part.table if stay.all() else part.table.filter(pa.array(stay))).to_batches()

@@ -16,12 +16,12 @@ class Part:
     """Rows of whole accounts, in the order of user, time, item and type; given in that of user and time."""
 
     def __init__(self, table: pa.Table) -> None:
-        self.table = table.combine_chunks()
+        self.table = _one(table)
         users, time = self.table["user_id"].chunk(0), self.table["timestamp"].chunk(0).to_numpy()
         fresh = _differs(users)
-        self.first = np.flatnonzero(np.r_[True, fresh])
-        self.names = users.take(pa.array(self.first))
-        self.user = np.repeat(np.arange(len(self.first)), np.diff(np.r_[self.first, len(users)]))
+        first = np.flatnonzero(np.r_[True, fresh])
+        self.names = users.take(pa.array(first))
+        self.user = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(users)]))
         self.time: Ints = time
         tied = ~fresh & (time[1:] == time[:-1])
         if self._alike(np.flatnonzero(tied) + 1).sum() < tied.sum():
@@ -52,7 +52,15 @@ class Part:
         keys = [(name, "ascending") for name in ("at", "item_id", "interaction_type")]
         order = np.arange(len(self.table))
         order[some] = some[pc.sort_indices(rows, sort_keys=keys).to_numpy()]
-        self.table = self.table.take(order).combine_chunks()
+        self.table = _one(self.table.take(order))
+
+
+def _one(table: pa.Table) -> pa.Table:
+    """The table in one piece; what has no such, since Arrow counts the bytes of a column by 32 bits, is an error."""
+    table = table.combine_chunks()
+    if any(column.num_chunks != 1 for column in table.columns):
+        raise OverflowError(f"{table.num_rows:,} rows of whole accounts are more than can be gone through at once")
+    return table
 
 
 def _differs(column: pa.StringArray) -> NDArray[np.bool_]:

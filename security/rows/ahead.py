@@ -1,7 +1,7 @@
 """Work that is done ahead in a thread: what lets go of the interpreter there (decoding, sorting) costs no time here."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from queue import Empty, Full, Queue
@@ -14,11 +14,11 @@ _BEAT = 0.1
 """Seconds after which a thread looks whether anybody still waits for it."""
 
 
-def ahead(source: Iterable[Item], most: int = AHEAD) -> Iterator[Item]:
+def ahead(source: Iterable[Item], most: int = AHEAD) -> Generator[Item, None, None]:
     """The items of `source`, in order, each made while earlier ones are used.
 
-    What `source` raises is raised here, in its place. Who stops early stops the thread too, and `source` is closed in
-    the thread that it ran in.
+    What `source` raises is raised here, in its place. Closing this stops the thread, waits for it, and closes `source`
+    there; do that (`contextlib.closing`) before what `source` reads from is closed.
     """
     made: Queue[tuple[bool, Item | BaseException | None]] = Queue(most)
     left = threading.Event()

@@ -11,6 +11,7 @@ may be).
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,10 @@ def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
         _typed(file.schema_arrow, name)
         done = 0
         try:
-            for each in ahead(_columns(file)):
-                yield batch(each, name, done)
-                done += len(each[0][0])
+            with closing(ahead(_columns(file))) as decoded:
+                for each in decoded:
+                    yield batch(each, name, done)
+                    done += len(each[0][0])
         except (pa.ArrowException, OSError):
             raise BadInput(name, f"row {done + 1}", "Parquet that cannot be read", "a whole Parquet file") from None
 

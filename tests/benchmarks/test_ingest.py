@@ -1,8 +1,9 @@
 """Figures of ingest at ten and thirty million rows: ratios within one run, printed beside their targets.
 
 What is asserted is what no load of the machine changes: every way leaves the same rows, and the peak of memory. The
-targets of the ratios are not met. Two sorts, by account and by the final order, that the ways by hand do without, and
-reading row by row against the contract, limit the first; two whole scans, before and after, the second.
+targets of the ratios are not met on two processors. By hand nothing is sorted; here rows are, by account, and each is
+held against the contract: that limits the first. Two whole looks, before and after, limit the second: each decodes,
+classifies and hashes every row again, since a gate takes nothing from the task that it stands beside.
 """
 
 import json
@@ -57,13 +58,18 @@ def test_ingest_against_engines_by_hand_and_against_itself_without_gates(
     found = {way: measured(folder, way, SMALL) for way in WAYS}
     large = measured(folder, "gated", LARGE)
     best = min(("duckdb", "polars"), key=lambda way: float(found[way]["seconds"]))
-    hand = found["gated"]["seconds"] / found[best]["seconds"]
-    gates = found["gated"]["seconds"] / found["ungated"]["seconds"]
+
+    def over(way: str, other: str) -> str:
+        both = (found[way][unit] / found[other][unit] for unit in ("seconds", "processors"))
+        return "{:.2f} ({:.2f} of processors)".format(*both)
+
     with capsys.disabled():
         print()
         for way, told in (*found.items(), ("gated, 30 million", large)):
-            print(f"  {way:<20} {told['seconds']:7.1f} s  {told['gb']:.2f} GB")
-        print(f"  gated over {best} by hand: {hand:.2f} (target {BY_HAND}); over ungated: {gates:.2f} (target {GATES})")
+            print(f"  {way:<20} {told['seconds']:6.1f} s, {told['processors']:6.1f} of processors, {told['gb']:.2f} GB")
+        print(f"  ungated over {best}, by hand: {over('ungated', best)}; target {BY_HAND}")
+        print(f"  gated over {best}, by hand:   {over('gated', best)}")
+        print(f"  gated over ungated:           {over('gated', 'ungated')}; target {GATES}")
     assert {told["rows"] for told in found.values()} == {SMALL - SMALL // 100}
     assert large["rows"] == LARGE - LARGE // 100
     assert max(found["gated"]["gb"], large["gb"]) < MOST

@@ -49,7 +49,7 @@ def test_who_stops_early_stops_the_source() -> None:
 
     found = ahead(source(), 2)
     assert next(found) == 0
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert closed.is_set()
     assert not threads()
     assert len(made) <= 1 + 2 + 1
@@ -58,7 +58,7 @@ def test_who_stops_early_stops_the_source() -> None:
 def test_one_within_another_stops_with_it() -> None:
     outer = ahead(each + 1 for each in ahead(range(1_000)))
     assert next(outer) == 1
-    outer.close()  # type: ignore[attr-defined]
+    outer.close()
     assert not threads()
 
 

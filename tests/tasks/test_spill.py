@@ -5,6 +5,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from security.errors import BadInput
-from tasks.parts import whole
+from tasks.parts import Part, whole
 from tasks.spill import ROWS, Spill
 
 Row = tuple[str, str, str, int]
@@ -95,6 +96,16 @@ def test_it_reads_no_file_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a\n1\n")
     with Spill(batches([("u", "i", "view", 1)]), tmp_path) as spill, pytest.raises(Exception, match="(?i)disabled"):
         spill._run(f"select * from '{tmp_path / 'x.csv'}'")
+
+
+def test_what_arrow_cannot_hold_in_one_piece_is_an_error() -> None:
+    """Of a column of more than 2 GiB, the first piece alone would be gone through."""
+    table = pa.Table.from_batches(batches([("u", "i", "view", 1)] * 9))
+    assert len(Part(table).user) == 9
+    wide = SimpleNamespace(combine_chunks=lambda: table)
+    assert table["user_id"].num_chunks == 2
+    with pytest.raises(OverflowError, match="9 rows of whole accounts"):
+        Part(wide)
 
 
 accounts = st.lists(st.integers(1, 9), max_size=12)
