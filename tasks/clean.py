@@ -12,7 +12,7 @@ whole is the rows of any one account, and the suspects.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +24,7 @@ from configs.load import nearest
 from security.errors import PlanError
 from security.gates.contract import ContractLimits, reasons
 from security.rows.accounts import ITEMS, Bots
-from security.rows.ahead import ahead
+from security.rows.ahead import ahead, ended
 from security.verdict import Frozen
 from tasks.parts import Part, groups, whole
 from tasks.spill import ROWS, Spill
@@ -94,15 +94,15 @@ def clean(
         raise ValueError(f"a key of {len(key)} bytes; at least {KEY_BYTES} are needed to hide an id")
     told = {"rows_in": 0, "rejected": 0}
     broken: Counter[str] = Counter()
-    with Spill(_sound(batches, limits, apart / REJECTS, broken, told), spill) as rows, out.open("xb") as file:
-        try:
+    with Spill(_sound(batches, limits, apart / REJECTS, broken, told), spill) as rows, ExitStack() as unless:
+        file = out.open("xb")
+        unless.callback(out.unlink)
+        with file:
             gone, found = _store(rows, file, transformations, limits.bots or Bots())
-            if found:
-                with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
-                    side.writelines(sorted(f"{json.dumps(each.told(key))}\n" for each in found))
-        except BaseException:
-            out.unlink()
-            raise
+        if found:
+            with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
+                side.writelines(sorted(f"{json.dumps(each.told(key))}\n" for each in found))
+        unless.pop_all()
     told |= {"duplicates": gone["deduplicate"], "bots": len(found), "bot_rows": gone["filter_bots"]}
     left = told["rows_in"] - told["rejected"] - gone.total()
     return Cleaned(**told, rows_out=left, broken=dict(sorted(broken.items())))
@@ -114,7 +114,7 @@ def _sound(
     """The rows that keep the contract, counted in `told` and `broken`; the others to `path`, by place."""
     with ExitStack() as stack:
         sink: IO[str] | None = None
-        for batch in batches:
+        for batch in stack.enter_context(ended(iter(batches))):
             rules, index = reasons(batch, limits)
             bad = np.array([bool(rule) for rule in rules], dtype=bool)[index]
             told["rows_in"] += batch.num_rows
@@ -141,7 +141,7 @@ def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tu
         file.truncate()
         gone = Counter[str]()
         with (
-            closing(ahead(groups(_stays(rows, names, watch, gone), ROW_GROUP))) as tables,
+            ended(ahead(groups(_stays(rows, names, watch, gone), ROW_GROUP))) as tables,
             pq.ParquetWriter(file, STORED, **LAYOUT) as writer,
         ):
             for table in tables:
@@ -156,7 +156,7 @@ def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tu
 
 
 def _stays(rows: Spill, names: Sequence[str], watch: Watch, gone: Counter[str]) -> Iterator[pa.RecordBatch]:
-    with closing(ahead(rows.ordered())) as batches:
+    with ended(ahead(rows.ordered())) as batches:
         for table in whole(batches, ACCOUNTS):
             part = Part(table)
             stay = np.ones(len(table), bool)

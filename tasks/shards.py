@@ -1,7 +1,7 @@
 """The scan of rows over shards: each is one Prefect task, on whatever task runner the flow has.
 
 With threads that is this process; with `prefect_dask.DaskTaskRunner` a cluster. A shard is some whole files; the
-profiles that come back are merged in the order of the files, and are those of one scan over all of them. They hold 16
+profiles that come back are merged in the order of the files, and are those of one scan over all of them. They hold 44
 bytes a row, no row and no id; the secret of their hashes goes to the workers, who read the rows anyway.
 """
 

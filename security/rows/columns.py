@@ -35,10 +35,10 @@ SCHEMA = pa.schema(
     }
 )
 """`timestamp` in microseconds since 1970 UTC; `row` counts from 1 within its file; `faults` is a mask of `Fault`."""
-_DATE = "[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_DATE = "-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _ZONE = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
-_FAST = rf"\A{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
-_RFC3339 = re.compile(rf"{_DATE}(\.[0-9]{{1,9}})?{_ZONE}")
+_FAST = rf"\A[1-8][0-9]{{3}}{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
+_RFC3339 = re.compile(rf"[0-9]{{4}}{_DATE}(\.[0-9]{{1,9}})?{_ZONE}")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -4,12 +4,12 @@ The header names every declared column once; other columns are skipped and never
 empty and has no quotes is null, every other one is text, and a timestamp may be a number as JSON writes it. Spaces
 belong to the field that they stand in.
 
-Stricter than the RFC: lines end in a line feed, with or without a carriage return before it, and a quoted field holds
-neither, so that rows are counted by line ends alone; other characters below a space but a tab are refused too. An empty
-line is an error, and so is a byte order mark. Rows count from 1 after the header, which has at most 64 KiB. Arrow cuts
-the fields; what it lets pass and the RFC does not (quotes that are out of place or not closed, characters after a
-closing quote, a carriage return as the end of a line, bytes of other encodings in a skipped column) is looked for
-before, over whole blocks.
+Stricter than the RFC: lines end in a line feed, which the last may lack, with or without a carriage return before it; a
+quoted field holds neither, so that rows are counted by line ends alone; other characters below a space but a tab are
+refused too. An empty line is an error, and so is a byte order mark. Rows count from 1 after the header, which has at
+most 64 KiB. Arrow cuts the fields; what it lets pass and the RFC does not (quotes that are out of place or not closed,
+characters after a closing quote, a carriage return as the end of a line, bytes of other encodings in a skipped column)
+is looked for before, over whole blocks.
 """
 
 import codecs

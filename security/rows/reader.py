@@ -11,24 +11,27 @@ may be).
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
 from security.rows import commas
-from security.rows.ahead import ahead
-from security.rows.columns import COLUMNS, Column, batch, lacks, text, times
+from security.rows.ahead import ahead, ended
+from security.rows.columns import COLUMNS, LONGEST, Column, batch, lacks, text, times
 from security.rows.packing import Broken, blocks, chunks, kind, place
 
 WIDE = 1 << 16
 """Most rows of a batch of Parquet."""
+_TEXT, _CHARACTER = 8 << 20, 4
+"""Bytes of a text in a batch, about; and of a character, at most."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -131,36 +134,61 @@ def _described(value: Any) -> str:
     return "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
 
 
-def _opened(path: Path, name: str) -> pq.ParquetFile:
+def _opened(path: Path, name: str, coded: Sequence[str] = ()) -> pq.ParquetFile:
+    """A Parquet file, some of its columns as codes and the texts that they stand for."""
     try:
         # Buffering ahead would keep the bytes of the whole file until its end.
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=list(coded))
     except (pa.ArrowException, OSError):
         raise BadInput(name, "row 1", "Parquet that cannot be read", "a whole Parquet file") from None
 
 
 def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    with _opened(path, name) as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(_opened(path, name))
         _typed(file.schema_arrow, name)
+        coded = stack.enter_context(_opened(path, name, COLUMNS[:3]))
         done = 0
         try:
-            with closing(ahead(_columns(file))) as decoded:
-                for each in decoded:
-                    yield batch(each, name, done)
-                    done += len(each[0][0])
+            for each in stack.enter_context(ended(ahead(_columns(file, coded), 1))):
+                yield batch(each, name, done)
+                done += len(each[0][0])
         except (pa.ArrowException, OSError):
             raise BadInput(name, f"row {done + 1}", "Parquet that cannot be read", "a whole Parquet file") from None
 
 
-def _columns(file: pq.ParquetFile) -> Iterator[list[Column]]:
-    for each in file.iter_batches(WIDE, columns=list(COLUMNS)):
-        each.validate(full=True)
-        clean = np.zeros(len(each), np.uint32)
-        texts = [(each.column(column).cast(pa.string()), clean) for column in COLUMNS[:3]]
-        stamps = each.column("timestamp")
-        # Only nanoseconds lose anything, and only what a microsecond cannot hold.
-        stamps = stamps.cast(pa.timestamp("us", "UTC"), safe=stamps.type.unit != "ns").cast(pa.int64())
-        yield [*texts, (stamps, clean)]
+def _columns(file: pq.ParquetFile, coded: pq.ParquetFile) -> Iterator[list[Column]]:
+    """Batches of columns, of `WIDE` rows or some 8 MiB of any text.
+
+    A text that a row group holds once may stand in each of its rows. So the longest is looked up first, and where one
+    is longer than an id may be, texts stay codes until such are cut.
+    """
+    for group in range(file.num_row_groups):
+        longest = max(_longest(coded, group, column) for column in COLUMNS[:3])
+        held, size = (coded, LONGEST * _CHARACTER) if longest > LONGEST * _CHARACTER else (file, longest)
+        most = min(WIDE, _TEXT // max(1, size))
+        for each in held.iter_batches(most, row_groups=[group], columns=list(COLUMNS)):
+            each.validate(full=True)
+            clean = np.zeros(len(each), np.uint32)
+            texts = [(_cut(each.column(column)).cast(pa.string()), clean) for column in COLUMNS[:3]]
+            stamps = each.column("timestamp")
+            # Only nanoseconds lose anything, and only what a microsecond cannot hold.
+            stamps = stamps.cast(pa.timestamp("us", "UTC"), safe=stamps.type.unit != "ns").cast(pa.int64())
+            yield [*texts, (stamps, clean)]
+
+
+def _longest(coded: pq.ParquetFile, group: int, column: str) -> int:
+    """Of the texts that a column of a row group has codes for, the bytes of the longest."""
+    first = next(coded.iter_batches(1, row_groups=[group], columns=[column]), None)
+    return int(pc.max(pc.binary_length(first.column(0).dictionary)).as_py() or 0) if first is not None else 0
+
+
+def _cut(texts: pa.Array) -> pa.Array:
+    """Texts; of those that stay codes, what is too long is cut to a length that still is."""
+    if not pa.types.is_dictionary(texts.type):
+        return texts
+    short = pc.utf8_slice_codeunits(texts.dictionary, 0, LONGEST + 1)
+    return pa.DictionaryArray.from_arrays(texts.indices, short)
 
 
 def _typed(schema: pa.Schema, name: str) -> None:
@@ -173,7 +201,8 @@ def _typed(schema: pa.Schema, name: str) -> None:
         if time:
             good = pa.types.is_timestamp(kind) and kind.tz is not None
         else:
-            good = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            value = kind.value_type if pa.types.is_dictionary(kind) else kind
+            good = pa.types.is_string(value) or pa.types.is_large_string(value)
         if not good or len(places) > 1:
             found = f"{len(places)} columns of this name" if len(places) > 1 else f"the type {kind}"
             raise BadInput(name, f"key {column}", found, "a timestamp with a zone" if time else "a string")

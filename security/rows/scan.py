@@ -13,6 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from security.errors import CannotTell
+from security.rows.ahead import ended
 from security.verdict import Frozen
 
 SECRET = 32
@@ -54,9 +55,10 @@ def begin(kinds: Kinds, secret: bytes = b"") -> Profiles:
 def scan(batches: Iterable[pa.RecordBatch], kinds: Kinds, secret: bytes = b"") -> Profiles:
     """The profiles of these batches, from one read of them."""
     profiles = begin(kinds, secret)
-    for batch in batches:
-        for profile in profiles.values():
-            profile.add(batch)
+    with ended(iter(batches)) as read:
+        for batch in read:
+            for profile in profiles.values():
+                profile.add(batch)
     return profiles
 
 

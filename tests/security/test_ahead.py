@@ -3,12 +3,21 @@
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from security.gates.contract import ContractLimits
+from security.rows import read
 from security.rows.ahead import ahead
+from security.rows.columns import COLUMNS
+from security.rows.scan import Profile, scan
+from security.verdict import Frozen
+from tasks.clean import REJECTS, clean
 
 WHERE: ContextVar[str] = ContextVar("WHERE")
 
@@ -34,6 +43,52 @@ def test_an_error_is_raised_after_what_came_before_it() -> None:
     with pytest.raises(KeyError, match="here"):
         next(found)
     assert not threads()
+
+
+def test_what_is_no_source_is_an_error_at_once() -> None:
+    with pytest.raises(TypeError):
+        list(ahead(5))
+    assert not threads()
+
+
+def test_an_error_of_the_end_is_raised_by_who_stops_early() -> None:
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            raise KeyError("late")
+
+    found = ahead(source())
+    assert next(found) == 1
+    with pytest.raises(KeyError, match="late"):
+        found.close()
+    assert not threads()
+
+
+def test_no_thread_stays_when_a_look_fails_and_its_error_is_kept(tmp_path: Path) -> None:
+    class Broken(Profile):
+        def add(self, batch: pa.RecordBatch) -> None:
+            raise KeyError("here")
+
+        def merge(self, other: "Broken") -> None: ...
+
+        def facts(self) -> Frozen:
+            return Frozen()
+
+    columns = {name: ["x"] * 300_000 for name in COLUMNS[:3]}
+    columns["timestamp"] = pa.array(range(300_000), pa.timestamp("us", "UTC"))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(KeyError, match="here") as kept:
+        scan(read([path], ["x"]), {"broken": Broken})
+    assert not threads()
+    limits = ContractLimits.model_validate({"since": "", "until": "2099-12-31"})
+    (tmp_path / REJECTS).mkdir()
+    with pytest.raises(FileExistsError) as also:
+        clean(read([path], ["x"]), tmp_path / "out", tmp_path, limits, [], key=b"k" * 16)
+    assert not threads()
+    assert kept.tb is not also.tb
 
 
 def test_who_stops_early_stops_the_source() -> None:

@@ -80,6 +80,15 @@ def test_batches_are_cut_at_rows_and_at_bytes(tmp_path: Path) -> None:
     assert max(batch.num_rows for batch in batches) <= 11
 
 
+@pytest.mark.parametrize("stamp", ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_time_at_the_end_of_the_calendar_is_the_same_whoever_stands_beside_it(stamp: str) -> None:
+    alone = times([stamp])
+    for other in (None, DAY):
+        together = times([stamp, other])
+        assert (together[0][0], together[1][0]) == (alone[0][0], alone[1][0])
+        assert together[0][0].as_py() == micros(stamp)
+
+
 def test_files_follow_each_other_and_each_counts_from_one(tmp_path: Path) -> None:
     paths = [written(tmp_path / f"{name}.jsonl", [GOOD] * count) for name, count in (("b", 2), ("e", 0), ("a", 1))]
     found = [(row["file"], row["row"]) for batch in read(paths, ["b", "e", "a"]) for row in batch.to_pylist()]
@@ -311,6 +320,39 @@ def test_parquet_rows_can_be_faulty_too(tmp_path: Path) -> None:
         Fault.EMPTY | Fault.KIND,
         Fault.LONG | Fault.KIND,
     ]
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("long", [LONGEST, LONGEST + 1, 4 * LONGEST, 5_000])
+def test_parquet_that_is_read_by_its_codes_gives_the_same_rows(tmp_path: Path, long: int, dictionary: bool) -> None:
+    """A long text, the first of its row group or the last, of characters of one byte or four, and some missing."""
+    texts = [*["a" * long, "b", None, ""] * 50, "z", "\U0001f600" * long]
+    columns = {name: pa.array(texts) for name in list(GOOD)[:3]}
+    columns["timestamp"] = pa.array([*range(len(texts) - 1), None], pa.timestamp("s", "UTC"))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=101, use_dictionary=dictionary)
+    rows = [dict.fromkeys(list(GOOD)[:3], text) | {"timestamp": n} for n, text in enumerate(texts[:-1])]
+    rows.append(dict.fromkeys(list(GOOD)[:3], texts[-1]) | {"timestamp": None})
+
+    def told(path: Path) -> list[Row]:
+        return [row | {"file": ""} for row in table(path)]
+
+    assert told(path) == told(written(tmp_path / "x.jsonl", rows))
+
+
+def test_a_long_text_that_parquet_holds_once_is_not_written_out_for_every_row(tmp_path: Path) -> None:
+    rows = 1 << 18
+    texts = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["y" * 16_000])
+    stamps = pa.array(np.arange(rows), pa.timestamp("us", "UTC"))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(dict.fromkeys(list(GOOD)[:3], texts) | {"timestamp": stamps}), path)
+    assert path.stat().st_size < 2 << 20
+    before, seen = pa.total_allocated_bytes(), 0
+    for each in read([path], ["x"]):
+        assert pa.total_allocated_bytes() - before < 128 << 20
+        assert set(each.column("faults").to_pylist()) == {Fault.LONG | Fault.KIND}
+        seen += each.num_rows
+    assert seen == rows
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:

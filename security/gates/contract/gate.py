@@ -4,7 +4,7 @@ A look cannot know the limits that it will be judged by, so it counts rows by `K
 breaks under given limits; the judge and the task that drops rows both ask it, so that what is counted here is what is
 dropped there. Rules about rows become findings when the share of rows that break any of them is above `most_rejected`;
 in a cleaned set, when there is one.
-How much memory a look takes: see `security.gates.contract.tally`.
+How much memory a look takes: see `security.gates.contract.trails`.
 """
 
 import math

@@ -1,7 +1,8 @@
 """What accounts did, put aside while rows are looked at: which rows are there twice, and how the accounts behave.
 
-Memory is bounded as rows grow: 40 bytes of each row are put aside by account (`security.rows.buckets`), and a few
-buckets are held at a time; ids are there as keyed hashes. What grows is the list of distinct items, 8 bytes each.
+Memory is bounded as rows grow: 44 bytes of each row are put aside by account (`security.rows.buckets`), and a few of 64
+buckets are held at a time; ids and interaction types are there as keyed hashes. What grows is the list of distinct
+items: 8 bytes each, and up to 32 while it is sorted.
 
 Rows are put aside in a thread, one batch behind: to hash and to move them lets go of the interpreter.
 """
@@ -22,7 +23,7 @@ from security.rows.buckets import Buckets, Rows
 from security.rows.columns import COLUMNS
 from security.rows.hashes import Words, hashed, key
 
-ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "i4"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
+ROW = np.dtype([("user", "u8"), ("item", "u8"), ("type", "u8"), ("time", "i8"), ("file", "i4"), ("row", "i8")])
 KEPT = 1 << 20
 """Hashes of items that are kept, at least, before they are counted once each."""
 WORKERS = 2
@@ -43,7 +44,7 @@ class Trails:
 
     def __init__(self, secret: bytes) -> None:
         self.key = key(secret)
-        self.types, self.items, self.more = dict[str, int](), np.zeros(0, np.uint64), list[Words]()
+        self.items, self.more = np.zeros(0, np.uint64), list[Words]()
         self.rows = Buckets(ROW)
         self.behind: Future[None] | None = None
         self.thread: ThreadPoolExecutor | None = None
@@ -64,8 +65,7 @@ class Trails:
         kept = np.empty(len(batch), ROW)
         kept["user"], items = (hashed(batch.column(name), self.key) for name in COLUMNS[:2])
         coded = batch.column("interaction_type").dictionary_encode()
-        codes = [self.types.setdefault(value, len(self.types)) for value in coded.dictionary.to_pylist()]
-        kept["type"] = np.array(codes, np.int32)[coded.indices.to_numpy()]
+        kept["type"] = hashed(coded.dictionary, self.key)[coded.indices.to_numpy()]
         kept["item"], kept["time"], kept["file"], kept["row"] = items, batch.column("timestamp").to_numpy(), file, row
         self._count(items)
         self.rows.add(kept["user"], kept)
@@ -84,11 +84,10 @@ class Trails:
         """Put aside what another has put aside; `files` says for each index of a file there which it has here."""
         self.wait()
         other.wait()
-        types = np.array([self.types.setdefault(name, len(self.types)) for name in other.types], np.int32)
         self._count(np.concatenate([other.items, *other.more]))
         for rows in other.rows:
             moved = rows.copy()
-            moved["type"], moved["file"] = types[rows["type"]], np.array(files)[rows["file"]]
+            moved["file"] = np.array(files)[rows["file"]]
             self.rows.add(moved["user"], moved)
 
     def found(self) -> Found:

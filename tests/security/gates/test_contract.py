@@ -4,6 +4,7 @@ import gzip
 import json
 import pickle
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -353,6 +354,33 @@ def test_looking_at_parts_and_merging_is_looking_at_the_whole(files: list[Any], 
     for each in rest:
         left.merge(each)
     assert left.facts() == look(made).facts()
+
+
+moments = st.sampled_from([-(2**62), -1, 0, 1, 2, 3, 2**62])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 1), moments), min_size=1, max_size=40))
+def test_repetitions_are_found_where_times_are_too_far_apart_to_sort_by_them_whole(made: list[Any]) -> None:
+    rows = np.zeros(len(made), trails.ROW)
+    for place, (user, item, kind, moment) in enumerate(made):
+        rows[place] = (user, item, kind, moment, 0, place)
+    again, seen = trails._bucket(rows, 3)
+    first = {each: place for place, each in reversed(list(enumerate(made)))}
+    assert sorted(again["row"].tolist()) == [place for place, each in enumerate(made) if first[each] != place]
+    counts = Counter(user for user, *_ in first)
+    assert dict(zip(seen.users.tolist(), seen.rows.tolist(), strict=True)) or counts == {}
+    assert sorted(seen.rows.tolist()) == sorted(counts.values())
+
+
+def test_items_do_not_wait_to_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trails, "KEPT", 8)
+    tally = tally_.Tally(b"s" * 32)
+    for number in range(40):
+        tally.add(placed_batch("x", "2023-10-01", ["u"] * 3, ["i1", "i2", "i3"], ["view"] * 3, [number] * 3))
+        tally.trails.wait()
+        assert sum(map(len, tally.trails.more)) <= 8
+    assert len(tally.trails.items) == 3
 
 
 def test_what_fails_while_rows_are_put_aside_is_told_however_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
