@@ -225,9 +225,12 @@ class Run:
         link = "a[contains(@href,'/artifacts/artifact/')]"
         mine.locator(f"xpath=ancestor::*[.//{link}][1]//{link}").first.click()
         panel = self.page.get_by_role("tabpanel", name="Artifact")
-        # The button is there before the text is.
-        panel.filter(has_text=re.compile(r"\S[\s\S]*Show Raw Data")).wait_for()
-        told = str(panel.inner_text())
+        told = ""
+        for _ in range(300):  # the button is there before the text can be seen
+            told = str(panel.inner_text())
+            if told.replace("Show Raw Data", "").strip():
+                break
+            self.page.wait_for_timeout(100)
         for number in range(2, int(re.findall(r"Page 1 of (\d+)", told)[0] if "Page 1 of" in told else 1) + 1):
             panel.get_by_role("button", name="Go to next page").click()
             panel.filter(has_text=re.compile(rf"Page {number} of")).wait_for()
