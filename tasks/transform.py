@@ -77,6 +77,7 @@ TRANSFORMATIONS: dict[str, Callable[[Part, Mask, Watch], Mask]] = {
 
 
 def _among(names: pa.StringArray, some: Mapping[str, object]) -> list[int]:
+    """Where in `names` those of `some` stand."""
     if not some:
         return []
     found = pc.is_in(names, pa.array(some, pa.string()))
