@@ -22,9 +22,9 @@ from msgspec import UNSET
 from security.errors import BadInput, CannotTell
 from security.rows import ROWS, lines, read
 from security.rows.columns import LONGEST, SCHEMA, Fault, micros, times
+from tests.security.damage import SECRET, refusal, table
 
 Row = dict[str, Any]
-SECRET = "jane.doe-4711"
 DAY = "2023-10-27T14:03:11Z"
 GOOD: dict[str, Any] = {"user_id": "u1", "item_id": "i1", "interaction_type": "view", "timestamp": DAY}
 
@@ -37,25 +37,10 @@ def written(path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def table(path: Path) -> list[Row]:
-    """All rows of one file."""
-    return [row for batch in read([path], [path.name]) for row in batch.to_pylist()]
-
-
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[..., BadInput]:
-    """The error for a file with these bytes, which must not tell the secret."""
-
-    def make(body: bytes, name: str = "part.jsonl") -> BadInput:
-        path = tmp_path / name
-        path.write_bytes(body)
-        with pytest.raises(BadInput) as caught:
-            table(path)
-        assert SECRET not in str(caught.value)
-        assert caught.value.file == name
-        return caught.value
-
-    return make
+    """The error for a file with these bytes."""
+    return lambda body, name="part.jsonl": refusal(tmp_path, body, name)
 
 
 @pytest.mark.parametrize("name", ["part.jsonl", "part.jsonl.gz", "part.jsonl.zst", "part"])
