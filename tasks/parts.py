@@ -24,12 +24,14 @@ class Part:
         self.user = np.repeat(np.arange(len(first)), np.diff(np.r_[first, len(users)]))
         self.time: Ints = time
         tied = ~fresh & (time[1:] == time[:-1])
-        if self._alike(np.flatnonzero(tied) + 1).sum() < tied.sum():
+        near = np.flatnonzero(tied) + 1
+        alike = self._alike(near)
+        if not alike.all():
             self._settle(tied)
+            alike = self._alike(near)
         self.twice = np.zeros(len(users), bool)
         """Which rows repeat the one before."""
-        near = np.flatnonzero(tied) + 1
-        self.twice[near[self._alike(near)]] = True
+        self.twice[near[alike]] = True
 
     @property
     def item(self) -> pa.StringArray:

@@ -154,7 +154,7 @@ def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
                 yield batch(each, name, done)
                 done += len(each[0][0])
         except (pa.ArrowException, OSError):
-            raise BadInput(name, f"row {done + 1}", "Parquet that cannot be read", "a whole Parquet file") from None
+            raise BadInput(name, place(done + 1), "Parquet that cannot be read", "a whole Parquet file") from None
 
 
 def _columns(file: pq.ParquetFile, coded: pq.ParquetFile) -> Iterator[list[Column]]:

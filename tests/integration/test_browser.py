@@ -98,10 +98,10 @@ def test_it_is_evidence_like_any_other(good: Seen, home: Home) -> None:
 def test_the_gates_are_nodes_and_tasks_that_can_be_clicked(good: Seen, ui: UI) -> None:
     good.run.open()
     stage = good.run.stage(1)
-    named = {"gate: access_control_s3", "ingest: fetch", "gate: data_contract", "ingest: clean"}
-    listed = set(stage.tasks("gate: access_control_s3"))
-    assert named <= listed
-    assert stage.click_node("Completed") in listed
+    gates = ("access_control_s3", "data_encryption_in_transit", "data_encryption_at_rest", "data_contract")
+    named = {"ingest: fetch", "ingest: clean", *(f"gate: {gate}" for gate in (*gates, "approved_inputs"))}
+    assert named <= set(stage.tasks("gate: access_control_s3"))
+    assert stage.click_node("Completed") in named
     ui.shot("asked-ingest")
 
 
