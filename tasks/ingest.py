@@ -11,7 +11,6 @@ from typing import Any
 
 from security.engines.s3 import fetch as download
 from security.gates.contract import ContractLimits
-from security.gates.contract import batches as marked
 from security.gates.inputs import DATASET
 from security.keys import seal
 from security.verdict import Ref
@@ -66,13 +65,11 @@ def clean(raw: Ref) -> Ref:
     folder = run.place("rows")
     folder.mkdir()
     apart = run.home.folder("evidence", run.plan.run, "apart", private=True)
-    files, keys = [source / each["file"] for each in objects], [each["key"] for each in objects]
-    batches = marked(files, keys, place(run).partition)
     wanted = run.plan.document["stages"][0]["transformations"]
     spill = run.place("spill", private=True)
     spill.mkdir(mode=0o700)
     out, key = folder / "rows.parquet", secrets.token_bytes(32)
-    told = cleaned(batches, out, apart, limits, wanted, key=key, spill=spill)
+    told = cleaned(run.kept[raw.sha256](), out, apart, limits, wanted, key=key, spill=spill)
     spill.rmdir()
     manifest = {
         "partition": run.plan.partition,

@@ -1,11 +1,13 @@
 """Opens what a gate looks at. The runner's part: no task and no gate decides what is handed out, or how much there is.
 
 Rows in quarantine are held against a listing of the bucket made again now, and their lines are counted by other code
-than reads them; an object that changed since it was listed is an error. Endpoints and buckets are asked here, and the
-answers kept as a snapshot.
+than reads them; an object that changed since it was listed is an error. They are read once: the first gate that looks
+at them has them kept for those that follow and for the task that cleans them. Endpoints and buckets are asked here, and
+the answers kept as a snapshot.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from security.gates import contract, inputs, metrics, model, rest
 from security.material import Material
 from security.posture import Posture, asked, part
 from security.rows import lines
+from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
 from tasks import dataset, form, issuer, source
 from tasks.run import Run
@@ -69,7 +72,7 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
         form.rows(folder, dataset.listed(folder, run.trust.key), run.counted, count)
     else:
         form.features(folder)
-    return contract.material(subject, [path], [path.name], count)
+    return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
 
 
 def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:
@@ -143,4 +146,6 @@ def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
     form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
     run.counted, run.pinned = sum(map(lines, paths, names)), source.partitions(where, told)
-    return contract.material(subject, paths, names, run.counted, where.partition)
+    if ref.sha256 not in run.kept:
+        run.kept[ref.sha256] = Kept(partial(contract.batches, paths, names, where.partition))
+    return contract.material(subject, run.kept[ref.sha256], run.counted)

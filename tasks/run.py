@@ -18,6 +18,7 @@ from security.keys import UnsafeLocalKeys
 from security.log import Index, Log
 from security.policy import Plan
 from security.rows.buckets import FOLDER
+from security.rows.kept import Kept
 from security.verdict import Effect, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
 from tasks.home import Home
@@ -64,6 +65,8 @@ class Run:
     """Kind -> what this run or its predecessor published."""
     visits: dict[str, Snapshot] = field(default_factory=dict)
     """Digest of a bucket's reference -> the answers of the one visit whose parts its gates judge."""
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Digest of fetched rows -> the rows as they are read once, by whoever is first to look at them."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None
@@ -84,6 +87,12 @@ class Run:
     def path(self, ref: Ref) -> Path:
         """Where a reference's bytes lie."""
         return self.home.path(ref.uri, self.plan.run)
+
+    def wipe(self, *schemes: str) -> None:
+        """Remove what this run kept apart, all of it or that of some places, and forget rows that it kept."""
+        while self.kept:
+            self.kept.popitem()[1].close()
+        self.home.wipe(self.plan.run, *schemes)
 
     def settle(self, stages: set[str] | None) -> Proof:
         """Verify the log up to the head that this process knows."""
@@ -151,4 +160,4 @@ def close(run: Run, outcome: str) -> None:
         run.log.append("closed", count=run.log.count, outcome=outcome)
         Index(run.home.index, run.log.signer).append("ended", run=run.plan.run, head=run.log.head, outcome=outcome)
     finally:
-        run.home.wipe(run.plan.run)
+        run.wipe()

@@ -181,7 +181,7 @@ def stage(name: str) -> Callable[[Callable[P, Ref]], Callable[P, Any]]:
                 except (Exception, SystemExit) as why:  # kept: the log decides first, a crash must not hide a refusal
                     error = why
             try:
-                run.home.wipe(run.plan.run, "quarantine")  # what was not published outlives no stage
+                run.wipe("quarantine")  # what was not published outlives no stage
                 run.settle({name})
                 if error is None:
                     return _published(run, name, result)

@@ -1,8 +1,7 @@
 """Rows put aside by bucket, so that memory stays bounded: what is more than fits is written to files without a name.
 
 Rows of one bucket come back together, in the order in which they were put; choose the bucket by what belongs together.
-The files are made without a name, mode 0600, in `FOLDER`: nobody else can open one, and none outlives its process,
-however that ends.
+The files are made without a name (`nameless`), mode 0600, in `FOLDER`: none outlives its process, however that ends.
 """
 
 import tempfile
@@ -20,6 +19,11 @@ HELD = 128 << 20
 FOLDER: list[Path] = []
 """Where files are made: a folder of the run's home, or the system's own for temporary files where there is none."""
 Rows = NDArray[Any]
+
+
+def nameless() -> IO[bytes]:
+    """A fresh file that nobody else can open, and that is gone once it is closed."""
+    return tempfile.TemporaryFile(dir=FOLDER[-1] if FOLDER else None)
 
 
 class Buckets:
@@ -50,8 +54,7 @@ class Buckets:
             if parts:
                 file = self.files[number]
                 if file is None:
-                    file = tempfile.TemporaryFile(dir=FOLDER[-1] if FOLDER else None)  # noqa: SIM115 - lives as long as this
-                    self.files[number] = file
+                    file = self.files[number] = nameless()
                     weakref.finalize(self, file.close)
                 for part in parts:
                     file.write(part.tobytes())

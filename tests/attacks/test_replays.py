@@ -6,7 +6,8 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from backports import zstd
 from prefect.client.orchestration import get_client
 from prefect.states import Completed
 
+import security.gates.contract.gate
 from flows.audit import audit
 from flows.shell import once
 from security.errors import SluiceError
@@ -106,6 +108,29 @@ def test_rows_are_the_same_rows_in_every_format_that_the_lake_may_hold(
         assert run.notes["clean"]["rejected"] == 0
         digests.add(hashed(run.path(run.published["rows"]) / "rows.parquet"))
     assert digests == {hashed(passed.path(passed.published["rows"]) / "rows.parquet")}
+
+
+def test_what_was_fetched_is_read_once_for_gate_and_task(
+    operator: Operator, pair: Pair, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the batch that canaries are made of, which comes first."""
+    opened = Counter[str]()
+
+    def counting(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for batch in read(files, names):
+            opened[batch.column("file").dictionary[0].as_py()] += batch.num_rows
+            yield batch
+
+    monkeypatch.setattr(security.gates.contract.gate, "read", counting)
+    document, policy = pair()
+    state, run = ran(home, document=document, policy=policy, stages=["ingest"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    whole = Counter({key("good", day): len(rows(day)) for day in DAYS})
+    sample = Counter({key("good", DAYS[0]): len(rows(DAYS[0]))})
+    left = run.notes["clean"]["rows out"]
+    assert opened == whole + sample + Counter({"rows.parquet": 2 * left})
+    assert run.kept == {}
 
 
 @pytest.mark.parametrize(

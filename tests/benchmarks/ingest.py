@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def _contract(path: Path, clean: bool) -> None:
 
     limits = {"since": "", "until": "2099-12-31", "clean": clean, "bots": {}}
     gate, subject = contract.DataContract(), Subject(kind="rows", name="x", sha256="0" * 64)
-    seen = observe(gate, contract.material(subject, [path], ["x"], lines(path)), limits)
+    seen = observe(gate, contract.material(subject, partial(contract.batches, [path], ["x"]), lines(path)), limits)
     found = judge(gate, seen, limits)
     if found.outcome != Outcome.PASS:
         raise SystemExit(found.reason)

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def _rows(folder: Path) -> Case:
     def opened(name: str) -> Material[Any]:
         paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
         subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
-        return contract.material(subject, paths, [path.name for path in paths], sum(map(lines, paths)))
+        return contract.material(
+            subject, partial(contract.batches, paths, [path.name for path in paths]), sum(map(lines, paths))
+        )
 
     return Case(
         limits,

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,8 @@ def test_nothing_left_is_an_empty_file_that_the_contract_refuses(tmp_path: Path)
     limits = {"since": "", "until": "2099-12-31", "clean": True}
     path = tmp_path / "rows.parquet"
     subject = Subject(kind="rows", name="x", sha256="0" * 64)
-    seen = observe(DataContract(), contract.material(subject, [path], [path.name], lines(path)), limits)
+    material = contract.material(subject, partial(contract.batches, [path], [path.name]), lines(path))
+    seen = observe(DataContract(), material, limits)
     assert [each.rule for each in judge(DataContract(), seen, limits).findings] == ["CON-ROWS", "CON-EMPTY"]
 
 
@@ -352,5 +354,5 @@ def test_a_cleaned_set_passes_the_contract(tmp_path: Path, lake: tuple[list[Path
     limits = {"since": "2023-06-30", "until": "2023-07-02", "clean": True}
     subject = Subject(kind="rows", name="x", sha256="0" * 64)
     for paths, names, outcome in (([path], ["rows.parquet"], Outcome.PASS), (lake[0][:3], lake[1][:3], Outcome.FAIL)):
-        material = contract.material(subject, paths, names, sum(map(lines, paths)))
+        material = contract.material(subject, partial(contract.batches, paths, names), sum(map(lines, paths)))
         assert judge(DataContract(), observe(DataContract(), material, limits), limits).outcome == outcome

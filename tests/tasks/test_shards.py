@@ -4,6 +4,7 @@ import gzip
 import os
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def cluster() -> Iterator[LocalCluster]:
 def looked(held: Files) -> Observation:
     """One look in this process."""
     subject = Subject(kind="rows", name="x", sha256="0" * 64)
-    return observe(GATE, contract.material(subject, *held, sum(map(lines, held[0]))), LIMITS, random.Random(7))
+    material = contract.material(subject, partial(contract.batches, *held), sum(map(lines, held[0])))
+    return observe(GATE, material, LIMITS, random.Random(7))
 
 
 @flow(name="shards", retries=0)

@@ -74,12 +74,12 @@ def batches(
 
 
 def material(
-    subject: Subject, files: Sequence[Path], names: Sequence[str], expected: int, lies: Callable[[str], str] = nowhere
+    subject: Subject, source: Callable[[], Iterable[pa.RecordBatch]], expected: int
 ) -> Material[pa.RecordBatch]:
-    """The rows of the files, as `batches` hands them out; `expected` rows in all."""
+    """Rows as `batches` hands them out, opened anew by `source`; `expected` rows in all."""
     return Material(
         subject,
-        lambda: batches(files, names, lies),
+        source,
         expected=expected,
         unit="rows",
         weigh=lambda batch: int(batch.num_rows),

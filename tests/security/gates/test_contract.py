@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def opened(tmp_path: Path) -> Make:
         paths = [tmp_path / f"{name}.jsonl.gz" for name in files]
         for path, held in zip(paths, files.values(), strict=True):
             path.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in held)))
-        return contract.material(SUBJECT, paths, [path.name for path in paths], sum(map(lines, paths)))
+        source = partial(contract.batches, paths, [path.name for path in paths])
+        return contract.material(SUBJECT, source, sum(map(lines, paths)))
 
     return make
 
@@ -466,7 +468,8 @@ def parted(tmp_path: Path) -> Callable[[Parts], Material[pa.RecordBatch]]:
         for path, held in zip(paths, parts.values(), strict=True):
             path.write_text("".join(json.dumps(row) + "\n" for row in held))
         names = [f"p/{name}/part.jsonl" for name in parts]
-        return contract.material(SUBJECT, paths, names, sum(map(lines, paths)), lambda name: name.split("/")[1])
+        source = partial(contract.batches, paths, names, lambda name: name.split("/")[1])
+        return contract.material(SUBJECT, source, sum(map(lines, paths)))
 
     return make
 
