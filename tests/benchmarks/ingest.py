@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from security.gate import judge, observe
+from security.gates.contract import ContractLimits, DataContract, batches, material
+from security.rows import lines
+from security.rows.kept import Kept
+from security.verdict import Outcome, Subject
+from tasks.clean import clean
+
+Rows = Callable[[], Iterable[pa.RecordBatch]]
 MINUTE = 60
 """Most events a minute that the ways by hand let an account have."""
 CHUNK = 1_000_000
@@ -78,35 +86,32 @@ def polars(path: Path, folder: Path) -> int:
 
 def ungated(path: Path, folder: Path) -> int:
     """Sluice: hashed, read, faulty rows out, repetitions out, bots out, sorted and written; nothing looked at."""
-    from security.gates.contract import ContractLimits
-    from security.rows import read
-    from tasks.clean import clean
+    return _cleaned(path, folder, partial(batches, [path], ["x"]))
 
+
+def gated(path: Path, folder: Path) -> int:
+    """The same, with the data contract's gate, its canaries included, before and after; read once, as in the flow."""
+    rows = Kept(partial(batches, [path], ["x"]))
+    _contract(path, rows, clean=False)
+    left = _cleaned(path, folder, rows)
+    rows.close()
+    out = folder / "out.parquet"
+    _contract(out, partial(batches, [out], ["x"]), clean=True)
+    return left
+
+
+def _cleaned(path: Path, folder: Path, rows: Rows) -> int:
     with path.open("rb") as raw:
         hashlib.file_digest(raw, "sha256")
     limits = ContractLimits.model_validate({"since": "", "until": "2099-12-31", "bots": {}})
     steps = ["deduplicate", "filter_bots"]
-    told = clean(read([path], ["x"]), folder / "out.parquet", folder, limits, steps, key=b"k" * 32, spill=folder)
-    return told.rows_out
+    return clean(rows(), folder / "out.parquet", folder, limits, steps, key=b"k" * 32, spill=folder).rows_out
 
 
-def gated(path: Path, folder: Path) -> int:
-    """The same, with the data contract's gate, its canaries included, before and after."""
-    _contract(path, clean=False)
-    rows = ungated(path, folder)
-    _contract(folder / "out.parquet", clean=True)
-    return rows
-
-
-def _contract(path: Path, clean: bool) -> None:
-    from security.gate import judge, observe
-    from security.gates import contract
-    from security.rows import lines
-    from security.verdict import Outcome, Subject
-
+def _contract(path: Path, rows: Rows, clean: bool) -> None:
     limits = {"since": "", "until": "2099-12-31", "clean": clean, "bots": {}}
-    gate, subject = contract.DataContract(), Subject(kind="rows", name="x", sha256="0" * 64)
-    seen = observe(gate, contract.material(subject, partial(contract.batches, [path], ["x"]), lines(path)), limits)
+    gate, subject = DataContract(), Subject(kind="rows", name="x", sha256="0" * 64)
+    seen = observe(gate, material(subject, rows, lines(path)), limits)
     found = judge(gate, seen, limits)
     if found.outcome != Outcome.PASS:
         raise SystemExit(found.reason)
@@ -126,7 +131,7 @@ def main() -> None:
     if way == "make":
         make(path, int(sys.argv[4]))
         return
-    for name in ("duckdb", "polars", "security.gates.contract", "tasks.clean"):
+    for name in ("duckdb", "polars"):
         __import__(name)
     began, used = time.perf_counter(), time.process_time()
     rows = WAYS[way](path, folder)
