@@ -17,7 +17,8 @@ ROWS = 16_384
 """Most rows of a batch."""
 LINE = 1 << 20
 """Most bytes of a line."""
-_HELD = 8 << 20
+HELD = 8 << 20
+"""Bytes of text that are held at once, about."""
 _CHUNK = 1 << 20
 WINDOW = 23
 """Binary logarithm of the most bytes that a zstd frame may look back: 8 MiB."""
@@ -79,7 +80,7 @@ def blocks(path: Path, name: str, *, header: bool = False) -> Iterator[tuple[int
             if done < 0 and held:
                 yield done, [held.pop(0)]
                 done = 0
-            full = len(held) if size > _HELD else len(held) - len(held) % ROWS
+            full = len(held) if size > HELD else len(held) - len(held) % ROWS
             for start in range(0, full, ROWS):
                 yield done + start, held[start : min(start + ROWS, full)]
             if full:

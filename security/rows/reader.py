@@ -26,12 +26,12 @@ from security.errors import BadInput, CannotTell
 from security.rows import commas
 from security.rows.ahead import ahead, ended
 from security.rows.columns import COLUMNS, LONGEST, Column, batch, lacks, text, times
-from security.rows.packing import Broken, blocks, chunks, kind, place
+from security.rows.packing import HELD, Broken, blocks, chunks, kind, place
 
 WIDE = 1 << 16
 """Most rows of a batch of Parquet."""
-_TEXT, _CHARACTER = 8 << 20, 4
-"""Bytes of a text in a batch, about; and of a character, at most."""
+_CHARACTER = 4
+"""Bytes of a character, at most."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -166,7 +166,7 @@ def _columns(file: pq.ParquetFile, coded: pq.ParquetFile) -> Iterator[list[Colum
     for group in range(file.num_row_groups):
         longest = max(_longest(coded, group, column) for column in COLUMNS[:3])
         held, size = (coded, LONGEST * _CHARACTER) if longest > LONGEST * _CHARACTER else (file, longest)
-        most = min(WIDE, _TEXT // max(1, size))
+        most = min(WIDE, HELD // max(1, size))
         for each in held.iter_batches(most, row_groups=[group], columns=list(COLUMNS)):
             each.validate(full=True)
             clean = np.zeros(len(each), np.uint32)

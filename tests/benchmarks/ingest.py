@@ -44,8 +44,8 @@ def make(path: Path, rows: int) -> None:
 
 
 def table(users: pa.Array, items: pa.Array, types: pa.Array, draw: np.random.Generator, size: int) -> pa.Table:
-    """Rows drawn evenly over users, items and 30 days."""
-    stamps = 1_690_000_000_000_000 + draw.integers(0, 30 * 86_400_000, size) * 1000
+    """Rows drawn evenly over users, items and the first 30 days of July 2023."""
+    stamps = 1_688_169_600_000_000 + draw.integers(0, 30 * 86_400_000, size) * 1000
     return pa.table(
         {
             "user_id": users.take(pa.array(draw.integers(0, len(users), size))),

@@ -1,5 +1,8 @@
 """Figures of ingest at ten and thirty million rows: ratios within one run, printed beside their targets.
 
+The stage is the real flow over the embedded lake, every gate at its place, bucket and objects among them; without gates
+it is the same download and the same cleaning, by the same process.
+
 What is asserted is what no load of the machine changes: every way leaves the same rows, and the peak of memory. The
 targets of the ratios are not met on two processors. By hand nothing is sorted; here rows are, by account, and each is
 held against the contract: that limits the first. Two whole looks, before and after, limit the second: each decodes,
@@ -10,17 +13,32 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import flows.pipeline
+from flows.shell import once
+from security.engines.s3 import fetch as download
+from security.gates.contract import ContractLimits, batches
+from security.verdict import Ref
+from security.verify import verify
+from tasks.clean import clean
+from tasks.home import Home
+from tasks.run import Quiet
+from tasks.source import Place, Source, window
+from tasks.store import hashed
+from tests.attacks.bucket import Operator
 from tests.benchmarks.ingest import WAYS
+from tests.small import small
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(1800)]
 SMALL, LARGE = 10_000_000, 30_000_000
 ROOT = Path(__file__).parents[2]
+MONTH = "2023-07"
 MOST = 1.5
 """GB."""
 BY_HAND, GATES = 1.3, 1.25
@@ -40,6 +58,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         run("make", str(made / f"{rows}.parquet"), str(made), str(rows))
     yield made
     shutil.rmtree(made)
+
+
+@pytest.fixture
+def operator(prefect: str, home: Home) -> Operator:
+    """Who owns the buckets."""
+    return Operator(home)
 
 
 def measured(folder: Path, way: str, rows: int) -> dict[str, Any]:
@@ -73,3 +97,56 @@ def test_ingest_against_engines_by_hand_and_against_itself_without_gates(
     assert {told["rows"] for told in found.values()} == {SMALL - SMALL // 100}
     assert large["rows"] == LARGE - LARGE // 100
     assert max(found["gated"]["gb"], large["gb"]) < MOST
+
+
+def test_the_stage_against_itself_without_gates(
+    folder: Path, operator: Operator, home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator.make("speed")
+    operator.put("speed", f"rows/{MONTH}/part-000.parquet", (folder / f"{SMALL}.parquet").read_bytes())
+    source = f"s3://speed/rows/{MONTH}/"
+    document, policy = small(name="speed", source=source)
+    found: dict[str, list[float]] = {"without": [], "with": []}
+    real = flows.pipeline.ingest
+
+    def timed(bucket: Ref) -> Any:
+        begun, used = time.perf_counter(), time.process_time()
+        out = real(bucket)
+        found["with"] = [time.perf_counter() - begun, time.process_time() - used]
+        return out
+
+    monkeypatch.setattr(flows.pipeline, "ingest", timed)
+    state, run = once(Quiet(), document=document, policy=policy, stages=["ingest"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    assert run.notes["clean"]["rows out"] == SMALL - SMALL // 100
+    gates = [each.verdict.gate for each in verify(run.log.path, run.trust).held]
+    assert gates == [gate for task in run.plan.matrix["ingest"].values() for gate in task["before"] + task["after"]]
+
+    begun, used = time.perf_counter(), time.process_time()
+    rows = without(Source.read(home), Place.of(source), folder)
+    found["without"] = [time.perf_counter() - begun, time.process_time() - used]
+    assert rows == SMALL - SMALL // 100
+    ratio = [a / b for a, b in zip(found["with"], found["without"], strict=True)]
+    with capsys.disabled():
+        print()
+        for way, (seconds, processors) in found.items():
+            print(f"  the stage {way + ' gates':<14} {seconds:6.1f} s, {processors:6.1f} of processors")
+        print(f"  {', '.join(gates)}: {run.clock['gates']:.1f} s")
+        print(f"  with gates over without: {ratio[0]:.2f} ({ratio[1]:.2f} of processors); target {GATES}")
+
+
+def without(source: Source, place: Place, folder: Path) -> int:
+    """What the tasks of the stage do, between no gates: listed, fetched, cleaned, hashed; the rows that are left."""
+    (each,) = window(source, place, MONTH, None)
+    raw, out = folder / "raw.parquet", folder / "rows.parquet"
+    with raw.open("xb") as sink:
+        download(source.endpoint, source.credentials, place.bucket, each, sink)
+    limits = ContractLimits.model_validate({"since": "", "until": "2099-12-31", "bots": {}})
+    rows = batches([raw], [each.key], place.partition)
+    steps = ["deduplicate", "filter_bots"]
+    told = clean(rows, out, folder, limits, steps, key=b"k" * 32, spill=folder)
+    hashed(out)
+    for path in (raw, out):
+        path.unlink()
+    return told.rows_out
