@@ -5,19 +5,16 @@ frameworks; gates that are not built, all of them in one sentence; checks that n
 target; the document's digest in the policy; the code; the policy's signature; then the terms of every gate.
 """
 
-import hashlib
-import importlib.machinery
-import importlib.util
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from configs import load
 from configs.contract import contract
+from flows.code import code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, days, terms
@@ -31,9 +28,6 @@ THRESHOLDS = (*METRICS, "lift@10")
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 FRAMEWORKS = ("TensorFlow",)
-FOREIGN = tuple(set(importlib.machinery.all_suffixes()) - {".py"} | {".so", ".pyd", ".pyc", ".pth"})
-"""Endings that Python imports and nobody reviews."""
-PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
 
 
 @dataclass(frozen=True)
@@ -122,31 +116,6 @@ def _names(brief: Brief, document: str, policy: str) -> None:
             f"{policy}: does not pin the contract {named} as it is now; if it is meant to, write under contracts: "
             f"{named}: {sha}"
         )
-
-
-@cache
-def code() -> str:
-    """Digest of the code as imported: every Python and configuration file of Sluice's packages."""
-    total = hashlib.sha256()
-    for package in PACKAGES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise PlanError(f"package {package} cannot be found: its code cannot be sealed")
-        root = Path(next(iter(spec.submodule_search_locations)))
-        for path in sorted(root.rglob("*")):
-            if "__pycache__" not in path.parts and path.suffix in FOREIGN:
-                raise PlanError(f"{package}/{path.relative_to(root)}: code that cannot be read; allowed: source only")
-            if "__pycache__" not in path.parts and path.suffix in (".py", ".json", ".yaml"):
-                name = f"{package}/{path.relative_to(root).as_posix()}"
-                total.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
-
-
-@cache
-def lock() -> str:
-    """Digest of the lock file that this environment is made from; empty where Sluice runs without one beside it."""
-    path = Path(__file__).parent.parent / "requirements.lock"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def signature(brief: Brief, home: Home) -> str:

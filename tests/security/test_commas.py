@@ -368,7 +368,7 @@ def test_the_rows_are_the_same_however_the_bytes_come(
         cut = told(tmp_path / "x.csv", body[:end])
         monkeypatch.setattr(packing, "_CHUNK", 1 << 20)
         assert cut == told(tmp_path / "x.csv", body[:end])
-    for name, limit in (("ROWS", 3), ("_HELD", 100)):
+    for name, limit in (("ROWS", 3), ("HELD", 100)):
         monkeypatch.setattr(packing, name, limit)
         assert held(tmp_path, body) == whole
 
