@@ -63,9 +63,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> None:
         return [("", sealed), *kept.items()]
 
     listed = [Object(key=key, version="v1", size=len(body), etag="") for key, body in BODIES.items()]
-    monkeypatch.setattr(material.source, "window", lambda *_: listed)
-    monkeypatch.setattr(material.cipher, "ask", ask)
-    monkeypatch.setattr(material.volume, "states", lambda _: STATES)
+    monkeypatch.setattr("tasks.source.window", lambda *_: listed)
+    monkeypatch.setattr("security.engines.cipher.ask", ask)
+    monkeypatch.setattr("security.engines.volume.states", lambda _: STATES)
 
 
 def opened(folder: Path) -> Material[Any]:
