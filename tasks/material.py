@@ -107,7 +107,8 @@ def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
 
 
 def _pinned(run: Run, ref: Ref, folder: Path) -> tuple[source.Place, list[dict[str, Any]]]:
-    """The objects that were read, as the task says, held against a listing of the window made now."""
+    """The objects that were read, as the task says, held against a listing of the window made now. Their files are all
+    that lies in the folder, and none is elsewhere."""
     if ref.uri != "quarantine:raw":
         raise CannotTell(f"rows that were fetched lie in quarantine, not at {ref.uri}")
     told: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text())["objects"]
@@ -123,17 +124,24 @@ def _pinned(run: Run, ref: Ref, folder: Path) -> tuple[source.Place, list[dict[s
         raise BadInput(
             f"s3://{where.bucket}/{min(now)}", "listing", "an object that was not read", "what was listed before"
         )
+    form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     return where, told
 
 
 def _objects(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
-    """How the bucket, each version that was read, and the volumes of the run are encrypted: asked once, here."""
+    """How the bucket, each version that was read, and the volumes of the run are encrypted: asked once, here. And what
+    each version's bytes are: as the task says, and as they lie in quarantine."""
     where, told = _pinned(run, ref, folder)
+    held = {}
+    for each in told:
+        sha, size = hashed(folder / each["file"])
+        manifest = {"sha256": each["sha256"], "size": each["size"]}
+        held[each["key"]] = {"manifest": manifest, "quarantine": {"sha256": sha, "size": size}}
     versions = [(each["key"], each["version"]) for each in told]
     answers = cipher.ask(run.source.endpoint, run.source.credentials, where.bucket, versions)
     apart = {"quarantine": folder, "staging": run.home.folder("staging", run.plan.run, private=True)}
     lasting = {"evidence": run.home.evidence(run.plan.run), "store": run.home.folder("store", private=True)}
-    return rest.material(subject, answers, volume.states(apart | lasting), len(told), run.source.basis)
+    return rest.material(subject, answers, held, volume.states(apart | lasting), run.source.basis)
 
 
 def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
@@ -143,7 +151,6 @@ def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
         if (sha, size) != (each["sha256"], each["size"]):
             found, wanted = f"SHA-256 {sha[:12]}, {size:,} bytes", f"{each['sha256'][:12]}, {each['size']:,}, as read"
             raise BadInput(f"s3://{where.bucket}/{each['key']}", "quarantine", found, wanted)
-    form.files("rows", folder, {"manifest.json", *(each["file"] for each in told)})
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
     run.counted, run.pinned = sum(map(lines, paths, names)), source.partitions(where, told)
     if ref.sha256 not in run.kept:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -225,11 +226,15 @@ def fetch(endpoint: Endpoint, credentials: Credentials, bucket: str, wanted: Obj
         raise CannotTell(f"s3://{bucket}/{wanted.key} cannot be read: {named(why)}") from None
     if size != wanted.size:
         raise StoreError(f"s3://{bucket}/{wanted.key}: {size:,} bytes or more were sent; {wanted.size:,} were listed")
-    told = reply.get("ChecksumSHA256", "")
-    composite = "-" in told or reply.get("ChecksumType") == "COMPOSITE"  # of the parts' checksums, not of the bytes
-    if told and not composite and told != b64encode(hashed.digest()).decode():
+    if checksum(reply) not in ("", b64encode(hashed.digest()).decode()):
         raise StoreError(f"s3://{bucket}/{wanted.key}: S3-SHA: its store keeps another SHA-256 than was sent")
     return hashed.hexdigest(), size
+
+
+def checksum(reply: Mapping[str, Any]) -> str:
+    """The SHA-256 of the whole that a store says it keeps, in base64; empty where it keeps none, or one of parts."""
+    told = str(reply.get("ChecksumSHA256", ""))
+    return "" if "-" in told or reply.get("ChecksumType") == "COMPOSITE" else told
 
 
 def named(why: Exception) -> str:

@@ -1,6 +1,7 @@
 """What an attacker does at a moment: to the bucket, to files, to the log, to the candidate."""
 
 import gzip
+import hashlib
 import json
 import shutil
 import sys
@@ -179,6 +180,50 @@ def weakly(patch: pytest.MonkeyPatch, at: Ground) -> None:
     """An object lies in the bucket under the store's own key, not the one that is the bucket's default."""
     name = key(at.prefix, FIRST)
     at.operator.s3.put_object(Bucket=at.bucket, Key=name, Body=body(FIRST), ServerSideEncryption="AES256")
+
+
+def misnamed(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task reads what the store sends, and names another SHA-256 of one object in its manifest."""
+    real = tasks.ingest.download
+
+    def told(endpoint: Any, own: Any, bucket: str, wanted: Any, out: Any) -> tuple[str, int]:
+        sha, size = real(endpoint, own, bucket, wanted, out)
+        return (sha if wanted.key != key(at.prefix, FIRST) else "0" * 64), size
+
+    patch.setattr(tasks.ingest, "download", told)
+
+
+def swapping(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task keeps other bytes of one object, just as many, and names their own SHA-256; the store keeps the real."""
+    name = key(at.prefix, FIRST)
+    at.operator.s3.put_object(Bucket=at.bucket, Key=name, Body=body(FIRST), ChecksumAlgorithm="SHA256")
+    real = tasks.ingest.download
+
+    def kept(endpoint: Any, own: Any, bucket: str, wanted: Any, out: Any) -> tuple[str, int]:
+        sha, size = real(endpoint, own, bucket, wanted, out)
+        if wanted.key != name:
+            return sha, size
+        other = bytearray(body(FIRST))
+        other[4] ^= 1  # the time of a gzip header: nothing about the rows
+        out.seek(0)
+        out.write(other)
+        return hashlib.sha256(other).hexdigest(), len(other)
+
+    patch.setattr(tasks.ingest, "download", kept)
+
+
+def padded(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task keeps an empty gzip member more of one object, names the SHA-256 of all, and the size that was sent."""
+    real = tasks.ingest.download
+
+    def kept(endpoint: Any, own: Any, bucket: str, wanted: Any, out: Any) -> tuple[str, int]:
+        sha, size = real(endpoint, own, bucket, wanted, out)
+        if wanted.key != key(at.prefix, FIRST):
+            return sha, size
+        out.write(packed(b""))
+        return hashlib.sha256(body(FIRST) + packed(b"")).hexdigest(), size
+
+    patch.setattr(tasks.ingest, "download", kept)
 
 
 def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:

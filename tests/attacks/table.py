@@ -83,6 +83,10 @@ OF_ROWS = rf"\[data_contract\] fail: {{}} good-.*{FILE} row 3: .*first: .*{FILE}
 STRANGER = "arn:aws:iam::999988887777:root"
 REASON = "the shop withdrew that day"
 OTHER_KEY = "arn:aws:kms:us-east-1:999988887777:key/somebody"
+OTHER_BYTES = (
+    rf"\[data_encryption_at_rest\] fail: S3-SHA good-.*/{FIRST}/part-000\.jsonl\.gz: "
+    r"found 1 versions with other bytes, the first SHA-256 [0-9a-f]{12}, [\d,]+ bytes "
+)
 STORED = r"(rows|features|model|scores) store:[0-9a-f]{64}: found SHA-256"
 STAGED = r"staging:{}: found SHA-256"
 
@@ -113,7 +117,14 @@ OBJECTS = {
     "deleted-after-listing": Attack("ingest", "no object any more", {"listed": acts.hidden}),
     "removed-for-good": Attack("ingest", "cannot be read: NoSuchVersion", {"listed": acts.gone}),
     "added-after-listing": Attack("ingest", "an object that was not read", {"listed": put(LAST, 1)}),
-    "quarantine-before-its-gate": Attack("ingest", "quarantine: found SHA-256", {"ingest step 1": acts.quarantined}),
+    "manifest-of-another-sha": Attack(
+        "ingest", rf"{OTHER_BYTES}in quarantine; allowed: SHA-256 0{{12}}, ", patch=acts.misnamed
+    ),
+    "other-bytes-than-the-store-keeps": Attack("ingest", f"{OTHER_BYTES}in the store; allowed", patch=acts.swapping),
+    "more-bytes-than-were-sent": Attack("ingest", f"{OTHER_BYTES}in quarantine; allowed", patch=acts.padded),
+    "quarantine-before-its-gate": Attack(
+        "ingest", f"{OTHER_BYTES}in quarantine; allowed", {"ingest step 1": acts.quarantined}
+    ),
     "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 4": acts.quarantined}),
 }
 INPUTS = {

@@ -4,6 +4,7 @@ Where radosgw differs from AWS, the difference is written down here as it was se
 is inconclusive; nothing that a policy can say makes it pass.
 """
 
+import hashlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -263,15 +264,20 @@ def test_what_it_cannot_be_asked(gateway: Gateway, bucket: str) -> None:
     assert code(lambda: s3.get_object_lock_configuration(Bucket=bucket)) == locked
 
 
-def rest(gateway: Gateway, bucket: str) -> Verdict:
-    """What the gate says of the objects of a bucket, under a policy that names the key; nothing lower is accepted."""
+def rest(gateway: Gateway, bucket: str, body: bytes = b"x") -> Verdict:
+    """What the gate says of the objects of a bucket, under a policy that names the key; nothing lower is accepted.
+
+    `body` is what was read of each of them, as both task and runner say.
+    """
     gate, limits = DataEncryptionAtRest(), {"keys": [KEY]}
     listed = gateway.s3.list_object_versions(Bucket=bucket)["Versions"]
     versions = [(each["Key"], each["VersionId"]) for each in listed]
     answers = cipher.ask(gateway.endpoint, gateway.credentials("pipeline"), bucket, versions)
     volumes = dict.fromkeys(("quarantine", "staging", "evidence", "store"), "encrypted")
     subject = Subject(kind="rows", name="quarantine:raw", sha256="0" * 64)
-    material = given(subject, answers, volumes, len(versions), Basis.OBSERVED)
+    own = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+    held = {key: {"manifest": own, "quarantine": own} for key, _ in versions}
+    material = given(subject, answers, held, volumes, Basis.OBSERVED)
     return judge(gate, observe(gate, material, limits, random.Random(1)), limits)
 
 
@@ -280,12 +286,25 @@ def test_encryption_that_is_done_passes_and_a_plain_object_is_found(gateway: Gat
     gateway.put("rested", "sealed", b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=KEY)
     assert broken(rest(gateway, "rested")) == [("S3-SSE", "default")]
     gateway.encrypt("rested")
-    assert rest(gateway, "rested").outcome is Outcome.PASS
+    passed = rest(gateway, "rested")
+    assert passed.outcome is Outcome.PASS
+    assert "1 versions by aws:kms, volumes encrypted, 0 of 1 checked against the store's own checksum" in passed.reason
     gateway.make("half", key="")
     gateway.put("half", "plain", b"x")
     gateway.encrypt("half")
     gateway.put("half", "sealed", b"x")
     assert broken(rest(gateway, "half")) == [("S3-SSE-OBJ", "plain")]
+
+
+def test_its_checksum_is_not_kept_and_its_size_is_that_of_the_bytes(gateway: Gateway) -> None:
+    """Also where one was sent with the object, and where the object is encrypted."""
+    gateway.make("sized")
+    for key, more in (("plain", {}), ("summed", {"ChecksumAlgorithm": "SHA256"})):
+        version = gateway.put("sized", key, b"x" * 5000, **more)
+        told = dict(cipher.ask(gateway.endpoint, gateway.credentials("pipeline"), "sized", [(key, version)]))
+        assert told[key] == {"status": 200, "algorithm": "aws:kms", "key": KEY, "size": 5000, "sha256": ""}
+    assert rest(gateway, "sized", b"x" * 5000).outcome is Outcome.PASS
+    assert broken(rest(gateway, "sized", b"x" * 4999)) == [("S3-SHA", "plain")]
 
 
 def test_a_key_that_the_store_does_not_have_encrypts_nothing(gateway: Gateway, bucket: str) -> None:
