@@ -1,0 +1,1 @@
+"""Personal data in cells of text: what Presidio finds, found fast."""

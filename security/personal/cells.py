@@ -1,0 +1,96 @@
+"""What Presidio finds in the cells of a column, exactly, without asking it about most of them.
+
+Texts in which a recogniser may find something are told by a prefilter that never leaves out too many
+(`security.personal.prefilter`). Only these recognisers are asked, unaltered, and their results go the engine's way:
+context words, lowest score, duplicates.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerResult
+
+from security.errors import CannotTell
+from security.personal.analyzer import Found, analyzer, told
+from security.personal.prefilter import Prefilter
+
+LONGEST = 4_096
+"""Characters of a cell, at most: some expressions take time that grows with the square of a text's length."""
+
+
+class Cells:
+    """A judge of columns. Not for two threads at once."""
+
+    def __init__(self, engine: AnalyzerEngine | None = None) -> None:
+        self.engine = engine or analyzer()
+        self.recognisers: list[Any] = list(self.engine.registry.recognizers)
+
+    @cached_property
+    def prefilter(self) -> Prefilter:
+        """Which recognisers to ask."""
+        return Prefilter(self.recognisers)
+
+    def find(self, texts: pa.StringArray) -> dict[int, tuple[Found, ...]]:
+        """For each of these texts, none of them null, in which there is something: its index, and what.
+
+        `CannotTell` where one is too long, or takes too long.
+        """
+        if (most := pc.max(pc.utf8_length(texts)).as_py() or 0) > LONGEST:
+            raise CannotTell(f"a cell of {most:,} characters; at most {LONGEST:,} are looked at", "long")
+        masks = self.prefilter.masks(texts)
+        hits = np.flatnonzero(masks)
+        found, held = {}, texts.take(pa.array(hits)).to_pylist()
+        for index, text, mask in zip(hits.tolist(), held, masks[hits].tolist(), strict=True):
+            if some := self.one(text, mask):
+                found[index] = some
+        return found
+
+    def one(self, text: str, mask: int) -> tuple[Found, ...]:
+        """What the recognisers of a mask find in one text. `CannotTell` for one that takes too long."""
+        results: list[RecognizerResult] = []
+        with _timely():
+            while mask:
+                index = (mask & -mask).bit_length() - 1
+                mask &= mask - 1
+                each = self.recognisers[index]
+                results += each.analyze(text, each.supported_entities, None) or ()
+        if not results:
+            return ()
+        artifacts = self.engine.nlp_engine.process_text(text, "en")
+        enhancer: Any = self.engine.context_aware_enhancer
+        results = enhancer.enhance_using_context(text, results, artifacts, self.recognisers, None)
+        results = [each for each in results if each.score >= self.engine.default_score_threshold]
+        return told(EntityRecognizer.remove_duplicates(results))
+
+
+class _Late(logging.Handler):
+    """Notes in which threads an expression took too long: Presidio only writes a warning, and goes on without it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.threads = set[int]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "timed out" in str(record.msg):
+            self.threads.add(get_ident())
+
+
+_LATE = _Late()
+logging.getLogger("presidio-analyzer").addHandler(_LATE)
+
+
+@contextmanager
+def _timely() -> Iterator[None]:
+    """Work in which an expression that takes too long is an error."""
+    _LATE.threads.discard(get_ident())
+    yield
+    if get_ident() in _LATE.threads:
+        _LATE.threads.discard(get_ident())
+        raise CannotTell("an expression took too long", "timeout")

@@ -1,0 +1,125 @@
+"""The recogniser of telephone numbers: candidates as `phonenumbers` finds them, each verified once for each country.
+
+Its own matcher goes through a text once for each country. Here a text is gone through once: candidates are found by the
+same expression, which knows no country, and verified by the same code. After a number it goes on behind the longest
+that was found, after none behind the candidate. What a verification sees is the candidate, the character before it and
+the few that follow, so its answer is remembered under these and the country.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, Leniency, PhoneMetadata, PhoneNumberMatcher
+from phonenumbers.phonenumbermatcher import _PATTERN
+from phonenumbers.phonenumberutil import _PLUS_CHARS, _SECOND_NUMBER_START_PATTERN
+from presidio_analyzer import AnalysisExplanation, EntityRecognizer, RecognizerResult
+from presidio_analyzer.predefined_recognizers import PhoneRecognizer
+
+REGIONS = (
+    *PhoneRecognizer.DEFAULT_SUPPORTED_REGIONS,
+    *("AR", "AT", "AU", "BE", "CH", "CL", "CN", "CO", "CZ", "DK", "ES", "FI", "GR", "HU", "IE", "IT", "JP", "KR", "MX"),
+    *("NL", "NO", "NZ", "PL", "PT", "RU", "SE", "SG", "TR", "ZA"),
+)
+"""Where numbers that are written without a country may be at home; with one, every country is known."""
+ANYWHERE = "ZZ"
+"""Only numbers that say their country."""
+SHORTEST, SURE, GAP = 7, 10, 4
+"""Digits that a number has at least, with so many other characters between two of them at most; and digits from which
+on it needs no word beside it."""
+CLOSE = re.compile(rf"\d(?:\D{{0,{GAP}}}\d){{{SHORTEST - 1}}}")
+WEAK = 0.2
+"""The score of a short number: below what counts, unless a word stands beside it."""
+SPOKEN = ("tel", "fax", "dial", "ring", "sms", "text", "whatsapp", "contact", "reach", "landline", "hotline", "ext")
+MOST = 200_000
+"""Candidates that are remembered; then all are forgotten."""
+PLAIN = "0123456789 -./()"
+"""Characters of a candidate that has no sign of another country, and no extension."""
+_DIGITS = str.maketrans("", "", " -./()")
+AFTER = 3
+"""Characters after a candidate that are looked at: those of `phonenumbermatcher._TIME_STAMPS_SUFFIX`."""
+Span = tuple[int, int]
+
+
+class Phone(PhoneRecognizer):
+    """Of more countries than Presidio's; none of fewer than seven digits, and of fewer than ten only where a word says
+    so. No number after a name and a slash, which is a version's (`Chrome/119.0.6045.105`)."""
+
+    def __init__(self) -> None:
+        words = [*PhoneRecognizer.CONTEXT, *SPOKEN]
+        super().__init__(supported_regions=REGIONS, context=words, name=PhoneRecognizer.__name__)
+        self.known: dict[tuple[str, str, str], frozenset[Span]] = {}
+
+    def analyze(self, text: str, entities: Any = None, nlp_artifacts: Any = None) -> list[RecognizerResult]:
+        """The numbers of a text."""
+        found = []
+        for start, end in sorted(self.spans(text)):
+            version = text[start - 1 : start] == "/" and text[max(0, start - 2) : start - 1].isalnum()
+            if version or not CLOSE.search(text, start, end):
+                continue
+            sure = sum(map(str.isdecimal, text[start:end])) >= SURE or text[start] in _PLUS_CHARS
+            metadata = {
+                RecognizerResult.RECOGNIZER_NAME_KEY: PhoneRecognizer.__name__,
+                RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
+            }
+            score = self.SCORE if sure else WEAK
+            why = AnalysisExplanation(type(self).__name__, score)
+            found.append(RecognizerResult("PHONE_NUMBER", start, end, score, why, metadata))
+        return EntityRecognizer.remove_duplicates(found) if found else found
+
+    def spans(self, text: str) -> set[Span]:
+        """Where there are numbers that are valid in some country: start and end."""
+        found, at = set[Span](), 0
+        while match := _PATTERN.search(text, at):
+            start, candidate = match.start(), match.group()
+            if second := _SECOND_NUMBER_START_PATTERN.search(candidate):
+                candidate = candidate[: second.start()]
+            at = start + len(candidate)
+            if not CLOSE.search(candidate):
+                continue
+            key = (text[start - 1 : start] if start else "", candidate, text[at : at + AFTER])
+            if key not in self.known:
+                if len(self.known) >= MOST:
+                    self.known.clear()
+                self.known[key] = verified(text, candidate, start, self.supported_regions)
+            inside = self.known[key]
+            found |= {(start + first, start + last) for first, last in inside}
+            if inside:
+                at = start + max(last for _, last in inside)
+        return found
+
+
+def verified(text: str, candidate: str, start: int, regions: tuple[str, ...]) -> frozenset[Span]:
+    """The first number in a candidate for each of these countries, as places in it; the first that is all of it ends
+    the asking."""
+    found = set()
+    abroad = (ANYWHERE,) if any(mark in candidate for mark in _PLUS_CHARS) else ()
+    for region in (*abroad, *regions):
+        match = Matcher(text, region, leniency=Leniency.VALID)._extract_match(candidate, start)
+        if match is not None:
+            found.add((match.start - start, match.end - start))
+            if match.start == start and match.end == start + len(candidate):
+                break
+    return frozenset(found)
+
+
+class Matcher(PhoneNumberMatcher):
+    """The matcher of `phonenumbers`, which does not parse what cannot become a number of its country."""
+
+    def _parse_and_verify(self, candidate: str, offset: int) -> Any:
+        plain = self.preferred_region != ANYWHERE and not candidate.strip(PLAIN)
+        if plain and not form(self.preferred_region).match(candidate.translate(_DIGITS)):
+            return None
+        return super()._parse_and_verify(candidate, offset)
+
+
+@cache
+def form(region: str) -> re.Pattern[str]:
+    """What digits alone must be, or begin with, to be a number of a country: a number of some country that shares its
+    calling code, this code, what is dialled to go abroad, or a national prefix."""
+    about: Any = PhoneMetadata.metadata_for_region(region)
+    shared = COUNTRY_CODE_TO_REGION_CODE[about.country_code]
+    known: list[Any] = [PhoneMetadata.metadata_for_region(each) for each in shared]
+    whole = "|".join(each.general_desc.national_number_pattern for each in known)
+    begun = [str(about.country_code), about.international_prefix, about.national_prefix_for_parsing]
+    return re.compile("|".join([rf"(?:{whole})\Z", *(f"(?:{each})" for each in begun if each)]))

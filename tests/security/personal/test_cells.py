@@ -1,0 +1,247 @@
+"""The fast way finds what the engine finds, cell by cell, and says so where it cannot tell."""
+
+import logging
+import random
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from re import _constants as op  # type: ignore[attr-defined]
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import regex
+from phonenumbers import Leniency, PhoneNumberMatcher
+from presidio_analyzer import AnalyzerEngine, Pattern, PatternRecognizer, pattern_recognizer
+from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
+
+from security.errors import CannotTell
+from security.personal import phones, relax
+from security.personal.analyzer import analyzer, plain
+from security.personal.cells import LONGEST, Cells
+from security.personal.phones import REGIONS, Matcher, Phone
+from security.personal.prefilter import Prefilter
+from security.personal.relax import FLAGS, Relaxed, Unknown
+from tests.security.personal.texts import KNOWN, made
+
+STOCK = RecognizerRegistryProvider(registry_configuration={"supported_languages": ["en"]}).create_recognizer_registry()
+ENTITIES = 17
+
+
+@pytest.fixture(scope="module")
+def cells() -> Cells:
+    """The fast way."""
+    return Cells()
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a socket, or asks for a name, breaks the test."""
+
+    def no(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", no)
+    monkeypatch.setattr(socket, "getaddrinfo", no)
+
+
+def unlike(cells: Cells, texts: list[str]) -> tuple[list[str], Counter[str]]:
+    """The texts in which the two ways find other things; and how often the plain one found each entity."""
+    found, counts, bad = cells.find(pa.array(texts, pa.string())), Counter[str](), []
+    for index, text in enumerate(texts):
+        wanted = plain(text)
+        counts.update(entity for entity, *_ in wanted)
+        if found.get(index, ()) != wanted:
+            bad.append(text)
+    return bad, counts
+
+
+def test_nothing_is_left_out_and_nothing_added(cells: Cells) -> None:
+    bad, counts = unlike(cells, [*KNOWN, *made(1_500, 1)])
+    assert bad == []
+    assert len(counts) == ENTITIES
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_nothing_is_left_out_of_sixty_thousand_texts(cells: Cells, seed: int) -> None:
+    bad, counts = unlike(cells, list(made(20_000, seed)))
+    assert bad == []
+    assert len(counts) == ENTITIES
+    assert counts.total() > 3_000
+
+
+@pytest.mark.parametrize("index", range(ENTITIES))
+def test_a_prefilter_that_forgets_a_recogniser_is_noticed(cells: Cells, index: int) -> None:
+    """The negative control: the comparison above can fail, whichever filter is too narrow."""
+    blind = Cells()
+    blind.prefilter.some = [each for n, each in enumerate(cells.prefilter.some) if n != index]
+    blind.prefilter.special = ""
+    texts = [
+        *KNOWN,
+        "my account 12345678",
+        "passport 123456789",
+        "itin 912701234",
+        "call 07946 0958",
+        "my license is A1234567",
+    ]
+    bad, _ = unlike(blind, texts)
+    assert bad
+
+
+def test_recognisers_are_presidios_with_ours_in_their_place() -> None:
+    """One that a new version brings along is noticed here."""
+    own = {type(each).__name__: each.name for each in analyzer().registry.recognizers}
+    assert sorted(own.values()) == sorted(each.name for each in STOCK.recognizers)
+    assert sorted(own.keys() - {type(each).__name__ for each in STOCK.recognizers}) == [
+        "Address",
+        "Card",
+        "Email",
+        "Link",
+        "Phone",
+    ]
+    assert len(own) == ENTITIES
+    assert isinstance(analyzer(), AnalyzerEngine)
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every expression of every recogniser, Presidio's own too."""
+    for each in (*analyzer().registry.recognizers, *STOCK.recognizers):
+        for pattern in getattr(each, "patterns", []):
+            yield f"{type(each).__name__}: {pattern.name}", pattern.regex
+
+
+@pytest.mark.parametrize(("name", "expression"), list(expressions()))
+def test_a_relaxed_expression_matches_wherever_the_first_does(name: str, expression: str) -> None:
+    relaxed = Relaxed(expression)
+    texts = [*KNOWN, *made(4_000, 5), *(f"{a} {b}" for a in KNOWN[::3] for b in KNOWN[::5])]
+    loose = pc.match_substring_regex(pa.array(texts, pa.string()), relaxed.text).to_pylist()
+    strict, special = regex.compile(expression, FLAGS), {chr(point) for point in relaxed.special}
+    hits = [bool(strict.search(text)) for text in texts]
+    missed = [t for t, hit, may in zip(texts, hits, loose, strict=True) if hit and not may and not special & set(t)]
+    assert missed == []
+    assert sum(loose) < len(texts) / 2, "so loose that nothing is left out"
+
+
+@pytest.mark.parametrize("expression", [r"(a)?(?(1)b|c)", "(?i:", "", "a(?=b)?|", "(?x: a )b", "(?:)"])
+def test_an_expression_that_cannot_be_relaxed_says_so(expression: str) -> None:
+    with pytest.raises(Unknown):
+        Relaxed(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "texts"),
+    [
+        (r"(\d)-\1x{2,}y?", ["1-1xx", "7-7xxxy"]),
+        (r"(?:abc|de|f)g", ["abcg", "deg", "fg"]),
+        (r"x(?:abc|de|)$", ["x", "xabc", "xde"]),
+        (r"(?<!q)k(?!z)", ["k", "K", "a k b"]),
+        (r"[^a]\W\S\D", ["b -x", "b é中"]),
+        (r"(?>ab)+c", ["ababc"]),
+        (r"(?:a{0,3}b*|cd)e", ["e", "cde", "aabe"]),
+    ],
+)
+def test_parts_of_all_kinds_are_relaxed(expression: str, texts: list[str]) -> None:
+    assert all(regex.search(expression, text, FLAGS) for text in texts)
+    assert all(pc.match_substring_regex(pa.array(texts), Relaxed(expression).text).to_pylist())
+
+
+def test_a_recogniser_with_a_way_of_its_own_is_asked_about_every_text() -> None:
+    class Own(PatternRecognizer):  # type: ignore[misc]
+        def analyze(self, *_: Any, **__: Any) -> list[Any]:
+            return []
+
+    told = [Pattern("x", "x", 0.5)]
+    both = [Own("A", patterns=told), PatternRecognizer("B", patterns=told)]
+    verbose = PatternRecognizer("C", patterns=told, global_regex_flags=regex.VERBOSE)
+    assert Prefilter([*both, verbose]).masks(pa.array(["y", "x", ""])).tolist() == [5, 7, 5]
+
+
+def test_a_letter_of_another_script_that_folds_to_ascii_hides_nothing(cells: Cells) -> None:
+    for text in ("mail \u212aarl@example.com", "DE8937040044053201300\uff10", "\u0661\u0662\u0663-45-6789 ssn"):
+        assert cells.find(pa.array([text])).get(0, ()) == plain(text)
+        assert cells.prefilter.masks(pa.array([text])).tolist() == [int(cells.prefilter.all)]
+    assert np.count_nonzero(cells.prefilter.masks(pa.array(["中文字符很多很多的一句话", "ça été"]))) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_are_verified_as_the_library_verifies_them(seed: int) -> None:
+    draw = random.Random(seed)
+    signs = ["", "", "", " ", "-", ".", "/", "(", ") ", " x", "+", "  ", " ext "]
+    texts = [text for text in KNOWN if any(map(str.isdigit, text))]
+    texts += [
+        "".join(draw.choice(signs) + draw.choice("0123456789") for _ in range(draw.randrange(5, 18)))
+        for _ in range(300)
+    ]
+    texts += [f"0{draw.randrange(10**9)}" for _ in range(100)] + [f"{draw.randrange(10**10)}" for _ in range(100)]
+    for text in texts:
+        for region in draw.sample(REGIONS, 8):
+            theirs, ours = (kind(text, region, leniency=Leniency.VALID) for kind in (PhoneNumberMatcher, Matcher))
+            assert [(m.start, m.end) for m in ours] == [(m.start, m.end) for m in theirs], (text, region)
+
+
+def test_what_is_remembered_is_what_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, remembers = list(made(600, 9)), Phone()
+    for text in texts:
+        remembers.spans(text)
+    monkeypatch.setattr(phones, "MOST", 0)
+    forgets = Phone()
+    assert [remembers.spans(text) for text in texts] == [forgets.spans(text) for text in texts]
+    assert len(forgets.known) <= 1 < len(remembers.known)
+
+
+def test_a_cell_that_is_too_long_cannot_be_told(cells: Cells) -> None:
+    assert cells.find(pa.array(["x" * (LONGEST - 20) + " a@example.com"])) != {}
+    with pytest.raises(CannotTell, match=r"a cell of 4,097 characters; at most 4,096 are looked at") as why:
+        cells.find(pa.array(["fine", "é" * (LONGEST + 1)]))
+    assert why.value.cause == "long"
+
+
+def test_an_expression_that_takes_too_long_is_not_skipped(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presidio itself logs a warning and finds nothing."""
+    text = "a." * 1_500 + " x john@example.com"
+    monkeypatch.setattr(pattern_recognizer, "REGEX_TIMEOUT_SECONDS", 0.001)
+    assert "EMAIL_ADDRESS" not in {entity for entity, *_ in plain(text)}
+    with pytest.raises(CannotTell, match="an expression took too long") as why:
+        cells.find(pa.array([text]))
+    assert why.value.cause == "timeout"
+    monkeypatch.setattr(pattern_recognizer, "REGEX_TIMEOUT_SECONDS", 60)
+    assert "EMAIL_ADDRESS" in {entity for entity, *_ in cells.find(pa.array([text]))[0]}
+
+
+def test_what_presidio_logs_stays_inside(cells: Cells, caplog: pytest.LogCaptureFixture) -> None:
+    """It quotes what it cannot validate: here a digit of another script in the place of a check digit."""
+    with caplog.at_level(logging.DEBUG):
+        cells.find(pa.array(["DE\u0663\u06639370400440532013000", "GB82\u0130EST12345698765432 iban"]))
+        plain("GB82\u0130EST12345698765432 iban")
+    assert not re.search("9370400440532013000|12345698765432", caplog.text)
+
+
+def source(kind: Any, items: Any) -> str:
+    """A class in the words of `regex`."""
+    if kind is op.NOT_LITERAL:
+        return f"[^\\U{items:08x}]"
+    told = ""
+    for what, value in [(kind, items)] if kind is op.LITERAL else items:
+        if what is op.RANGE:
+            told += f"\\U{value[0]:08x}-\\U{value[1]:08x}"
+        else:
+            told += {op.NEGATE: "^", op.CATEGORY: relax._CATEGORIES.get(value, "")}.get(what, f"\\U{value or 0:08x}")
+    return f"[{told}]"
+
+
+def test_members_of_a_class_are_those_that_the_engine_takes() -> None:
+    """One by one over all of Unicode, for every class of every expression."""
+    classes: dict[str, Any] = {}
+    for _, expression in expressions():
+        for kind, value in relax._all(relax.parser.parse(expression, 0)):
+            if kind in (op.LITERAL, op.IN):
+                classes[source(kind, value)] = [(kind, value)] if kind is op.LITERAL else value
+    assert len(classes) > 60
+    everything = "".join(map(chr, sorted(relax._ALL)))
+    for text, items in classes.items():
+        assert relax._members(items) == {ord(each) for each in regex.findall(text, everything, FLAGS)}, text
