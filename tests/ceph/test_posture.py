@@ -92,7 +92,7 @@ def test_every_answer_of_a_good_bucket(gateway: Gateway, bucket: str) -> None:
         "logging": {"status": 200, "on": False},
         "object_lock": {"status": 404, "code": "ObjectLockConfigurationNotFoundError"},
         "principal": {"status": 200, "arn": PIPELINE},
-        **dict.fromkeys(("account_block", "access_points", "identity"), {"asked": False}),
+        **dict.fromkeys(("account_block", "access_points", "multi_region_points", "identity"), {"asked": False}),
         **dict.fromkeys(("other_authority", "other_name"), {"taken": False}),
         **dict.fromkeys(("tls_1_0", "tls_1_1"), {"taken": False, "alert": 70}),
         **dict.fromkeys(("tls_1_2", "tls_1_3"), {"taken": True}),

@@ -132,11 +132,17 @@ def _account_unblocked(sample: Sequence[Answer], draw: random.Random) -> Sequenc
 
 
 def _without_account(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    return _with(_with(sample, "account_block", asked=False), "access_points", asked=False)
+    made = list(sample)
+    for question in ("account_block", "access_points", "multi_region_points"):
+        made = _with(made, question, asked=False)
+    return made
 
 
 def _pointed_at(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     count = draw.randrange(1, 9)
+    if draw.random() < 0.5:
+        names = sorted({f"point-{draw.randrange(10**6)}" for _ in range(draw.randrange(1, count + 1))})
+        return _with(sample, "multi_region_points", status=200, count=count, unblocked=names)
     return _with(sample, "access_points", status=200, count=count, unblocked=draw.randrange(1, count + 1))
 
 

@@ -22,7 +22,7 @@ Change = Literal["own_put", "own_delete", "own_policy"]
 
 DECLARED = (
     *("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning"),
-    *("object_lock", "logging", "encryption", "account_block", "access_points"),
+    *("object_lock", "logging", "encryption", "account_block", "access_points", "multi_region_points"),
 )
 WORKING = ("signed_list", "signed_head", "signed_get")
 REFUSED = (
@@ -52,7 +52,8 @@ class Facts(Frozen):
     """Who may do what. `None` where a request that must work did not, or nobody could be asked.
 
     `could`: actions by which a policy lets the pipeline change something; `beyond`: resources, as written, that it
-    could read outside its prefix; `points`: access points that do not block public access.
+    could read outside its prefix; `points`: access points that do not block public access; `regional`: the names of
+    those for several regions.
     `rows`: for each rule the questions that it rests on, and their answers.
     """
 
@@ -73,6 +74,7 @@ class Facts(Frozen):
     failing: tuple[Control, ...]
     account_blocks: tuple[Block, ...] | None
     points: int | None
+    regional: tuple[str, ...] | None
     could: tuple[str, ...] | None
     beyond: tuple[str, ...]
     identity: Literal["read", "refused", "unasked"]
@@ -141,13 +143,16 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str, prefix: str) -> 
 
 def _account(replies: Replies) -> dict[str, Any]:
     """The account's block and the bucket's access points, where there is an account to ask."""
-    blocks = points = None
+    blocks = points = regional = None
     if replies.tried("account_block"):
         blocks = replies.member("account_block", "on", list) if replies.declared("account_block") else []
     if replies.tried("access_points"):
         replies.declared("access_points")
         points = replies.member("access_points", "unblocked", int)
-    return {"account_blocks": blocks, "points": points}
+    if replies.tried("multi_region_points"):
+        replies.declared("multi_region_points")
+        regional = replies.member("multi_region_points", "unblocked", list)
+    return {"account_blocks": blocks, "points": points, "regional": regional}
 
 
 def _principal(

@@ -131,11 +131,17 @@ def _own(seen: Facts, limits: Limits) -> Iterator[Breach]:
 
 
 def _advice(seen: Facts) -> Iterator[Breach]:
-    if seen.account_blocks is None or seen.points is None:
-        yield _breach("S3-ACCOUNT", "account", "the store has no account to ask; allowed: one with its settings")
+    asked = {"block": seen.account_blocks, "access points": seen.points, "multi-region points": seen.regional}
+    unasked = ", ".join(name for name, answer in asked.items() if answer is None)
+    if unasked:
+        found = f"the store has no account to ask for its {unasked}; allowed: one that can be asked for all"
+        yield _breach("S3-ACCOUNT", "account", found)
     if seen.points:
         found = f"{seen.points} access points do not block public access; allowed: all four settings on"
         yield _breach("S3-AP", "access_points", found)
+    for name in seen.regional or ():
+        found = f"the multi-region access point {name} does not block public access; allowed: all four settings on"
+        yield _breach("S3-AP", name, found)
     if seen.identity != "read":
         found = {"refused": "may not be read", "unasked": "cannot be asked for here"}[seen.identity]
         yield _breach("S3-IDENTITY", "identity", f"the pipeline's own policies {found}; allowed: read and evaluated")

@@ -55,6 +55,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "encryption": {"status": 200, "kms": True, "key": True, "customers": True},
     "account_block": {"status": 200, "on": list(BLOCKS)},
     "access_points": {"status": 200, "count": 1, "unblocked": 0},
+    "multi_region_points": {"status": 200, "count": 1, "unblocked": []},
     "principal": {"status": 200, "arn": PIPELINE},
     "identity": {"status": 200, "documents": [{"Version": "2012-10-17", "Statement": [READS]}]},
     "signed_list": {"status": 200, "found": True},
@@ -104,7 +105,7 @@ def broken(given: Verdict) -> list[tuple[str, str]]:
 
 def test_good_bucket_passes() -> None:
     seen = verdict(GOOD)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "27/27 questions, 20 rules, 10 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "28/28 questions, 20 rules, 10 probes")
 
 
 BAD: list[tuple[str, str, dict[str, Any]]] = [
@@ -186,8 +187,10 @@ def test_smallest_violation_trips_its_rule_and_no_other(rule: str, place: str, c
 ADVICE: list[tuple[str, str, dict[str, Any]]] = [
     ("S3-ACCOUNT", "account", {"account_block": UNASKED}),
     ("S3-ACCOUNT", "account", {"access_points": UNASKED}),
+    ("S3-ACCOUNT", "account", {"multi_region_points": UNASKED}),
     ("S3-ACCOUNT", "account", {"account_block": UNASKED, "access_points": UNASKED}),
     ("S3-AP", "access_points", {"access_points": {"count": 2, "unblocked": 1}}),
+    ("S3-AP", "everywhere", {"multi_region_points": {"count": 2, "unblocked": ["everywhere"]}}),
     ("S3-IDENTITY", "identity", {"identity": UNASKED}),
     ("S3-IDENTITY", "identity", {"identity": {"status": 403, "code": "AccessDenied"}}),
     ("S3-WIDE", "arn:aws:s3:::lake/*", {"policy": statements(TLS, mine())}),
@@ -229,6 +232,16 @@ def test_advice_beside_a_finding_is_no_finding() -> None:
     assert [each.rule for each in seen.advice] == ["S3-LOG"]
 
 
+def test_each_open_point_is_named_and_what_could_not_be_asked_is_too() -> None:
+    seen = verdict(answers(multi_region_points={"count": 3, "unblocked": ["one", "two"]}))
+    assert [(each.place, each.message) for each in seen.advice] == [
+        (name, f"the multi-region access point {name} does not block public access; allowed: all four settings on")
+        for name in ("one", "two")
+    ]
+    (told,) = verdict(answers(access_points=UNASKED, multi_region_points=UNASKED)).advice
+    assert told.message.startswith("the store has no account to ask for its access points, multi-region points; ")
+
+
 def test_every_rule_has_a_smallest_violation() -> None:
     assert {rule for rule, _, _ in (*BAD, *ADVICE)} == set(GATE.rules) == set(GATE.violations)
     assert {rule for rule, _, _ in ADVICE} == {rule.id for rule in GATE.rules.values() if rule.advisory}
@@ -247,6 +260,7 @@ def test_every_rule_has_a_smallest_violation() -> None:
         {"policy": statements(TLS, mine(Action="s3:PutObject", Resource="arn:aws:s3:::other/*"))},
         {"identity": {"documents": []}},
         {"access_points": {"count": 0, "unblocked": 0}},
+        {"multi_region_points": {"count": 0, "unblocked": []}},
         {"encryption": {"kms": False, "key": False}},
         {"policy": statements(TLS, {**ALLOW, "Principal": {"CanonicalUser": OWNER}, "Action": "s3:GetBucketAcl"})},
         {"policy": statements(TLS, {**ALLOW, "Effect": "Deny", "Action": "s3:PutObject"})},
@@ -262,7 +276,7 @@ def test_limits() -> None:
     assert broken(verdict(shared, accounts=["111111111111"])) == [("S3-XACCT", "210987654321")]
     alone = {**GOOD, "stranger_get": {"asked": False}}
     seen = verdict(alone, stranger=False)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "27/27 questions, 20 rules, 9 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "28/28 questions, 20 rules, 9 probes")
     unknown = {**GOOD, "principal": UNASKED, "identity": UNASKED}
     assert broken(verdict(unknown)) == [("S3-LP", "principal")]
     assert verdict(unknown, principal=False).outcome is Outcome.PASS
@@ -330,6 +344,9 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
         {"identity": {"status": 500, "code": "ServiceFailure"}},
         {"account_block": {"on": ["BlockEverything"]}},
         {"access_points": {"unblocked": None}},
+        {"multi_region_points": {"unblocked": None}},
+        {"multi_region_points": {"unblocked": 1}},
+        {"multi_region_points": {"unblocked": [None]}},
         {"object_lock": {"on": "yes"}},
         {"versioning": {"mfa": None}},
         {"encryption": {"kms": 1}},
@@ -484,7 +501,7 @@ def visit(endpoint: Endpoint, keys: Keys, bucket: str, who: str = "pipeline") ->
 def test_lake_good_bucket_passes(endpoint: Endpoint, keys: Keys) -> None:
     seen = visit(endpoint, keys, "good")
     assert (seen.outcome, broken(seen)) == (Outcome.PASS, [])
-    assert seen.reason.startswith("27/27 questions, 20 rules, 10 probes, advice: ")
+    assert seen.reason.startswith("28/28 questions, 20 rules, 10 probes, advice: ")
     told = [(each.rule, each.place) for each in seen.advice]
     assert told == [
         ("S3-ACCOUNT", "account"),
