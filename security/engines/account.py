@@ -1,4 +1,4 @@
-"""What an account says of itself: its public access block, its access points, and a principal's own policies.
+"""What an account says of itself: its public access block, its access points and trails, and a principal's policies.
 
 Only AWS has these interfaces, at addresses of its own; of another store nobody is asked, which the answer says. That a
 principal's policies may not be read is an answer too: few pipelines may, and the gate then says what it could not see.
@@ -14,25 +14,36 @@ from security.engines.conditions import meets
 from security.engines.evaluator import Caller
 from security.engines.s3 import AMAZON, ATTEMPTS, CONNECT, PRINCIPAL, READ, Credentials, Endpoint, deaf
 from security.engines.settings import Answer
+from security.engines.trails import recording
 from security.errors import CannotTell
 
+Service = Literal["cloudtrail", "iam", "s3control", "sts"]
 UNASKED: Answer = {"asked": False}
 ALL = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 OREGON = "us-west-2"
 """The region that answers for points of all regions, which only the partition `aws` has."""
 
 
-def questions(endpoint: Endpoint, own: Credentials, bucket: str) -> Mapping[str, Callable[[], Answer]]:
+def questions(endpoint: Endpoint, own: Credentials, bucket: str, prefix: str) -> Mapping[str, Callable[[], Answer]]:
     """Each question about the account and the principal, and who answers it."""
 
     def control(ask: Callable[[Any], Answer]) -> Answer:
         return ask(service(endpoint, own, "s3control")) if endpoint.amazon else UNASKED
 
+    def at(name: Service, region: str) -> Any:
+        return service(endpoint.model_copy(update={"region": region}), own, name)
+
+    def partition() -> str:
+        return deaf().get_partition_for_region(endpoint.region)
+
     def regional() -> Answer:
-        if not endpoint.amazon or deaf().get_partition_for_region(endpoint.region) != "aws":
+        there = endpoint.amazon and partition() == "aws"
+        return multi_region(at("s3control", OREGON), endpoint.account, bucket) if there else UNASKED
+
+    def trail() -> Answer:
+        if not endpoint.amazon:
             return UNASKED
-        there = service(endpoint.model_copy(update={"region": OREGON}), own, "s3control")
-        return multi_region(there, endpoint.account, bucket)
+        return recording(partial(at, "cloudtrail"), endpoint.region, f"arn:{partition()}:s3:::{bucket}/{prefix}")
 
     def who() -> Answer:
         arn = caller(service(endpoint, own, "sts"), endpoint.principal) if endpoint.amazon else endpoint.principal
@@ -45,12 +56,13 @@ def questions(endpoint: Endpoint, own: Credentials, bucket: str) -> Mapping[str,
         "account_block": lambda: control(partial(block, account=endpoint.account)),
         "access_points": lambda: control(partial(points, account=endpoint.account, bucket=bucket)),
         "multi_region_points": regional,
+        "data_events": trail,
         "principal": who,
         "identity": identity,
     }
 
 
-def service(endpoint: Endpoint, credentials: Credentials, name: Literal["iam", "s3control", "sts"]) -> Any:
+def service(endpoint: Endpoint, credentials: Credentials, name: Service) -> Any:
     """A client of another of AWS's interfaces, where AWS has it; `CannotTell` if it came out elsewhere."""
     from botocore.config import Config
 

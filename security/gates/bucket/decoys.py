@@ -170,6 +170,12 @@ def _missing(question: str, code: str) -> Violation[Answer]:
     return made
 
 
+def _unlogged(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    made = _missing("logging", "NotImplemented")(sample, draw)
+    untrailed: dict[str, Any] = draw.choice(({"asked": False}, {"status": 200, "trail": ""}))
+    return _with(made, "data_events", **untrailed)
+
+
 def _other(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     """A bucket in other hands, on a store that serves it to whoever expected another."""
     acl, owner = reply(sample, "acl"), f"{draw.getrandbits(256):064x}"
@@ -194,7 +200,7 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-IDENTITY": _unread,
     "S3-WIDE": _wide,
     "S3-LOCK": _missing("object_lock", "ObjectLockConfigurationNotFoundError"),
-    "S3-LOG": _missing("logging", "NotImplemented"),
+    "S3-LOG": _unlogged,
     "S3-MFA": lambda sample, draw: amended(sample, "versioning", mfa=False),
     "S3-KEY": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=False, customers=True),
     "S3-SSE-C": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=True, customers=False),

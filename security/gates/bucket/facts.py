@@ -29,7 +29,7 @@ REFUSED = (
     *("anonymous_get", "anonymous_list", "anonymous_put", "wrong_secret", "unknown_key"),
     *("stranger_get", "wrong_owner", "own_put", "own_delete", "own_policy"),
 )
-QUESTIONS = ("endpoint", *DECLARED, "principal", "identity", *WORKING, *REFUSED)
+QUESTIONS = ("endpoint", *DECLARED, "data_events", "principal", "identity", *WORKING, *REFUSED)
 
 ABSENT = {
     "public_access_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
@@ -53,7 +53,7 @@ class Facts(Frozen):
 
     `could`: actions by which a policy lets the pipeline change something; `beyond`: resources, as written, that it
     could read outside its prefix; `points`: access points that do not block public access; `regional`: the names of
-    those for several regions.
+    those for several regions; `logged`: whether the server logs; `trail`: whether CloudTrail does.
     `rows`: for each rule the questions that it rests on, and their answers.
     """
 
@@ -80,6 +80,7 @@ class Facts(Frozen):
     identity: Literal["read", "refused", "unasked"]
     locked: bool
     logged: bool
+    trail: Literal["recording", "none", "unread", "unasked"]
     second_factor: bool
     bucket_key: Literal["on", "off", "unneeded"]
     customer_keys: bool
@@ -183,11 +184,24 @@ def _advised(replies: Replies) -> dict[str, Any]:
     key, kms = (encrypted and replies.member("encryption", name, bool) for name in ("key", "kms"))
     return {
         "locked": replies.declared("object_lock") and replies.member("object_lock", "on", bool),
-        "logged": replies.declared("logging") and replies.member("logging", "on", bool),
+        **_logged(replies),
         "second_factor": replies.member("versioning", "mfa", bool),
         "bucket_key": ("on" if key else "off") if kms else "unneeded",
         "customer_keys": not (encrypted and replies.member("encryption", "customers", bool)),
     }
+
+
+def _logged(replies: Replies) -> dict[str, Any]:
+    """Who logs. That no trail could be read is nothing to worry about only where the server logs by itself."""
+    server, trail = replies.declared("logging") and replies.member("logging", "on", bool), "unasked"
+    if replies.tried("data_events"):
+        if replies.member("data_events", "status", int) == 200:
+            trail = "recording" if replies.member("data_events", "trail", str) else "none"
+        elif server:
+            trail = "unread"
+        else:
+            raise CannotTell(f"the server keeps no access log, and {replies.said('data_events')}")
+    return {"logged": server, "trail": trail}
 
 
 def _changed(replies: Replies, name: str) -> bool:

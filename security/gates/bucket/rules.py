@@ -140,10 +140,11 @@ _ADVISORY: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "S3-LOG",
-        "the server logs who read what",
-        "turn on server access logging, or CloudTrail's data events, which cannot be seen from here",
-        "FSBP:S3.9 CIS:4.9 prowler:s3_bucket_server_access_logging_enabled",
-        "logging",
+        "the server or a trail logs who reads and writes what",
+        "turn on server access logging, or a trail of which one selector takes all data events of the prefix",
+        "FSBP:S3.9 FSBP:S3.22 FSBP:S3.23 CIS:4.8 CIS:4.9 prowler:s3_bucket_server_access_logging_enabled"
+        " prowler:cloudtrail_s3_dataevents_read_enabled prowler:cloudtrail_s3_dataevents_write_enabled",
+        "logging data_events",
     ),
     (
         "S3-MFA",

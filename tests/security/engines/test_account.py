@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from botocore.stub import Stubber
@@ -16,7 +16,7 @@ from security.errors import CannotTell
 from security.verdict import Outcome
 from tests.security.engines.test_settings import AWS, BLOCKED, GOOD, KEYS, OWNER, SOME, USER, verdict
 
-UNASKED = ("account_block", "access_points", "multi_region_points", "identity")
+UNASKED = ("account_block", "access_points", "multi_region_points", "data_events", "identity")
 ROLE = f"arn:aws:iam::{OWNER}:role/etl/pipeline"
 
 
@@ -26,10 +26,11 @@ def control() -> Any:
 
 
 def test_the_account_is_asked_at_aws_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_S3_CONTROL", "AWS_ENDPOINT_URL_STS"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    told = {name: account.service(AWS, KEYS, name).meta.endpoint_url for name in ("iam", "s3control", "sts")}  # type: ignore[arg-type]
+    for name in ("", "_CLOUDTRAIL", "_IAM", "_S3_CONTROL", "_STS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL{name}", "http://127.0.0.1:9")
+    told = {name: account.service(AWS, KEYS, name).meta.endpoint_url for name in get_args(account.Service)}
     assert told == {
+        "cloudtrail": "https://cloudtrail.eu-central-1.amazonaws.com",
         "iam": "https://iam.amazonaws.com",
         "s3control": "https://s3-control.eu-central-1.amazonaws.com",
         "sts": "https://sts.eu-central-1.amazonaws.com",
@@ -60,11 +61,11 @@ def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "https://s3.example", "https://amazonaws.com.example"])
 def test_another_store_has_no_account_to_ask(url: str) -> None:
-    questions = account.questions(AWS.model_copy(update={"url": url}), KEYS, "lake")
+    questions = account.questions(AWS.model_copy(update={"url": url}), KEYS, "lake", "p/")
     told = {name: ask() for name, ask in questions.items()}
     assert told.pop("principal") == {"status": 200, "arn": USER}
     assert told == dict.fromkeys(UNASKED, {"asked": False})
-    unknown = account.questions(AWS.model_copy(update={"url": url, "principal": ""}), KEYS, "lake")
+    unknown = account.questions(AWS.model_copy(update={"url": url, "principal": ""}), KEYS, "lake", "p/")
     assert unknown["principal"]() == {"asked": False}
     seen = verdict("access_control_s3", {**GOOD, **told})
     assert seen.outcome is Outcome.PASS
@@ -172,7 +173,7 @@ def test_oregon_answers_for_points_of_all_regions_where_there_are_any(
 
     monkeypatch.setattr(account, "multi_region", heard)
     there = AWS.model_copy(update={"url": f"https://{host}", "region": region})
-    told = account.questions(there, KEYS, "lake")["multi_region_points"]()
+    told = account.questions(there, KEYS, "lake", "p/")["multi_region_points"]()
     assert (told, urls) == (({"status": 200}, [asked]) if asked else ({"asked": False}, []))
 
 
@@ -291,7 +292,7 @@ def moto() -> Iterator[None]:
 
 @pytest.mark.usefixtures("moto")
 def test_requests_reach_the_account_that_they_are_about() -> None:
-    questions, control = account.questions(AWS, KEYS, "lake"), account.service(AWS, KEYS, "s3control")
+    questions, control = account.questions(AWS, KEYS, "lake", "p/"), account.service(AWS, KEYS, "s3control")
     code = "NoSuchPublicAccessBlockConfiguration"
     assert _answer(questions["account_block"]) == {"status": 404, "code": code}
     assert _answer(questions["access_points"]) == {"status": 200, "count": 0, "unblocked": 0}
@@ -305,7 +306,7 @@ def test_requests_reach_the_account_that_they_are_about() -> None:
 
 @pytest.mark.usefixtures("moto")
 def test_requests_reach_the_points_of_several_regions() -> None:
-    question = account.questions(AWS, KEYS, "lake")["multi_region_points"]
+    question = account.questions(AWS, KEYS, "lake", "p/")["multi_region_points"]
     control = account.service(AWS.model_copy(update={"region": account.OREGON}), KEYS, "s3control")
     assert _answer(question) == {"status": 200, "count": 0, "unblocked": []}
     for name, bucket, settings in (("one", "lake", BLOCKED), ("two", "lake", SOME), ("three", "other", SOME)):
@@ -336,5 +337,5 @@ def test_what_a_group_lets_its_user_do_is_found() -> None:
 
 @pytest.mark.usefixtures("moto")
 def test_a_key_of_nobody_known_is_no_principal() -> None:
-    questions = account.questions(AWS, KEYS, "lake")
+    questions = account.questions(AWS, KEYS, "lake", "p/")
     assert _answer(questions["principal"]) == _answer(questions["identity"]) == {"error": "CannotTell"}

@@ -36,6 +36,7 @@ TLS = {
     "Condition": {"BoolIfExists": {"aws:SecureTransport": "false"}},
 }
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+TRAIL = "arn:aws:cloudtrail:eu-central-1:123456789012:trail/lake"
 PIPELINE = "arn:aws:iam::123456789012:role/pipeline"
 READS = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:aws:s3:::lake/p/*"}
 GOOD: dict[str, dict[str, Any]] = {
@@ -56,6 +57,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "account_block": {"status": 200, "on": list(BLOCKS)},
     "access_points": {"status": 200, "count": 1, "unblocked": 0},
     "multi_region_points": {"status": 200, "count": 1, "unblocked": []},
+    "data_events": {"status": 200, "trail": ""},
     "principal": {"status": 200, "arn": PIPELINE},
     "identity": {"status": 200, "documents": [{"Version": "2012-10-17", "Statement": [READS]}]},
     "signed_list": {"status": 200, "found": True},
@@ -105,7 +107,7 @@ def broken(given: Verdict) -> list[tuple[str, str]]:
 
 def test_good_bucket_passes() -> None:
     seen = verdict(GOOD)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "28/28 questions, 20 rules, 10 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "29/29 questions, 20 rules, 10 probes, logged by the server")
 
 
 BAD: list[tuple[str, str, dict[str, Any]]] = [
@@ -200,6 +202,7 @@ ADVICE: list[tuple[str, str, dict[str, Any]]] = [
     ("S3-LOCK", "object_lock", {"object_lock": {"status": 404, "code": "ObjectLockConfigurationNotFoundError"}}),
     ("S3-LOG", "logging", {"logging": {"on": False}}),
     ("S3-LOG", "logging", {"logging": {"status": 501, "code": "NotImplemented"}}),
+    ("S3-LOG", "logging", {"logging": {"on": False}, "data_events": UNASKED}),
     ("S3-MFA", "versioning", {"versioning": {"mfa": False}}),
     ("S3-KEY", "encryption", {"encryption": {"key": False}}),
     ("S3-SSE-C", "encryption", {"encryption": {"customers": False}}),
@@ -242,6 +245,37 @@ def test_each_open_point_is_named_and_what_could_not_be_asked_is_too() -> None:
     assert told.message.startswith("the store has no account to ask for its access points, multi-region points; ")
 
 
+@pytest.mark.parametrize(
+    ("logging", "trail", "told"),
+    [
+        (True, {"trail": ""}, "10 probes, logged by the server"),
+        (True, {"trail": TRAIL}, "10 probes, logged by the server"),
+        (True, UNASKED, "10 probes, logged by the server"),
+        (False, {"trail": TRAIL}, "10 probes, logged by a trail"),
+        (False, {"trail": ""}, "10 probes, advice: S3-LOG"),
+        (False, UNASKED, "10 probes, advice: S3-LOG"),
+    ],
+)
+def test_the_server_or_a_trail_logs_and_the_message_says_which(logging: bool, trail: dict[str, Any], told: str) -> None:
+    seen = verdict(answers(logging={"on": logging}, data_events=trail))
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, f"29/29 questions, 20 rules, {told}")
+    alone = "the server keeps no access log; allowed: one"
+    both = "the server keeps no access log, and no trail records all data events; allowed: either"
+    assert [each.message for each in seen.advice] == ([alone if trail == UNASKED else both] if "S3" in told else [])
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+@pytest.mark.parametrize("off", [{"on": False}, {"status": 501, "code": "NotImplemented"}])
+def test_where_the_server_does_not_log_and_no_trail_can_be_read_nobody_can_tell(
+    status: int, off: dict[str, Any]
+) -> None:
+    refused = {"status": status, "code": "Refused"}
+    seen = verdict({**answers(logging=off), "data_events": refused})
+    assert (seen.outcome, seen.cause, seen.advice) == (Outcome.INCONCLUSIVE, "unreadable", ())
+    assert seen.reason == f"the server keeps no access log, and data_events was answered with {status} Refused"
+    assert verdict({**GOOD, "data_events": refused}).outcome is Outcome.PASS
+
+
 def test_every_rule_has_a_smallest_violation() -> None:
     assert {rule for rule, _, _ in (*BAD, *ADVICE)} == set(GATE.rules) == set(GATE.violations)
     assert {rule for rule, _, _ in ADVICE} == {rule.id for rule in GATE.rules.values() if rule.advisory}
@@ -261,6 +295,11 @@ def test_every_rule_has_a_smallest_violation() -> None:
         {"identity": {"documents": []}},
         {"access_points": {"count": 0, "unblocked": 0}},
         {"multi_region_points": {"count": 0, "unblocked": []}},
+        {"data_events": UNASKED},
+        {"data_events": {"status": 400, "code": "AccessDeniedException"}},
+        {"data_events": {"status": 400, "code": "TrailNotFoundException"}},
+        {"logging": {"on": False}, "data_events": {"trail": TRAIL}},
+        {"logging": {"status": 501, "code": "NotImplemented"}, "data_events": {"trail": TRAIL}},
         {"encryption": {"kms": False, "key": False}},
         {"policy": statements(TLS, {**ALLOW, "Principal": {"CanonicalUser": OWNER}, "Action": "s3:GetBucketAcl"})},
         {"policy": statements(TLS, {**ALLOW, "Effect": "Deny", "Action": "s3:PutObject"})},
@@ -276,7 +315,7 @@ def test_limits() -> None:
     assert broken(verdict(shared, accounts=["111111111111"])) == [("S3-XACCT", "210987654321")]
     alone = {**GOOD, "stranger_get": {"asked": False}}
     seen = verdict(alone, stranger=False)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "28/28 questions, 20 rules, 9 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "29/29 questions, 20 rules, 9 probes, logged by the server")
     unknown = {**GOOD, "principal": UNASKED, "identity": UNASKED}
     assert broken(verdict(unknown)) == [("S3-LP", "principal")]
     assert verdict(unknown, principal=False).outcome is Outcome.PASS
@@ -347,6 +386,10 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
         {"multi_region_points": {"unblocked": None}},
         {"multi_region_points": {"unblocked": 1}},
         {"multi_region_points": {"unblocked": [None]}},
+        {"data_events": {"trail": None}},
+        {"data_events": {"status": None}},
+        {"data_events": {"status": True}},
+        {"logging": {"status": 403, "code": "AccessDenied"}, "data_events": {"trail": TRAIL}},
         {"object_lock": {"on": "yes"}},
         {"versioning": {"mfa": None}},
         {"encryption": {"kms": 1}},
@@ -501,7 +544,7 @@ def visit(endpoint: Endpoint, keys: Keys, bucket: str, who: str = "pipeline") ->
 def test_lake_good_bucket_passes(endpoint: Endpoint, keys: Keys) -> None:
     seen = visit(endpoint, keys, "good")
     assert (seen.outcome, broken(seen)) == (Outcome.PASS, [])
-    assert seen.reason.startswith("28/28 questions, 20 rules, 10 probes, advice: ")
+    assert seen.reason.startswith("29/29 questions, 20 rules, 10 probes, advice: ")
     told = [(each.rule, each.place) for each in seen.advice]
     assert told == [
         ("S3-ACCOUNT", "account"),
