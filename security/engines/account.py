@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from security.engines.conditions import meets
-from security.engines.evaluator import Caller
+from security.engines.caller import Caller
+from security.engines.patterns import meets
 from security.engines.s3 import AMAZON, ATTEMPTS, CONNECT, PRINCIPAL, READ, Credentials, Endpoint, deaf
 from security.engines.settings import Answer
 from security.engines.trails import recording

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError, field_validator
 
 from security.engines import iam
-from security.engines.evaluator import Caller, could
+from security.engines.caller import Caller
+from security.engines.evaluator import could
 from security.engines.replies import Replies, complete
 from security.engines.s3 import PRINCIPAL
 from security.errors import CannotTell
@@ -167,6 +168,7 @@ def _principal(
         documents = replies.member("identity", "documents", list)
         if not all(isinstance(each, dict) for each in documents):
             raise CannotTell("a policy of the pipeline's own is no document")
+        iam.bounded(documents, iam.MOST)
         own = [statement for each in documents for statement in iam.parse(each, own=True)]
     if not replies.tried("principal"):
         return {"could": None, "beyond": (), "identity": identity}

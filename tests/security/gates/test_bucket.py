@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -89,7 +90,7 @@ def mine(**given: Any) -> dict[str, Any]:
     return {**ALLOW, "Principal": {"AWS": PIPELINE}, **given}
 
 
-def documents(*listed: dict[str, Any]) -> dict[str, Any]:
+def documents(*listed: Any) -> dict[str, Any]:
     return {"documents": [{"Version": "2012-10-17", "Statement": each} for each in listed]}
 
 
@@ -307,6 +308,18 @@ def test_every_rule_has_a_smallest_violation() -> None:
 )
 def test_other_good_answers_pass(changed: dict[str, Any]) -> None:
     assert verdict(answers(**changed)).outcome is Outcome.PASS
+
+
+def test_policies_that_are_too_large_are_inconclusive() -> None:
+    many = [{**ALLOW, "Effect": "Deny", "Sid": f"s{i}"} for i in range(700)]
+    seen = verdict(answers(policy=statements(TLS, *many)))
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert re.fullmatch(r"\d\d,\d{3} bytes of policies are to be evaluated; allowed: 65,536", seen.reason)
+    some = [{**READS, "Sid": f"s{i}"} for i in range(400)]
+    assert verdict(answers(identity=documents(some, some))).outcome is Outcome.PASS
+    seen = verdict(answers(identity=documents(some, some, some)))
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert re.fullmatch(r"1\d\d,\d{3} bytes of policies are to be evaluated; allowed: 131,072", seen.reason)
 
 
 def test_limits() -> None:
