@@ -40,13 +40,16 @@ def test_the_account_is_asked_at_aws_and_nowhere_else(monkeypatch: pytest.Monkey
         account.service(elsewhere, KEYS, "s3control")
 
 
+@pytest.mark.parametrize("name", get_args(account.Service))
 @pytest.mark.parametrize("how", ["elsewhere", "plain", "unverified", "proxy"])
-def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_a_client_that_came_out_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch, how: str, name: account.Service
+) -> None:
     class Turned:
         """A session that makes another client than it was asked for."""
 
         def client(self, name: str, **options: Any) -> Any:
-            urls = {"elsewhere": "https://sts.example", "plain": "http://sts.eu-central-1.amazonaws.com"}
+            urls = {"elsewhere": f"https://{name}.example", "plain": f"http://{name}.eu-central-1.amazonaws.com"}
             made: Any = s3.deaf().client(name, **({"endpoint_url": urls[how]} if how in urls else {}), **options)  # type: ignore[call-overload]
             if how == "unverified":
                 made._endpoint.http_session._verify = False
@@ -55,8 +58,8 @@ def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyP
             return made
 
     monkeypatch.setattr(account, "deaf", Turned)
-    with pytest.raises(CannotTell, match="the sts client was resolved to another"):
-        account.service(AWS, KEYS, "sts")
+    with pytest.raises(CannotTell, match=f"the {name} client was resolved to another"):
+        account.service(AWS, KEYS, name)
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "https://s3.example", "https://amazonaws.com.example"])
