@@ -41,7 +41,7 @@ class Patterns:
     def covering(self, part: str) -> int:
         """Which patterns surely match every text that `part` matches."""
         at = self._onward(self._starts)
-        for symbol in _STARS.sub("*", part):
+        for symbol in part:
             taken = 0 if symbol == "*" else self._ones | self._letters.get(symbol, 0)
             at = self._onward((at & self._stars) | ((at & taken) << 1))
         return at
@@ -49,7 +49,7 @@ class Patterns:
     def meeting(self, other: str) -> int:
         """For which patterns there is a text that they and `other` match."""
         at = self._starts
-        for symbol in _STARS.sub("*", other):
+        for symbol in other:
             if symbol == "*":
                 at = self._upward(at)
                 continue

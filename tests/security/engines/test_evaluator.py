@@ -185,6 +185,8 @@ DENIED: list[tuple[str, dict[str, Any], bool]] = [
     ("every bucket that begins so", deny(Resource=f"{B}*"), True),
     ("all but another bucket", deny(NotResource="arn:aws:s3:::other/*"), True),
     ("all but a part of ours", deny(NotResource=f"{B}/p/*"), False),
+    ("all but a variable", deny(NotResource=f"{B}/${{aws:username}}*"), False),
+    ("all but a variable elsewhere", deny(NotResource="arn:aws:s3:::other/${aws:username}*"), True),
     ("a variable", deny(Resource=f"{B}/${{aws:username}}*"), False),
 ]
 
