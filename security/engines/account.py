@@ -1,8 +1,8 @@
-"""What an account says of itself: its public access block, its access points, and a principal's own policies.
+"""What an account says of itself: its public access block, its access points and trails, and a principal's policies.
 
 Only AWS has these interfaces, at addresses of its own; of another store nobody is asked, which the answer says. That a
 principal's policies may not be read is an answer too: few pipelines may, and the gate then says what it could not see.
-Multi-Region Access Points are not asked for.
+Access points are the account's own: those by which another account reaches the bucket are not told to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,21 +10,40 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from security.engines.conditions import meets
-from security.engines.evaluator import Caller
+from security.engines.caller import Caller
+from security.engines.patterns import meets
 from security.engines.s3 import AMAZON, ATTEMPTS, CONNECT, PRINCIPAL, READ, Credentials, Endpoint, deaf
 from security.engines.settings import Answer
+from security.engines.trails import recording
 from security.errors import CannotTell
 
+Service = Literal["cloudtrail", "iam", "s3control", "sts"]
 UNASKED: Answer = {"asked": False}
 ALL = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+OREGON = "us-west-2"
+"""The region that answers for points of all regions, which only the partition `aws` has."""
 
 
-def questions(endpoint: Endpoint, own: Credentials, bucket: str) -> Mapping[str, Callable[[], Answer]]:
+def questions(endpoint: Endpoint, own: Credentials, bucket: str, prefix: str) -> Mapping[str, Callable[[], Answer]]:
     """Each question about the account and the principal, and who answers it."""
 
     def control(ask: Callable[[Any], Answer]) -> Answer:
         return ask(service(endpoint, own, "s3control")) if endpoint.amazon else UNASKED
+
+    def at(name: Service, region: str) -> Any:
+        return service(endpoint.model_copy(update={"region": region}), own, name)
+
+    def partition() -> str:
+        return deaf().get_partition_for_region(endpoint.region)
+
+    def regional() -> Answer:
+        there = endpoint.amazon and partition() == "aws"
+        return multi_region(at("s3control", OREGON), endpoint.account, bucket) if there else UNASKED
+
+    def trail() -> Answer:
+        if not endpoint.amazon:
+            return UNASKED
+        return recording(partial(at, "cloudtrail"), endpoint.region, f"arn:{partition()}:s3:::{bucket}/{prefix}")
 
     def who() -> Answer:
         arn = caller(service(endpoint, own, "sts"), endpoint.principal) if endpoint.amazon else endpoint.principal
@@ -36,12 +55,14 @@ def questions(endpoint: Endpoint, own: Credentials, bucket: str) -> Mapping[str,
     return {
         "account_block": lambda: control(partial(block, account=endpoint.account)),
         "access_points": lambda: control(partial(points, account=endpoint.account, bucket=bucket)),
+        "multi_region_points": regional,
+        "data_events": trail,
         "principal": who,
         "identity": identity,
     }
 
 
-def service(endpoint: Endpoint, credentials: Credentials, name: Literal["iam", "s3control", "sts"]) -> Any:
+def service(endpoint: Endpoint, credentials: Credentials, name: Service) -> Any:
     """A client of another of AWS's interfaces, where AWS has it; `CannotTell` if it came out elsewhere."""
     from botocore.config import Config
 
@@ -87,19 +108,41 @@ def block(control: Any, account: str) -> Answer:
 def points(control: Any, account: str, bucket: str) -> Answer:
     """How many access points lead to the bucket, and how many of them do not block all public access."""
     count = unblocked = 0
-    mark: dict[str, str] = {}
+    for each in _tokened(control.list_access_points, "AccessPointList", AccountId=account, Bucket=bucket):
+        found: Mapping[str, Any] = control.get_access_point(AccountId=account, Name=each["Name"])
+        closed = _closed(found.get("PublicAccessBlockConfiguration", {}))
+        count, unblocked = count + 1, unblocked + (not closed)
+    return {"status": 200, "count": count, "unblocked": unblocked}
+
+
+def multi_region(control: Any, account: str, bucket: str) -> Answer:
+    """How many points of several regions lead to the bucket, and the names of those that let the public in.
+
+    A point that does not say which buckets it leads to is a `KeyError`.
+    """
+    listed = _tokened(control.list_multi_region_access_points, "AccessPoints", AccountId=account)
+    ours = [each for each in listed if bucket in [part["Bucket"] for part in each["Regions"]]]
+    unblocked = [each["Name"] for each in ours if not _closed(each.get("PublicAccessBlock", {}))]
+    return {"status": 200, "count": len(ours), "unblocked": sorted(unblocked)}
+
+
+def _closed(blocks: Mapping[str, Any]) -> bool:
+    return all(blocks.get(name) is True for name in ALL)
+
+
+def _tokened(listing: Callable[..., Mapping[str, Any]], member: str, **about: str) -> Iterator[Any]:
+    """Every page of a listing that goes on by tokens; an empty token, or one that was followed before, is an error."""
+    seen, mark = set[str](), dict[str, str]()
     while True:
-        page = control.list_access_points(AccountId=account, Bucket=bucket, **mark)
-        for each in page["AccessPointList"]:
-            found: Mapping[str, Any] = control.get_access_point(AccountId=account, Name=each["Name"])
-            blocks = found.get("PublicAccessBlockConfiguration", {})
-            count, unblocked = count + 1, unblocked + (not all(blocks.get(name) is True for name in ALL))
-        further = {"NextToken": page["NextToken"]} if page.get("NextToken") else {}
-        if not further:
-            return {"status": 200, "count": count, "unblocked": unblocked}
-        if further == mark:
-            raise ValueError("a listing goes on where it was")
-        mark = further
+        page = listing(**about, **mark)
+        yield from page[member]
+        if "NextToken" not in page:
+            return
+        token = page["NextToken"]
+        if not token or token in seen:
+            raise ValueError("a listing is cut off, and does not say where it goes on")
+        seen.add(token)
+        mark = {"NextToken": token}
 
 
 def policies(iam: Any, arn: str) -> Answer:

@@ -84,7 +84,7 @@ class _Visit:
         return {
             "endpoint": self.where,
             **{name: partial(self.declared, name) for name in READERS},
-            **account.questions(self.endpoint, self.own, self.to["Bucket"]),
+            **account.questions(self.endpoint, self.own, self.to["Bucket"], self.prefix),
             "signed_list": self.signed_list,
             "signed_head": self.signed_head,
             "signed_get": lambda: self.get(self.own),

@@ -6,46 +6,12 @@ AWS documentation.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from security.engines.iam import Condition
+from security.engines.patterns import covers
 
 _NEGATED = {"StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike"}
-
-
-@lru_cache(maxsize=4096)
-def meets(one: str, other: str) -> bool:
-    """Whether there is a text that both patterns (with * and ?) match."""
-    below = [False] * len(other) + [True]
-    for i in range(len(one), -1, -1):
-        row = [False] * (len(other) + 1)
-        for j in range(len(other), -1, -1):
-            a, b = one[i : i + 1], other[j : j + 1]
-            if a == "*" or b == "*":
-                row[j] = (a != "" and below[j]) or (b != "" and row[j + 1])
-            elif i == len(one):
-                row[j] = j == len(other)
-            else:
-                row[j] = b != "" and (a == b or "?" in (a, b)) and below[j + 1]
-        below = row
-    return below[0]
-
-
-@lru_cache(maxsize=4096)
-def covers(whole: str, part: str) -> bool:
-    """Whether a pattern surely matches every text that another one matches."""
-    below = [False] * len(part) + [True]
-    for i in range(len(whole) - 1, -1, -1):
-        row, a = [False] * (len(part) + 1), whole[i]
-        for j in range(len(part), -1, -1):
-            b = part[j : j + 1]
-            if a == "*":
-                row[j] = below[j] or (b != "" and row[j + 1])
-            else:
-                row[j] = b not in ("", "*") and (a == "?" or (a == b != "?")) and below[j + 1]
-        below = row
-    return below[0]
 
 
 def holds(condition: Condition, context: Mapping[str, str]) -> bool | None:

@@ -9,11 +9,11 @@ documentation.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from security.engines.conditions import covers, holds, meets
+from security.engines.caller import Caller, Named
 from security.engines.iam import READING, Statement
+from security.engines.patterns import Patterns
+from security.engines.reach import Allowed, Denied
 from security.verdict import Frozen
 
 OF_BUCKET = (
@@ -31,7 +31,6 @@ OF_OBJECT = (
 )
 """The actions that change a bucket, and its objects ("Actions, resources, and condition keys for Amazon S3")."""
 READS = ("s3:GetObject", "s3:GetObjectVersion")
-_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 class Could(Frozen):
@@ -39,49 +38,6 @@ class Could(Frozen):
 
     change: tuple[str, ...]
     beyond: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """A principal by its ARN (a user, a role, or a role's session), and the account that owns the bucket."""
-
-    arn: str
-    owner: str
-
-    @property
-    def kind(self) -> str:
-        """`user`, `role` or `assumed-role`."""
-        return self.arn.split(":", 5)[5].partition("/")[0]
-
-    @property
-    def pattern(self) -> str:
-        """What else it could be named as: a role as one of its sessions, a session as its role, of whatever path."""
-        name = self.arn.split("/")[-1 if self.kind == "role" else 1]
-        session = f"arn:{self.partition}:sts::{self.account}:assumed-role/{name}/*"
-        role = f"arn:{self.partition}:iam::{self.account}:role/*{name}"
-        return {"role": session, "assumed-role": role}.get(self.kind, self.arn)
-
-    @property
-    def partition(self) -> str:
-        """`aws`, `aws-cn`, `aws-us-gov`."""
-        return self.arn.split(":")[1]
-
-    @property
-    def account(self) -> str:
-        """The account that it belongs to."""
-        return self.arn.split(":")[4]
-
-    @property
-    def context(self) -> dict[str, str]:
-        """The condition keys that the caller does not choose, by lower-case name."""
-        known = {
-            "aws:principalaccount": self.account,
-            "aws:principalisawsservice": "false",
-            "aws:resourceaccount": self.owner,
-            "s3:resourceaccount": self.owner,
-        }
-        known |= {"aws:principalarn": self.arn} if self.kind != "assumed-role" else {}
-        return known | ({"aws:username": self.arn.rpartition("/")[2]} if self.kind == "user" else {})
 
 
 def could(
@@ -94,15 +50,13 @@ def could(
     for action in sorted({name for each in (*policy, *(own or ())) for name in _written(each)}):
         if action.lower() not in known:
             asked += [(action, base), (action, f"{base}/*")]
-    change = {action for action, target in asked if any(_reached(policy, own, caller, action, target))}
-    inside = f"{base}/{re.sub('[*?]', chr(0), prefix)}*"
-    beyond = {
-        resource
-        for action in READS
-        for resource in _reached(policy, own, caller, action, f"arn:{caller.partition}:s3:::*/*")
-        if not covers(inside, resource)
-    }
-    return Could(change=tuple(sorted(change)), beyond=tuple(sorted(beyond)))
+    case = _Case(policy, own, caller)
+    change = {action for action, target in asked if any(case.reached(action, target))}
+    inside = Patterns([f"{base}/{re.sub('[*?]', chr(0), prefix)}*"])
+    (within,) = inside.ends.values()
+    reads = {resource for action in READS for resource in case.reached(action, f"arn:{caller.partition}:s3:::*/*")}
+    beyond = sorted(resource for resource in reads if not inside.covering(resource) & within)
+    return Could(change=tuple(sorted(change)), beyond=tuple(beyond))
 
 
 def _written(statement: Statement) -> Iterator[str]:
@@ -114,48 +68,30 @@ def _written(statement: Statement) -> Iterator[str]:
                 yield action
 
 
-def _reached(
-    policy: Sequence[Statement], own: Sequence[Statement] | None, caller: Caller, action: str, target: str
-) -> Iterator[str]:
-    """The patterns, as written, by which the caller could do this to some of the target, after every sure Deny."""
-    named = [(each, _named(each, caller)) for each in policy]
-    denying = [each for each, name in named if each.effect == "Deny" and _denied(each, name)]
-    denying += [each for each in own or () if each.effect == "Deny"]
-    denying = [each for each in denying if holds(each.condition, caller.context) is True and _acts(each, action)]
+class _Case:
+    """The statements of both policies that are about the caller, told apart by how they name it."""
 
-    def granted(statements: Iterable[Statement]) -> set[str]:
-        return {
-            resource
-            for each in statements
-            if each.effect == "Allow" and holds(each.condition, caller.context) is not False
-            if _acts(each, action)
-            for resource in _resources(each, target)
-            if not any(_shut(deny, resource if covers(target, resource) else target) for deny in denying)
-        }
+    def __init__(self, policy: Sequence[Statement], own: Sequence[Statement] | None, caller: Caller) -> None:
+        named = [(each, caller.named(each)) for each in policy]
+        denying = [each for each, name in named if each.effect == "Deny" and _denied(each, name)]
+        denied = Denied([*denying, *(each for each in own or () if each.effect == "Deny")], caller.context)
 
-    direct = granted(each for each, name in named if _granting(each, name))
-    passed_on = granted(each for each, name in named if name == "account" and "Principal" not in each.inverse)
-    mine = granted(own or ())
-    if caller.account == caller.owner:
-        yield from sorted(direct | mine | (passed_on if own is None else set()))
-    elif own is None or mine:  # across accounts both must allow
-        yield from sorted(direct | passed_on)
+        def allowed(statements: Iterable[Statement]) -> Allowed:
+            return Allowed((each for each in statements if each.effect == "Allow"), denied, caller.context)
 
+        self.direct = allowed(each for each, name in named if _granting(each, name))
+        self.passed_on = allowed(each for each, name in named if name == "account" and "Principal" not in each.inverse)
+        self.mine = allowed(own or ())
+        self.unread, self.foreign = own is None, caller.account != caller.owner
 
-Named = Literal["direct", "account", "perhaps", ""]
-
-
-def _named(statement: Statement, caller: Caller) -> Named:
-    """How the list of a statement names the caller: itself or everybody, its account, perhaps, or not at all."""
-    found: Named = ""
-    for kind, text in statement.who:
-        if text == "*" or (kind == "AWS" and text == caller.arn):
-            return "direct"
-        if kind == "AWS" and text in (caller.account, f"arn:{caller.partition}:iam::{caller.account}:root"):
-            found = "account"
-        elif kind == "CanonicalUser" or (kind == "AWS" and (meets(text, caller.arn) or meets(text, caller.pattern))):
-            found = found or "perhaps"
-    return found
+    def reached(self, action: str, target: str) -> Iterator[str]:
+        """The patterns, as written, by which the caller could do this to some of the target, after every sure Deny."""
+        if not self.foreign:
+            yield from self.direct.to(action, target)
+            yield from self.mine.to(action, target)
+        if self.unread or (self.foreign and any(self.mine.to(action, target))):  # across accounts both must allow
+            yield from self.direct.to(action, target)
+            yield from self.passed_on.to(action, target)
 
 
 def _granting(statement: Statement, named: Named) -> bool:
@@ -166,28 +102,3 @@ def _granting(statement: Statement, named: Named) -> bool:
 def _denied(statement: Statement, named: Named) -> bool:
     """Whether a Deny is surely for the caller: all but those listed are meant only where nobody of it is listed."""
     return named == "" if "Principal" in statement.inverse else named in ("direct", "account")
-
-
-def _acts(statement: Statement, action: str) -> bool:
-    """Whether a statement is about an action. Names of actions have no case, and no variables."""
-    listed = any(covers(each.lower(), action.lower()) for each in statement.actions)
-    return listed != ("Action" in statement.inverse)
-
-
-def _resources(statement: Statement, target: str) -> Iterator[str]:
-    """The patterns of an Allow that share something with the target; all but what is listed is the target itself."""
-    if "Resource" in statement.inverse:
-        if not any(covers(each, target) for each in statement.resources):
-            yield target
-        return
-    for each in statement.resources:
-        loose = _VARIABLE.sub("*", each)
-        if meets(loose, target):
-            yield loose
-
-
-def _shut(deny: Statement, resource: str) -> bool:
-    """Whether a Deny surely covers all of a resource. A variable is read as it is written, and so covers nothing."""
-    if "Resource" in deny.inverse:
-        return not any(meets(_VARIABLE.sub("*", each), resource) for each in deny.resources)
-    return any(covers(each, resource) for each in deny.resources)

@@ -14,11 +14,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from security.engines.patterns import covers
 from security.errors import CannotTell
-from security.verdict import Frozen
+from security.verdict import Frozen, canonical
 
 READING = ("get", "list", "head", "describe", "select")
 """How the names of actions that change nothing begin; every other action writes."""
+LARGEST, MOST = 65_536, 131_072
+"""Bytes of canonical JSON that one policy may have, and all of a principal's own. AWS allows a bucket's 20,480, and
+those of a role 71,680 unless more is asked for; the time to evaluate them grows with the square."""
 EVERYBODY = "*"
 Condition = Mapping[str, Mapping[str, Any]]
 """Operator -> key -> value or values."""
@@ -62,13 +66,21 @@ class Grants(Frozen):
 def parse(document: Mapping[str, Any], *, own: bool = False) -> tuple[Statement, ...]:
     """The statements of a bucket's policy, or of a principal's `own`, in which nobody is named.
 
-    `CannotTell` for whatever is not in the grammar.
+    `CannotTell` for whatever is not in the grammar, and for a policy that is larger than any should be.
     """
+    bounded([document], LARGEST)
     listed = document.get("Statement")
     raw = listed if isinstance(listed, list) else [listed]
     if not raw or not document.keys() <= _POLICY:
         raise CannotTell("a policy has no statement, or a member that is not in the grammar")
     return tuple(_statement(each, own) for each in raw)
+
+
+def bounded(documents: Iterable[Any], most: int) -> None:
+    """`CannotTell` if documents have more bytes than this together."""
+    size = sum(len(canonical(each)) for each in documents)
+    if size > most:
+        raise CannotTell(f"{size:,} bytes of policies are to be evaluated; allowed: {most:,}")
 
 
 def by_policy(statements: Iterable[Statement]) -> Grants:
@@ -233,4 +245,4 @@ def _covers(resource: str, target: str) -> bool:
     name = re.sub(r"^arn:aws[a-z-]*:s3:::", "", resource)
     if "?" in name or "$" in name or (name == resource != "*"):
         return False
-    return re.fullmatch(".*".join(map(re.escape, name.split("*"))), target) is not None
+    return covers(name, target)

@@ -132,11 +132,17 @@ def _account_unblocked(sample: Sequence[Answer], draw: random.Random) -> Sequenc
 
 
 def _without_account(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
-    return _with(_with(sample, "account_block", asked=False), "access_points", asked=False)
+    made = list(sample)
+    for question in ("account_block", "access_points", "multi_region_points"):
+        made = _with(made, question, asked=False)
+    return made
 
 
 def _pointed_at(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     count = draw.randrange(1, 9)
+    if draw.random() < 0.5:
+        names = sorted({f"point-{draw.randrange(10**6)}" for _ in range(draw.randrange(1, count + 1))})
+        return _with(sample, "multi_region_points", status=200, count=count, unblocked=names)
     return _with(sample, "access_points", status=200, count=count, unblocked=draw.randrange(1, count + 1))
 
 
@@ -164,6 +170,12 @@ def _missing(question: str, code: str) -> Violation[Answer]:
     return made
 
 
+def _unlogged(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
+    made = _missing("logging", "NotImplemented")(sample, draw)
+    untrailed: dict[str, Any] = draw.choice(({"asked": False}, {"status": 200, "trail": ""}))
+    return _with(made, "data_events", **untrailed)
+
+
 def _other(sample: Sequence[Answer], draw: random.Random) -> Sequence[Answer]:
     """A bucket in other hands, on a store that serves it to whoever expected another."""
     acl, owner = reply(sample, "acl"), f"{draw.getrandbits(256):064x}"
@@ -188,7 +200,7 @@ VIOLATIONS: Mapping[str, Violation[Answer]] = {
     "S3-IDENTITY": _unread,
     "S3-WIDE": _wide,
     "S3-LOCK": _missing("object_lock", "ObjectLockConfigurationNotFoundError"),
-    "S3-LOG": _missing("logging", "NotImplemented"),
+    "S3-LOG": _unlogged,
     "S3-MFA": lambda sample, draw: amended(sample, "versioning", mfa=False),
     "S3-KEY": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=False, customers=True),
     "S3-SSE-C": lambda sample, draw: _with(sample, "encryption", status=200, kms=True, key=True, customers=False),

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError, field_validator
 
 from security.engines import iam
-from security.engines.evaluator import Caller, could
+from security.engines.caller import Caller
+from security.engines.evaluator import could
 from security.engines.replies import Replies, complete
 from security.engines.s3 import PRINCIPAL
 from security.errors import CannotTell
@@ -22,14 +23,14 @@ Change = Literal["own_put", "own_delete", "own_policy"]
 
 DECLARED = (
     *("public_access_block", "policy", "policy_status", "acl", "ownership", "versioning"),
-    *("object_lock", "logging", "encryption", "account_block", "access_points"),
+    *("object_lock", "logging", "encryption", "account_block", "access_points", "multi_region_points"),
 )
 WORKING = ("signed_list", "signed_head", "signed_get")
 REFUSED = (
     *("anonymous_get", "anonymous_list", "anonymous_put", "wrong_secret", "unknown_key"),
     *("stranger_get", "wrong_owner", "own_put", "own_delete", "own_policy"),
 )
-QUESTIONS = ("endpoint", *DECLARED, "principal", "identity", *WORKING, *REFUSED)
+QUESTIONS = ("endpoint", *DECLARED, "data_events", "principal", "identity", *WORKING, *REFUSED)
 
 ABSENT = {
     "public_access_block": frozenset({"NoSuchPublicAccessBlockConfiguration"}),
@@ -52,7 +53,8 @@ class Facts(Frozen):
     """Who may do what. `None` where a request that must work did not, or nobody could be asked.
 
     `could`: actions by which a policy lets the pipeline change something; `beyond`: resources, as written, that it
-    could read outside its prefix; `points`: access points that do not block public access.
+    could read outside its prefix; `points`: access points that do not block public access; `regional`: the names of
+    those for several regions; `logged`: whether the server logs; `trail`: whether CloudTrail does.
     `rows`: for each rule the questions that it rests on, and their answers.
     """
 
@@ -73,11 +75,13 @@ class Facts(Frozen):
     failing: tuple[Control, ...]
     account_blocks: tuple[Block, ...] | None
     points: int | None
+    regional: tuple[str, ...] | None
     could: tuple[str, ...] | None
     beyond: tuple[str, ...]
     identity: Literal["read", "refused", "unasked"]
     locked: bool
     logged: bool
+    trail: Literal["recording", "none", "unread", "unasked"]
     second_factor: bool
     bucket_key: Literal["on", "off", "unneeded"]
     customer_keys: bool
@@ -141,13 +145,16 @@ def read(answers: Mapping[str, Mapping[str, Any]], bucket: str, prefix: str) -> 
 
 def _account(replies: Replies) -> dict[str, Any]:
     """The account's block and the bucket's access points, where there is an account to ask."""
-    blocks = points = None
+    blocks = points = regional = None
     if replies.tried("account_block"):
         blocks = replies.member("account_block", "on", list) if replies.declared("account_block") else []
     if replies.tried("access_points"):
         replies.declared("access_points")
         points = replies.member("access_points", "unblocked", int)
-    return {"account_blocks": blocks, "points": points}
+    if replies.tried("multi_region_points"):
+        replies.declared("multi_region_points")
+        regional = replies.member("multi_region_points", "unblocked", list)
+    return {"account_blocks": blocks, "points": points, "regional": regional}
 
 
 def _principal(
@@ -161,6 +168,7 @@ def _principal(
         documents = replies.member("identity", "documents", list)
         if not all(isinstance(each, dict) for each in documents):
             raise CannotTell("a policy of the pipeline's own is no document")
+        iam.bounded(documents, iam.MOST)
         own = [statement for each in documents for statement in iam.parse(each, own=True)]
     if not replies.tried("principal"):
         return {"could": None, "beyond": (), "identity": identity}
@@ -178,11 +186,24 @@ def _advised(replies: Replies) -> dict[str, Any]:
     key, kms = (encrypted and replies.member("encryption", name, bool) for name in ("key", "kms"))
     return {
         "locked": replies.declared("object_lock") and replies.member("object_lock", "on", bool),
-        "logged": replies.declared("logging") and replies.member("logging", "on", bool),
+        **_logged(replies),
         "second_factor": replies.member("versioning", "mfa", bool),
         "bucket_key": ("on" if key else "off") if kms else "unneeded",
         "customer_keys": not (encrypted and replies.member("encryption", "customers", bool)),
     }
+
+
+def _logged(replies: Replies) -> dict[str, Any]:
+    """Who logs. That no trail could be read is nothing to worry about only where the server logs by itself."""
+    server, trail = replies.declared("logging") and replies.member("logging", "on", bool), "unasked"
+    if replies.tried("data_events"):
+        if replies.member("data_events", "status", int) == 200:
+            trail = "recording" if replies.member("data_events", "trail", str) else "none"
+        elif server:
+            trail = "unread"
+        else:
+            raise CannotTell(f"the server keeps no access log, and {replies.said('data_events')}")
+    return {"logged": server, "trail": trail}
 
 
 def _changed(replies: Replies, name: str) -> bool:

@@ -77,8 +77,9 @@ class AccessControlS3(Posture):
             raise CannotTell(f"S3-ACL ownership: {sentence}", "ownership")
 
     def brief(self, facts: Facts) -> str:
-        """How many rules, and how many probes were refused as they must be."""
-        return f"{len(self.rules)} rules, {facts.probes} probes"
+        """How many rules, how many probes were refused as they must be, and who logs reads."""
+        who = "the server" if facts.logged else "a trail" if facts.trail == "recording" else ""
+        return f"{len(self.rules)} rules, {facts.probes} probes" + (f", logged by {who}" if who else "")
 
 
 def _open(seen: Facts) -> Iterator[Breach]:
@@ -131,19 +132,26 @@ def _own(seen: Facts, limits: Limits) -> Iterator[Breach]:
 
 
 def _advice(seen: Facts) -> Iterator[Breach]:
-    if seen.account_blocks is None or seen.points is None:
-        yield _breach("S3-ACCOUNT", "account", "the store has no account to ask; allowed: one with its settings")
+    asked = {"block": seen.account_blocks, "access points": seen.points, "multi-region points": seen.regional}
+    unasked = ", ".join(name for name, answer in asked.items() if answer is None)
+    if unasked:
+        found = f"the store has no account to ask for its {unasked}; allowed: one that can be asked for all"
+        yield _breach("S3-ACCOUNT", "account", found)
     if seen.points:
         found = f"{seen.points} access points do not block public access; allowed: all four settings on"
         yield _breach("S3-AP", "access_points", found)
+    for name in seen.regional or ():
+        found = f"the multi-region access point {name} does not block public access; allowed: all four settings on"
+        yield _breach("S3-AP", name, found)
     if seen.identity != "read":
         found = {"refused": "may not be read", "unasked": "cannot be asked for here"}[seen.identity]
         yield _breach("S3-IDENTITY", "identity", f"the pipeline's own policies {found}; allowed: read and evaluated")
     for resource in seen.beyond:
         yield _breach("S3-WIDE", resource, f"the pipeline could read {resource}; allowed: its prefix alone")
+    trail = ", and no trail records all data events; allowed: either" if seen.trail == "none" else "; allowed: one"
     for rule, good, place, found in (
         ("S3-LOCK", seen.locked, "object_lock", "no version is locked by default; allowed: a default retention"),
-        ("S3-LOG", seen.logged, "logging", "the server keeps no access log; allowed: one"),
+        ("S3-LOG", seen.logged or seen.trail == "recording", "logging", f"the server keeps no access log{trail}"),
         ("S3-MFA", seen.second_factor, "versioning", "a version is deleted by a key alone; allowed: a second factor"),
         ("S3-KEY", seen.bucket_key != "off", "encryption", "KMS is asked for each object; allowed: a bucket key"),
         ("S3-SSE-C", not seen.customer_keys, "encryption", "keys of customers are taken; allowed: SSE-C blocked"),

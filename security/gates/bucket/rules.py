@@ -107,14 +107,15 @@ _ADVISORY: tuple[tuple[str, str, str, str, str], ...] = (
         "the store has an account whose settings could be asked for",
         "use a store with an account's public access block, or leave this advice where there is none",
         "FSBP:S3.1",
-        "account_block access_points",
+        "account_block access_points multi_region_points",
     ),
     (
         "S3-AP",
-        "every access point of the bucket blocks public access",
+        "every access point of the bucket blocks public access, also those for several regions",
         "make access points with all four settings of their public access block: they cannot be changed later",
-        "FSBP:S3.19 prowler:s3_access_point_public_access_block",
-        "access_points",
+        "FSBP:S3.19 FSBP:S3.24 prowler:s3_access_point_public_access_block"
+        " prowler:s3_multi_region_access_point_public_access_block",
+        "access_points multi_region_points",
     ),
     (
         "S3-IDENTITY",
@@ -139,10 +140,11 @@ _ADVISORY: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "S3-LOG",
-        "the server logs who read what",
-        "turn on server access logging, or CloudTrail's data events, which cannot be seen from here",
-        "FSBP:S3.9 CIS:4.9 prowler:s3_bucket_server_access_logging_enabled",
-        "logging",
+        "the server or a trail logs who reads and writes what",
+        "turn on server access logging, or a trail of which one selector takes all data events of the prefix",
+        "FSBP:S3.9 FSBP:S3.22 FSBP:S3.23 CIS:4.8 CIS:4.9 prowler:s3_bucket_server_access_logging_enabled"
+        " prowler:cloudtrail_s3_dataevents_read_enabled prowler:cloudtrail_s3_dataevents_write_enabled",
+        "logging data_events",
     ),
     (
         "S3-MFA",

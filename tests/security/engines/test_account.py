@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from botocore.stub import Stubber
@@ -16,6 +16,7 @@ from security.errors import CannotTell
 from security.verdict import Outcome
 from tests.security.engines.test_settings import AWS, BLOCKED, GOOD, KEYS, OWNER, SOME, USER, verdict
 
+UNASKED = ("account_block", "access_points", "multi_region_points", "data_events", "identity")
 ROLE = f"arn:aws:iam::{OWNER}:role/etl/pipeline"
 
 
@@ -25,10 +26,11 @@ def control() -> Any:
 
 
 def test_the_account_is_asked_at_aws_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_S3_CONTROL", "AWS_ENDPOINT_URL_STS"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    told = {name: account.service(AWS, KEYS, name).meta.endpoint_url for name in ("iam", "s3control", "sts")}  # type: ignore[arg-type]
+    for name in ("", "_CLOUDTRAIL", "_IAM", "_S3_CONTROL", "_STS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL{name}", "http://127.0.0.1:9")
+    told = {name: account.service(AWS, KEYS, name).meta.endpoint_url for name in get_args(account.Service)}
     assert told == {
+        "cloudtrail": "https://cloudtrail.eu-central-1.amazonaws.com",
         "iam": "https://iam.amazonaws.com",
         "s3control": "https://s3-control.eu-central-1.amazonaws.com",
         "sts": "https://sts.eu-central-1.amazonaws.com",
@@ -38,13 +40,16 @@ def test_the_account_is_asked_at_aws_and_nowhere_else(monkeypatch: pytest.Monkey
         account.service(elsewhere, KEYS, "s3control")
 
 
+@pytest.mark.parametrize("name", get_args(account.Service))
 @pytest.mark.parametrize("how", ["elsewhere", "plain", "unverified", "proxy"])
-def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_a_client_that_came_out_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch, how: str, name: account.Service
+) -> None:
     class Turned:
         """A session that makes another client than it was asked for."""
 
         def client(self, name: str, **options: Any) -> Any:
-            urls = {"elsewhere": "https://sts.example", "plain": "http://sts.eu-central-1.amazonaws.com"}
+            urls = {"elsewhere": f"https://{name}.example", "plain": f"http://{name}.eu-central-1.amazonaws.com"}
             made: Any = s3.deaf().client(name, **({"endpoint_url": urls[how]} if how in urls else {}), **options)  # type: ignore[call-overload]
             if how == "unverified":
                 made._endpoint.http_session._verify = False
@@ -53,17 +58,17 @@ def test_a_client_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyP
             return made
 
     monkeypatch.setattr(account, "deaf", Turned)
-    with pytest.raises(CannotTell, match="the sts client was resolved to another"):
-        account.service(AWS, KEYS, "sts")
+    with pytest.raises(CannotTell, match=f"the {name} client was resolved to another"):
+        account.service(AWS, KEYS, name)
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:8000", "https://s3.example", "https://amazonaws.com.example"])
 def test_another_store_has_no_account_to_ask(url: str) -> None:
-    questions = account.questions(AWS.model_copy(update={"url": url}), KEYS, "lake")
+    questions = account.questions(AWS.model_copy(update={"url": url}), KEYS, "lake", "p/")
     told = {name: ask() for name, ask in questions.items()}
     assert told.pop("principal") == {"status": 200, "arn": USER}
-    assert told == dict.fromkeys(("account_block", "access_points", "identity"), {"asked": False})
-    unknown = account.questions(AWS.model_copy(update={"url": url, "principal": ""}), KEYS, "lake")
+    assert told == dict.fromkeys(UNASKED, {"asked": False})
+    unknown = account.questions(AWS.model_copy(update={"url": url, "principal": ""}), KEYS, "lake", "p/")
     assert unknown["principal"]() == {"asked": False}
     seen = verdict("access_control_s3", {**GOOD, **told})
     assert seen.outcome is Outcome.PASS
@@ -102,10 +107,77 @@ def test_access_points_of_all_pages(control: Any) -> None:
         stub.add_response("get_access_point", {})
         assert account.points(control, OWNER, "lake") == {"status": 200, "count": 3, "unblocked": 2}
         stub.assert_no_pending_responses()
-        for _ in range(2):
-            stub.add_response("list_access_points", {"AccessPointList": [], "NextToken": "again"})
-        with pytest.raises(ValueError, match="goes on where it was"):
-            account.points(control, OWNER, "lake")
+
+
+class Lists:
+    """Both listings of points, a page for each of these tokens."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = iter(tokens)
+
+    def list_access_points(self, **_: str) -> dict[str, Any]:
+        return {"AccessPointList": [], "NextToken": next(self.tokens)}
+
+    def list_multi_region_access_points(self, **_: str) -> dict[str, Any]:
+        return {"AccessPoints": [], "NextToken": next(self.tokens)}
+
+
+@pytest.mark.parametrize("ask", [account.points, account.multi_region])
+@pytest.mark.parametrize("tokens", [("again", "again"), ("one", "two", "one"), ("",)])
+def test_a_listing_of_points_that_does_not_say_where_it_goes_on_is_no_answer(ask: Any, tokens: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="a listing is cut off, and does not say where it goes on"):
+        ask(Lists(*tokens), OWNER, "lake")
+
+
+def everywhere(name: str, *buckets: str, **blocks: bool) -> dict[str, Any]:
+    made = {"Name": name, "Status": "READY", "Regions": [{"Bucket": each, "Region": "eu-west-1"} for each in buckets]}
+    return {**made, "PublicAccessBlock": blocks} if blocks else made
+
+
+def test_multi_region_points_of_all_pages(control: Any) -> None:
+    with Stubber(control) as stub:
+        first = [everywhere("closed", "other", "lake", **BLOCKED), everywhere("others", "lake2", **SOME)]
+        second = [everywhere("silent", "lake"), everywhere("open", "lake", "lake2", **SOME)]
+        stub.add_response("list_multi_region_access_points", {"AccessPoints": first, "NextToken": "2"}, {
+            "AccountId": OWNER})  # fmt: skip
+        stub.add_response("list_multi_region_access_points", {"AccessPoints": second}, {
+            "AccountId": OWNER, "NextToken": "2"})  # fmt: skip
+        told = account.multi_region(control, OWNER, "lake")
+        stub.assert_no_pending_responses()
+        assert told == {"status": 200, "count": 3, "unblocked": ["open", "silent"]}
+        seen = verdict("access_control_s3", {**GOOD, "multi_region_points": told})
+        assert [(each.rule, each.place) for each in seen.advice] == [("S3-AP", "open"), ("S3-AP", "silent")]
+        for unclear in ({"Name": "no regions"}, {"Name": "no bucket", "Regions": [{"Region": "eu-west-1"}]}):
+            stub.add_response("list_multi_region_access_points", {"AccessPoints": [unclear]})
+            assert _answer(lambda: account.multi_region(control, OWNER, "lake")) == {"error": "KeyError"}
+        stub.add_response("list_multi_region_access_points", {})
+        assert _answer(lambda: account.multi_region(control, OWNER, "lake")) == {"error": "KeyError"}
+        stub.add_client_error("list_multi_region_access_points", "AccessDenied", "no", 403)
+        denied = _answer(lambda: account.multi_region(control, OWNER, "lake"))
+    assert verdict("access_control_s3", {**GOOD, "multi_region_points": denied}).cause == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "asked"),
+    [
+        ("s3.eu-central-1.amazonaws.com", "eu-central-1", "https://s3-control.us-west-2.amazonaws.com"),
+        ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1", ""),
+        ("s3.us-gov-west-1.amazonaws.com", "us-gov-west-1", ""),
+    ],
+)
+def test_oregon_answers_for_points_of_all_regions_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, host: str, region: str, asked: str
+) -> None:
+    urls: list[str] = []
+
+    def heard(control: Any, *_: str) -> dict[str, Any]:
+        urls.append(control.meta.endpoint_url)
+        return {"status": 200}
+
+    monkeypatch.setattr(account, "multi_region", heard)
+    there = AWS.model_copy(update={"url": f"https://{host}", "region": region})
+    told = account.questions(there, KEYS, "lake", "p/")["multi_region_points"]()
+    assert (told, urls) == (({"status": 200}, [asked]) if asked else ({"asked": False}, []))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +295,7 @@ def moto() -> Iterator[None]:
 
 @pytest.mark.usefixtures("moto")
 def test_requests_reach_the_account_that_they_are_about() -> None:
-    questions, control = account.questions(AWS, KEYS, "lake"), account.service(AWS, KEYS, "s3control")
+    questions, control = account.questions(AWS, KEYS, "lake", "p/"), account.service(AWS, KEYS, "s3control")
     code = "NoSuchPublicAccessBlockConfiguration"
     assert _answer(questions["account_block"]) == {"status": 404, "code": code}
     assert _answer(questions["access_points"]) == {"status": 200, "count": 0, "unblocked": 0}
@@ -233,6 +305,17 @@ def test_requests_reach_the_account_that_they_are_about() -> None:
     control.create_access_point(AccountId=OWNER, Name="other", Bucket="other", PublicAccessBlockConfiguration=SOME)
     assert _answer(questions["account_block"]) == {"status": 200, "on": sorted(set(BLOCKED) - {"BlockPublicPolicy"})}
     assert _answer(questions["access_points"]) == {"status": 200, "count": 2, "unblocked": 1}
+
+
+@pytest.mark.usefixtures("moto")
+def test_requests_reach_the_points_of_several_regions() -> None:
+    question = account.questions(AWS, KEYS, "lake", "p/")["multi_region_points"]
+    control = account.service(AWS.model_copy(update={"region": account.OREGON}), KEYS, "s3control")
+    assert _answer(question) == {"status": 200, "count": 0, "unblocked": []}
+    for name, bucket, settings in (("one", "lake", BLOCKED), ("two", "lake", SOME), ("three", "other", SOME)):
+        details = {"Name": name, "PublicAccessBlock": settings, "Regions": [{"Bucket": bucket}]}
+        control.create_multi_region_access_point(AccountId=OWNER, ClientToken=name, Details=details)
+    assert _answer(question) == {"status": 200, "count": 2, "unblocked": ["two"]}
 
 
 @pytest.mark.usefixtures("moto")
@@ -257,5 +340,5 @@ def test_what_a_group_lets_its_user_do_is_found() -> None:
 
 @pytest.mark.usefixtures("moto")
 def test_a_key_of_nobody_known_is_no_principal() -> None:
-    questions = account.questions(AWS, KEYS, "lake")
+    questions = account.questions(AWS, KEYS, "lake", "p/")
     assert _answer(questions["principal"]) == _answer(questions["identity"]) == {"error": "CannotTell"}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.engines.conditions import covers, holds, meets
-from security.engines.evaluator import OF_BUCKET, OF_OBJECT, Caller, Could, could
-from security.engines.iam import parse
+from security.engines.caller import Caller
+from security.engines.conditions import holds
+from security.engines.evaluator import OF_BUCKET, OF_OBJECT, Could, could
+from security.engines.iam import LARGEST, parse
+from security.engines.patterns import Patterns
 from security.errors import CannotTell
+from security.verdict import canonical
 
 OURS, THEIRS = "123456789012", "210987654321"
 USER = f"arn:aws:iam::{OURS}:user/etl/pipeline"
@@ -89,6 +93,9 @@ CHANGE: list[tuple[str, list[dict[str, Any]], bool]] = [
     ("all but ours", [allow(NotResource=[B, f"{B}/*"])], False),
     ("all but a part of ours", [allow(NotResource=f"{B}/p/*")], True),
     ("a variable could be anything", [allow(Resource=f"{B}/${{aws:username}}/*")], True),
+    ("a variable within one", [allow(Resource="arn:aws:s3:::${a${b}/*")], True),
+    ("a variable that is never closed", [allow(Resource=f"{B}/${{aws:username/*")], True),
+    ("a variable that is never closed, for the bucket", [allow(Resource="arn:aws:s3:::${aws:username/*")], False),
     ("a variable before the bucket", [allow(Resource="arn:aws:s3:::${aws:PrincipalTag/b}/*")], True),
 ]
 
@@ -178,6 +185,8 @@ DENIED: list[tuple[str, dict[str, Any], bool]] = [
     ("every bucket that begins so", deny(Resource=f"{B}*"), True),
     ("all but another bucket", deny(NotResource="arn:aws:s3:::other/*"), True),
     ("all but a part of ours", deny(NotResource=f"{B}/p/*"), False),
+    ("all but a variable", deny(NotResource=f"{B}/${{aws:username}}*"), False),
+    ("all but a variable elsewhere", deny(NotResource="arn:aws:s3:::other/${aws:username}*"), True),
     ("a variable", deny(Resource=f"{B}/${{aws:username}}*"), False),
 ]
 
@@ -301,39 +310,6 @@ def test_a_policy_of_its_own_names_nobody(name: str) -> None:
         parse({"Statement": [statement]})
 
 
-PATTERNS = st.text("ab*?", max_size=6)
-TEXTS = st.text("ab", max_size=6)
-
-
-def matched(pattern: str, text: str) -> bool:
-    return re.fullmatch(pattern.replace("*", ".*").replace("?", "."), text) is not None
-
-
-@given(PATTERNS, PATTERNS, TEXTS)
-def test_patterns_that_meet_and_cover(one: str, other: str, text: str) -> None:
-    assert covers(one, text) == meets(one, text) == matched(one, text)
-    if matched(one, text) and matched(other, text):
-        assert meets(one, other)
-    if covers(one, other) and matched(other, text):
-        assert matched(one, text)
-    assert meets(one, other) == meets(other, one)
-    assert covers(one, one)
-    assert covers("*", one)
-
-
-@given(PATTERNS, PATTERNS)
-def test_patterns_that_meet_share_a_text(one: str, other: str) -> None:
-    short = ["".join(text) for size in range(7) for text in _words(size)]
-    shared = any(matched(one, text) and matched(other, text) for text in short)
-    assert shared <= meets(one, other)
-    if meets(one, other) and len(one.replace("*", "")) + len(other.replace("*", "")) <= 6:
-        assert shared
-
-
-def _words(size: int) -> list[str]:
-    return ["".join("ab"[number >> place & 1] for place in range(size)) for number in range(2**size)]
-
-
 ALLOWED = st.builds(
     allow,
     Effect=st.sampled_from(["Allow", "Deny"]),
@@ -356,3 +332,66 @@ def test_an_allow_never_takes_away_and_a_deny_never_gives(some: list[dict[str, A
 
 def test_no_condition_holds() -> None:
     assert holds({}, {}) is True
+
+
+HOSTILE: dict[str, Callable[[int], list[dict[str, Any]]]] = {
+    "actions": lambda n: [allow(Action=[f"s3:Pt{i}" for i in range(n)], Resource="*")],
+    "patterns of actions": lambda n: [allow(Action=[f"s3:{name}{i}" for i in range(n) for name in ("Pt", "*x*")])],
+    "actions that are denied": lambda n: [
+        allow(Action=[f"s3:Pt{i}" for i in range(n)]),
+        deny(Action=[f"s3:*t{i}" for i in range(n)]),
+    ],
+    "resources": lambda n: [
+        allow(Resource=[f"{B}/a*{i}" for i in range(n)]),
+        deny(Resource=[f"{B}/?*{i}*" for i in range(n)]),
+    ],
+    "all but resources": lambda n: [
+        allow(Resource=[f"{B}/a*{i}" for i in range(n)]),
+        deny(NotResource=[f"{B}/b*{i}*" for i in range(n)]),
+    ],
+    "two long resources": lambda n: [allow(Resource=B + "/" + "a*" * n), deny(Resource=B + "/" + "*a" * n)],
+    "variables that are never closed": lambda n: [allow(Resource=B + "/" + "${" * n), deny(Resource=B + "${}" * n)],
+    "many statements": lambda n: [
+        each
+        for i in range(n)
+        for each in (allow(Action=f"s3:Pt{i}", Resource=f"{B}/{i}*"), deny(Action=f"s3:*{i}", Resource=f"{B}/{i}?*"))
+    ],
+    "principals": lambda n: [allow(Principal={"AWS": [f"arn:aws:iam::{OURS}:user/*{i}*" for i in range(n)]})],
+    "conditions": lambda n: [
+        allow(Condition={"StringLike": {"aws:PrincipalArn": [f"*{i}*{i}*" for i in range(n)]}}),
+        deny(Condition={"ArnLike": {"aws:PrincipalArn": [f"arn:aws:*::*:*/*{i}*" for i in range(n)]}}),
+    ],
+}
+
+
+@pytest.mark.parametrize("made", HOSTILE.values(), ids=HOSTILE)
+def test_no_policy_is_slow_to_evaluate(monkeypatch: pytest.MonkeyPatch, made: Callable[[int], Any]) -> None:
+    """As large as a policy may be: the steps are a few for each byte, and the time is far from a minute."""
+    steps = 0
+
+    def counted(real: Callable[[Patterns, int], int]) -> Callable[[Patterns, int], int]:
+        def step(self: Patterns, at: int) -> int:
+            nonlocal steps
+            steps += 1
+            return real(self, at)
+
+        return step
+
+    for name in ("_onward", "_upward"):
+        monkeypatch.setattr(Patterns, name, counted(getattr(Patterns, name)))
+    least, most = 1, LARGEST
+    while most - least > 1:
+        middle = (least + most) // 2
+        fits = len(canonical({"Statement": made(middle)})) <= LARGEST
+        least, most = (middle, most) if fits else (least, middle)
+    began = time.monotonic()
+    asked(made(least))
+    assert time.monotonic() - began < 20.0
+    assert 1_000 < steps < 10 * LARGEST
+
+
+def test_a_policy_larger_than_any_should_be_is_not_evaluated() -> None:
+    bare = len(canonical({"Statement": [allow(Sid="")]}))
+    assert asked([allow(Sid="x" * (LARGEST - bare))]).change == ("s3:PutObject",)
+    with pytest.raises(CannotTell, match=r"^65,537 bytes of policies are to be evaluated; allowed: 65,536$"):
+        asked([allow(Sid="x" * (LARGEST - bare + 1))])

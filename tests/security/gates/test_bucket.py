@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -36,6 +37,7 @@ TLS = {
     "Condition": {"BoolIfExists": {"aws:SecureTransport": "false"}},
 }
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+TRAIL = "arn:aws:cloudtrail:eu-central-1:123456789012:trail/lake"
 PIPELINE = "arn:aws:iam::123456789012:role/pipeline"
 READS = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:aws:s3:::lake/p/*"}
 GOOD: dict[str, dict[str, Any]] = {
@@ -55,6 +57,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "encryption": {"status": 200, "kms": True, "key": True, "customers": True},
     "account_block": {"status": 200, "on": list(BLOCKS)},
     "access_points": {"status": 200, "count": 1, "unblocked": 0},
+    "multi_region_points": {"status": 200, "count": 1, "unblocked": []},
+    "data_events": {"status": 200, "trail": ""},
     "principal": {"status": 200, "arn": PIPELINE},
     "identity": {"status": 200, "documents": [{"Version": "2012-10-17", "Statement": [READS]}]},
     "signed_list": {"status": 200, "found": True},
@@ -86,7 +90,7 @@ def mine(**given: Any) -> dict[str, Any]:
     return {**ALLOW, "Principal": {"AWS": PIPELINE}, **given}
 
 
-def documents(*listed: dict[str, Any]) -> dict[str, Any]:
+def documents(*listed: Any) -> dict[str, Any]:
     return {"documents": [{"Version": "2012-10-17", "Statement": each} for each in listed]}
 
 
@@ -104,7 +108,7 @@ def broken(given: Verdict) -> list[tuple[str, str]]:
 
 def test_good_bucket_passes() -> None:
     seen = verdict(GOOD)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "27/27 questions, 20 rules, 10 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "29/29 questions, 20 rules, 10 probes, logged by the server")
 
 
 BAD: list[tuple[str, str, dict[str, Any]]] = [
@@ -186,8 +190,10 @@ def test_smallest_violation_trips_its_rule_and_no_other(rule: str, place: str, c
 ADVICE: list[tuple[str, str, dict[str, Any]]] = [
     ("S3-ACCOUNT", "account", {"account_block": UNASKED}),
     ("S3-ACCOUNT", "account", {"access_points": UNASKED}),
+    ("S3-ACCOUNT", "account", {"multi_region_points": UNASKED}),
     ("S3-ACCOUNT", "account", {"account_block": UNASKED, "access_points": UNASKED}),
     ("S3-AP", "access_points", {"access_points": {"count": 2, "unblocked": 1}}),
+    ("S3-AP", "everywhere", {"multi_region_points": {"count": 2, "unblocked": ["everywhere"]}}),
     ("S3-IDENTITY", "identity", {"identity": UNASKED}),
     ("S3-IDENTITY", "identity", {"identity": {"status": 403, "code": "AccessDenied"}}),
     ("S3-WIDE", "arn:aws:s3:::lake/*", {"policy": statements(TLS, mine())}),
@@ -197,6 +203,7 @@ ADVICE: list[tuple[str, str, dict[str, Any]]] = [
     ("S3-LOCK", "object_lock", {"object_lock": {"status": 404, "code": "ObjectLockConfigurationNotFoundError"}}),
     ("S3-LOG", "logging", {"logging": {"on": False}}),
     ("S3-LOG", "logging", {"logging": {"status": 501, "code": "NotImplemented"}}),
+    ("S3-LOG", "logging", {"logging": {"on": False}, "data_events": UNASKED}),
     ("S3-MFA", "versioning", {"versioning": {"mfa": False}}),
     ("S3-KEY", "encryption", {"encryption": {"key": False}}),
     ("S3-SSE-C", "encryption", {"encryption": {"customers": False}}),
@@ -229,6 +236,47 @@ def test_advice_beside_a_finding_is_no_finding() -> None:
     assert [each.rule for each in seen.advice] == ["S3-LOG"]
 
 
+def test_each_open_point_is_named_and_what_could_not_be_asked_is_too() -> None:
+    seen = verdict(answers(multi_region_points={"count": 3, "unblocked": ["one", "two"]}))
+    assert [(each.place, each.message) for each in seen.advice] == [
+        (name, f"the multi-region access point {name} does not block public access; allowed: all four settings on")
+        for name in ("one", "two")
+    ]
+    (told,) = verdict(answers(access_points=UNASKED, multi_region_points=UNASKED)).advice
+    assert told.message.startswith("the store has no account to ask for its access points, multi-region points; ")
+
+
+@pytest.mark.parametrize(
+    ("logging", "trail", "told"),
+    [
+        (True, {"trail": ""}, "10 probes, logged by the server"),
+        (True, {"trail": TRAIL}, "10 probes, logged by the server"),
+        (True, UNASKED, "10 probes, logged by the server"),
+        (False, {"trail": TRAIL}, "10 probes, logged by a trail"),
+        (False, {"trail": ""}, "10 probes, advice: S3-LOG"),
+        (False, UNASKED, "10 probes, advice: S3-LOG"),
+    ],
+)
+def test_the_server_or_a_trail_logs_and_the_message_says_which(logging: bool, trail: dict[str, Any], told: str) -> None:
+    seen = verdict(answers(logging={"on": logging}, data_events=trail))
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, f"29/29 questions, 20 rules, {told}")
+    alone = "the server keeps no access log; allowed: one"
+    both = "the server keeps no access log, and no trail records all data events; allowed: either"
+    assert [each.message for each in seen.advice] == ([alone if trail == UNASKED else both] if "S3" in told else [])
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+@pytest.mark.parametrize("off", [{"on": False}, {"status": 501, "code": "NotImplemented"}])
+def test_where_the_server_does_not_log_and_no_trail_can_be_read_nobody_can_tell(
+    status: int, off: dict[str, Any]
+) -> None:
+    refused = {"status": status, "code": "Refused"}
+    seen = verdict({**answers(logging=off), "data_events": refused})
+    assert (seen.outcome, seen.cause, seen.advice) == (Outcome.INCONCLUSIVE, "unreadable", ())
+    assert seen.reason == f"the server keeps no access log, and data_events was answered with {status} Refused"
+    assert verdict({**GOOD, "data_events": refused}).outcome is Outcome.PASS
+
+
 def test_every_rule_has_a_smallest_violation() -> None:
     assert {rule for rule, _, _ in (*BAD, *ADVICE)} == set(GATE.rules) == set(GATE.violations)
     assert {rule for rule, _, _ in ADVICE} == {rule.id for rule in GATE.rules.values() if rule.advisory}
@@ -247,6 +295,12 @@ def test_every_rule_has_a_smallest_violation() -> None:
         {"policy": statements(TLS, mine(Action="s3:PutObject", Resource="arn:aws:s3:::other/*"))},
         {"identity": {"documents": []}},
         {"access_points": {"count": 0, "unblocked": 0}},
+        {"multi_region_points": {"count": 0, "unblocked": []}},
+        {"data_events": UNASKED},
+        {"data_events": {"status": 400, "code": "AccessDeniedException"}},
+        {"data_events": {"status": 400, "code": "TrailNotFoundException"}},
+        {"logging": {"on": False}, "data_events": {"trail": TRAIL}},
+        {"logging": {"status": 501, "code": "NotImplemented"}, "data_events": {"trail": TRAIL}},
         {"encryption": {"kms": False, "key": False}},
         {"policy": statements(TLS, {**ALLOW, "Principal": {"CanonicalUser": OWNER}, "Action": "s3:GetBucketAcl"})},
         {"policy": statements(TLS, {**ALLOW, "Effect": "Deny", "Action": "s3:PutObject"})},
@@ -256,13 +310,25 @@ def test_other_good_answers_pass(changed: dict[str, Any]) -> None:
     assert verdict(answers(**changed)).outcome is Outcome.PASS
 
 
+def test_policies_that_are_too_large_are_inconclusive() -> None:
+    many = [{**ALLOW, "Effect": "Deny", "Sid": f"s{i}"} for i in range(700)]
+    seen = verdict(answers(policy=statements(TLS, *many)))
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert re.fullmatch(r"\d\d,\d{3} bytes of policies are to be evaluated; allowed: 65,536", seen.reason)
+    some = [{**READS, "Sid": f"s{i}"} for i in range(400)]
+    assert verdict(answers(identity=documents(some, some))).outcome is Outcome.PASS
+    seen = verdict(answers(identity=documents(some, some, some)))
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "unreadable")
+    assert re.fullmatch(r"1\d\d,\d{3} bytes of policies are to be evaluated; allowed: 131,072", seen.reason)
+
+
 def test_limits() -> None:
     shared = answers(policy=statements(TLS, {**ALLOW, "Principal": {"AWS": "210987654321"}}))
     assert verdict(shared, accounts=["210987654321"]).outcome is Outcome.PASS
     assert broken(verdict(shared, accounts=["111111111111"])) == [("S3-XACCT", "210987654321")]
     alone = {**GOOD, "stranger_get": {"asked": False}}
     seen = verdict(alone, stranger=False)
-    assert (seen.outcome, seen.reason) == (Outcome.PASS, "27/27 questions, 20 rules, 9 probes")
+    assert (seen.outcome, seen.reason) == (Outcome.PASS, "29/29 questions, 20 rules, 9 probes, logged by the server")
     unknown = {**GOOD, "principal": UNASKED, "identity": UNASKED}
     assert broken(verdict(unknown)) == [("S3-LP", "principal")]
     assert verdict(unknown, principal=False).outcome is Outcome.PASS
@@ -330,6 +396,13 @@ def test_neither_granted_nor_refused_is_inconclusive(name: str, status: int) -> 
         {"identity": {"status": 500, "code": "ServiceFailure"}},
         {"account_block": {"on": ["BlockEverything"]}},
         {"access_points": {"unblocked": None}},
+        {"multi_region_points": {"unblocked": None}},
+        {"multi_region_points": {"unblocked": 1}},
+        {"multi_region_points": {"unblocked": [None]}},
+        {"data_events": {"trail": None}},
+        {"data_events": {"status": None}},
+        {"data_events": {"status": True}},
+        {"logging": {"status": 403, "code": "AccessDenied"}, "data_events": {"trail": TRAIL}},
         {"object_lock": {"on": "yes"}},
         {"versioning": {"mfa": None}},
         {"encryption": {"kms": 1}},
@@ -484,7 +557,7 @@ def visit(endpoint: Endpoint, keys: Keys, bucket: str, who: str = "pipeline") ->
 def test_lake_good_bucket_passes(endpoint: Endpoint, keys: Keys) -> None:
     seen = visit(endpoint, keys, "good")
     assert (seen.outcome, broken(seen)) == (Outcome.PASS, [])
-    assert seen.reason.startswith("27/27 questions, 20 rules, 10 probes, advice: ")
+    assert seen.reason.startswith("29/29 questions, 20 rules, 10 probes, advice: ")
     told = [(each.rule, each.place) for each in seen.advice]
     assert told == [
         ("S3-ACCOUNT", "account"),
