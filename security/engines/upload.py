@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -20,7 +21,7 @@ class _Nowhere(io.RawIOBase):
 
 
 def upload(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, file: Path, kms: str) -> Object:
-    """Put a file under a named KMS key, and read back what lies there: its bytes, and how they are encrypted.
+    """Put a file under a named KMS key and with its SHA-256, and read back what lies there: bytes and encryption.
 
     `StoreError` unless that is the file, under that key; `CannotTell` if the store does not answer.
     """
@@ -28,7 +29,7 @@ def upload(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, 
 
     s3, owner = kept(endpoint, credentials), endpoint.account
     with file.open("rb") as body:
-        sha, size = hashlib.file_digest(body, "sha256").hexdigest(), body.tell()
+        sum_, size = hashlib.file_digest(body, "sha256"), body.tell()
         body.seek(0)
         try:
             done = s3.put_object(
@@ -38,6 +39,7 @@ def upload(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, 
                 ExpectedBucketOwner=owner,
                 ServerSideEncryption="aws:kms",
                 SSEKMSKeyId=kms,
+                ChecksumSHA256=b64encode(sum_.digest()).decode(),
             )
             version = done.get("VersionId", "")
             found = s3.head_object(Bucket=bucket, Key=key, VersionId=version, ExpectedBucketOwner=owner)
@@ -49,6 +51,6 @@ def upload(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, 
             f"s3://{bucket}/{key}: found encrypted by {' and '.join(filter(None, how))}; allowed: aws:kms and {kms}"
         )
     made = Object(key=key, version=version, size=size, etag=found["ETag"].strip('"'))
-    if fetch(endpoint, credentials, bucket, made, cast(BinaryIO, _Nowhere())) != (sha, size):
+    if fetch(endpoint, credentials, bucket, made, cast(BinaryIO, _Nowhere())) != (sum_.hexdigest(), size):
         raise StoreError(f"s3://{bucket}/{key}: what lies there is not what was put")
     return made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,11 @@ def test_what_is_put_is_read_back_under_its_key(
     file.write_bytes(bytes(range(256)) * 9000)
     made = upload(endpoint, keys("operator"), "written", "p/x", file, KMS_KEY)
     assert [made] == listing(endpoint, own, "written", "p/")
-    told = client(endpoint, own).head_object(Bucket="written", Key="p/x", VersionId=made.version)
+    told = client(endpoint, own).head_object(
+        Bucket="written", Key="p/x", VersionId=made.version, ChecksumMode="ENABLED"
+    )
     assert (told["ServerSideEncryption"], told["SSEKMSKeyId"]) == ("aws:kms", KMS_KEY)
+    assert told["ChecksumSHA256"] == b64encode(sha256(file.read_bytes()).digest()).decode()
 
 
 class Careless:
