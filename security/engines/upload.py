@@ -39,6 +39,7 @@ def upload(endpoint: Endpoint, credentials: Credentials, bucket: str, key: str, 
                 ExpectedBucketOwner=owner,
                 ServerSideEncryption="aws:kms",
                 SSEKMSKeyId=kms,
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=b64encode(sum_.digest()).decode(),
             )
             version = done.get("VersionId", "")
