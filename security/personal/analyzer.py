@@ -22,6 +22,8 @@ from security.personal.recognisers import Address, Card, Email, Link
 if TYPE_CHECKING:
     from presidio_analyzer import RecognizerResult
 
+AFTER = 3
+"""Words behind a value among which one of its context counts; before it, five are looked at."""
 THRESHOLD = 0.4
 """The lowest score that is a finding."""
 logging.getLogger("presidio-analyzer").propagate = False
@@ -59,11 +61,12 @@ def analyzer() -> AnalyzerEngine:
         if len(registry.recognizers) != before - 1:
             raise CannotTell(f"Presidio has no recogniser {each.name} that ours could stand in for", "crash")
         registry.add_recognizer(each)
+    words = LemmaContextAwareEnhancer(context_matching_mode="whole_word", context_suffix_count=AFTER)
     return AnalyzerEngine(
         registry=registry,
         nlp_engine=Words(models=[{"lang_code": "en", "model_name": "blank"}], auto_download=False),
         default_score_threshold=THRESHOLD,
-        context_aware_enhancer=LemmaContextAwareEnhancer(context_matching_mode="whole_word"),
+        context_aware_enhancer=words,
     )
 
 

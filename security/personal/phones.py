@@ -1,9 +1,9 @@
 """The recogniser of telephone numbers: candidates as `phonenumbers` finds them, each verified once for each country.
 
 Its own matcher goes through a text once for each country. Here a text is gone through once: candidates are found by the
-same expression, which knows no country, and verified by the same code. After a number it goes on behind the longest
-that was found, after none behind the candidate. What a verification sees is the candidate, the character before it and
-the few that follow, so its answer is remembered under these and the country.
+same expression, which knows no country, cut where a sentence ends, and verified by the same code. After a number it
+goes on behind the longest that was found, after none behind the candidate. What a verification sees is the candidate,
+the character before it and the few that follow, so its answer is remembered under these and the country.
 """
 
 import re
@@ -26,8 +26,16 @@ ANYWHERE = "ZZ"
 """Only numbers that say their country."""
 SHORTEST, SURE, GAP = 7, 10, 4
 """Digits that a number has at least, with so many other characters between two of them at most; and digits from which
-on it needs no word beside it."""
+on it needs no word beside it, unless it is `BARE`."""
 CLOSE = re.compile(rf"\d(?:\D{{0,{GAP}}}\d){{{SHORTEST - 1}}}")
+BARE = re.compile(r"[1-9]\d*")
+"""What may as well be any other number: digits alone, and none of the zeros that a number is dialled with."""
+OTHER = re.compile(r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
+"""What is no number to call: a decimal, a date."""
+BEFORE = re.compile(r"[^\W_]/|\d\.")
+"""What stands before a version, or before the end of a decimal."""
+SENTENCE = re.compile(r"[.\s]\s|\n")
+"""Where a candidate ends though there may be digits behind it."""
 WEAK = 0.2
 """The score of a short number: below what counts, unless a word stands beside it."""
 SPOKEN = ("tel", "fax", "dial", "ring", "sms", "text", "whatsapp", "contact", "reach", "landline", "hotline", "ext")
@@ -42,8 +50,9 @@ Span = tuple[int, int]
 
 
 class Phone(PhoneRecognizer):
-    """Of more countries than Presidio's; none of fewer than seven digits, and of fewer than ten only where a word says
-    so. No number after a name and a slash, which is a version's (`Chrome/119.0.6045.105`)."""
+    """Of more countries than Presidio's; none of fewer than seven digits, and of fewer than ten, or of digits alone,
+    only where a word says so. No decimal, no date, and none after a name and a slash, which is a version's.
+    """
 
     def __init__(self) -> None:
         words = [*PhoneRecognizer.CONTEXT, *SPOKEN]
@@ -54,15 +63,15 @@ class Phone(PhoneRecognizer):
         """The numbers of a text."""
         found = []
         for start, end in sorted(self.spans(text)):
-            version = text[start - 1 : start] == "/" and text[max(0, start - 2) : start - 1].isalnum()
-            if version or not CLOSE.search(text, start, end):
+            other = OTHER.fullmatch(text, start, end) or BEFORE.fullmatch(text, max(0, start - 2), start)
+            if other or not CLOSE.search(text, start, end):
                 continue
-            sure = sum(map(str.isdecimal, text[start:end])) >= SURE or text[start] in _PLUS_CHARS
+            long = sum(map(str.isdecimal, text[start:end])) >= SURE and not BARE.fullmatch(text, start, end)
             metadata = {
                 RecognizerResult.RECOGNIZER_NAME_KEY: PhoneRecognizer.__name__,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
             }
-            score = self.SCORE if sure else WEAK
+            score = self.SCORE if long or text[start] in _PLUS_CHARS else WEAK
             why = AnalysisExplanation(type(self).__name__, score)
             found.append(RecognizerResult("PHONE_NUMBER", start, end, score, why, metadata))
         return EntityRecognizer.remove_duplicates(found) if found else found
@@ -72,8 +81,9 @@ class Phone(PhoneRecognizer):
         found, at = set[Span](), 0
         while match := _PATTERN.search(text, at):
             start, candidate = match.start(), match.group()
-            if second := _SECOND_NUMBER_START_PATTERN.search(candidate):
-                candidate = candidate[: second.start()]
+            for pattern in (_SECOND_NUMBER_START_PATTERN, SENTENCE):
+                if cut := pattern.search(candidate):
+                    candidate = candidate[: cut.start()]
             at = start + len(candidate)
             if not CLOSE.search(candidate):
                 continue

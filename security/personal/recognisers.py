@@ -12,7 +12,9 @@ from presidio_analyzer.predefined_recognizers import (
 )
 from tldextract import TLDExtract
 
-_TLD = UrlRecognizer.BASE_URL_REGEX
+_HOST = UrlRecognizer.BASE_URL_REGEX.rpartition("(?:/")[0].removeprefix("(")
+_REST = r"(?::\d{1,5})?(?:/(?:[^\s()<>\"']*[^\s()<>\"'.,;:!?])?)?"
+_ALONE, _OVER = r"(?<![\w@./-])", r"(?![\w-]|[.]\w)"
 _PRODUCT = r"(?<![A-Za-z0-9_)]/)(?<!\bv|\bver|\bversion|\brelease|\bbuild)(?<!\b(?:v|ver|version|release|build)[ .:=])"
 """Not after the name of a product and a slash, nor after a word that says that a version follows."""
 FILES = ("am", "bz", "cc", "in", "la", "md", "mk", "ml", "mm", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "st")
@@ -103,16 +105,18 @@ class Address(IpRecognizer):
 
 
 class Link(UrlRecognizer):
-    """Whole names only (the stock one finds `os.sy` in `os.system`), no part of an e-mail address, and without a
-    scheme, `www` or a path none that is as likely a file's (`main.py`) or two sentences (`saw.it`)."""
+    """Whole names only (the stock one finds `os.sy` in `os.system`), no part of an e-mail address, no full stop at the
+    end; without a scheme, `www` or a path none that is as likely a file's (`main.py`) or two sentences (`saw.it`)."""
 
     PATTERNS = [
-        *(each for each in UrlRecognizer.PATTERNS if "://" in each.regex.split("[")[0] or each.name == "Quoted URL"),
-        Pattern("With www or a path", rf"(?<![\w@./-])(?=www\d{{0,3}}[.]|[a-z0-9.\-]{{1,253}}/\w){_TLD}(?![\w-])", 0.5),
+        Pattern("With a scheme", rf"https?://{_HOST}(?![\w-]){_REST}", 0.6),
+        Pattern(
+            "With www or a path", rf"{_ALONE}(?=www\d{{0,3}}[.]|[a-z0-9.\-]{{1,253}}/){_HOST}(?![\w-]){_REST}", 0.5
+        ),
         Pattern(
             "Name alone",
-            rf"(?<![\w@./-])(?![a-z0-9.\-]{{1,253}}[.](?:{'|'.join(FILES)})(?![\w-]|[.]\w))"
-            rf"(?![a-z]{{1,7}}[.](?:{'|'.join(WORDS)})(?![\w-]|[.]\w)){_TLD}(?![\w@-])(?![.]\w)",
+            rf"{_ALONE}(?![a-z0-9.\-]{{1,253}}[.](?:{'|'.join(FILES)}){_OVER})"
+            rf"(?![a-z]{{1,7}}[.](?:{'|'.join(WORDS)}){_OVER}){_HOST}(?![\w@-])(?![.]\w)",
             0.5,
         ),
     ]
