@@ -61,14 +61,7 @@ def test_found(text: str, entity: str, value: str) -> None:
     [
         *("Chrome/120.0.0.0", "Chrome/119.0.6045.105", "v1.2.3.4", "version 10.0.0.1", "1.2.3.4.5"),
         *("os.system", "main.py", "it was late.so we left", "saw.it", "README.md", "utils.sh"),
-        *(
-            "order 4839201746",
-            "row 1698415391 of 1698415392",
-            "0.3096563",
-            "2023-10-27",
-            "12.50",
-            "between 10:30 and 11:00",
-        ),
+        *("order 4839201746", "row 1698415391 of 1698415392", "0.3096563", "12.50", "between 10:30 and 11:00"),
         *("4111111111111112", "4111 1111 1111 1112", "41111111111111111111111", "1234-5678-9012-3456"),
         *("duplicate A1234567", "the public id A1234567", "john@localhost", "6.5 of 10"),
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.6045.105 Safari/537.36",
