@@ -5,7 +5,7 @@ no further: it quotes texts that it cannot validate.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,6 @@ def told(results: "Iterable[RecognizerResult]") -> tuple[Found, ...]:
     return tuple(sorted((each.entity_type, each.start, each.end, round(each.score, 4)) for each in results))
 
 
-def plain(text: str) -> tuple[Found, ...]:
-    """What the engine finds in one text, asked the plain way."""
-    return told(analyzer().analyze(text, language="en"))
+def plain(text: str, beside: Sequence[str] = ()) -> tuple[Found, ...]:
+    """What the engine finds in one text, asked the plain way; `beside` are words that are context of it."""
+    return told(analyzer().analyze(text, language="en", context=list(beside)))

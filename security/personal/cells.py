@@ -6,7 +6,7 @@ context words, lowest score, duplicates.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import get_ident
@@ -26,16 +26,22 @@ LONGEST = 4_096
 
 
 class Cells:
-    """A judge of columns. Not for two threads at once."""
+    """A judge of the columns that have some words as context, those of their names. Not for two threads at once."""
 
-    def __init__(self, engine: AnalyzerEngine | None = None) -> None:
-        self.engine = engine or analyzer()
+    def __init__(self, beside: Sequence[str] = (), engine: AnalyzerEngine | None = None) -> None:
+        self.engine, self.beside = engine or analyzer(), list(beside)
         self.recognisers: list[Any] = list(self.engine.registry.recognizers)
 
     @cached_property
     def prefilter(self) -> Prefilter:
         """Which recognisers to ask."""
-        return Prefilter(self.recognisers)
+        return Prefilter(self.recognisers, self.engine.default_score_threshold, self.beside)
+
+    def column(self, texts: pa.StringArray) -> tuple[pa.Int32Array, dict[int, tuple[Found, ...]]]:
+        """For each of these texts a code, null for a null; and for each code of a text in which there is something,
+        what. Each different text is looked at once."""
+        coded = texts.dictionary_encode()
+        return coded.indices, self.find(coded.dictionary)
 
     def find(self, texts: pa.StringArray) -> dict[int, tuple[Found, ...]]:
         """For each of these texts, none of them null, in which there is something: its index, and what.
@@ -65,7 +71,7 @@ class Cells:
             return ()
         artifacts = self.engine.nlp_engine.process_text(text, "en")
         enhancer: Any = self.engine.context_aware_enhancer
-        results = enhancer.enhance_using_context(text, results, artifacts, self.recognisers, None)
+        results = enhancer.enhance_using_context(text, results, artifacts, self.recognisers, self.beside)
         results = [each for each in results if each.score >= self.engine.default_score_threshold]
         return told(EntityRecognizer.remove_duplicates(results))
 

@@ -7,12 +7,19 @@ the character before it and the few that follow, so its answer is remembered und
 """
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, Leniency, PhoneMetadata, PhoneNumberMatcher
-from phonenumbers.phonenumbermatcher import _PATTERN
-from phonenumbers.phonenumberutil import _PLUS_CHARS, _SECOND_NUMBER_START_PATTERN
+from phonenumbers.phonenumbermatcher import (
+    _INNER_MATCHES,
+    _PATTERN,
+    _SLASH_SEPARATED_DATES,
+    _TIME_STAMPS,
+    _TIME_STAMPS_SUFFIX,
+)
+from phonenumbers.phonenumberutil import _PLUS_CHARS, _SECOND_NUMBER_START_PATTERN, _UNWANTED_END_CHAR_PATTERN
 from presidio_analyzer import AnalysisExplanation, EntityRecognizer, RecognizerResult
 from presidio_analyzer.predefined_recognizers import PhoneRecognizer
 
@@ -102,25 +109,37 @@ class Phone(PhoneRecognizer):
 def verified(text: str, candidate: str, start: int, regions: tuple[str, ...]) -> frozenset[Span]:
     """The first number in a candidate for each of these countries, as places in it; the first that is all of it ends
     the asking."""
-    found = set()
+    found = set[Span]()
+    tries = list(dict.fromkeys(each for each in _tries(text, candidate, start) if CLOSE.search(each[0])))
+    plain = ["" if part.strip(PLAIN) else part.translate(_DIGITS) for part, _ in tries]
     abroad = (ANYWHERE,) if any(mark in candidate for mark in _PLUS_CHARS) else ()
     for region in (*abroad, *regions):
-        match = Matcher(text, region, leniency=Leniency.VALID)._extract_match(candidate, start)
-        if match is not None:
-            found.add((match.start - start, match.end - start))
-            if match.start == start and match.end == start + len(candidate):
+        for (part, at), number in zip(tries, plain, strict=True):
+            if number and (region == ANYWHERE or not form(region).match(number)):
+                continue
+            matcher = PhoneNumberMatcher(text, region, leniency=Leniency.VALID)
+            if matcher._parse_and_verify(part, start + at) is not None:
+                found.add((at, at + len(part)))
                 break
+        if (0, len(candidate)) in found:
+            break
     return frozenset(found)
 
 
-class Matcher(PhoneNumberMatcher):
-    """The matcher of `phonenumbers`, which does not parse what cannot become a number of its country."""
-
-    def _parse_and_verify(self, candidate: str, offset: int) -> Any:
-        plain = self.preferred_region != ANYWHERE and not candidate.strip(PLAIN)
-        if plain and not form(self.preferred_region).match(candidate.translate(_DIGITS)):
-            return None
-        return super()._parse_and_verify(candidate, offset)
+def _tries(text: str, candidate: str, start: int) -> Iterator[tuple[str, int]]:
+    """What may be a number, a candidate or part of it, and where it begins, in the order of the library's matcher."""
+    dated = _SLASH_SEPARATED_DATES.search(candidate)
+    stamped = _TIME_STAMPS.search(candidate) and _TIME_STAMPS_SUFFIX.match(text, start + len(candidate))
+    if dated or stamped:
+        return
+    yield candidate, 0
+    for pattern in _INNER_MATCHES:
+        group = pattern.search(candidate)
+        if group:
+            yield _UNWANTED_END_CHAR_PATTERN.split(candidate[: group.start()], maxsplit=1)[0], 0
+        while group:
+            yield _UNWANTED_END_CHAR_PATTERN.split(group.group(1), maxsplit=1)[0], group.start(1)
+            group = pattern.search(candidate, group.start() + 1)
 
 
 @cache

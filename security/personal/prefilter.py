@@ -1,12 +1,14 @@
 """Which recognisers may find something in which texts: a column at a time, in RE2, and never too few.
 
-Of a recogniser with expressions, `security.personal.relax` makes one that matches wherever those do. A telephone number
-has some digits close together, by the rule of our own recogniser. Any other recogniser may find something anywhere.
+Of a recogniser with expressions, `security.personal.relax` makes one that matches wherever those do. Where a score
+alone does not count, and no check digit can raise it, one of the recogniser's context words must be there as well, in
+the text or beside it. A telephone number has some digits close together, by the rule of our own recogniser. Any other
+recogniser may find something anywhere.
 """
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,42 +18,48 @@ from numpy.typing import NDArray
 from presidio_analyzer import EntityRecognizer, PatternRecognizer
 from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
-from security.personal.phones import GAP, SHORTEST, Phone
+from security.personal.phones import GAP, SHORTEST, SURE, Phone
 from security.personal.relax import FLAGS, Relaxed, Unknown
 
 PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
 """Ways to analyse that find nothing where none of the expressions matches."""
+NEVER = r"[^\x{0}-\x{10ffff}]"
 Masks = NDArray[np.uint64]
+All = tuple[str, ...]
+"""Expressions that must all match."""
 
 
 class Prefilter:
-    """For some recognisers, in their order: bit `n` of a mask is of the one with index `n`."""
+    """For some recognisers, in their order: bit `n` of a mask is of the one with index `n`.
 
-    def __init__(self, recognisers: Sequence[EntityRecognizer]) -> None:
+    `threshold` is the lowest score that counts, `beside` the words that are context of every text.
+    """
+
+    def __init__(self, recognisers: Sequence[EntityRecognizer], threshold: float, beside: Collection[str] = ()) -> None:
         if len(recognisers) > 64:
             raise ValueError(f"{len(recognisers)} recognisers are more than a mask has bits")
         self.all = np.uint64((1 << len(recognisers)) - 1)
-        special, self.always, self.some = set[int](), np.uint64(0), list[tuple[np.uint64, str]]()
+        special, self.always, self.some = set[int](), np.uint64(0), list[tuple[np.uint64, All]]()
         for index, each in enumerate(recognisers):
             bit = np.uint64(1 << index)
             try:
-                text, beyond = _necessary(each)
+                self.some += [(bit, needed) for needed in _needed(each, threshold, beside, special)]
             except Unknown:
                 self.always |= bit
-            else:
-                special |= beyond
-                self.some.append((bit, text))
-        self.any = "|".join(text for _, text in self.some)
+        self.any = "|".join(dict.fromkeys(needed[0] for _, needed in self.some))
         points = "".join(rf"\x{{{point:x}}}" for point in sorted(special))
         self.special = f"[{points}]" if special else ""
 
     def masks(self, texts: pa.StringArray) -> Masks:
         """For each of these texts, without nulls, the recognisers that may find something in it."""
         found = np.full(len(texts), self.always, np.uint64)
-        hits = _where(texts, self.any)
+        hits = _where(texts, self.any) if self.any else np.zeros(0, np.int64)
         held = texts.take(pa.array(hits))
-        for bit, text in self.some:
-            found[hits[_where(held, text)]] |= bit
+        for bit, needed in self.some:
+            at = np.arange(len(hits))
+            for expression in needed:
+                at = at[_where(held.take(pa.array(at)), expression)]
+            found[hits[at]] |= bit
         beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)).to_numpy(zero_copy_only=False))
         if len(beyond) and self.special:
             found[beyond[_where(texts.take(pa.array(beyond)), self.special)]] = self.all
@@ -62,12 +70,34 @@ def _where(texts: pa.StringArray, expression: str) -> NDArray[np.int64]:
     return np.flatnonzero(pc.match_substring_regex(texts, expression).to_numpy(zero_copy_only=False))
 
 
-def _necessary(recogniser: Any) -> tuple[str, set[int]]:
-    """An expression that matches in each text where it finds something, but for texts with one of these characters."""
+def _needed(recogniser: Any, threshold: float, beside: Collection[str], special: set[int]) -> Iterator[All]:
+    """What matches, one of these or more, in each text where it finds something, but for texts with a `special` one."""
+    known = {each.lower() for each in recogniser.context or ()}
+    spoken = () if known & {each.lower() for each in beside} else (_any(map(re.escape, known), special) or NEVER,)
     if isinstance(recogniser, Phone):
-        beyond = {point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point))}
-        return rf"[0-9](?:[^0-9]{{0,{GAP}}}[0-9]){{{SHORTEST - 1}}}", beyond
+        special.update(point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point)))
+        special.update(map(ord, "\uff0b"))
+        yield _digits(SURE), r"[^0-9]|\A0"
+        yield _digits(SHORTEST), r"\+"
+        yield _digits(SHORTEST), *spoken
+        return
     if type(recogniser).analyze not in PLAIN or recogniser.global_regex_flags & ~FLAGS:
         raise Unknown("a recogniser with a way of its own")
-    made = [Relaxed(each.regex) for each in recogniser.patterns]
-    return "|".join(dict.fromkeys(each.text for each in made)), set().union(*(each.special for each in made))
+    checked = type(recogniser).validate_result is not PatternRecognizer.validate_result
+    strong = [each.regex for each in recogniser.patterns if checked or each.score >= threshold]
+    weak = [each.regex for each in recogniser.patterns if each.regex not in strong]
+    if strong:
+        yield (_any(strong, special),)
+    if weak:
+        yield _any(weak, special), *spoken
+
+
+def _digits(count: int) -> str:
+    return rf"[0-9](?:[^0-9]{{0,{GAP}}}[0-9]){{{count - 1}}}"
+
+
+def _any(expressions: Any, special: set[int]) -> str:
+    """One that matches where any of these does."""
+    made = [Relaxed(each) for each in expressions]
+    special.update(*(each.special for each in made))
+    return "|".join(dict.fromkeys(each.text for each in made))
