@@ -34,7 +34,7 @@ ANYWHERE = "ZZ"
 SHORTEST, SURE, GAP = 7, 10, 4
 """Digits that a number has at least, with so many other characters between two of them at most; and digits from which
 on it needs no word beside it, unless it is `BARE`."""
-CLOSE = re.compile(rf"\d(?:\D{{0,{GAP}}}\d){{{SHORTEST - 1}}}")
+CLOSE, LONG = (re.compile(rf"\d(?:\D{{0,{GAP}}}\d){{{count - 1}}}") for count in (SHORTEST, SURE))
 BARE = re.compile(r"[1-9]\d*")
 """What may as well be any other number: digits alone, and none of the zeros that a number is dialled with."""
 OTHER = re.compile(r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
@@ -73,7 +73,7 @@ class Phone(PhoneRecognizer):
             other = OTHER.fullmatch(text, start, end) or BEFORE.fullmatch(text, max(0, start - 2), start)
             if other or not CLOSE.search(text, start, end):
                 continue
-            long = sum(map(str.isdecimal, text[start:end])) >= SURE and not BARE.fullmatch(text, start, end)
+            long = LONG.search(text, start, end) and not BARE.fullmatch(text, start, end)
             metadata = {
                 RecognizerResult.RECOGNIZER_NAME_KEY: PhoneRecognizer.__name__,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,

@@ -2,8 +2,9 @@
 
 Of a recogniser with expressions, `security.personal.relax` makes one that matches wherever those do. Where a score
 alone does not count, and no check digit can raise it, one of the recogniser's context words must be there as well, in
-the text or beside it. A telephone number has some digits close together, by the rule of our own recogniser. Any other
-recogniser may find something anywhere.
+the text or beside it. A telephone number has some digits close together, and so has a card's, by the rules of our own
+recognisers: simple expressions, since RE2 is slow where many that count digits are tried at once. Any other recogniser
+may find something anywhere.
 """
 
 import re
@@ -19,6 +20,7 @@ from presidio_analyzer import EntityRecognizer, PatternRecognizer
 from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
 from security.personal.phones import GAP, SHORTEST, SURE, Phone
+from security.personal.recognisers import Card
 from security.personal.relax import FLAGS, Relaxed, Unknown
 
 PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
@@ -26,7 +28,7 @@ PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
 NEVER = r"[^\x{0}-\x{10ffff}]"
 Masks = NDArray[np.uint64]
 All = tuple[str, ...]
-"""Expressions that must all match."""
+"""Expressions that must all match; the first is a simple one, to be tried together with those of all others."""
 
 
 class Prefilter:
@@ -77,7 +79,7 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
     if isinstance(recogniser, Phone):
         special.update(point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point)))
         special.update(map(ord, "\uff0b"))
-        yield _digits(SURE), r"[^0-9]|\A0"
+        yield _digits(SHORTEST), _digits(SURE), r"[^0-9]|\A0"
         yield _digits(SHORTEST), r"\+"
         yield _digits(SHORTEST), *spoken
         return
@@ -86,7 +88,9 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
     checked = type(recogniser).validate_result is not PatternRecognizer.validate_result
     strong = [each.regex for each in recogniser.patterns if checked or each.score >= threshold]
     weak = [each.regex for each in recogniser.patterns if each.regex not in strong]
-    if strong:
+    if isinstance(recogniser, Card):
+        yield Card.NEEDED, _any(strong, special)
+    elif strong:
         yield (_any(strong, special),)
     if weak:
         yield _any(weak, special), *spoken

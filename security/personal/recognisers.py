@@ -61,6 +61,8 @@ class Card(CreditCardRecognizer):
     Numbers by ISO/IEC 7812; Luhn's digit must be right.
     """
 
+    NEEDED = r"[0-9](?:[ ._-]?[0-9]){11}"
+    """What each of the expressions has a match of, and RE2 understands."""
     PATTERNS = [
         *CreditCardRecognizer.PATTERNS,
         Pattern(

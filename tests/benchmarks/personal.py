@@ -6,50 +6,12 @@ import pyarrow as pa
 
 from tests.security.personal.texts import KNOWN
 
-WORDS = [
-    "the",
-    "product",
-    "was",
-    "fine",
-    "and",
-    "arrived",
-    "on",
-    "time",
-    "but",
-    "i",
-    "would",
-    "not",
-    "buy",
-    "it",
-    "again",
-    "because",
-    "of",
-    "two",
-    "reasons",
-    "size",
-    "colour",
-    "price",
-    "see",
-    "photo",
-    "really",
-    "good",
-    "quality",
-    "after",
-    "weeks",
-    "of",
-    "use",
-    "broke",
-    "battery",
-    "lasts",
-    "days",
-    "shipping",
-    "took",
-    "long",
-    "seller",
-    "answered",
-    "quickly",
-    "thanks",
-]
+TOLD = """
+the product was fine and arrived on time but i would not buy it again because of two reasons size colour price see
+photo really good quality after weeks of use broke battery lasts days shipping took long seller answered quickly
+thanks
+"""
+WORDS = TOLD.split()
 SYSTEMS = ("Windows NT 10.0; Win64; x64", "X11; Linux x86_64", "Macintosh; Intel Mac OS X 10_15_7", "Linux; Android 13")
 QUERIES, AGENTS = 10_000, 564
 PLANTED = 0.01

@@ -24,8 +24,9 @@ from security.personal.analyzer import analyzer, plain
 from security.personal.cells import LONGEST, Cells
 from security.personal.phones import REGIONS, Phone, verified
 from security.personal.prefilter import Prefilter
+from security.personal.recognisers import Card
 from security.personal.relax import FLAGS, Relaxed, Unknown
-from tests.security.personal.texts import KNOWN, made
+from tests.security.personal.texts import KNOWN, made, mutated
 
 STOCK = RecognizerRegistryProvider(registry_configuration={"supported_languages": ["en"]}).create_recognizer_registry()
 ENTITIES = 17
@@ -127,6 +128,16 @@ def test_a_relaxed_expression_matches_wherever_the_first_does(name: str, express
     missed = [t for t, hit, may in zip(texts, hits, loose, strict=True) if hit and not may and not special & set(t)]
     assert missed == []
     assert sum(loose) < len(texts) / 2, "so loose that nothing is left out"
+
+
+def test_a_card_has_what_all_of_its_expressions_need() -> None:
+    draw, numbers = random.Random(8), ["".join(random.Random(n).choices("0123456789", k=n)) for n in range(10, 22)]
+    texts = [*KNOWN, *made(4_000, 6), *(mutated(draw.choice([*KNOWN, *numbers]), draw) for _ in range(4_000))]
+    needed = pc.match_substring_regex(pa.array(texts, pa.string()), Card.NEEDED).to_pylist()
+    hits = [any(regex.search(each.regex, text, FLAGS) for each in Card.PATTERNS) for text in texts]
+    ascii_ = [text for text, hit, may in zip(texts, hits, needed, strict=True) if hit and not may and text.isascii()]
+    assert ascii_ == []
+    assert sum(hits) > 200
 
 
 @pytest.mark.parametrize("expression", [r"(a)?(?(1)b|c)", "(?i:", "", "a(?=b)?|", "(?x: a )b", "(?:)"])
