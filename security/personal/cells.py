@@ -6,7 +6,7 @@ context words, lowest score, duplicates.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from threading import get_ident
@@ -19,6 +19,7 @@ from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerResult
 
 from security.errors import CannotTell
 from security.personal.analyzer import Found, analyzer, told
+from security.personal.fold import folded
 from security.personal.prefilter import Prefilter
 
 LONGEST = 4_096
@@ -39,9 +40,28 @@ class Cells:
 
     def column(self, texts: pa.StringArray) -> tuple[pa.Int32Array, dict[int, tuple[Found, ...]]]:
         """For each of these texts a code, null for a null; and for each code of a text in which there is something,
-        what. Each different text is looked at once."""
+        what, in disguise too. Each different text is looked at once."""
         coded = texts.dictionary_encode()
-        return coded.indices, self.find(coded.dictionary)
+        found = self.find(coded.dictionary)
+        for code, more in self.disguised(coded.dictionary, found).items():
+            found[code] = (*found.get(code, ()), *more)
+        return coded.indices, found
+
+    def disguised(self, texts: pa.StringArray, found: Mapping[int, tuple[Found, ...]]) -> dict[int, tuple[Found, ...]]:
+        """What would be found in these texts if they were written plainly (`security.personal.fold`), beyond the
+        entities that were found as they are. Where in the text it stands cannot be said: all of it is named."""
+        beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)).to_numpy(zero_copy_only=False))
+        held = zip(beyond.tolist(), texts.take(pa.array(beyond)).to_pylist(), strict=True)
+        plain = [(index, text, form) for index, text in held if (form := folded(text)) != text]
+        hidden = {}
+        for place, some in self.find(pa.array([form for *_, form in plain], pa.string())).items():
+            index, text, _ = plain[place]
+            known = {entity for entity, *_ in found.get(index, ())}
+            best = {entity: score for entity, _, _, score in sorted(some, key=lambda each: each[3])}
+            more = sorted((entity, 0, len(text), score) for entity, score in best.items() if entity not in known)
+            if more:
+                hidden[index] = tuple(more)
+        return hidden
 
     def find(self, texts: pa.StringArray) -> dict[int, tuple[Found, ...]]:
         """For each of these texts, none of them null, in which there is something: its index, and what.

@@ -15,12 +15,13 @@ john.doe@example.co.uk | o'neil+x_1@mail.example.org | a@b.cd | jörg@exämple.d
 ::ffff:10.0.0.1 | fe80::1%eth0 | 2001:db8:0:0:0:0:0:1 | :: | Chrome/120.0.0.0 | v1.2.3.4
 DE89370400440532013000 | GB82 WEST 1234 5698 7654 32 | gb82west12345698765432
 FR14 2004 1010 0505 0001 3M02 606 | https://www.example.com/a?b=c | example.io | "http://x.yz" | www2.foo.it
-os.system | main.py | saw.it | bit.ly/x | +1 (212) 555-0198 | +44 20 7946 0958 ext. 12 | 07946 0958 extension 1234
-0049 30 123456 | (030) 901820 | 07946 0958 | 1-800-555-0199x12 | Chrome/119.0.6045.105 | 2023-10-27 10:30 | 12/31/1999 | 31.12.99
-2024-01-05T10:11:12.123+02:00 | JAN-99 | 01-FEB-2020 | 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa
-bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq | 00:1A:2B:3C:4D:5E | 001a.2b3c.4d5e | AB1234563 | F91234563
-dea AB1234563 number | 9434765919 | 943 476 5919 | 550e8400-e29b-41d4-a716-446655440000 | A123456789012
-12ABC34567 | A-Z]]123 | H12345678 | 1234567T | C03005988 | 1234567890123456 | 18/18 | 021000021
+os.system | main.py | saw.it | bit.ly/x | +1 (212) 555-0198 | +44 20 7946 0958 ext. 12
+07946 0958 extension 1234 | 0049 30 123456 | (030) 901820 | 07946 0958 | 1-800-555-0199x12
+Chrome/119.0.6045.105 | 2023-10-27 10:30 | 12/31/1999 | 31.12.99 | 2024-01-05T10:11:12.123+02:00 | JAN-99
+01-FEB-2020 | 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa | bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq
+00:1A:2B:3C:4D:5E | 001a.2b3c.4d5e | AB1234563 | F91234563 | dea AB1234563 number | 9434765919 | 943 476 5919
+550e8400-e29b-41d4-a716-446655440000 | A123456789012 | 12ABC34567 | A-Z]]123 | H12345678 | 1234567T | C03005988
+1234567890123456 | 18/18 | 021000021
 """.strip().splitlines()
         for each in line.split(" | ")
     ),

@@ -1,0 +1,71 @@
+"""Values that are written so that a pattern does not see them, and what is said of each way."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from security.personal.cells import Cells
+from security.personal.fold import folded
+
+CARD = "4111111111111111"
+
+
+@pytest.fixture(scope="module")
+def cells() -> Cells:
+    """The fast way."""
+    return Cells()
+
+
+def told(cells: Cells, text: str | None) -> list[tuple[str, int, int]]:
+    """Entities and places of one cell."""
+    codes, found = cells.column(pa.array([text], pa.string()))
+    code = codes[0].as_py()
+    return [] if code is None else [each[:3] for each in found.get(code, ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "entity"),
+    [
+        (CARD.translate({ord("0") + n: 0xFF10 + n for n in range(10)}), "CREDIT_CARD"),
+        (CARD.translate({ord("0") + n: 0x0660 + n for n in range(10)}), "CREDIT_CARD"),
+        (CARD.translate({ord("0") + n: 0x1D7CE + n for n in range(10)}), "CREDIT_CARD"),
+        ("4111\u200b1111\u200b1111\u200b1111", "CREDIT_CARD"),
+        ("4111\u00ad1111 1111\u2060 1111", "CREDIT_CARD"),
+        ("john@exam\u200bple.com", "EMAIL_ADDRESS"),
+        ("john\uff20example.com", "EMAIL_ADDRESS"),
+        ("john@example.\u0441\u043em", "EMAIL_ADDRESS"),
+        ("\u0391\u03a4611904300234573201", "IBAN_CODE"),
+    ],
+)
+def test_a_value_in_disguise_is_found_and_all_of_its_cell_is_named(cells: Cells, text: str, entity: str) -> None:
+    assert (entity, 0, len(text)) in told(cells, text)
+    assert entity not in {each for each, *_ in cells.find(pa.array([text])).get(0, ())}
+
+
+def test_what_is_found_as_it_is_keeps_its_place(cells: Cells) -> None:
+    assert told(cells, "né: john@example.com") == [("EMAIL_ADDRESS", 4, 20)]
+    assert told(cells, f"中文 {CARD}") == [("CREDIT_CARD", 3, 19)]
+    assert told(cells, "tel: \uff0b\uff14\uff14 20 7946 0958") == [("PHONE_NUMBER", 5, 21)]
+    assert told(cells, None) == []
+    assert told(cells, "") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "john (at) example (dot) com",
+        "four one one one, and so on",
+        "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+        "j0hn_doe at gmail",
+    ],
+)
+def test_what_is_spelled_out_is_not_found(cells: Cells, text: str) -> None:
+    """Stated, so that nobody takes silence for a look."""
+    assert told(cells, text) == []
+
+
+@given(st.text(max_size=40))
+def test_folding_twice_is_folding_once_and_ascii_is_its_own(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+    assert folded(text.encode("ascii", "ignore").decode()) == text.encode("ascii", "ignore").decode()
