@@ -35,8 +35,8 @@ class Kept:
         with self._lock:
             if self._closed:
                 raise CannotTell("rows that were kept are asked for after their stage has ended", "unreadable")
-            file = self.file
-        return self._again(file) if file is not None else self._first()
+            # Opened here: once the file is closed, its number may be another's.
+            return self._again(pa.OSFile(_path(self.file), "rb")) if self.file is not None else self._first()
 
     def close(self) -> None:
         """Forget the rows, also those that somebody still goes through."""
@@ -61,8 +61,9 @@ class Kept:
                     self.file = file
                     unless.pop_all()
 
-    def _again(self, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
-        with pa.OSFile(_path(file), "rb") as raw, pa.ipc.open_stream(raw) as stream:
+    @staticmethod
+    def _again(raw: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+        with raw, pa.ipc.open_stream(raw) as stream:
             while True:
                 try:
                     batch, metadata = stream.read_next_batch_with_custom_metadata()
