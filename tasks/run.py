@@ -90,9 +90,11 @@ class Run:
 
     def wipe(self, *schemes: str) -> None:
         """Remove what this run kept apart, all of it or that of some places, and forget rows that it kept."""
-        while self.kept:
-            self.kept.popitem()[1].close()
-        self.home.wipe(self.plan.run, *schemes)
+        try:
+            while self.kept:
+                self.kept.popitem()[1].close()
+        finally:
+            self.home.wipe(self.plan.run, *schemes)
 
     def settle(self, stages: set[str] | None) -> Proof:
         """Verify the log up to the head that this process knows."""

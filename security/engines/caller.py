@@ -56,11 +56,11 @@ class Caller:
         """How the list of a statement names the caller: itself or everybody, its account, perhaps, or not at all."""
         found: Named = ""
         for kind, text in statement.who:
-            if text == "*" or (kind == "AWS" and text == self.arn):
+            if kind == "AWS" and text in ("*", self.arn):
                 return "direct"
             if kind == "AWS" and text in (self.account, f"arn:{self.partition}:iam::{self.account}:root"):
                 found = "account"
-            elif kind == "CanonicalUser" or (kind == "AWS" and self._met(text)):
+            elif text == "*" or kind == "CanonicalUser" or (kind == "AWS" and self._met(text)):
                 found = found or "perhaps"
         return found
 

@@ -1,4 +1,4 @@
-"""Patterns of names, and conditions of statements, of which one may not be able to tell whether they hold.
+"""Conditions of statements, of which one may not be able to tell whether they hold.
 
 Operators by name and by their negation; whatever is not known here (sets of values, dates, numbers, addresses, policy
 variables, keys without a known value) cannot be told. Grammar: "IAM JSON policy elements: Condition operators" in the

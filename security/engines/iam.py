@@ -134,7 +134,7 @@ def _denied(statements: Iterable[Statement], bucket: str, when: Callable[[Condit
     """
     targets, covered = {bucket, f"{bucket}/*"}, set[str]()
     for each in statements:
-        whole = each.effect == "Deny" and EVERYBODY in each.principals and not each.inverse
+        whole = each.effect == "Deny" and ("AWS", EVERYBODY) in each.who and not each.inverse
         if whole and {action.lower() for action in each.actions} & {"*", "s3:*"} and when(each.condition):
             covered |= {target for target in targets if any(_covers(known, target) for known in each.resources)}
     return covered == targets

@@ -22,7 +22,7 @@ Rows = NDArray[Any]
 
 
 def nameless() -> IO[bytes]:
-    """A fresh file that nobody else can open, and that is gone once it is closed."""
+    """A fresh file that has no name, mode 0600, and is gone once it is closed."""
     return tempfile.TemporaryFile(dir=FOLDER[-1] if FOLDER else None)
 
 

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -79,6 +81,19 @@ def quarantined(run: Run, ground: Ground) -> None:
     whole = gzip.decompress(path.read_bytes())
     item = whole.split(b'"item_id":"')[1][:4]
     path.write_bytes(packed(whole.replace(item, b"t000" if item != b"t000" else b"t001", 1)))
+
+
+def rewritten(run: Run, ground: Ground) -> None:
+    """One item of the rows that were looked at becomes another's, where they are kept: by way of /proc, as any process
+    of the same user can."""
+    (rows,) = run.kept.values()
+    assert rows.file is not None
+    with open(f"/proc/{os.getpid()}/fd/{rows.file.fileno()}", "r+b") as file:
+        whole = file.read()
+        found = re.search(rb"(?:t\d{3}){20,}", whole)
+        assert found is not None
+        file.seek(found.start())
+        file.write(b"t000" if found[0][:4] != b"t000" else b"t001")
 
 
 def reworded(ground: Ground, path: Path) -> None:

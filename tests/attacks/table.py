@@ -126,6 +126,7 @@ OBJECTS = {
         "ingest", f"{OTHER_BYTES}in quarantine; allowed", {"ingest step 1": acts.quarantined}
     ),
     "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 4": acts.quarantined}),
+    "rows-after-their-gate": Attack("ingest", "others than were looked at", {"ingest gate 4": acts.rewritten}),
 }
 INPUTS = {
     "another-version-than-planned": Attack(

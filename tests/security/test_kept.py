@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security.errors import BadInput, CannotTell
+from security.errors import BadInput, CannotTell, StoreError
 from security.gates.contract import batches
-from security.rows import buckets
+from security.rows import buckets, kept
 from security.rows.kept import Kept
 from tests.security.test_scan import batches as made
 from tests.security.test_scan import files
@@ -120,14 +121,80 @@ def test_two_at_once_each_get_all(paths: list[Path]) -> None:
 
 def test_nothing_comes_after_the_end_of_a_stage(paths: list[Path]) -> None:
     rows = Kept(lambda: opened(paths))
-    late = rows()
+    late, second = rows(), rows()
     next(late)
-    list(rows())
+    next(second)
+    list(second)
+    third, never = rows(), rows()
+    next(third)
     file = rows.file
-    rows.close()
     assert file is not None
+    with open(f"/proc/self/fd/{file.fileno()}", "rb") as still:
+        rows.close()
+        assert still.read() == b""
     assert file.closed
-    list(late)  # may end what it began, and keeps nothing
     assert rows.file is None
+    for each in (late, third, never):
+        with pytest.raises(CannotTell, match="after their stage has ended"):
+            list(each)
     with pytest.raises(CannotTell, match="after their stage has ended"):
         rows()
+
+
+@pytest.mark.parametrize("how", ["byte", "cut", "more", "batch", "schema"])
+def test_what_was_altered_since_is_noticed(paths: list[Path], how: str) -> None:
+    """Whoever runs as the same user can open the file by way of /proc."""
+    rows = Kept(lambda: opened(paths))
+    first = list(rows())
+    file = rows.file
+    assert file is not None
+    with open(f"/proc/self/fd/{file.fileno()}", "r+b") as other:
+        whole = other.read()
+        if how == "byte":
+            at = whole.index(b"i49")
+            other.seek(at)
+            other.write(b"i00")
+        elif how == "cut":
+            other.truncate(len(whole) // 2)
+        elif how == "more":
+            other.write(b"\0")
+        elif how == "batch":
+            shorter = Kept(lambda: first[:-1])
+            list(shorter())
+            assert shorter.file is not None
+            with open(f"/proc/self/fd/{shorter.file.fileno()}", "rb") as held:
+                other.seek(0)
+                other.truncate(0)
+                other.write(held.read())
+            shorter.close()
+        else:
+            other.seek(0)
+            other.write(b"x" * 64)
+    with pytest.raises(StoreError, match="rows that were kept (are others than|can no longer be)"):
+        list(rows())
+    rows.close()
+
+
+def test_a_full_disk_is_told(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "nameless", partial(Path("/dev/full").open, "r+b", buffering=0))
+    rows = Kept(lambda: opened(paths))
+    with pytest.raises(CannotTell, match="rows cannot be kept while they are read: No space left on device") as why:
+        list(rows())
+    assert why.value.cause == "unreadable"
+    assert rows.file is None
+
+
+def test_whoever_stops_lets_go_of_the_source(paths: list[Path]) -> None:
+    let_go = []
+
+    def source() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from opened(paths)
+        finally:
+            let_go.append(True)
+
+    held = source()
+    going = Kept(lambda: held)()
+    next(going)
+    going.close()  # type: ignore[attr-defined]
+    assert let_go == [True]
