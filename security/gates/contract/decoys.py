@@ -16,6 +16,8 @@ from security.rows.columns import COLUMNS, SCHEMA, Fault
 
 Batches = Sequence[pa.RecordBatch]
 Spoil = Callable[[dict[str, object], random.Random], None]
+MOST = 4_096
+"""Rows of a batch that are spoiled one by one, at most."""
 _DAY = 86_400_000_000
 _START, _END = ((day.toordinal() - 719_163) * _DAY for day in (FLOOR, CEILING))
 
@@ -37,7 +39,7 @@ def _each(spoil: Spoil) -> Callable[[Batches, random.Random], Batches]:
     def made(sample: Batches, draw: random.Random) -> Batches:
         spoiled = []
         for batch in _rows(sample):
-            rows = batch.to_pylist()
+            rows = batch.slice(0, MOST).to_pylist()
             half = len(rows) // 2
             for row in draw.sample(rows, draw.randint(half + 1, len(rows)) if rows else 0):
                 spoil(row, draw)
@@ -133,7 +135,7 @@ def _worked(sample: Batches, draw: random.Random) -> Batches:
 
 def _again(sample: Batches, draw: random.Random) -> Batches:
     """A few rows once more, at any place."""
-    batches = list(_rows(sample))
+    batches = [batch.slice(0, MOST) for batch in _rows(sample)]
     rows = [batch.slice(row, 1) for batch in batches for row in range(batch.num_rows)]
     sound = [row for row in rows if row.column("faults")[0].as_py() == 0] or rows
     for row in draw.sample(sound, min(len(sound), draw.randint(1, 3))):
