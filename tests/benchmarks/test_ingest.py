@@ -5,8 +5,9 @@ it is the same download and the same cleaning, by the same process.
 
 What is asserted is what no load of the machine changes: every way leaves the same rows, and the peak of memory. The
 targets of the ratios are not met on two processors. By hand nothing is sorted; here rows are, by account, and each is
-held against the contract: that limits the first. Two whole looks, before and after, limit the second: each decodes,
-classifies and hashes every row again, since a gate takes nothing from the task that it stands beside.
+held against the contract: that limits the first. Two whole looks, before and after, limit the second: each classifies
+and hashes every row again, since a gate takes nothing from the task that it stands beside; only the first one's reading
+is shared with the task. The stage asks the bucket some thirty questions besides, and Prefect runs ten tasks.
 """
 
 import json
