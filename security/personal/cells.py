@@ -108,13 +108,17 @@ class _Late(logging.Handler):
             self.threads.add(get_ident())
 
 
-_LATE = _Late()
-logging.getLogger("presidio-analyzer").addHandler(_LATE)
+_LATE, _LOGGER = _Late(), logging.getLogger("presidio-analyzer")
+_LOGGER.addHandler(_LATE)
 
 
 @contextmanager
 def _timely() -> Iterator[None]:
-    """Work in which an expression that takes too long is an error."""
+    """Work in which an expression that takes too long is an error, and so is what would keep that from being heard."""
+    if _LATE not in _LOGGER.handlers or not _LOGGER.isEnabledFor(logging.WARNING):
+        raise CannotTell(
+            "Presidio's warnings are switched off, and with them whether an expression took too long", "facts"
+        )
     _LATE.threads.discard(get_ident())
     yield
     if get_ident() in _LATE.threads:

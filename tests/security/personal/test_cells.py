@@ -234,6 +234,19 @@ def test_an_expression_that_takes_too_long_is_not_skipped(cells: Cells, monkeypa
     assert "EMAIL_ADDRESS" in {entity for entity, *_ in cells.find(pa.array([text]))[0]}
 
 
+def test_a_warning_that_nobody_could_hear_is_no_silence(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("presidio-analyzer")
+    text = pa.array(["john@example.com"])
+    for name, value in (("disabled", True), ("level", logging.ERROR), ("handlers", [])):
+        with monkeypatch.context() as patch:
+            patch.setattr(logger, name, value)
+            logger.manager._clear_cache()
+            with pytest.raises(CannotTell, match="Presidio's warnings are switched off"):
+                cells.find(text)
+        logger.manager._clear_cache()
+    assert cells.find(text) != {}
+
+
 def test_what_presidio_logs_stays_inside(cells: Cells, caplog: pytest.LogCaptureFixture) -> None:
     """It quotes what it cannot validate: here a digit of another script in the place of a check digit."""
     with caplog.at_level(logging.DEBUG):
