@@ -21,11 +21,10 @@ from presidio_analyzer.predefined_recognizers import IbanRecognizer
 
 from security.personal.phones import GAP, SHORTEST, SURE, Phone
 from security.personal.recognisers import Card
-from security.personal.relax import FLAGS, Relaxed, Unknown
+from security.personal.relax import FLAGS, NEVER, Relaxed, Unknown
 
 PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
 """Ways to analyse that find nothing where none of the expressions matches."""
-NEVER = r"[^\x{0}-\x{10ffff}]"
 Masks = NDArray[np.uint64]
 All = tuple[str, ...]
 """Expressions that must all match; the first is a simple one, to be tried together with those of all others."""
@@ -62,10 +61,15 @@ class Prefilter:
             for expression in needed:
                 at = at[_where(held.take(pa.array(at)), expression)]
             found[hits[at]] |= bit
-        beyond = np.flatnonzero(pc.invert(pc.string_is_ascii(texts)).to_numpy(zero_copy_only=False))
+        beyond = foreign(texts)
         if len(beyond) and self.special:
             found[beyond[_where(texts.take(pa.array(beyond)), self.special)]] = self.all
         return found
+
+
+def foreign(texts: pa.StringArray) -> NDArray[np.int64]:
+    """Where there are texts with characters beyond ASCII."""
+    return np.flatnonzero(pc.invert(pc.string_is_ascii(texts)).to_numpy(zero_copy_only=False))
 
 
 def _where(texts: pa.StringArray, expression: str) -> NDArray[np.int64]:

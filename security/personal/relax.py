@@ -20,6 +20,8 @@ import regex
 
 FLAGS = regex.DOTALL | regex.MULTILINE | regex.IGNORECASE
 """What Presidio compiles every expression with."""
+NEVER = r"[^\x{0}-\x{10ffff}]"
+"""Of RE2: matches nothing."""
 WIDE = 2_000
 """Members beyond ASCII from which on a class is wide."""
 HEAD = 2
@@ -102,7 +104,7 @@ class Relaxed:
             self.special |= beyond
         if not ranges:
             # Beyond ASCII only, and each member special: no text without one of them can match.
-            return r"[^\x{0}-\x{10ffff}]"
+            return NEVER
         return f"[{''.join(map(_range, ranges))}]"
 
 

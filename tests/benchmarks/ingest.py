@@ -86,23 +86,29 @@ def polars(path: Path, folder: Path) -> int:
 
 def ungated(path: Path, folder: Path) -> int:
     """Sluice: hashed, read, faulty rows out, repetitions out, bots out, sorted and written; nothing looked at."""
-    return _cleaned(path, folder, partial(batches, [path], ["x"]))
+    _hashed(path)
+    return cleaned(partial(batches, [path], ["x"]), folder)
 
 
 def gated(path: Path, folder: Path) -> int:
     """The same, with the data contract's gate, its canaries included, before and after; read once, as in the flow."""
     rows = Kept(partial(batches, [path], ["x"]))
     _contract(path, rows, clean=False)
-    left = _cleaned(path, folder, rows)
+    _hashed(path)
+    left = cleaned(rows, folder)
     rows.close()
     out = folder / "out.parquet"
     _contract(out, partial(batches, [out], ["x"]), clean=True)
     return left
 
 
-def _cleaned(path: Path, folder: Path, rows: Rows) -> int:
+def _hashed(path: Path) -> None:
     with path.open("rb") as raw:
         hashlib.file_digest(raw, "sha256")
+
+
+def cleaned(rows: Rows, folder: Path) -> int:
+    """The cleaning of the flow, into `out.parquet`; how many rows are left."""
     limits = ContractLimits.model_validate({"since": "", "until": "2099-12-31", "bots": {}})
     steps = ["deduplicate", "filter_bots"]
     return clean(rows(), folder / "out.parquet", folder, limits, steps, key=b"k" * 32, spill=folder).rows_out

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,15 @@ import pytest
 import flows.pipeline
 from flows.shell import once
 from security.engines.s3 import fetch as download
-from security.gates.contract import ContractLimits, batches
+from security.gates.contract import batches
 from security.verdict import Ref
 from security.verify import verify
-from tasks.clean import clean
 from tasks.home import Home
 from tasks.run import Quiet
 from tasks.source import Place, Source, window
 from tasks.store import hashed
 from tests.attacks.bucket import Operator
-from tests.benchmarks.ingest import WAYS
+from tests.benchmarks.ingest import WAYS, cleaned
 from tests.small import small
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(1800)]
@@ -140,14 +140,11 @@ def test_the_stage_against_itself_without_gates(
 def without(source: Source, place: Place, folder: Path) -> int:
     """What the tasks of the stage do, between no gates: listed, fetched, cleaned, hashed; the rows that are left."""
     (each,) = window(source, place, MONTH, None)
-    raw, out = folder / "raw.parquet", folder / "rows.parquet"
+    raw, out = folder / "raw.parquet", folder / "out.parquet"
     with raw.open("xb") as sink:
         download(source.endpoint, source.credentials, place.bucket, each, sink)
-    limits = ContractLimits.model_validate({"since": "", "until": "2099-12-31", "bots": {}})
-    rows = batches([raw], [each.key], place.partition)
-    steps = ["deduplicate", "filter_bots"]
-    told = clean(rows, out, folder, limits, steps, key=b"k" * 32, spill=folder)
+    left = cleaned(partial(batches, [raw], [each.key], place.partition), folder)
     hashed(out)
     for path in (raw, out):
         path.unlink()
-    return told.rows_out
+    return left

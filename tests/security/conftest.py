@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from moto import mock_aws
 
 from deployments.lake.server import Lake
-from security.engines.s3 import Credentials, Endpoint
+from security.engines.s3 import Credentials, Endpoint, deaf
 
 Keys = Callable[[str], Credentials]
 
@@ -42,3 +43,12 @@ def keys(embedded: Lake) -> Keys:
     """The credentials of a principal by its name."""
     written = json.loads((embedded.state / "credentials.json").read_text())
     return lambda who: Credentials(written[who]["access"], written[who]["secret"])
+
+
+@pytest.fixture
+def moto() -> Iterator[None]:
+    """Every client of a new session is answered by moto, which knows accounts by the name of the host."""
+    deaf.cache_clear()
+    with mock_aws():
+        yield
+    deaf.cache_clear()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from security.engines import account, s3
 from security.engines.asker import _answer
@@ -282,15 +280,6 @@ def test_a_listing_that_is_cut_off_is_no_answer() -> None:
         stub.add_response("list_role_policies", {"PolicyNames": [], "IsTruncated": True})
         with pytest.raises(ValueError, match="does not say where"):
             account.policies(iam, ROLE)
-
-
-@pytest.fixture
-def moto() -> Iterator[None]:
-    """Every client of a new session is answered by moto, which knows accounts by the name of the host."""
-    s3.deaf.cache_clear()
-    with mock_aws():
-        yield
-    s3.deaf.cache_clear()
 
 
 @pytest.mark.usefixtures("moto")

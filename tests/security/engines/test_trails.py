@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from security.engines import account, s3
 from security.engines.asker import _answer
@@ -223,14 +221,6 @@ def test_without_a_list_there_is_no_answer() -> None:
     with Stubber(client) as stub:
         stub.add_response("describe_trails", {})
         assert _answer(lambda: recording(lambda _: client, HERE, TARGET)) == {"error": "KeyError"}
-
-
-@pytest.fixture
-def moto() -> Iterator[None]:
-    s3.deaf.cache_clear()
-    with mock_aws():
-        yield
-    s3.deaf.cache_clear()
 
 
 @pytest.mark.usefixtures("moto")
