@@ -7,7 +7,7 @@ seconds below 1e11, milliseconds below 1e14.
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntFlag
 from typing import Any
@@ -19,6 +19,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from security.errors import BadInput
+from security.rows.beside import BESIDE, Entries, gathered
 
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 LONGEST = 256
@@ -32,9 +33,13 @@ SCHEMA = pa.schema(
         "row": pa.int64(),
         "file": pa.dictionary(pa.int32(), pa.string()),
         "faults": pa.uint32(),
+        "beside": BESIDE,
     }
 )
-"""`timestamp` in microseconds since 1970 UTC; `row` counts from 1 within its file; `faults` is a mask of `Fault`."""
+"""`timestamp` in microseconds since 1970 UTC; `row` counts from 1 within its file; `faults` is a mask of `Fault`.
+
+`beside` is everything else that the row holds, as text by column (`security.rows.beside`); null where there is nothing.
+"""
 _DATE = "-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _ZONE = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FAST = rf"\A[1-8][0-9]{{3}}{_DATE}(\.[0-9]{{1,6}})?{_ZONE}\z"
@@ -157,8 +162,12 @@ def content(array: pa.StringArray) -> NDArray[np.uint8]:
     return np.frombuffer(array.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
 
 
-def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
-    """The batch of four columns that follows `done` rows of a file; marks what is null, empty or over-long."""
+def batch(columns: Sequence[Column], file: str, done: int, others: Iterable[Entries] = ()) -> pa.RecordBatch:
+    """The batch of four columns that follows `done` rows of a file; marks what is null, empty or over-long.
+
+    `others` goes beside them, and so does a text that is over-long.
+    """
+    others = list(others)
     arrays: list[pa.Array] = []
     faults = np.zeros(len(columns[0][0]), np.uint32)
     for name, (column, own) in zip(COLUMNS, columns, strict=True):
@@ -172,13 +181,16 @@ def batch(columns: Sequence[Column], file: str, done: int) -> pa.RecordBatch:
                 kind = name == "interaction_type"
                 marks[size == 0] |= int(Fault.KIND if kind else Fault.EMPTY)
                 marks[size > LONGEST] |= int(Fault.KIND if kind else Fault.LONG)
+                if len(long := np.flatnonzero(size > LONGEST)):
+                    others.append(Entries(long, pa.repeat(name, len(long)), array.take(pa.array(long))))
                 keep = pa.array((size > 0) & (size <= LONGEST))
                 array = pc.if_else(keep, array, pa.scalar(None, pa.string()))
         arrays.append(array)
         faults |= marks
     rows = pa.array(np.arange(done + 1, done + len(faults) + 1))
     names = pa.DictionaryArray.from_arrays(np.zeros(len(faults), np.int32), [file])
-    return pa.RecordBatch.from_arrays([*arrays, rows, names, pa.array(faults)], schema=SCHEMA)
+    beside = gathered(others, len(faults))
+    return pa.RecordBatch.from_arrays([*arrays, rows, names, pa.array(faults), beside], schema=SCHEMA)
 
 
 def lacks(file: str, column: str, keys: Sequence[str]) -> BadInput:

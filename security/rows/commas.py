@@ -1,14 +1,14 @@
 """CSV: RFC 4180 in UTF-8, with a header, as batches of one schema.
 
-The header names every declared column once; other columns are skipped and never kept. CSV has no types: a field that is
-empty and has no quotes is null, every other one is text, and a timestamp may be a number as JSON writes it. Spaces
-belong to the field that they stand in.
+The header names every declared column once; other columns come beside them (`security.rows.beside`). CSV has no
+types: a field that is empty and has no quotes is null, every other one is text, and a timestamp may be a number as JSON
+writes it. Spaces belong to the field that they stand in.
 
 Stricter than the RFC: lines end in a line feed, which the last may lack, with or without a carriage return before it; a
 quoted field holds neither, so that rows are counted by line ends alone; other characters below a space but a tab are
 refused too. An empty line is an error, and so is a byte order mark. Rows count from 1 after the header, which has at
 most 64 KiB. Arrow cuts the fields; what it lets pass and the RFC does not (quotes that are out of place or not closed,
-characters after a closing quote, a carriage return as the end of a line, bytes of other encodings in a skipped column)
+characters after a closing quote, a carriage return as the end of a line, bytes of other encodings)
 is looked for before, over whole blocks.
 """
 
@@ -24,6 +24,8 @@ import pyarrow.csv as arrow
 from numpy.typing import NDArray
 
 from security.errors import BadInput
+from security.rows import beside
+from security.rows.beside import Entries
 from security.rows.columns import COLUMNS, batch, lacks, stamps
 from security.rows.packing import blocks, place
 
@@ -52,9 +54,14 @@ def read(path: Path, name: str) -> Iterator[pa.RecordBatch]:
             if before := block[: block.rfind(b"\n", 0, at) + 1]:
                 _cut(before, columns, name, done)
             raise BadInput(name, place(done + before.count(b"\n") + 1), found, _ALLOWED)
-        *texts, times = _cut(block, columns, name, done)
+        whole = _cut(block, columns, name, done)
         clean = np.zeros(len(held), np.uint32)
-        yield batch([*((each, clean) for each in texts), stamps(times)], name, done)
+        *texts, times = (whole[columns.index(each)] for each in COLUMNS)
+        others = [beside.column(each, whole[at]) for at, each in enumerate(columns) if each not in COLUMNS]
+        stamped, faults = stamps(times)
+        if len(bad := np.flatnonzero(faults)):
+            others.append(Entries(bad, pa.repeat("timestamp", len(bad)), times.take(pa.array(bad))))
+        yield batch([*((each, clean) for each in texts), (stamped, faults)], name, done, others)
     if not columns:
         raise headless(name)
 
@@ -84,8 +91,10 @@ def _header(block: bytes, name: str) -> list[str]:
 
 
 def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.StringArray]:
-    """The declared columns of whole lines, as strings; every row must have as many fields as the header."""
+    """The columns of whole lines, as strings; every row must have as many fields as the header."""
     uneven: list[tuple[int, int]] = []
+    # A header may give a name twice.
+    places = list(map(str, range(len(columns))))
 
     def tell(row: arrow.InvalidRow) -> Literal["error"]:
         uneven.append((row.number, row.actual_columns))
@@ -96,11 +105,10 @@ def _cut(block: bytes, columns: list[str], name: str, done: int) -> list[pa.Stri
             # Arrow takes a byte order mark away: this one, and not one that a field begins with.
             pa.BufferReader(codecs.BOM_UTF8 + block),
             # In one block, whatever a row's length, and a row is numbered within it; with threads Arrow numbers none.
-            read_options=arrow.ReadOptions(use_threads=False, block_size=len(block) + 3, column_names=columns),
+            read_options=arrow.ReadOptions(use_threads=False, block_size=len(block) + 3, column_names=places),
             parse_options=arrow.ParseOptions(invalid_row_handler=tell),
             convert_options=arrow.ConvertOptions(
-                include_columns=list(COLUMNS),
-                column_types=dict.fromkeys(COLUMNS, pa.string()),
+                column_types=dict.fromkeys(places, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,

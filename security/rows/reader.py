@@ -1,7 +1,8 @@
 """The one reader of interaction logs: JSON lines and CSV, plain, gzip or zstd, and Parquet, as batches of one schema.
 
 A *file* that cannot be read as what it should be is `BadInput`; a *row* that is wrong keeps its place in the batch with
-its faults marked (`security.rows.columns`). A column that is not declared is skipped while decoding and never kept.
+its faults marked (`security.rows.columns`). Whatever else a row holds comes beside it, as text, for those who have to
+look at everything (`security.rows.beside`).
 
 Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a zstd frame may look back at
 most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 lines or 8 MiB of text, of Parquet at 65,536 rows. A
@@ -23,9 +24,10 @@ import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
-from security.rows import commas
+from security.rows import beside, commas, leaves
 from security.rows.ahead import ahead, ended
-from security.rows.columns import COLUMNS, LONGEST, Column, batch, lacks, text, times
+from security.rows.beside import Entries
+from security.rows.columns import COLUMNS, LONGEST, Column, Fault, batch, lacks, text, times
 from security.rows.packing import HELD, Broken, blocks, chunks, kind, place
 
 WIDE = 1 << 16
@@ -43,7 +45,13 @@ class _Row(msgspec.Struct, gc=False):
     timestamp: Any = UNSET
 
 
-_decode = msgspec.json.Decoder(_Row).decode
+class _Only(_Row, gc=False, forbid_unknown_fields=True):
+    """A line that holds nothing else."""
+
+
+_decode, _only = msgspec.json.Decoder(_Row).decode, msgspec.json.Decoder(_Only).decode
+_encode = msgspec.json.encode
+_every, _text = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, msgspec.json.Decoder(str).decode
 
 
 def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -92,7 +100,7 @@ def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
         if not all(map(bytes.isascii, held)):
             for line in held:
                 line.decode()
-        rows = [_decode(line) for line in held]
+        rows, others = _parted(held)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         row, found = next((row, found) for row, line in enumerate(held, done + 1) if (found := _wrong(line)))
         raise BadInput(name, place(row), found, "one JSON object a line") from None
@@ -105,7 +113,36 @@ def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
     for column, values in zip(COLUMNS, columns, strict=True):
         if done == 0 and all(value is UNSET for value in values):
             raise lacks(name, column, list(msgspec.json.decode(held[0], type=dict[str, msgspec.Raw])))
-    return batch([*map(text, columns[:3]), times(columns[3])], name, done)
+    made = [*map(text, columns[:3]), times(columns[3])]
+    for column, values, (_, faults) in zip(COLUMNS, columns, made, strict=True):
+        if len(bad := np.flatnonzero(faults & (Fault.TYPE | Fault.TIME))):
+            told = [each if isinstance(each, str) else _encode(each).decode() for each in map(values.__getitem__, bad)]
+            others.append(Entries(bad, pa.repeat(column, len(bad)), pa.array(told, pa.string())))
+    return batch(made, name, done, others)
+
+
+def _parted(held: list[bytes]) -> tuple[Sequence[_Row], list[Entries]]:
+    """The declared columns of lines, and whatever else they hold."""
+    try:
+        return [_only(line) for line in held], []
+    except msgspec.ValidationError:
+        rows = [_decode(line) for line in held]
+    at, names, texts = [], [], []
+    for row, line in enumerate(held):
+        for key, raw in _every(line).items():
+            if key not in COLUMNS:
+                at.append(row)
+                names.append(key)
+                texts.append(_told(raw))
+    return rows, [Entries(np.array(at, np.int64), pa.array(names, pa.string()), pa.array(texts, pa.string()))]
+
+
+def _told(raw: msgspec.Raw) -> str | None:
+    """A text, null, or the JSON of whatever else it is."""
+    held = bytes(raw)
+    if held.startswith(b'"'):
+        return _text(held)
+    return None if held == b"null" else held.decode()
 
 
 def _wrong(line: bytes) -> str:
@@ -147,40 +184,38 @@ def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     with ExitStack() as stack:
         file = stack.enter_context(_opened(path, name))
         _typed(file.schema_arrow, name)
-        coded = stack.enter_context(_opened(path, name, COLUMNS[:3]))
+        coded = stack.enter_context(_opened(path, name, leaves.texts(file)))
         done = 0
         try:
-            for each in stack.enter_context(ended(ahead(_columns(file, coded), 1))):
-                yield batch(each, name, done)
-                done += len(each[0][0])
+            for columns, others in stack.enter_context(ended(ahead(_columns(file, coded, name), 1))):
+                yield batch(columns, name, done, others)
+                done += len(columns[0][0])
         except (pa.ArrowException, OSError):
             raise BadInput(name, place(done + 1), "Parquet that cannot be read", "a whole Parquet file") from None
 
 
-def _columns(file: pq.ParquetFile, coded: pq.ParquetFile) -> Iterator[list[Column]]:
+def _columns(file: pq.ParquetFile, coded: pq.ParquetFile, name: str) -> Iterator[tuple[list[Column], list[Entries]]]:
     """Batches of columns, of `WIDE` rows or some 8 MiB of any text.
 
     A text that a row group holds once may stand in each of its rows. So the longest is looked up first, and where one
     is longer than an id may be, texts stay codes until such are cut.
     """
+    names = file.schema_arrow.names
+    apart = [(place, each) for place, each in enumerate(names) if each not in COLUMNS]
     for group in range(file.num_row_groups):
-        longest = max(_longest(coded, group, column) for column in COLUMNS[:3])
+        longest = max(leaves.longest(coded, group, column) for column in COLUMNS[:3])
         held, size = (coded, LONGEST * _CHARACTER) if longest > LONGEST * _CHARACTER else (file, longest)
-        most = min(WIDE, HELD // max(1, size))
-        for each in held.iter_batches(most, row_groups=[group], columns=list(COLUMNS)):
+        size += leaves.beside(coded, group, name)
+        most = min(WIDE, HELD // max(1, size) + 1)
+        for each in held.iter_batches(most, row_groups=[group], columns=None if apart else list(COLUMNS)):
             each.validate(full=True)
             clean = np.zeros(len(each), np.uint32)
             texts = [(_cut(each.column(column)).cast(pa.string()), clean) for column in COLUMNS[:3]]
             stamps = each.column("timestamp")
             # Only nanoseconds lose anything, and only what a microsecond cannot hold.
             stamps = stamps.cast(pa.timestamp("us", "UTC"), safe=stamps.type.unit != "ns").cast(pa.int64())
-            yield [*texts, (stamps, clean)]
-
-
-def _longest(coded: pq.ParquetFile, group: int, column: str) -> int:
-    """Of the texts that a column of a row group has codes for, the bytes of the longest."""
-    first = next(coded.iter_batches(1, row_groups=[group], columns=[column]), None)
-    return int(pc.max(pc.binary_length(first.column(0).dictionary)).as_py() or 0) if first is not None else 0
+            others = [beside.column(called, beside.text(each.column(place))) for place, called in apart]
+            yield [*texts, (stamps, clean)], others
 
 
 def _cut(texts: pa.Array) -> pa.Array:
