@@ -94,6 +94,22 @@ class Time(Strict):
     quality: list[Skewed] = Field(default=[], max_length=1)
 
 
+class Says(Strict):
+    """What a column is that nobody needs: pseudonyms, moments, what a browser says of itself, any text."""
+
+    property: Literal["sluiceRole"]
+    value: Literal["id", "time", "agent", "text"]
+
+
+class Other(Strict):
+    """A column that may be there. It is looked through for personal data as what it is, and goes no further."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
+    required: Literal[False]
+    description: str = ""
+    customProperties: list[Says] = Field(min_length=1, max_length=1)  # noqa: N815
+
+
 class Rows(Strict):
     """The fewest rows of a set."""
 
@@ -152,18 +168,32 @@ Check = Annotated[
 ]
 
 
+def _column(told: Any) -> str:
+    """Which column a member of `properties` is."""
+    name = told.get("name") if isinstance(told, dict) else getattr(told, "name", "")
+    return {"user_id": "id", "item_id": "id", "interaction_type": "type", "timestamp": "time"}.get(str(name), "other")
+
+
 class Table(Strict):
-    """The rows: four columns, each once, in any order."""
+    """The rows: four columns, each once, in any order, and others that are known and not needed."""
 
     name: Text
     logicalType: Literal["object"]  # noqa: N815
     description: str = ""
-    properties: list[Annotated[Id | Type | Time, Field(discriminator="name")]]
+    properties: list[
+        Annotated[
+            Annotated[Id, Tag("id")] | Annotated[Type, Tag("type")] | Annotated[Time, Tag("time")] | Annotated[Other, Tag("other")],
+            Discriminator(_column),
+        ]
+    ]
     quality: list[Check] = Field(min_length=2)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        names = [column.name for column in self.properties]
+        names = [column.name for column in self.properties if not isinstance(column, Other)]
+        others = [column.name for column in self.properties if isinstance(column, Other)]
+        if twice := sorted({name for name in others if others.count(name) > 1}):
+            raise ValueError(f"properties: {twice[0]} is there {others.count(twice[0])} times; allowed: once")
         if sorted(names) != sorted(COLUMNS):
             raise ValueError(
                 f"properties: found {', '.join(names) or 'none'}; allowed: {', '.join(COLUMNS)}, each once"
@@ -203,7 +233,7 @@ class Contract(Strict):
                 found |= {"longest_id": options.maxLength, "letters": "plain" if options.pattern else "printable"}
             elif isinstance(column, Type):
                 found["types"] = list(column.quality[0].arguments.validValues)
-            elif column.quality:
+            elif isinstance(column, Time) and column.quality:
                 found["skew"] = column.quality[0].implementation.minutes
         for each in table.quality:
             if isinstance(each, Rows):
@@ -216,6 +246,15 @@ class Contract(Strict):
                     "lowest": told.lowest,
                     "highest": told.highest,
                 }
+        return found
+
+
+    def roles(self) -> dict[str, str]:
+        """What columns are, for the gate `PII_detection`."""
+        found = {"user_id": "id", "item_id": "id", "timestamp": "time"}
+        for column in self.schema_[0].properties:
+            if isinstance(column, Other):
+                found[column.name] = column.customProperties[0].value
         return found
 
 

@@ -102,6 +102,12 @@ def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | promised | {"since": since, "until": until, "clean": task != "fetch"}
 
 
+def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    if taken := sorted({"roles", "handled"} & limits.keys()):
+        raise PlanError(f"PII_detection: limits.{taken[0]}: is not a policy's to say")
+    return limits | {"roles": contract(plan["contract"]).roles(), "handled": task == "prepare:after"}
+
+
 def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"producer": plan["signer"], "named": plan["inputs"]}
 

@@ -8,7 +8,7 @@ context words, lowest score, duplicates.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import get_ident
 from typing import Any
 
@@ -35,7 +35,9 @@ class Cells:
 
     @cached_property
     def prefilter(self) -> Prefilter:
-        """Which recognisers to ask."""
+        """Which recognisers to ask; of the engine that is everybody's made once for the same words."""
+        if self.engine is analyzer():
+            return _prefilter(tuple(sorted(self.beside)))
         return Prefilter(self.recognisers, self.engine.default_score_threshold, self.beside)
 
     def column(self, texts: pa.StringArray) -> tuple[pa.Int32Array, dict[int, tuple[Found, ...]]]:
@@ -94,6 +96,11 @@ class Cells:
         results = enhancer.enhance_using_context(text, results, artifacts, self.recognisers, self.beside)
         results = [each for each in results if each.score >= self.engine.default_score_threshold]
         return told(EntityRecognizer.remove_duplicates(results))
+
+
+@lru_cache(128)
+def _prefilter(beside: tuple[str, ...]) -> Prefilter:
+    return Prefilter(list(analyzer().registry.recognizers), analyzer().default_score_threshold, beside)
 
 
 class _Late(logging.Handler):

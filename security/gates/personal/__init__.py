@@ -1,0 +1,20 @@
+"""No personal data in the rows, but what the policy names: each column looked through, each finding by place."""
+
+from security.gates.personal.facts import NAMES, SPLIT, Column, Facts, Hit
+from security.gates.personal.gate import RULES, PiiDetection
+from security.gates.personal.limits import Action, PersonalLimits, Role
+from security.gates.personal.sweep import Sweep
+
+__all__ = [
+    "NAMES",
+    "RULES",
+    "SPLIT",
+    "Action",
+    "Column",
+    "Facts",
+    "Hit",
+    "PersonalLimits",
+    "PiiDetection",
+    "Role",
+    "Sweep",
+]

@@ -1,0 +1,99 @@
+"""Known-bad rows: a few of the sample's, with a made-up person's data where the policy cannot expect it."""
+
+import random
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from security.gate import Violation
+from security.rows.columns import SCHEMA
+
+MOST = 200
+"""Rows of a sample that are used, at most."""
+Batches = Sequence[pa.RecordBatch]
+Row = dict[str, Any]
+
+
+def digits(draw: random.Random, count: int) -> str:
+    """Random digits, the first not 0."""
+    return str(draw.randrange(10 ** (count - 1), 10**count))
+
+
+def card(draw: random.Random) -> str:
+    """A card number of a well-known range, with the right check digit (ISO/IEC 7812-1, Luhn)."""
+    body = draw.choice(("4", "51", "52", "37"))
+    body += "".join(draw.choices(string.digits, k=(14 if body == "37" else 15) - len(body)))
+    total = sum(sum(divmod(int(each) * (1 + (place % 2 == 0)), 10)) for place, each in enumerate(reversed(body)))
+    return body + str(-total % 10)
+
+
+def iban(draw: random.Random) -> str:
+    """A German IBAN with the right check digits (ISO 13616)."""
+    body = digits(draw, 18)
+    return f"DE{98 - int(body + '131400') % 97:02d}{body}"
+
+
+def mail(draw: random.Random) -> str:
+    """An address for mail."""
+    names = ["".join(draw.choices(string.ascii_lowercase, k=draw.randint(3, 8))) for _ in range(3)]
+    return f"{names[0]}.{names[1]}@{names[2]}.{draw.choice(('com', 'org', 'de', 'co.uk'))}"
+
+
+MADE: tuple[Callable[[random.Random], str], ...] = (card, iban, mail)
+_WIDE = str.maketrans({**{str(n): chr(0xFF10 + n) for n in range(10)}, "@": "\uff20"})
+_ALIKE = str.maketrans("aeop", "\u0430\u0435\u043e\u0440")
+
+
+def fresh(draw: random.Random) -> str:
+    """A column that no policy knows."""
+    return "zq" + "".join(draw.choices(string.ascii_lowercase, k=10))
+
+
+def _rows(sample: Batches) -> list[Row]:
+    held = [row for batch in sample for row in batch.slice(0, MOST).to_pylist()][:MOST]
+    row = {"user_id": "u", "item_id": "i", "interaction_type": "view", "timestamp": 0, "row": 1, "file": "made up"}
+    return held or [row | {"faults": 0, "beside": None}]
+
+
+def _planted(change: Callable[[Row, random.Random], list[tuple[str, str]]]) -> Violation[Any]:
+    """Makes a copy of the sample in which one row holds more than before."""
+
+    def make(sample: Batches, draw: random.Random) -> list[pa.RecordBatch]:
+        rows = _rows(sample)
+        row = draw.choice(rows)
+        row["beside"] = [*(row["beside"] or ()), *change(row, draw)]
+        return [pa.RecordBatch.from_pylist(rows, schema=SCHEMA)]
+
+    return make
+
+
+def _found(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+    value = draw.choice(MADE)(draw)
+    return [(fresh(draw), draw.choice((value, f"please write to {value} today", f"{value}, thank you")))]
+
+
+def _disguised(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+    if draw.random() < 0.5:
+        value = card(draw)
+        cut = draw.randrange(1, len(value))
+        hidden = draw.choice((value.translate(_WIDE), f"{value[:cut]}\u200b{value[cut:]}"))
+    else:
+        # An address is found with one other letter too, as another one, but not behind another sign for its @.
+        hidden = mail(draw).translate(_ALIKE).translate(_WIDE)
+    return [(fresh(draw), hidden)]
+
+
+def _split(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+    value = draw.choice((iban, mail))(draw)
+    cut = draw.randrange(6, 12) if "@" not in value else value.index("@") + draw.randrange(0, 2)
+    return [(fresh(draw), value[:cut]), (fresh(draw), value[cut:])]
+
+
+VIOLATIONS: dict[str, Violation[Any]] = {
+    "PII-FOUND": _planted(_found),
+    "PII-DISGUISED": _planted(_disguised),
+    "PII-SPLIT": _planted(_split),
+    "PII-LEFT": _planted(_found),
+}

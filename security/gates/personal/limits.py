@@ -1,0 +1,87 @@
+"""What a policy may say of personal data: for a column it knows by name, what becomes of what is found there.
+
+Whatever it does not name is blocked. So a column that appears tomorrow is blocked too, and no policy can say otherwise.
+"""
+
+from collections.abc import Collection
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from security.gates.personal.facts import SPLIT, Hit
+from security.verdict import Frozen
+
+Action = Literal["block", "mask", "hash", "drop", "UnsafeKeep"]
+"""Stop the run; write the entity's name in its place; a keyed hash in place of the cell; leave the row out, or of a
+column that is not kept anyway let it be gone; keep it as it is."""
+Role = Literal["id", "time", "agent", "text"]
+"""Pseudonyms; moments; what a browser says of itself; anything."""
+CHANCE = 0.25
+"""Of ids that are digits, or letters and digits, every tenth passes a check of one digit. Above this share it is no
+chance any more."""
+CHECKED = frozenset({"CREDIT_CARD", "MEDICAL_LICENSE", "UK_NHS"})
+"""Entities whose check has one digit."""
+CERTAIN = frozenset({"CRYPTO", "EMAIL_ADDRESS", "IBAN_CODE"})
+"""Entities whose check, or form, none meets by chance."""
+
+
+class PersonalLimits(Frozen):
+    """Actions by column and entity, `*` for every other entity; and what the contract says that columns are."""
+
+    actions: dict[str, dict[str, Action]] = {}
+    key: str = ""
+    """Where the key for `hash` is: `env:NAME`, `file:PATH`, or `UnsafeLocal` for one made beside the run's own keys."""
+    roles: dict[str, Role] = {}
+    handled: bool = False
+    """Whether what had to be done has been done: then nothing may be left that is not kept on purpose."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if "*" in self.actions:
+            raise ValueError("actions: no column is called '*': what is not named is blocked")
+        wanted = sorted(column for column, told in self.actions.items() if "hash" in told.values())
+        if wanted and not self.key:
+            raise ValueError(f"actions: {wanted[0]} is to be hashed, and no key is named")
+        if self.key and not self.key.startswith(("env:", "file:")) and self.key != "UnsafeLocal":
+            raise ValueError("key: allowed: env:NAME, file:PATH, UnsafeLocal")
+        return self
+
+    def action(self, column: str, entity: str) -> Action:
+        """What becomes of an entity in a column."""
+        told = self.actions.get(column, {})
+        return told.get(entity, told.get("*", "block"))
+
+    def whole(self, column: str) -> set[Action]:
+        """Everything that may become of something in a column."""
+        told = self.actions.get(column, {})
+        return {*told.values(), told.get("*", "block")}
+
+    def blocks(self, hit: Hit, kept: Collection[str]) -> bool:
+        """Whether a finding stops the run; `kept` are the columns that stay.
+
+        What lies over two columns is undone in neither, so one that stays cannot have it.
+        """
+        split = hit.form == "split"
+        for column in hit.column.split(SPLIT) if split else [hit.column]:
+            action = self.action(column, hit.entity)
+            if action == "block" or (action != "UnsafeKeep" and (self.handled or (split and column in kept))):
+                return True
+        return False
+
+    def counts(self, hit: Hit, share: float) -> bool:
+        """Whether a finding is one, by what its column is declared to be: ids look like many things.
+
+        `share`: of the column's cells, how many have it.
+        """
+        if hit.entity in CERTAIN or hit.column not in self.roles and hit.form != "split":
+            return True
+        bare, role = hit.shape in ("digits", "word"), self.roles.get(hit.column, "text")
+        if hit.form == "split" or (role in ("id", "time") and bare):
+            return hit.entity in CHECKED and share > CHANCE
+        if role == "id":
+            return hit.entity not in ("UUID", "URL", "DATE_TIME")
+        if role == "time":
+            return hit.entity != "DATE_TIME"
+        if role == "agent":
+            return hit.entity == "CREDIT_CARD" or (hit.entity not in ("URL", "DATE_TIME") and hit.shape == "other")
+        return True
