@@ -85,6 +85,7 @@ def test_all_of_a_value_is_handed_out() -> None:
         *('1.50 b"c d ', '1.50b"cd', "f", "g", "f: g", "h", "NaN", "h: NaN"),
     ]
     assert opened('{"a": 123456789012345678901234567890.00, "b": "x"}')[1] == "123456789012345678901234567890.00"
+    assert opened('["one\nline"]') == ["one\nline"]
     assert opened('["a", "a", "a"]') == ["a", "a a a", "aaa"]
 
 
