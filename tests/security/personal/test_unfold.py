@@ -86,6 +86,7 @@ def test_all_of_a_value_is_handed_out() -> None:
     ]
     assert opened('{"a": 123456789012345678901234567890.00, "b": "x"}')[1] == "123456789012345678901234567890.00"
     assert opened('["one\nline"]') == ["one\nline"]
+    assert unfold(pa.array(["\ufeff \t\r\n[1]"]))[1].to_pylist() == ["1"]
     assert opened('["a", "a", "a"]') == ["a", "a a a", "aaa"]
 
 
