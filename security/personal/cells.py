@@ -83,15 +83,18 @@ class Cells:
     def one(self, text: str, mask: int) -> tuple[Found, ...]:
         """What the recognisers of a mask find in one text. `CannotTell` for one that takes too long."""
         results: list[RecognizerResult] = []
+        words = self.engine.nlp_engine
+        # Only a recogniser with a way of its own looks at words, and cutting a text into them costs more than the rest.
+        artifacts = words.process_text(text, "en") if mask & int(self.prefilter.always) else None
         with _timely():
             while mask:
                 index = (mask & -mask).bit_length() - 1
                 mask &= mask - 1
                 each = self.recognisers[index]
-                results += each.analyze(text, each.supported_entities, None) or ()
+                results += each.analyze(text, each.supported_entities, artifacts) or ()
         if not results:
             return ()
-        artifacts = self.engine.nlp_engine.process_text(text, "en")
+        artifacts = artifacts or words.process_text(text, "en")
         enhancer: Any = self.engine.context_aware_enhancer
         results = enhancer.enhance_using_context(text, results, artifacts, self.recognisers, self.beside)
         results = [each for each in results if each.score >= self.engine.default_score_threshold]
