@@ -182,7 +182,10 @@ class Table(Strict):
     description: str = ""
     properties: list[
         Annotated[
-            Annotated[Id, Tag("id")] | Annotated[Type, Tag("type")] | Annotated[Time, Tag("time")] | Annotated[Other, Tag("other")],
+            Annotated[Id, Tag("id")]
+            | Annotated[Type, Tag("type")]
+            | Annotated[Time, Tag("time")]
+            | Annotated[Other, Tag("other")],
             Discriminator(_column),
         ]
     ]
@@ -247,7 +250,6 @@ class Contract(Strict):
                     "highest": told.highest,
                 }
         return found
-
 
     def roles(self) -> dict[str, str]:
         """What columns are, for the gate `PII_detection`."""

@@ -105,7 +105,7 @@ def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
 def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     if taken := sorted({"roles", "handled"} & limits.keys()):
         raise PlanError(f"PII_detection: limits.{taken[0]}: is not a policy's to say")
-    return limits | {"roles": contract(plan["contract"]).roles(), "handled": task == "prepare:after"}
+    return limits | {"roles": contract(plan["contract"]).roles(), "handled": task == "prepare"}
 
 
 def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -125,12 +125,13 @@ def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
+    "PII_detection": _personal,
     "approved_inputs": _inputs,
     "data_contract": _contract,
     "model_signature": _signature,
     "metric_thresholds": _thresholds,
 }
-"""Gates whose limits are completed from the plan: contract, window, its partitions, signer, thresholds."""
+"""Gates whose limits are completed from the plan: contract, columns, window, partitions, signer, thresholds."""
 
 
 def terms(

@@ -13,6 +13,7 @@ from security.gates.contract import DataContract, Tally
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
+from security.gates.personal import PiiDetection, Sweep
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.transit import DataEncryptionInTransit
 from security.rows.scan import Profile
@@ -24,6 +25,7 @@ GATES: dict[str, Gate[Any]] = {
         DataEncryptionInTransit(),
         DataEncryptionAtRest(),
         DataContract(),
+        PiiDetection(),
         ApprovedInputs(),
         ModelSignature(),
         MetricThresholds(),
@@ -31,11 +33,10 @@ GATES: dict[str, Gate[Any]] = {
     )
 }
 
-PROFILES: dict[str, type[Profile]] = {"data_contract": Tally}
+PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": Sweep}
 """What one scan of rows feeds, by the gate whose facts it makes."""
 
 PLANNED = (
-    "PII_detection",
     "approval",
     "backdoor_probe",
     "bias_detection",

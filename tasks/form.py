@@ -22,6 +22,7 @@ from tasks.recommender.metrics import evaluate
 
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
+    "protected": {"rows.parquet", "handled.json"},
     "features": {"rows.parquet", "vocabulary.json", "start.safetensors"},
     "scores": {"scores.parquet"},
 }
@@ -46,6 +47,18 @@ def rows(folder: Path, told: dict[str, Any], counted: int | None, kept: int) -> 
     if counts["rows out"] != kept or came != went or counted not in (None, came):
         found = f"{came:,} rows in ({counted if counted is not None else came:,} counted), {went:,} accounted for"
         raise BadInput("rows/manifest.json", "counts", found, "each row accounted for once")
+
+
+def protected(folder: Path, of: str, observation: str, came: int, kept: int) -> None:
+    """`BadInput` unless what was handled are the rows `of` this digest, as this observation found them, and each of the
+    `came` rows is among the `kept` ones or was dropped."""
+    told = json.loads((folder / "handled.json").read_text(encoding="utf-8"))
+    if told["of"] != of or not observation or told["observation"] != observation:
+        found = "rows or findings that were not looked at before"
+        raise BadInput("protected/handled.json", "of", found, "those of the look before, by digest")
+    if told["dropped"] < 0 or kept + told["dropped"] != came:
+        found = f"{kept:,} rows and {told['dropped']:,} dropped, of {came:,}"
+        raise BadInput("protected/handled.json", "dropped", found, "each row accounted for once")
 
 
 def sources(told: dict[str, Any], pinned: dict[str, Any] | None) -> None:

@@ -27,7 +27,7 @@ from tasks.run import Run
 from tasks.store import check, files, hashed
 
 OPENS = {
-    "rows": ("rows", "features"),
+    "rows": ("rows", "protected", "features"),
     "objects": ("rows",),
     "manifest": ("rows", "features"),
     "bucket": ("bucket",),
@@ -62,7 +62,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
 
 
 def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, str]) -> Material[Any]:
-    """Rows: as they were fetched, into quarantine; cleaned; or those of the features."""
+    """Rows: as they were fetched, into quarantine; cleaned; with personal data handled; or those of the features."""
     if where == ("ingest", "fetch"):
         return _raw(run, ref, folder, subject)
     path = folder / "rows.parquet"
@@ -70,6 +70,11 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     form.files(ref.kind, folder)
     if ref.kind == "rows":
         form.rows(folder, dataset.listed(folder, run.trust.key), run.counted, count)
+    elif ref.kind == "protected":
+        before = run.published["rows"]
+        told = json.loads((check(run.home, before, run.plan.run) / dataset.MANIFEST).read_text())
+        heard = run.heard.get(("features", "protect", "PII_detection", before.sha256), "")
+        form.protected(folder, before.sha256, heard, told["counts"]["rows out"], count)
     else:
         form.features(folder)
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)

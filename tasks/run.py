@@ -67,6 +67,8 @@ class Run:
     """Digest of a bucket's reference -> the answers of the one visit whose parts its gates judge."""
     kept: dict[str, Kept] = field(default_factory=dict)
     """Digest of fetched rows -> the rows as they are read once, by whoever is first to look at them."""
+    heard: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    """Stage, task, gate and digest of what it looked at -> digest of the observation that is in the log."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None

@@ -72,6 +72,7 @@ def _gate(stage: str, of: str, gate: str, ref: Ref) -> Any:
         verdict=verdict.model_dump(mode="json"),
         effect=follows.model_dump(mode="json"),
     )
+    run.heard[stage, of, gate, ref.sha256] = verdict.observation
     seconds = time.monotonic() - begun
     run.clock["gates"] += seconds
     run.listener.gate(stage, verdict, follows, seconds)

@@ -70,6 +70,8 @@ class Cells:
 
         `CannotTell` where one is too long, or takes too long.
         """
+        if not len(texts):
+            return {}
         if (most := pc.max(pc.utf8_length(texts)).as_py() or 0) > LONGEST:
             raise CannotTell(f"a cell of {most:,} characters; at most {LONGEST:,} are looked at", "long")
         masks = self.prefilter.masks(texts)

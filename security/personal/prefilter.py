@@ -56,10 +56,11 @@ class Prefilter:
         found = np.full(len(texts), self.always, np.uint64)
         hits = _where(texts, self.any) if self.any else np.zeros(0, np.int64)
         held = texts.take(pa.array(hits))
-        for bit, needed in self.some:
+        for bit, needed in self.some if len(hits) else ():
             at = np.arange(len(hits))
             for expression in needed:
-                at = at[_where(held.take(pa.array(at)), expression)]
+                # An expression is made anew for each call, in some milliseconds.
+                at = at[_where(held.take(pa.array(at)), expression)] if len(at) else at
             found[hits[at]] |= bit
         beyond = foreign(texts)
         if len(beyond) and self.special:

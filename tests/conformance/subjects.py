@@ -83,6 +83,41 @@ def _rows(folder: Path) -> Case:
     )
 
 
+def _personal(folder: Path) -> Case:
+    """Forty rows in two files, with a comment each; in the bad ones one holds an address for mail."""
+    for name in ("good", "bad"):
+        for part in range(2):
+            rows = [
+                {
+                    "user_id": f"u{n}",
+                    "item_id": f"i{n}",
+                    "interaction_type": "view",
+                    "timestamp": "2023-10-27T10:00:00Z",
+                    "comment": "nice",
+                }
+                for n in range(20)
+            ]
+            rows[7]["comment"] = (
+                "write to jane.doe@example.com" if (name, part) == ("bad", 1) else "see www.example.com"
+            )
+            (folder / f"{name}-{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def opened(name: str) -> Material[Any]:
+        paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
+        subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
+        return contract.material(
+            subject, partial(contract.batches, paths, [path.name for path in paths]), sum(map(lines, paths))
+        )
+
+    return Case(
+        {"actions": {"comment": {"URL": "drop"}}},
+        {"actions": {}},
+        good=lambda: opened("good"),
+        bad=lambda: opened("bad"),
+        rule="PII-FOUND",
+    )
+
+
 def _answers(gate: str, kind: str, uri: str, answers: Mapping[str, dict[str, Any]]) -> Material[Any]:
     posture = GATES[gate]
     assert isinstance(posture, Posture)
@@ -215,6 +250,7 @@ def _manifest(_: Path) -> Case:
 
 
 CASES: dict[str, Callable[[Path], Case]] = {
+    "PII_detection": _personal,
     "access_control_api": _endpoint,
     "access_control_s3": _bucket,
     "approved_inputs": _manifest,

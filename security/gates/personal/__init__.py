@@ -3,9 +3,10 @@
 from security.gates.personal.facts import NAMES, SPLIT, Column, Facts, Hit
 from security.gates.personal.gate import RULES, PiiDetection
 from security.gates.personal.limits import Action, PersonalLimits, Role
-from security.gates.personal.sweep import Sweep
+from security.gates.personal.sweep import DECLARED, Sweep
 
 __all__ = [
+    "DECLARED",
     "NAMES",
     "RULES",
     "SPLIT",

@@ -30,20 +30,21 @@ def card(draw: random.Random) -> str:
 
 
 def iban(draw: random.Random) -> str:
-    """A German IBAN with the right check digits (ISO 13616)."""
-    body = digits(draw, 18)
-    return f"DE{98 - int(body + '131400') % 97:02d}{body}"
+    """An IBAN of the Vatican with the right check digits (ISO 13616): no part of it is a licence of another country."""
+    body, check = "", 98
+    while check >= 90:
+        body = digits(draw, 18)
+        check = 98 - int(body + "311000") % 97
+    return f"VA{check:02d}{body}"
 
 
 def mail(draw: random.Random) -> str:
     """An address for mail."""
     names = ["".join(draw.choices(string.ascii_lowercase, k=draw.randint(3, 8))) for _ in range(3)]
-    return f"{names[0]}.{names[1]}@{names[2]}.{draw.choice(('com', 'org', 'de', 'co.uk'))}"
+    return f"{names[0]}.{names[1]}@{names[2]}.{draw.choice(('com', 'org', 'net'))}"
 
 
 MADE: tuple[Callable[[random.Random], str], ...] = (card, iban, mail)
-_WIDE = str.maketrans({**{str(n): chr(0xFF10 + n) for n in range(10)}, "@": "\uff20"})
-_ALIKE = str.maketrans("aeop", "\u0430\u0435\u043e\u0440")
 
 
 def fresh(draw: random.Random) -> str:
@@ -75,19 +76,19 @@ def _found(row: Row, draw: random.Random) -> list[tuple[str, str]]:
 
 
 def _disguised(row: Row, draw: random.Random) -> list[tuple[str, str]]:
-    if draw.random() < 0.5:
-        value = card(draw)
-        cut = draw.randrange(1, len(value))
-        hidden = draw.choice((value.translate(_WIDE), f"{value[:cut]}\u200b{value[cut:]}"))
-    else:
-        # An address is found with one other letter too, as another one, but not behind another sign for its @.
-        hidden = mail(draw).translate(_ALIKE).translate(_WIDE)
+    value = draw.choice((iban, mail))(draw)
+    if "@" not in value:
+        return [(fresh(draw), value.replace("VA", draw.choice(("\uff36\uff21", "\u2164\uff21"))))]
+    # Behind another sign than its @ no part is an address, and with another letter in its end no part is a site's.
+    end = value.rpartition(".")[2]
+    hidden = value.replace("@", "\uff20").removesuffix(end) + end[0] + "\u200b" + end[1:]
     return [(fresh(draw), hidden)]
 
 
 def _split(row: Row, draw: random.Random) -> list[tuple[str, str]]:
     value = draw.choice((iban, mail))(draw)
-    cut = draw.randrange(6, 12) if "@" not in value else value.index("@") + draw.randrange(0, 2)
+    # Cut so that no part is anything: too few digits on both sides, or no end of an address.
+    cut = 13 if "@" not in value else len(value) - len(value.rpartition(".")[2]) + 1
     return [(fresh(draw), value[:cut]), (fresh(draw), value[cut:])]
 
 
@@ -95,5 +96,4 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "PII-FOUND": _planted(_found),
     "PII-DISGUISED": _planted(_disguised),
     "PII-SPLIT": _planted(_split),
-    "PII-LEFT": _planted(_found),
 }

@@ -7,7 +7,7 @@ whatever is still there.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -36,9 +36,6 @@ RULES = {
         _rule("PII-FOUND", "high", "Personal data where the policy blocks it", _SOURCE),
         _rule("PII-DISGUISED", "critical", "Personal data in characters that only look like others", _SOURCE),
         _rule("PII-SPLIT", "critical", "Personal data cut in two, over two columns", "Take it out at the source."),
-        _rule(
-            "PII-LEFT", "critical", "Personal data that is still there after it was handled", "Report it: it is ours."
-        ),
     )
 }
 _OF = {"plain": "PII-FOUND", "disguised": "PII-DISGUISED", "split": "PII-SPLIT"}
@@ -67,20 +64,15 @@ class PiiDetection(Gate[pa.RecordBatch]):
         cells = {each.name: each.cells for each in facts.columns}
         for hit in facts.hits:
             if limits.counts(hit, facts.share(hit)) and limits.blocks(hit, kept):
-                rule = "PII-LEFT" if limits.handled else _OF[hit.form]
                 whole = min(cells[name] for name in facts.parts(hit))
                 message = f"{hit.entity} in {hit.cells:,} of {whole:,} cells, score {hit.score:g}"
                 told = ", ".join(f"{facts.files[file]} row {row}" for file, row in hit.first)
                 message += f"; first: {told}; allowed: {_allowed(limits, hit)}"
-                yield Breach(rule=rule, place=hit.column, message=message)
+                yield Breach(rule=_OF[hit.form], place=hit.column, message=message)
         for column in facts.columns:
             if column.opaque and "block" in limits.whole(column.name):
                 found = f"{column.opaque:,} of {column.cells:,} cells of {column.name} are bytes of no known encoding"
                 raise CannotTell(f"{found}; only what they hold as ASCII was looked at", "bytes")
-
-    def active(self, limits: PersonalLimits) -> Sequence[str]:
-        """What rows can break before they are handled, or after it."""
-        return ["PII-LEFT"] if limits.handled else list(_OF.values())
 
     def brief(self, facts: Facts) -> str:
         """How many columns were looked through for what, and what was not looked for."""
@@ -93,7 +85,7 @@ class PiiDetection(Gate[pa.RecordBatch]):
 
 def _allowed(limits: PersonalLimits, hit: Hit) -> str:
     if limits.handled:
-        return "nothing that was to be masked, hashed or dropped"
+        return "nothing that was to be masked, hashed or dropped, which is done"
     if hit.form == "split":
         return "nothing over two columns"
     named = sorted(entity for entity, action in limits.actions.get(hit.column, {}).items() if action != "block")

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from security.errors import CannotTell
 from security.gates.personal.facts import NAMES, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
-from security.personal.analyzer import UNSEEN, Found, analyzer
-from security.personal.cells import Cells
-from security.personal.resolve import resolved
+from security.personal.analyzer import UNSEEN, Found
+from security.personal.resolve import SURE, resolved
+from security.personal.search import Search, Searches
 from security.personal.shape import Shape, masked, shape
 from security.rows.beside import OPAQUE, beside
 from security.rows.hashes import Words, hashed, key
@@ -37,7 +37,6 @@ OVER = frozenset({"CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE"})
 _OVER = r"@|[0-9](?:[^0-9]{0,3}[0-9]){11}|[A-Z]{2}[0-9]{2}(?:[^A-Z0-9]?[A-Z0-9]){11}|[^\x00-\x7f]"
 """What has to be in a text for any of these to be."""
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-_WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 Key = tuple[str, str, Form, Shape]
 """Column, entity, form and shape."""
@@ -88,7 +87,7 @@ class Sweep(Profile):
         self.rows, self.files = 0, dict[str, int]()
         self.columns, self.opaque = dict[str, int](), dict[str, int]()
         self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
-        self._known, self._by, self._cells = dict[str, _Known](), dict[str, Cells](), dict[tuple[str, ...], Cells]()
+        self._known, self._searches = dict[str, _Known](), Searches(CONTEXTS)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look through a batch."""
@@ -104,7 +103,7 @@ class Sweep(Profile):
             label = name if name in DECLARED else self._label(name, where, int(rows[0]))
             here = where[0][rows], where[1][rows]
             texts = self._readable(label, texts)
-            self._look(label, texts, here, self._judge(name))
+            self._look(label, texts, here, self._searches.of(name))
             if before and name != "interaction_type" and before[0] != "interaction_type":
                 self._over(before, (label, rows, texts), where)
             before = label, rows, texts
@@ -141,7 +140,7 @@ class Sweep(Profile):
         if name not in self.labels:
             if len(self.labels) >= COLUMNS:
                 raise CannotTell(f"more than {COLUMNS:,} columns that are not declared", "columns")
-            plain = _PLAIN.fullmatch(name) and not self._judge("").column(pa.array([name]))[1]
+            plain = _PLAIN.fullmatch(name) and not self._searches.of("").column(pa.array([name]))[1]
             self.labels[name] = name if plain else f"column {len(self.labels) + 1}"
         return self.labels[name]
 
@@ -149,19 +148,8 @@ class Sweep(Profile):
         if name not in self.labels:
             self._named(name)
             # A name is looked at when it comes first, in the row in which it does.
-            self._look(NAMES, pa.array([name]), (where[0][[row]], where[1][[row]]), self._judge(""))
+            self._look(NAMES, pa.array([name]), (where[0][[row]], where[1][[row]]), self._searches.of(""))
         return self.labels[name]
-
-    def _judge(self, name: str) -> Cells:
-        """The judge of cells with the words of a name as their context."""
-        if name not in self._by:
-            words = [each.lower() for each in _WORDS.findall(name)]
-            known = {each.lower() for one in analyzer().registry.recognizers for each in one.context or ()}
-            beside = tuple(sorted(known & {*words, " ".join(words)}))
-            if beside not in self._cells and len(self._cells) >= CONTEXTS:
-                raise CannotTell(f"names of columns that give more than {CONTEXTS} contexts", "columns")
-            self._by[name] = self._cells.setdefault(beside, Cells(beside))
-        return self._by[name]
 
     def _readable(self, label: str, texts: pa.StringArray) -> pa.StringArray:
         """The texts without the mark of bytes of no known encoding, which are counted."""
@@ -172,12 +160,12 @@ class Sweep(Profile):
         return texts
 
     def _look(
-        self, label: str, texts: pa.StringArray, where: tuple[NDArray[np.int64], NDArray[np.int64]], judge: Cells
+        self, label: str, texts: pa.StringArray, where: tuple[NDArray[np.int64], NDArray[np.int64]], search: Search
     ) -> None:
         """Look through the cells of a column; `where` is the file and the row of each."""
         self.columns[label] = self.columns.get(label, 0) + len(texts) - texts.null_count
         coded = texts.dictionary_encode()
-        self._count(label, coded, self._found(label, coded.dictionary, judge), where)
+        self._count(label, coded, self._found(label, coded.dictionary, search), where)
 
     def _count(
         self,
@@ -198,7 +186,7 @@ class Sweep(Profile):
                 if len(tally.first) < SHOWN:
                     tally.first.append((int(where[0][place]), int(where[1][place])))
 
-    def _found(self, label: str, texts: pa.StringArray, judge: Cells) -> dict[int, tuple[Seen, ...]]:
+    def _found(self, label: str, texts: pa.StringArray, search: Search) -> dict[int, tuple[Seen, ...]]:
         """What is in each of these different texts, by index."""
         known, hashes = self._known.setdefault(label, _Known()), hashed(texts, self.key)
         fresh = np.flatnonzero(known.new(hashes))
@@ -206,7 +194,7 @@ class Sweep(Profile):
         dirty = np.fromiter(known.found, np.uint64)
         found = {int(at): known.found[int(hashes[at])] for at in old[np.isin(hashes[old], dirty)]}
         if len(fresh):
-            some = dict(_seen(texts.take(pa.array(fresh)), judge))
+            some = dict(_seen(texts.take(pa.array(fresh)), search))
             known.add(hashes[fresh], some)
             found |= {int(fresh[index]): each for index, each in some.items()}
         return found
@@ -232,22 +220,18 @@ class Sweep(Profile):
         fresh = np.flatnonzero(known.new(hashes))
         found = {at: known.found[value] for at, value in enumerate(hashes.tolist()) if value in known.found}
         if len(fresh):
-            some = dict(_spanning(coded.dictionary.take(pa.array(fresh)), self._judge("")))
+            some = dict(_spanning(coded.dictionary.take(pa.array(fresh)), self._searches.of("")))
             known.add(hashes[fresh], some)
             found |= {int(fresh[index]): each for index, each in some.items()}
         self._count(label, coded, found, (where[0][rows], where[1][rows]))
 
 
-def _seen(texts: pa.StringArray, judge: Cells) -> Iterator[tuple[int, tuple[Seen, ...]]]:
-    found = judge.find(texts)
-    for index, some in found.items():
+def _seen(texts: pa.StringArray, search: Search) -> Iterator[tuple[int, tuple[Seen, ...]]]:
+    for index, inside in search.texts(texts):
         text = texts[index].as_py()
-        yield index, tuple(_told(text, each, "plain") for each in resolved(some))
-    for index, some in judge.disguised(texts, found).items():
-        plain = resolved(found.get(index, ()))
-        text = texts[index].as_py()
-        hidden = (_told(text, each, "disguised") for each in some)
-        yield index, (*(_told(text, each, "plain") for each in plain), *hidden)
+        # Where a hidden one stands in the text cannot be said: all of it is shown.
+        hidden = (Seen(entity, "disguised", "other", SURE, masked(text)) for entity in inside.hidden)
+        yield index, (*(_told(text, each, "plain") for each in resolved(inside.found)), *hidden)
 
 
 def _told(text: str, found: Found, form: Form) -> Seen:
@@ -256,14 +240,14 @@ def _told(text: str, found: Found, form: Form) -> Seen:
     return Seen(entity, form, shape(held), round(score, 2), masked(held))
 
 
-def _spanning(pairs: pa.StringArray, judge: Cells) -> Iterator[tuple[int, tuple[Seen, ...]]]:
+def _spanning(pairs: pa.StringArray, search: Search) -> Iterator[tuple[int, tuple[Seen, ...]]]:
     """What lies over the cut of each of these pairs, and is in neither part alone."""
     whole = pc.replace_substring(pairs, "\0", "", max_replacements=1)
-    for index, some in judge.find(whole).items():
+    for index, some in search.cells.find(whole).items():
         left, _, right = pairs[index].as_py().partition("\0")
         over = [each for each in some if each[0] in OVER and each[1] < len(left) < each[2]]
         if over:
-            alone = {entity for one in judge.find(pa.array([left, right])).values() for entity, *_ in one}
+            alone = {entity for one in search.cells.find(pa.array([left, right])).values() for entity, *_ in one}
             told = tuple(_told(left + right, each, "split") for each in over if each[0] not in alone)
             if told:
                 yield index, told

@@ -1,0 +1,93 @@
+"""Everything that is looked for in the cells of a column: as they are, read plainly, and inside of them.
+
+Words of the column's name are context for its cells, where one of the recognisers knows them.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from security.errors import CannotTell
+from security.personal.analyzer import Found, analyzer
+from security.personal.cells import Cells
+from security.personal.resolve import SURE
+from security.personal.unfold import unfold
+
+_WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+class Inside(NamedTuple):
+    """What there is in a text: findings with their place; and entities that are in it somewhere, but not as it is
+    written (`security.personal.fold`, `security.personal.unfold`)."""
+
+    found: tuple[Found, ...]
+    hidden: tuple[str, ...]
+
+
+@cache
+def entities() -> tuple[str, ...]:
+    """Everything that can be found."""
+    return tuple(sorted({entity for each in analyzer().registry.recognizers for entity in each.supported_entities}))
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(word.lower() for each in analyzer().registry.recognizers for word in each.context or ())
+
+
+def context(name: str) -> tuple[str, ...]:
+    """The words of a column's name that are context of something."""
+    words = [each.lower() for each in _WORDS.findall(name)]
+    return tuple(sorted(_known() & {*words, " ".join(words)}))
+
+
+class Search:
+    """Looks through texts of a column that has these words for context."""
+
+    def __init__(self, beside: tuple[str, ...] = ()) -> None:
+        self.cells = Cells(beside)
+
+    def texts(self, texts: pa.StringArray) -> Iterator[tuple[int, Inside]]:
+        """Index and content of each of these texts, none of them null, in which there is something.
+
+        `CannotTell` as `Cells.find` and `unfold` say.
+        """
+        found = self.cells.find(texts)
+        hidden = {at: [entity for entity, *_ in some] for at, some in self.cells.disguised(texts, found).items()}
+        origins, leaves = unfold(texts)
+        inside = self.cells.find(leaves)
+        for at, some in (*inside.items(), *self.cells.disguised(leaves, inside).items()):
+            hidden.setdefault(int(origins[at]), []).extend(entity for entity, *_ in some)
+        for at in sorted({*found, *hidden}):
+            some = found.get(at, ())
+            more = tuple(sorted(set(hidden.get(at, ())) - {entity for entity, *_ in some}))
+            if some or more:
+                yield at, Inside(some, more)
+
+    def column(self, texts: pa.StringArray) -> tuple[pa.Int32Array, dict[int, tuple[Found, ...]]]:
+        """For each of these texts a code, null for a null; and for each code what is in its text: what is hidden, in
+        all of it."""
+        coded = texts.dictionary_encode()
+        return coded.indices, {
+            at: (*some.found, *((entity, 0, len(coded.dictionary[at].as_py()), SURE) for entity in some.hidden))
+            for at, some in self.texts(coded.dictionary)
+        }
+
+
+class Searches:
+    """One search for each context that occurs; not more than `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self._by, self._made = most, dict[str, Search](), dict[tuple[str, ...], Search]()
+
+    def of(self, name: str) -> Search:
+        """That of a column by its name. `CannotTell` (`columns`) where there are too many."""
+        if name not in self._by:
+            beside = context(name)
+            if beside not in self._made and len(self._made) >= self.most:
+                raise CannotTell(f"names of columns that give more than {self.most} contexts", "columns")
+            self._by[name] = self._made.setdefault(beside, Search(beside))
+        return self._by[name]

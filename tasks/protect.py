@@ -1,0 +1,111 @@
+"""Personal data in cleaned rows handled: masked, hashed under a key, or the row dropped, as the policy says by column.
+
+Beside the rows lies what was done: of which rows, after which observation of them, under which key (by a fingerprint),
+and how many cells of each column and entity. What comes out is looked at again before anything is made of it.
+"""
+
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from security.errors import KeyBroken
+from security.gates.personal import DECLARED, PersonalLimits
+from security.personal.handle import SHORTEST, Action, handled, hashed
+from security.personal.search import Search, context, entities
+from security.verdict import Ref
+from tasks.clean import LAYOUT, ROW_GROUP
+from tasks.dataset import listed
+from tasks.home import Home
+from tasks.run import current
+from tasks.stage import guarded
+from tasks.store import measure
+
+
+def secret(home: Home, reference: str) -> bytes:
+    """The key that a reference names: `env:NAME`, `file:PATH` or `UnsafeLocal`; empty for none.
+
+    `KeyBroken` where it cannot be had or is short. A key in a file or variable is its bytes, blanks around them left
+    out.
+    """
+    if not reference:
+        return b""
+    kind, _, name = reference.partition(":")
+    if kind == "UnsafeLocal":
+        path = home.folder("keys", private=True) / "personal.key"
+        if not path.exists():
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                out.write(secrets.token_hex(SHORTEST))
+        found = path.read_bytes()
+    elif kind == "env":
+        found = os.environ.get(name, "").encode()
+    else:
+        path = Path(name)
+        found = path.read_bytes() if path.is_file() else b""
+    if len(found := found.strip()) < SHORTEST:
+        raise KeyBroken(f"{reference}: a key of {len(found)} bytes for hashes; at least {SHORTEST} are needed")
+    return found
+
+
+def handle(source: Path, out: Path, actions: Mapping[str, Mapping[str, Action]], key: bytes) -> dict[str, Any]:
+    """Write the rows of one Parquet file to another, its columns handled; how many cells, and how many rows dropped.
+
+    `actions`: column -> entity -> what is done. Row groups stay in order; types stay.
+    """
+    counts, dropped = Counter[tuple[str, str, str]](), 0
+    searches = {column: Search(context(column)) for column in actions}
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(out, file.schema_arrow, **LAYOUT) as writer:
+        for batch in file.iter_batches(ROW_GROUP):
+            keep = np.ones(len(batch), bool)
+            for column, told in actions.items():
+                look, held = searches[column].column, batch.column(column)
+                done = handled(held, look(held), told, key, look)
+                batch = batch.set_column(batch.schema.get_field_index(column), batch.schema.field(column), done.column)
+                keep &= done.keep.to_numpy(zero_copy_only=False)
+                counts.update({(column, *which): count for which, count in done.counts.items()})
+            dropped += int((~keep).sum())
+            writer.write_batch(batch if keep.all() else batch.filter(pa.array(keep)), ROW_GROUP)
+    cells = [{"column": c, "entity": e, "action": a, "cells": count} for (c, e, a), count in sorted(counts.items())]
+    return {"dropped": dropped, "cells": cells}
+
+
+def doable(limits: PersonalLimits) -> dict[str, dict[str, Action]]:
+    """Column -> entity -> what is to be done, for the columns of text that rows have."""
+    found: dict[str, dict[str, Action]] = {}
+    for column in DECLARED:
+        for entity in entities() if column in limits.actions else ():
+            action = limits.action(column, entity)
+            if action in ("mask", "hash", "drop"):
+                found.setdefault(column, {})[entity] = action
+    return found
+
+
+@guarded("features", before=["data_contract", "PII_detection"], after=["data_contract"])
+def protect(rows: Ref) -> Ref:
+    """Cleaned rows without the personal data that the policy knows how to handle."""
+    run = current()
+    listed(run.path(rows), run.trust.key)
+    limits = PersonalLimits.model_validate(run.plan.terms["features"]["protect"]["PII_detection"].limits)
+    folder = run.place("protected")
+    folder.mkdir()
+    key = secret(run.home, limits.key)
+    told = handle(run.path(rows) / "rows.parquet", folder / "rows.parquet", doable(limits), key)
+    told |= {
+        "of": rows.sha256,
+        "observation": run.heard["features", "protect", "PII_detection", rows.sha256],
+        "key": hashed("", key)[-8:] if key else "",
+    }
+    (folder / "handled.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
+    run.notes["handled"] = told
+    count = int(pq.read_metadata(folder / "rows.parquet").num_rows)
+    cells = sum(each["cells"] for each in told["cells"])
+    run.listener.step("features", f"personal data: {cells:,} cells handled, {told['dropped']:,} rows dropped")
+    sha, size = measure(folder)
+    return Ref(kind="protected", uri="staging:protected", sha256=sha, size=size, count=count, unit="rows")
