@@ -10,9 +10,9 @@ from rich.text import Text
 
 PANELS, POINTS = 24, 60
 """Panels of a plot, and partitions on each, at most."""
-WIDTH, ACROSS, HIGH = 352, 2, 150
+WIDTH, ACROSS, HIGH = 352, 2, 164
 """Of a panel: pixels, how many stand beside each other, pixels."""
-LEFT, TOP, SPAN, DEEP = 44, 34, 288, 76
+LEFT, TOP, SPAN, DEEP = 44, 44, 288, 76
 """Of the field of a panel: its edge, its top, its width and its height in pixels."""
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -110,7 +110,7 @@ def _panel(key: tuple[str, str], each: Series, partitions: Sequence[str]) -> str
     # The page's style is stronger than an attribute of `text`, but says nothing of what is in it.
     parts = [
         f'<text x="0" y="14"><tspan font-weight="600">{_short(key[0], 24)}</tspan></text>'
-        f'<text x="{LEFT + SPAN}" y="14" text-anchor="end"><tspan fill="#5b6673">{_short(key[1], 18)}</tspan></text>'
+        f'<text x="0" y="30"><tspan fill="#5b6673">{_short(key[1], 24)}</tspan></text>'
         f'<path d="M{LEFT} {TOP}V{TOP + DEEP}H{LEFT + SPAN}" fill="none" stroke="#aab7c6"/>'
         f'<text x="{LEFT - 6}" y="{TOP + 5}" text-anchor="end">{top:.2g}</text>'
         f'<text x="{LEFT - 6}" y="{TOP + DEEP}" text-anchor="end">{low:.2g}</text>'

@@ -166,7 +166,7 @@ def test_a_browser_shows_it_at_720_pixels(tmp_path: Path) -> None:
         pytest.skip("no Chromium")
     from playwright.sync_api import sync_playwright
 
-    points = line([0.1, 0.2, None, 0.4, 2.0], "w" * 40, score="W" * 40) + line([0.1] * 5, "b") + line([0.2], "c")
+    points = line([0.1, 0.2, None, 0.4, 2.0], "W" * 40, score="W" * 40) + line([0.1] * 5, "b") + line([0.2], "c")
     page = tmp_path / "page.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{plot(points)}</body>')
     asked: list[str] = []
@@ -186,6 +186,11 @@ def test_a_browser_shows_it_at_720_pixels(tmp_path: Path) -> None:
             "return [...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect())"
             ".filter(r => r.left < s.left - 1 || r.right > s.right + 1).length }"
         )
+        over = view.evaluate(
+            "() => { const r = [...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect());"
+            "return r.flatMap((a, i) => r.slice(i + 1).filter(b => a.left < b.right - 1 && b.left < a.right - 1"
+            " && a.top < b.bottom - 2 && b.top < a.bottom - 2)).length }"
+        )
         colour = view.locator("circle").nth(3).evaluate("e => getComputedStyle(e).fill")
         view.screenshot(path=tmp_path / "page.png")
         browser.close()
@@ -196,4 +201,5 @@ def test_a_browser_shows_it_at_720_pixels(tmp_path: Path) -> None:
     assert box["width"] > 600
     assert size > 11, "pixels of a line of text"
     assert outside == 0
+    assert over == 0, "texts that lie over each other"
     assert colour == "rgb(179, 19, 27)"
