@@ -127,18 +127,21 @@ def _apart(tamed: Tamed, seconds: float, apart: Path | None) -> tuple[str, dict[
         for side in ("reference", "current"):
             feather.write_feather(pa.table(getattr(tamed, side)), str(folder / side), compression="uncompressed")
         (folder / "columns").write_text(json.dumps({"numbers": tamed.numbers, "categories": tamed.categories}))
-        env = {"PYTHONPATH": str(Path(__file__).parents[1]), "HOME": name, "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+        env = {"PYTHONPATH": str(Path(__file__).parents[1]), "HOME": name, "DO_NOT_TRACK": "1"}
+        env |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         argv = [sys.executable, "-P", "-X", "utf8", "-m", __name__, name, str(math.ceil(seconds) + 5)]
         record, done = folder / "process", folder / "done"
-        end = time.monotonic() + seconds
-        pid = process.start(argv, record, folder / "log", env | {"OPENBLAS_NUM_THREADS": "1"})
-        while not done.is_file() and process.alive(record) and time.monotonic() < end:
-            time.sleep(0.05)
-        late = not done.is_file() and bool(process.alive(record))
-        process.stop(record, 0.5)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        if late:
+        end, late = time.monotonic() + seconds, False
+        pid = process.start(argv, record, folder / "log", env)
+        try:
+            while not done.is_file() and process.alive(record) and not late:
+                time.sleep(0.05)
+                late = time.monotonic() > end
+        finally:
+            process.stop(record, 0.5)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        if late and not done.is_file():
             raise Undrawn(f"not ready after {seconds:g} s")
         if not done.is_file():
             raise Undrawn("its process ended before it was done")

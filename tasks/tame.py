@@ -7,7 +7,7 @@ picture holds a value that few rows have.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ CATEGORIES = 1_000
 """Categories that a column has at most, the folded one included."""
 RARE = 10
 """Rows that a category has in one of the two samples, at least, to be named."""
+COLUMNS = 100
+"""Columns that are drawn, at most."""
 FOLDED = "other (folded)"
 LABEL = 40
 """Characters of a label, at most."""
@@ -111,6 +113,10 @@ def _column(
 ) -> None:
     if name not in kinds:
         raise Untold("no kind was declared")
+    if kinds[name] not in get_args(Kind):
+        raise Untold("no such kind")
+    if len(tamed.notes) >= COLUMNS:
+        raise Untold(f"{COLUMNS} columns are drawn before it")
     sides = []
     for side, table in (("reference", reference), ("current", current)):
         if table.column_names.count(name) != 1:
@@ -138,9 +144,8 @@ def _column(
 
 
 def _bytes(kind: pa.DataType) -> bool:
-    return any(
-        look(kind) for look in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    ) or str(kind).startswith("binary")
+    looks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(look(kind) for look in looks)
 
 
 def _float(found: pa.Array) -> pa.Array:

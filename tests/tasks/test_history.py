@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from tasks.history import DEEP, HIGH, LEFT, PANELS, POINTS, SPAN, TOP, WIDTH, Point, plot, summary
@@ -161,11 +162,9 @@ def test_a_line_for_each_column_on_a_terminal() -> None:
 
 @pytest.mark.real
 def test_a_browser_shows_it_at_720_pixels(tmp_path: Path) -> None:
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not executable:
-        pytest.skip("no Chromium")
-    from playwright.sync_api import sync_playwright
-
+        pytest.skip("no Chromium: the plot is not looked at; install it (Debian: chromium)")
     points = line([0.1, 0.2, None, 0.4, 2.0], "W" * 40, score="W" * 40) + line([0.1] * 5, "b") + line([0.2], "c")
     page = tmp_path / "page.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{plot(points)}</body>')

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from playwright.sync_api import sync_playwright
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
@@ -362,3 +364,29 @@ def test_a_page_that_loads_something_is_refused(more: str) -> None:
     assert "told" in seal(_written(more="<p>fine</p>"), "told")
     with pytest.raises(Undrawn, match="elsewhere"):
         seal(_written(more=more), "told")
+
+
+@pytest.mark.real
+def test_a_browser_shows_it_and_asks_nobody(page: Path) -> None:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("no Chromium: the page is not looked at; install it (Debian: chromium)")
+    asked: list[str] = []
+    wrong: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": 1200, "height": 900})
+        view.on("request", lambda request: asked.append(request.url))
+        view.on("pageerror", lambda error: wrong.append(str(error)))
+        view.goto(page.as_uri())
+        view.get_by_role("button", name="Detail panel visibility toggle").first.click()
+        view.locator(".js-plotly-plot .main-svg").first.wait_for()
+        rows = view.get_by_role("button", name="Detail panel visibility toggle").count()
+        evil = view.evaluate("typeof window.evil")
+        sent = view.evaluate("fetch('https://example.org').then(() => 'sent', () => 'refused')")
+        browser.close()
+    assert wrong == []
+    assert asked == [page.as_uri()]
+    assert rows >= 5
+    assert evil == "undefined"
+    assert sent == "refused"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.tame import CATEGORIES, FOLDED, LABEL, RARE, Kind, Tamed, plain, sample, tame
+from tasks.tame import CATEGORIES, COLUMNS, FOLDED, LABEL, RARE, Kind, Tamed, plain, sample, tame
 
 N = 200
 INF = float("inf")
@@ -120,6 +120,12 @@ LEFT: dict[str, tuple[Any, Kind, str]] = {
     "all infinite times": (pa.array([INF, INF]), "time", "reference: nothing but nulls and infinities"),
     "empty": (pa.array([], pa.int64()), "number", "reference: no rows"),
     "bytes": (pa.array([b"\xff"]), "category", "reference: binary has no picture"),
+    "bytes of one size": (pa.array([b"x"], pa.binary(1)), "number", "reference: fixed_size_binary[1] has no picture"),
+    "text that is none": (
+        pa.array([b"\xff\xfe"] * RARE).view(pa.string()),
+        "category",
+        "cannot be read as what it was declared (UnicodeDecodeError)",
+    ),
     "list": (pa.array([[1]]), "id", "reference: list<item: int64> has no picture"),
     "struct": (pa.array([{"a": 1}]), "category", "reference: struct<a: int64> has no picture"),
     "text as number": (pa.array(["1"]), "number", "string is not a number"),
@@ -151,8 +157,16 @@ def test_one_side_is_enough_to_leave_a_column_out() -> None:
         "b": "not once in the reference rows",
         "d": "not once in the reference rows",
     }
+    assert tame(rows, rows, {"a": "word"}).left["a"] == "no such kind"  # type: ignore[dict-item]
     twice = pa.table([[1], [2]], ["a", "a"])
     assert tame(twice, twice, {"a": "number"}).left == {"a": "not once in the reference rows"}
+
+
+def test_columns_are_few() -> None:
+    rows = pa.table({f"c{n}": [1.0] for n in range(COLUMNS + 2)})
+    found = tame(rows, rows, dict.fromkeys(rows.column_names, "number"))
+    assert len(found.notes) == len(found.reference) == COLUMNS
+    assert found.left == dict.fromkeys(["c100", "c101"], "100 columns are drawn before it")
 
 
 def test_rare_categories_are_nowhere_and_new_ones_are_seen() -> None:
