@@ -33,6 +33,8 @@ MEMORY = 6 << 30
 """Bytes of address space of the process; most of it is only reserved."""
 FEW = 5
 """Distinct values of numbers up to which Evidently compares them as categories."""
+METHODS = {"Wasserstein distance (normed)": "wasserstein", "Jensen-Shannon distance": "jensenshannon"}
+"""Evidently's names -> what one asks it for."""
 
 
 def render(
@@ -73,10 +75,6 @@ def render(
         page = refused(str(why) if isinstance(why, Undrawn) else type(why).__name__, told(tamed, said))
     out.write_text(page, encoding="utf-8")
     return out
-
-
-METHODS = {"Wasserstein distance (normed)": "wasserstein", "Jensen-Shannon distance": "jensenshannon"}
-"""Evidently's names -> what one asks it for."""
 
 
 def scores(report: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
@@ -145,15 +143,15 @@ def _apart(tamed: Tamed, seconds: float, apart: Path | None) -> tuple[str, dict[
             raise Undrawn(f"not ready after {seconds:g} s")
         if not done.is_file():
             raise Undrawn("its process ended before it was done")
-        told: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        if "error" in told:
-            raise Undrawn(told["error"])
-        return told["page"], told["report"]
+        made: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        if "error" in made:
+            raise Undrawn(made["error"])
+        return made["page"], made["report"]
 
 
-def _shut(event: str, told: tuple[Any, ...]) -> None:
+def _shut(event: str, what: tuple[Any, ...]) -> None:
     # A loop of asyncio, which an import makes, wakes itself through a pair of these; to connect one is refused too.
-    if event.startswith("socket.") and (event, told[1:2]) != ("socket.__new__", (socket.AF_UNIX,)):
+    if event.startswith("socket.") and (event, what[1:2]) != ("socket.__new__", (socket.AF_UNIX,)):
         raise PermissionError("no sockets here")
 
 
@@ -171,10 +169,10 @@ def main(name: str, seconds: str) -> None:
     tamed.notes = dict.fromkeys(tamed.reference, "")
     try:
         page, report = draw(tamed)
-        told = {"page": page, "report": report}
+        made = {"page": page, "report": report}
     except Exception as why:  # noqa: BLE001 - whatever it is, the page says its type and no more
-        told = {"error": str(why) if isinstance(why, Undrawn) else type(why).__name__}
-    (folder / "part").write_text(json.dumps(told), encoding="utf-8")
+        made = {"error": str(why) if isinstance(why, Undrawn) else type(why).__name__}
+    (folder / "part").write_text(json.dumps(made), encoding="utf-8")
     (folder / "part").rename(folder / "done")
 
 

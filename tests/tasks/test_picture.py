@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,8 +251,28 @@ def test_a_process_that_is_late_is_ended(tmp_path: Path) -> None:
     out = render(BEFORE, AFTER, tmp_path / "drift.html", KINDS, seconds=0.2, apart=tmp_path)
     assert "could not be drawn: not ready after 0.2 s" in out.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["drift.html"], "no number is left behind"
-    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(path)]
-    assert not left
+    assert not working(tmp_path)
+
+
+def working(folder: Path) -> list[Path]:
+    """Processes that were started for something in a folder."""
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in _read(path)]
+
+
+def test_a_process_is_ended_with_who_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+
+    def interrupted(_: float) -> None:
+        if not seen:
+            seen.extend(working(tmp_path))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        render(BEFORE, AFTER, tmp_path / "drift.html", KINDS, apart=tmp_path)
+    assert len(seen) == 1
+    assert not working(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bounded_sample_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
