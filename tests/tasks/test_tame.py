@@ -162,6 +162,12 @@ def test_one_side_is_enough_to_leave_a_column_out() -> None:
     assert tame(twice, twice, {"a": "number"}).left == {"a": "not once in the reference rows"}
 
 
+def test_what_is_missing_is_told_of_each_side() -> None:
+    found = one(pa.array([1.0, None]), "number", pa.array([1.0, None, None, INF]))
+    assert found.missing == {"c": (0.5, 0.75)}
+    assert found.notes == {"c": "numbers, 1 that are not finite left out"}
+
+
 def test_columns_are_few() -> None:
     rows = pa.table({f"c{n}": [1.0] for n in range(COLUMNS + 2)})
     found = tame(rows, rows, dict.fromkeys(rows.column_names, "number"))
