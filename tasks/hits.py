@@ -1,0 +1,149 @@
+"""The table for people of personal data: what was found where, and what was not looked at. Decides nothing.
+
+A finding is shown by its shape only: no letter and no digit of it, and nothing of the text around it.
+"""
+
+import html
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+KEPT = frozenset(".@-+:/")
+"""What of a finding is shown as it is."""
+SHAPE = 24
+"""Signs of a shape, at most."""
+HEADS = ("column", "entity", "cells", "share of rows", "action", "examples, masked")
+EXAMPLES = 3
+"""Shapes of a line, at most."""
+LINES = 200
+"""Lines of a table, at most; how many more there are is said."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What was found of one entity in one column.
+
+    `count` is of cells, `share` of rows, from 0 to 1. `examples` are made by `masked`, and anything else in them is
+    masked once more when it is shown.
+    """
+
+    column: str
+    entity: str
+    count: int
+    share: float
+    action: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What was not looked at: an entity in all columns, a column, or both, and why."""
+
+    entity: str
+    column: str
+    reason: str
+
+
+def masked(text: str, start: int, end: int) -> str:
+    """The shape of the finding `text[start:end]`: `x` for a letter, `9` for a digit, `.@-+:/` as they are, else `·`.
+
+    At most `SHAPE` signs, the last of which is `…` where there are more. What belongs to letters (marks, the joiners
+    between them) is `·` too. Raises `ValueError` for a place that is not in the text.
+    """
+    if not 0 <= start <= end <= len(text):
+        raise ValueError("a finding outside of its text")
+    shown = "".join(map(_sign, text[start : min(end, start + SHAPE)]))
+    return shown if end - start <= SHAPE else shown[:-1] + "…"
+
+
+def _sign(sign: str) -> str:
+    if sign in KEPT:
+        return sign
+    kind = unicodedata.category(sign)[0]
+    return "x" if kind == "L" else "9" if kind == "N" else "·"
+
+
+def _shape(example: str) -> str:
+    """An example as it may be shown, whoever made it."""
+    if not example.endswith("…"):
+        return masked(example, 0, len(example))
+    return masked(example, 0, len(example) - 1)[: SHAPE - 1] + "…"
+
+
+def _plain(value: str) -> str:
+    """Text in which nothing moves what stands beside it."""
+    shown = "".join(c if c.isprintable() else "·" for c in value[:81])
+    return shown if len(shown) <= 80 else shown[:79] + "…"
+
+
+def _share(value: float) -> str:
+    """A share in percent: what is not nothing is not told as nothing, nor what is not all as all."""
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{value:.1%}".replace("%", " %")
+
+
+def _rows(hits: Sequence[Hit]) -> list[tuple[str, ...]]:
+    """What the table says, the most frequent first."""
+    return [
+        (
+            _plain(each.column),
+            _plain(each.entity),
+            f"{each.count:,}",
+            _share(each.share),
+            _plain(each.action),
+            ", ".join(list(dict.fromkeys(map(_shape, each.examples)))[:EXAMPLES]),
+        )
+        for each in sorted(hits, key=lambda each: (-each.count, each.column, each.entity))
+    ]
+
+
+def _gaps(unseen: Sequence[Unseen]) -> list[tuple[str, str, str]]:
+    return [(_plain(e.entity) or "all", _plain(e.column) or "all", _plain(e.reason)) for e in unseen]
+
+
+def table(hits: Sequence[Hit], unseen: Sequence[Unseen]) -> str:
+    """HTML for the page of a run: a table of what was found, one of what was not looked at.
+
+    Nothing found is said in words, and so is that everything was looked at.
+    """
+    found = _html(HEADS, _rows(hits)) if hits else "<p>Nothing was found in what was looked at.</p>"
+    gaps = _html(("entity", "column", "why"), _gaps(unseen)) if unseen else "<p>Every entity, in every column.</p>"
+    return (
+        f"<h2>Personal data</h2>{found}"
+        f'<p class="k">Of a finding only its shape is shown: x is a letter, 9 a digit, · anything else.</p>'
+        f"<h2>{'Not looked at' if unseen else 'Looked at'}</h2>{gaps}"
+    )
+
+
+def _html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [("th", heads), *(("td", row) for row in rows[:LINES])]
+    cells = "".join(
+        "<tr>" + "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in line) + "</tr>" for tag, line in lines
+    )
+    more = f'<p class="k">and {len(rows) - LINES:,} more lines</p>' if len(rows) > LINES else ""
+    return f"<table>{cells}</table>{more}"
+
+
+def tables(hits: Sequence[Hit], unseen: Sequence[Unseen]) -> tuple[Table, Table]:
+    """The same for a terminal: what was found, and what was not looked at."""
+    return (
+        _rich("Personal data", HEADS, _rows(hits), "nothing was found in what was looked at"),
+        _rich("Not looked at", ("entity", "column", "why"), _gaps(unseen), "everything was looked at"),
+    )
+
+
+def _rich(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> Table:
+    if not rows:
+        heads, rows = (none,), ()
+    more = f"and {len(rows) - LINES:,} more lines" if len(rows) > LINES else None
+    made = Table(*heads, title=title, title_justify="left", box=None, pad_edge=False, caption=more)
+    for row in rows[:LINES]:
+        # Text, as a string would be read for rich's own marks.
+        made.add_row(*map(Text, row))
+    return made
