@@ -4,18 +4,16 @@ A finding is shown by its shape only: no letter and no digit of it, and nothing 
 """
 
 import html
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
-KEPT = frozenset(".@-+:/")
-"""What of a finding is shown as it is."""
-SHAPE = 24
-"""Signs of a shape, at most."""
-HEADS = ("column", "entity", "cells", "share of rows", "action", "examples, masked")
+from security.gates.personal import Facts, PersonalLimits
+from security.personal.shape import SHOWN, masked
+
+HEADS = ("column", "entity", "cells", "share", "action", "examples, masked")
 EXAMPLES = 3
 """Shapes of a line, at most."""
 LINES = 200
@@ -26,8 +24,8 @@ LINES = 200
 class Hit:
     """What was found of one entity in one column.
 
-    `count` is of cells, `share` of rows, from 0 to 1. `examples` are made by `masked`, and anything else in them is
-    masked once more when it is shown.
+    `count` is of cells, `share` of those that hold something, from 0 to 1. `examples` are masked already, and anything
+    else in them is masked once more when it is shown.
     """
 
     column: str
@@ -47,30 +45,27 @@ class Unseen:
     reason: str
 
 
-def masked(text: str, start: int, end: int) -> str:
-    """The shape of the finding `text[start:end]`: `x` for a letter, `9` for a digit, `.@-+:/` as they are, else `·`.
-
-    At most `SHAPE` signs, the last of which is `…` where there are more. What belongs to letters (marks, the joiners
-    between them) is `·` too. Raises `ValueError` for a place that is not in the text.
-    """
-    if not 0 <= start <= end <= len(text):
-        raise ValueError("a finding outside of its text")
-    shown = "".join(map(_sign, text[start : min(end, start + SHAPE)]))
-    return shown if end - start <= SHAPE else shown[:-1] + "…"
-
-
-def _sign(sign: str) -> str:
-    if sign in KEPT:
-        return sign
-    kind = unicodedata.category(sign)[0]
-    return "x" if kind == "L" else "9" if kind == "N" else "·"
+def found(facts: Facts, limits: PersonalLimits, where: str) -> tuple[list[Hit], list[Unseen]]:
+    """What a look at `where` found, with what becomes of it under these limits; and what it did not look at."""
+    hits = []
+    for each in facts.hits:
+        share = facts.share(each)
+        action = limits.action(each.column, each.entity) if limits.counts(each, share) else "none, ids look like it"
+        form = "" if each.form == "plain" else f" ({each.form})"
+        hits.append(Hit(f"{each.column} ({where})", each.entity + form, each.cells, share, action, (each.example,)))
+    unseen = [Unseen(entity, "", "needs a model of a language") for entity in facts.unseen]
+    for column in facts.columns:
+        if column.opaque:
+            told = f"{column.opaque:,} cells are bytes of no known encoding: looked at only as far as they are ASCII"
+            unseen.append(Unseen("", column.name, told))
+    return hits, unseen
 
 
 def _shape(example: str) -> str:
     """An example as it may be shown, whoever made it."""
     if not example.endswith("…"):
-        return masked(example, 0, len(example))
-    return masked(example, 0, len(example) - 1)[: SHAPE - 1] + "…"
+        return masked(example)
+    return masked(example[:-1])[: SHOWN - 1] + "…"
 
 
 def _plain(value: str) -> str:
@@ -112,10 +107,10 @@ def table(hits: Sequence[Hit], unseen: Sequence[Unseen]) -> str:
 
     Nothing found is said in words, and so is that everything was looked at.
     """
-    found = _html(HEADS, _rows(hits)) if hits else "<p>Nothing was found in what was looked at.</p>"
+    told = _html(HEADS, _rows(hits)) if hits else "<p>Nothing was found in what was looked at.</p>"
     gaps = _html(("entity", "column", "why"), _gaps(unseen)) if unseen else "<p>Every entity, in every column.</p>"
     return (
-        f"<h2>Personal data</h2>{found}"
+        f"<h2>Personal data</h2>{told}"
         f'<p class="k">Of a finding only its shape is shown: x is a letter, 9 a digit, · anything else.</p>'
         f"<h2>{'Not looked at' if unseen else 'Looked at'}</h2>{gaps}"
     )

@@ -15,7 +15,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 
+from security.gates.personal import Facts, PersonalLimits
 from security.verdict import Effect, Observation, Verdict
+from tasks.hits import found
 from tasks.run import Run
 
 TAG = "refused"
@@ -54,6 +56,11 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         "seconds": round(seconds, 2),
     }
     run.notes.setdefault("verdicts", []).append(row)
+    if said.gate == "PII_detection" and seen.facts:
+        limits = PersonalLimits.model_validate(run.plan.terms[stage][task][said.gate].limits)
+        told, unseen = found(Facts.model_validate(seen.facts), limits, f"{stage}/{task}")
+        before = run.notes.get("personal", ([], []))
+        run.notes["personal"] = ([*before[0], *told], list(dict.fromkeys([*before[1], *unseen])))
     if said.gate == "metric_thresholds" and seen.facts:
         run.notes["metrics"] = {
             system: {f"{name}@10": scores[name] for name in ("precision", "recall", "ndcg")}

@@ -38,7 +38,7 @@ OWN = ("spacy", "spacy_legacy")
 """Packages whose functions may be what it asks for."""
 SECTIONS = ("paths", "variables", "system", "nlp", "components", "corpora", "training", "pretraining", "initialize")
 """What a configuration consists of; only `nlp` and `components` are looked at by loading."""
-CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".pkl", ".pickle", ".pt", ".pth")
+CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".pt", ".pth")
 """Ends of names of files that hold code, or may."""
 CONFIG = "config.cfg"
 
@@ -117,7 +117,7 @@ def _files(folder: Path, target: Path | None = None) -> Iterator[dict[str, Any]]
     for name, path in sorted(paths.items()):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _error("holds a link, or what is neither a file nor a folder")
-        if path.suffix.lower() in CODE:
+        if path.suffix.lower() in CODE or path.suffix.lower().startswith((".pk", ".pick")):
             raise _error(f"holds code: a file that ends in {path.suffix.lower()}")
         if path.is_dir():
             continue

@@ -6,6 +6,7 @@ from typing import Literal
 Shape = Literal["digits", "dotted", "word", "other"]
 """Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; anything else."""
 SHOWN = 24
+"""Signs of a shape, at most."""
 _KEPT = frozenset(".@-+:/")
 
 
@@ -21,11 +22,16 @@ def shape(text: str) -> Shape:
 
 
 def masked(text: str) -> str:
-    """A found text with each letter as x, each digit as 9, and every sign but a few as a dot; its first two dozen."""
-    return "".join(map(_sign, text[:SHOWN])) + ("..." if len(text) > SHOWN else "")
+    """The shape of a found text: `x` for a letter, `9` for a digit, `.@-+:/` as they are, else `·`.
+
+    At most `SHOWN` signs, the last of which is `…` where there are more. What belongs to letters (marks, the joiners
+    between them) is `·` too.
+    """
+    shown = "".join(map(_sign, text[:SHOWN]))
+    return shown if len(text) <= SHOWN else shown[:-1] + "…"
 
 
 def _sign(sign: str) -> str:
     if sign in _KEPT:
         return sign
-    return {"L": "x", "N": "9"}.get(unicodedata.category(sign)[0], "\u00b7")
+    return {"L": "x", "N": "9"}.get(unicodedata.category(sign)[0], "·")

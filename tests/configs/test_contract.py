@@ -36,6 +36,12 @@ def test_what_it_promises_becomes_limits() -> None:
     }
 
 
+def test_what_columns_are_is_told_by_name() -> None:
+    pseudonyms = {"user_id": "id", "item_id": "id", "timestamp": "time"}
+    assert contract(WHOLE).roles() == {**pseudonyms, "comment": "text", "user_agent": "agent"}
+    assert contract(load.text(load.find("events", "contracts"))).roles() == pseudonyms
+
+
 def changed(*place: str | int, to: Any = None) -> dict[str, Any]:
     """The contract with one member changed, or left out."""
     told = copy.deepcopy(WHOLE)
@@ -73,7 +79,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("schema", to=[]), "schema: "),
     (changed(*COLUMNS, 0), "properties: found item_id, interaction_type, timestamp; allowed: user_id, item_id,"),
     (changed(*COLUMNS, 0, "name", to="item_id"), "properties: found item_id, item_id,"),
-    (changed(*COLUMNS, 0, "name", to="comment"), "comment"),
+    (changed(*COLUMNS, 0, "name", to="comment"), "properties.0.other.required: "),
+    (changed(*COLUMNS, 4, "name", to="user_agent"), "properties: user_agent is there 2 times; allowed: once"),
+    (changed(*COLUMNS, 4, "name", to="a + b"), "properties.4.other.name: "),
+    (changed(*COLUMNS, 4, "logicalType", to="string"), "unknown key 'logicalType'"),
+    (changed(*COLUMNS, 4, "customProperties"), "customProperties: "),
+    (changed(*COLUMNS, 4, "customProperties", 0, "value", to="secret"), "value: "),
+    (changed(*COLUMNS, 4, "customProperties", 0, "property", to="role"), "property: "),
     (changed(*COLUMNS, 0, "required", to=False), "required: "),
     (changed(*COLUMNS, 0, "unique", to=True), "unknown key 'unique'"),
     (changed(*COLUMNS, 0, "logicalTypeOptions", "pattern", to=".*"), "pattern: "),

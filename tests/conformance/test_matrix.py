@@ -39,11 +39,14 @@ def test_the_matrix_is_this() -> None:
         "ingest": {
             "fetch": {
                 "before": ["access_control_s3", "data_encryption_in_transit"],
-                "after": ["data_encryption_at_rest", "data_contract"],
+                "after": ["data_encryption_at_rest", "data_contract", "PII_detection"],
             },
             "clean": {"before": [], "after": ["data_contract", "approved_inputs"]},
         },
-        "features": {"prepare": {"before": ["data_contract"], "after": ["data_contract"]}},
+        "features": {
+            "protect": {"before": ["data_contract", "PII_detection"], "after": ["data_contract"]},
+            "prepare": {"before": ["PII_detection"], "after": ["data_contract"]},
+        },
         "train": {"fit": {"before": ["data_contract", "approved_inputs"], "after": ["model_signature"]}},
         "evaluate": {"score": {"before": ["model_signature"], "after": ["metric_thresholds"]}},
         "deploy": {"serve": {"before": ["model_signature"], "after": ["access_control_api"]}},

@@ -51,6 +51,14 @@ def test_every_gate_of_every_task_has_terms() -> None:
                 assert GATES[name].limits.model_validate(each.limits)
 
 
+def test_personal_data_is_judged_by_the_contracts_columns_and_by_whether_it_was_handled() -> None:
+    made = terms(policy(), GIVEN, MATRIX, GATES)
+    where = [("ingest", "fetch"), ("features", "protect"), ("features", "prepare")]
+    limits = [made[stage][task]["PII_detection"].limits for stage, task in where]
+    assert [each["handled"] for each in limits] == [False, False, True]
+    assert all(each["roles"] == contract(GIVEN["contract"]).roles() for each in limits)
+
+
 APPROVED = (("ingest", "clean"), ("train", "fit"))
 
 
@@ -99,6 +107,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("access_control_s3", {"enforce": ["S3-PAB"]}, "enforce: S3-PAB is not an advisory rule; there are: S3-ACCOUNT, "),
     ("access_control_s3", {"enforce": ["S3-LOCK", "S3-NONE"]}, "enforce: S3-NONE is not an advisory rule"),
     ("data_contract", {"enforce": ["CON-TYPE"]}, "enforce: CON-TYPE is not an advisory rule; there are: none"),
+    ("PII_detection", {"limits": {"roles": {}}}, "PII_detection: limits.roles: is not a policy's to say"),
+    ("PII_detection", {"limits": {"handled": True}}, "PII_detection: limits.handled: is not a policy's to say"),
+    ("PII_detection", {"limits": {"actions": {"*": {"*": "drop"}}}}, "no column is called '\\*'"),
+    ("PII_detection", {"limits": {"actions": {"comment": {"*": "keep"}}}}, "limits.actions.comment"),
+    ("PII_detection", {"limits": {"actions": {"comment": {"URL": "hash"}}}}, "comment is to be hashed, and no key is"),
+    ("PII_detection", {"limits": {"key": "a secret itself"}}, "key: allowed: env:NAME, file:PATH, UnsafeLocal"),
     *(("data_contract", {"observe": [cause]}, f"observe: {cause} cannot be observed") for cause in sorted(CAUSES)),
 ]
 
@@ -140,7 +154,7 @@ def test_advisory_rules_are_enforced_where_the_policy_says_so() -> None:
         ({}, "no stage"),
         ({"ingest": {}}, "no stage"),
         ({"ingest": {"fetch": {"before": [], "after": []}}}, "ingest/fetch has no gate"),
-        ({"ingest": {"fetch": {"before": ["PII_detection"], "after": []}}}, "gate PII_detection is not built"),
+        ({"ingest": {"fetch": {"before": ["data_poisoning"], "after": []}}}, "gate data_poisoning is not built"),
         ({"ingest": {"fetch": {"before": ["nobody_knows"], "after": []}}}, "gate nobody_knows is not built"),
     ],
 )

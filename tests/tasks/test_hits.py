@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tasks.hits import EXAMPLES, LINES, SHAPE, Hit, Unseen, masked, table, tables
+from security.personal.shape import SHOWN as SHAPE
+from security.personal.shape import masked
+from tasks.hits import EXAMPLES, LINES, Hit, Unseen, table, tables
 from tests.tasks.test_page import EVIL, Parsed
 
 EVERY = st.text(st.characters(), max_size=60)
@@ -37,17 +39,15 @@ def hit(**changes: object) -> Hit:
     ],
 )
 def test_a_shape(text: str, shape: str) -> None:
-    assert masked(text, 0, len(text)) == shape
+    assert masked(text) == shape
 
 
-@given(EVERY, EVERY, EVERY)
-@example("a", "".join(map(chr, range(0x2460, 0x2490))), "b")
-def test_nothing_of_a_finding_but_its_shape_and_nothing_around_it(before: str, inside: str, after: str) -> None:
-    shown = masked(before + inside + after, len(before), len(before) + len(inside))
+@given(EVERY)
+@example("".join(map(chr, range(0x2460, 0x2490))))
+def test_nothing_of_a_finding_but_its_shape(inside: str) -> None:
+    shown = masked(inside)
     assert set(shown) <= set("x9.@-+:/·…")
     assert len(shown) == min(len(inside), SHAPE)
-    # What is around changes nothing.
-    assert shown == masked(inside, 0, len(inside))
     for sign, of in zip(shown, inside, strict=False):
         if unicodedata.category(of)[0] in "LN":
             assert sign in "x9…"
@@ -56,27 +56,21 @@ def test_nothing_of_a_finding_but_its_shape_and_nothing_around_it(before: str, i
 def test_no_letter_and_no_digit_of_any_script_survives() -> None:
     for code in range(sys.maxunicode + 1):
         sign = chr(code)
-        shown = masked(sign, 0, 1)
+        shown = masked(sign)
         kind = unicodedata.category(sign)[0]
         assert shown == ("x" if kind == "L" else "9" if kind == "N" else sign if sign in ".@-+:/" else "·")
 
 
 @given(EVERY)
 def test_a_shape_is_its_own_shape(text: str) -> None:
-    shown = masked(text, 0, len(text))
+    shown = masked(text)
     parts = Parsed(table([hit(examples=(shown,))], [])).texts
     assert shown in [*parts, ""]
 
 
 def test_a_shape_has_an_end() -> None:
-    assert masked("a" * SHAPE, 0, SHAPE) == "x" * SHAPE
-    assert masked("a" * (SHAPE + 1), 0, SHAPE + 1) == "x" * (SHAPE - 1) + "…"
-
-
-@pytest.mark.parametrize(("start", "end"), [(-1, 1), (2, 1), (0, 4)])
-def test_a_place_outside_of_the_text_is_an_error(start: int, end: int) -> None:
-    with pytest.raises(ValueError, match="outside"):
-        masked("abc", start, end)
+    assert masked("a" * SHAPE) == "x" * SHAPE
+    assert masked("a" * (SHAPE + 1)) == "x" * (SHAPE - 1) + "…"
 
 
 def test_what_was_found_is_a_line_each_the_most_frequent_first() -> None:
