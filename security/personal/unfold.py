@@ -3,8 +3,9 @@ r"""What is written inside a text: the leaves of JSON, and what is left when esc
 JSON, where all of a cell is that (blanks and a byte order mark before it are passed over): every string and number,
 the latter as written, every key, each value also with its key before it (`key: value`, for the context that a key is),
 and of a key that is there twice every value. Of each array also what its leaves say together, through arrays in it
-too, with a space between and with nothing between: a value may be split over them. An array of numbers alone is not
-joined, since lists of ids would look like telephone numbers. What begins like JSON and is none stays what it is.
+too, with nothing between and with a space: a value may be split over them. Lists of ids would look like telephone
+numbers, so there is no space between digits of which some are more than four together, and an array of numbers alone is
+not joined. What begins like JSON and is none stays what it is.
 
 Escapes, elsewhere: of URLs (`%40`, UTF-8, and `+` for a space beside them), of HTML (`&#64;`, `&commat;`; a name only
 with its semicolon, as `&copy=` is a part of a URL), of program texts (`\u0040`, `\x40`, `\u{40}`, `%u0040`). Each kind
@@ -31,6 +32,8 @@ DEPTH = 6
 """Wrappings, one in another, that are taken away."""
 NESTED = 64
 """Arrays and objects, one in another."""
+PIECE = 4
+"""Digits that a piece of a number has at most, where numbers are written in pieces."""
 SPREAD = 1 << 18
 """Characters that may come out of one cell: 64 times the longest cell that is looked at."""
 MOST = 1 << 28
@@ -115,13 +118,13 @@ def _inside(text: str) -> Iterator[str]:
             # No escape is left in what a parser took: its leaves may have some, and are asked by themselves.
             yield from filter(None, map(_whole, _leaves(parsed)))
             return
-    if _PERCENT.search(text):
+    if "%" in text and _PERCENT.search(text):
         yield unquote(text)
         if "+" in text:
             yield unquote(text.replace("+", " "))
-    if _ENTITY.search(text):
+    if "&" in text and _ENTITY.search(text):
         yield _ENTITY.sub(lambda each: html.unescape(each.group()), text)
-    if _ESCAPE.search(text):
+    if ("\\" in text or "%" in text) and _ESCAPE.search(text):
         yield _whole(_ESCAPE.sub(_sign, text))
 
 
@@ -142,8 +145,9 @@ def _leaves(value: Any, depth: int = 0) -> Iterator[str]:
             yield from _leaves(each, depth + 1)
         flat = list(_flat(value))
         if len(flat) > 1 and not all(isinstance(each, _Number) for each in flat):
-            yield " ".join(flat)
             yield "".join(flat)
+            if max(map(len, flat)) <= PIECE or not all(map(str.isdigit, flat)):
+                yield " ".join(flat)
 
 
 def _flat(value: list[Any]) -> Iterator[str]:
