@@ -40,6 +40,8 @@ MOST = 1 << 28
 """Characters that may come out of one column's part that is handed over at once."""
 _BLANK = "\ufeff \t\r\n"
 _START = re.compile(rf'[{_BLANK}]*["\[{{]')
+_MAY = re.compile(rf'\A[{_BLANK}]*["\[{{]|[%&\\]')
+"""What has something inside has a match of this; most leaves have none."""
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)")
 _ESCAPE = re.compile(
@@ -100,7 +102,8 @@ def opened(text: str) -> list[str]:
             if size > SPREAD:
                 raise CannotTell(f"more than {SPREAD:,} characters come out of a nested cell", "nested")
             known[form] = None
-            inner.append(form)
+            if _MAY.search(form):
+                inner.append(form)
         layer = inner
     return list(known)[1:]
 
@@ -116,15 +119,16 @@ def _inside(text: str) -> Iterator[str]:
             raise CannotTell(f"arrays and objects, more than {NESTED} in one another", "nested") from None
         else:
             # No escape is left in what a parser took: its leaves may have some, and are asked by themselves.
-            yield from filter(None, map(_whole, _leaves(parsed)))
+            leaves = _leaves(parsed)
+            yield from filter(None, map(_whole, leaves) if "\\u" in text else leaves)
             return
-    if "%" in text and _PERCENT.search(text):
+    if _PERCENT.search(text):
         yield unquote(text)
         if "+" in text:
             yield unquote(text.replace("+", " "))
-    if "&" in text and _ENTITY.search(text):
+    if _ENTITY.search(text):
         yield _ENTITY.sub(lambda each: html.unescape(each.group()), text)
-    if ("\\" in text or "%" in text) and _ESCAPE.search(text):
+    if _ESCAPE.search(text):
         yield _whole(_ESCAPE.sub(_sign, text))
 
 
