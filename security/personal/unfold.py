@@ -3,8 +3,9 @@ r"""What is written inside a text: the leaves of JSON, and what is left when esc
 JSON, where all of a cell is that (blanks and a byte order mark before it are passed over): every string and number,
 the latter as written, every key, each value also with its key before it (`key: value`, for the context that a key is),
 and of a key that is there twice every value. Of each array also what its leaves say together, through arrays in it
-too, with a space between and with nothing between: a value may be split over them. An array of numbers alone is not
-joined, since lists of ids would look like telephone numbers. What begins like JSON and is none stays what it is.
+too, with nothing between and with a space: a value may be split over them. Lists of ids would look like telephone
+numbers, so there is no space between digits of which some are more than four together, and an array of numbers alone is
+not joined. What begins like JSON and is none stays what it is.
 
 Escapes, elsewhere: of URLs (`%40`, UTF-8, and `+` for a space beside them), of HTML (`&#64;`, `&commat;`; a name only
 with its semicolon, as `&copy=` is a part of a URL), of program texts (`\u0040`, `\x40`, `\u{40}`, `%u0040`). Each kind
@@ -31,12 +32,16 @@ DEPTH = 6
 """Wrappings, one in another, that are taken away."""
 NESTED = 64
 """Arrays and objects, one in another."""
+PIECE = 4
+"""Digits that a piece of a number has at most, where numbers are written in pieces."""
 SPREAD = 1 << 18
 """Characters that may come out of one cell: 64 times the longest cell that is looked at."""
 MOST = 1 << 28
 """Characters that may come out of one column's part that is handed over at once."""
 _BLANK = "\ufeff \t\r\n"
 _START = re.compile(rf'[{_BLANK}]*["\[{{]')
+_MAY = re.compile(rf'\A[{_BLANK}]*["\[{{]|[%&\\]')
+"""What has something inside has a match of this; most leaves have none."""
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};)")
 _ESCAPE = re.compile(
@@ -97,7 +102,8 @@ def opened(text: str) -> list[str]:
             if size > SPREAD:
                 raise CannotTell(f"more than {SPREAD:,} characters come out of a nested cell", "nested")
             known[form] = None
-            inner.append(form)
+            if _MAY.search(form):
+                inner.append(form)
         layer = inner
     return list(known)[1:]
 
@@ -113,7 +119,8 @@ def _inside(text: str) -> Iterator[str]:
             raise CannotTell(f"arrays and objects, more than {NESTED} in one another", "nested") from None
         else:
             # No escape is left in what a parser took: its leaves may have some, and are asked by themselves.
-            yield from filter(None, map(_whole, _leaves(parsed)))
+            leaves = _leaves(parsed)
+            yield from filter(None, map(_whole, leaves) if "\\u" in text else leaves)
             return
     if _PERCENT.search(text):
         yield unquote(text)
@@ -142,8 +149,9 @@ def _leaves(value: Any, depth: int = 0) -> Iterator[str]:
             yield from _leaves(each, depth + 1)
         flat = list(_flat(value))
         if len(flat) > 1 and not all(isinstance(each, _Number) for each in flat):
-            yield " ".join(flat)
             yield "".join(flat)
+            if max(map(len, flat)) <= PIECE or not all(map(str.isdigit, flat)):
+                yield " ".join(flat)
 
 
 def _flat(value: list[Any]) -> Iterator[str]:

@@ -52,6 +52,8 @@ def times(text: str, count: int) -> str:
         (json.dumps({"a": json.dumps({"b": r'["alice\u0040example.org"]'})}), "EMAIL_ADDRESS"),
         ('["4111","1111","1111","1111"]', "CREDIT_CARD"),
         ('{"x": [["4111", 1111], ["1111", "1111"]]}', "CREDIT_CARD"),
+        ('["41111111", "11111111"]', "CREDIT_CARD"),
+        ('["212", "555", "0198"]', "PHONE_NUMBER"),
         ('["alice", "@", "example", ".", "org"]', "EMAIL_ADDRESS"),
         (r'{"phone":"\u0032125550198"}', "PHONE_NUMBER"),
         ("see alice%40example.org", "EMAIL_ADDRESS"),
@@ -82,12 +84,12 @@ def test_all_of_a_value_is_handed_out() -> None:
     told = r'{"k": [1.50, "b\"c", ["d", {"e": -1e400}], true, null, ""], "k": {"f": "g"}, "\u0068": NaN}'
     assert opened(told) == [
         *("k", "1.50", 'b"c', "d", "e", "-1e400", "e: -1e400"),
-        *('1.50 b"c d ', '1.50b"cd', "f", "g", "f: g", "h", "NaN", "h: NaN"),
+        *('1.50b"cd', '1.50 b"c d ', "f", "g", "f: g", "h", "NaN", "h: NaN"),
     ]
     assert opened('{"a": 123456789012345678901234567890.00, "b": "x"}')[1] == "123456789012345678901234567890.00"
     assert opened('["one\nline"]') == ["one\nline"]
     assert unfold(pa.array(["\ufeff \t\r\n[1]"]))[1].to_pylist() == ["1"]
-    assert opened('["a", "a", "a"]') == ["a", "a a a", "aaa"]
+    assert opened('["a", "a", "a"]') == ["a", "aaa", "a a a"]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +100,13 @@ def test_what_only_looks_like_it_stays_what_it_is(text: str) -> None:
     assert opened(text) == []
 
 
-def test_numbers_alone_are_not_joined() -> None:
+def test_numbers_alone_are_not_joined_and_long_ones_not_with_spaces() -> None:
     """Stated: a list of ids is none of telephone numbers."""
     assert opened("[4111, 1111, 1111, 1111]") == ["4111", "1111"]
     assert opened("[[212, 555], [198]]") == ["212", "555", "198"]
+    assert opened('["12345", "678"]') == ["12345", "678", "12345678"]
+    assert opened('["1234", "678"]') == ["1234", "678", "1234678", "1234 678"]
+    assert opened('["12345a", "678"]')[-1] == "12345a 678"
 
 
 @pytest.mark.parametrize("text", ["YWxpY2VAZXhhbXBsZS5vcmc=", "<mail>alice</mail>", "q=4111+1111+1111+1111"])
@@ -142,7 +147,7 @@ def test_what_comes_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_halves_of_characters_are_joined_or_replaced() -> None:
     told = r'["\ud83d\ude00", "\ud800"]'
     assert unfold(pa.array([told, r"x \ud83d\ude00 \ud800"]))[1].to_pylist() == [
-        *("\U0001f600", "\ufffd", "\U0001f600 \ufffd", "\U0001f600\ufffd", "x \U0001f600 \ufffd"),
+        *("\U0001f600", "\ufffd", "\U0001f600\ufffd", "\U0001f600 \ufffd", "x \U0001f600 \ufffd"),
     ]
 
 
