@@ -227,7 +227,11 @@ def test_what_is_loaded_is_what_was_hashed(copy: Path, monkeypatch: pytest.Monke
         ("spacy.entity_ruler_scorer.v1", "evil.scorer.v1", "names a function that is not spaCy's own"),
         ("spacy.entity_ruler_scorer.v1", "spacy.evil_scorer.v1", "names a function that is not spaCy's own"),
         ("spacy.entity_ruler_scorer.v1", "spacy.planted.v1", "names a function that is not spaCy's own"),
-        ("@misc", "@readers", "names a function that is not spaCy's own"),
+        (
+            '@misc = "spacy.levenshtein_compare.v1"',
+            '@readers = "spacy.Corpus.v1"',
+            "names a function that is not spaCy's own",
+        ),
         ("[components]", "[code]\nx = 1\n\n[components]", "1 sections that spaCy does not know"),
         ('lang = "en"', 'lang = "de"', "holds no pipeline for English"),
         ('"spacy.levenshtein_compare.v1"', "${paths.train}", "names a function that is not spaCy's own"),
