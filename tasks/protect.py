@@ -106,6 +106,6 @@ def protect(rows: Ref) -> Ref:
     run.notes["handled"] = told
     count = int(pq.read_metadata(folder / "rows.parquet").num_rows)
     cells = sum(each["cells"] for each in told["cells"])
-    run.listener.step("features", f"personal data: {cells:,} cells handled, {told['dropped']:,} rows dropped")
     sha, size = measure(folder)
+    run.listener.step("features", f"personal data: {cells:,} cells handled, {told['dropped']:,} rows dropped")
     return Ref(kind="protected", uri="staging:protected", sha256=sha, size=size, count=count, unit="rows")

@@ -17,6 +17,7 @@ import pytest
 
 import tasks.deploy
 import tasks.ingest
+import tasks.protect
 import tasks.transform
 from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
@@ -255,3 +256,27 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
         return [sys.executable, "-c", LIAR, run.published["model"].sha256, *rest]
 
     patch.setattr(tasks.deploy, "_argv", argv)
+
+
+def idle(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task that handles personal data copies the rows, and says that it did what it had to."""
+    real = tasks.protect.handle
+
+    def copied(source: Path, out: Path, *rest: Any) -> dict[str, Any]:
+        told = real(source, out, *rest)
+        out.write_bytes(source.read_bytes())
+        return told
+
+    patch.setattr(tasks.protect, "handle", copied)
+
+
+def dropping(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task that handles personal data loses a row, and says that it dropped none."""
+    real = tasks.protect.handle
+
+    def cut(source: Path, out: Path, *rest: Any) -> dict[str, Any]:
+        told = real(source, out, *rest)
+        pq.write_table(pq.read_table(out).slice(1), out)
+        return told
+
+    patch.setattr(tasks.protect, "handle", cut)

@@ -5,12 +5,16 @@ them to a dozen items that everybody takes, over two days.
 """
 
 import gzip
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from deployments.lake.people import READS_OF_BUCKET, READS_OF_OBJECT
 from deployments.lake.server import KMS_KEY
@@ -57,6 +61,20 @@ def body(day: str, *, more: Sequence[Row] = (), change: Mapping[int, Row] | None
     changed = change or {}
     good = [row | changed.get(number, {}) for number, row in enumerate(rows(day), 1)]
     return packed(lines([*good, *more]))
+
+
+def parquet(given: Sequence[Row], groups: int) -> bytes:
+    """Rows as Parquet, in so many row groups."""
+    names = dict.fromkeys(name for row in given for name, value in row.items() if value is not None)
+    table = pa.table({name: [row.get(name) for row in given] for name in names})
+    stamps = pa.array([datetime.fromisoformat(row["timestamp"]) for row in given], pa.timestamp("us", "UTC"))
+    out = io.BytesIO()
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("timestamp"), "timestamp", stamps),
+        out,
+        row_group_size=-(-len(given) // groups),
+    )
+    return out.getvalue()
 
 
 def key(prefix: str, day: str, part: int = 0) -> str:
@@ -122,9 +140,11 @@ class Operator:
         return self.s3.put_object(Bucket=bucket, Key=name, Body=data)["VersionId"]
 
     def fill(self, bucket: str, prefix: str, bodies: Mapping[str, bytes] | None = None) -> None:
-        """Both days, with the objects given (day -> body) in place of the good ones."""
+        """Both days, with the objects given (day -> body) in place of the good ones; Parquet by a name that says so."""
         for day in DAYS:
-            self.put(bucket, key(prefix, day), (bodies or {}).get(day) or body(day))
+            data = (bodies or {}).get(day) or body(day)
+            name = key(prefix, day)
+            self.put(bucket, name.replace(".jsonl.gz", ".parquet") if data.startswith(b"PAR1") else name, data)
 
     def delete(self, bucket: str, name: str, version: str = "") -> None:
         """Hide an object behind a delete marker, or remove one version of it for good."""

@@ -11,7 +11,7 @@ import pytest
 from tests.attacks import acts
 from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
-from tests.attacks.bucket import DAYS, body, lines, packed, rows
+from tests.attacks.bucket import DAYS, body, lines, packed, parquet, rows
 
 FIRST, LAST = DAYS
 FILE = rf"/{LAST}/part-000\.jsonl\.gz"
@@ -173,6 +173,109 @@ ROWS = {
     "no-column": Attack("ingest", rf"{FILE}, key item_id: found no column item_id", bodies=without("item_id")),
     "a-line-of-a-gigabyte": Attack("ingest", rf"{FILE}, row 3: found a line of more than 1 MiB", bodies=long),
 }
+JANE, CARD = "jane.doe@example.org", "4111 1111 1111 1111"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.6045.105 Safari/537.36"
+IBAN = "VA59001123000012345678"
+
+
+def planted(where: float, groups: int = 0, **values: Any) -> Callable[[], Mapping[str, bytes]]:
+    """The larger of the days with values in one row, so far through its rows; as Parquet of so many row groups."""
+
+    def made() -> Mapping[str, bytes]:
+        day = max(DAYS, key=lambda each: len(rows(each)))
+        number = min(len(rows(day)), 1 + int(where * len(rows(day))))
+        whole = [row | (values if place == number else {}) for place, row in enumerate(rows(day), 1)]
+        return {day: parquet(whole, groups) if groups else packed(lines(whole))}
+
+    return made
+
+
+def halves() -> Mapping[str, bytes]:
+    """The last day, in which every row has the two halves of a card's number in two columns."""
+    cards = ("40128888", "88881881"), ("41111111", "11111111"), ("55555555", "55554444")
+    told = (row | dict(zip(("front", "back"), cards[n % 3], strict=True)) for n, row in enumerate(rows(LAST)))
+    return {LAST: packed(lines(told))}
+
+
+def agents() -> Mapping[str, bytes]:
+    """The last day with a browser in every row, and in one of them more than that."""
+    told = [row | {"user_agent": AGENT} for row in rows(LAST)]
+    told[40] |= {"user_agent": f"{AGENT} ({JANE})"}
+    return {LAST: packed(lines(told))}
+
+
+PERSONAL = r"\[PII_detection\] fail: {} {}: {} in [\d,]+ of [\d,]+ cells, .*first: .*part-000.* row \d+"
+MASKED = {"PII_detection": {"actions": {"user_id": {"IBAN_CODE": "mask"}}}}
+
+
+def person(value: str) -> Callable[[], Mapping[str, bytes]]:
+    """The last day, in which one account has this for its name."""
+    return lambda: {
+        LAST: packed(lines(row | ({"user_id": value} if row["user_id"] == "p001" else {}) for row in rows(LAST)))
+    }
+
+
+PRIVACY = {
+    "personal-in-the-middle-of-the-largest-file": Attack(
+        "ingest", PERSONAL.format("PII-FOUND", "note", "EMAIL_ADDRESS"), bodies=planted(0.5, note=f"ask {JANE}")
+    ),
+    "personal-in-the-last-row-group": Attack(
+        "ingest", PERSONAL.format("PII-FOUND", "note", "CREDIT_CARD"), bodies=planted(1, 7, note=CARD)
+    ),
+    "personal-in-a-column-that-appeared-today": Attack(
+        "ingest", PERSONAL.format("PII-FOUND", "card", "CREDIT_CARD"), bodies=planted(0.9, card=4111111111111111)
+    ),
+    "personal-in-the-name-of-a-column": Attack(
+        "ingest",
+        PERSONAL.format("PII-FOUND", "names of columns", "EMAIL_ADDRESS"),
+        bodies=planted(0.3, **{JANE: True}),
+    ),
+    "personal-in-a-user-agent": Attack(
+        "ingest", PERSONAL.format("PII-FOUND", "user_agent", "EMAIL_ADDRESS"), bodies=agents
+    ),
+    "personal-split-over-two-columns": Attack(
+        "ingest",
+        PERSONAL.format("PII-SPLIT", r"front \+ back", "EMAIL_ADDRESS"),
+        bodies=planted(0.5, front="jane.doe@example.o", back="rg"),
+    ),
+    "cards-split-over-two-columns": Attack(
+        "ingest", PERSONAL.format("PII-SPLIT", r"front \+ back", "CREDIT_CARD"), bodies=halves
+    ),
+    "personal-in-full-width": Attack(
+        "ingest",
+        PERSONAL.format("PII-DISGUISED", "note", "EMAIL_ADDRESS"),
+        bodies=planted(0.5, note="jane.doe\uff20example.o\u200brg"),
+    ),
+    "personal-inside-of-json": Attack(
+        "ingest",
+        PERSONAL.format("PII-DISGUISED", "note", "EMAIL_ADDRESS"),
+        bodies=planted(0.5, note={"a": ['{"b": "jane.doe\\u0040example.org"}']}),
+    ),
+    "personal-in-a-value-that-is-rejected": Attack(
+        "ingest", PERSONAL.format("PII-FOUND", "item_id", "EMAIL_ADDRESS"), bodies=planted(0.5, item_id=[JANE])
+    ),
+    "personal-in-an-id": Attack("ingest", PERSONAL.format("PII-FOUND", "user_id", "IBAN_CODE"), bodies=person(IBAN)),
+    "personal-that-was-not-handled": Attack(
+        "features",
+        r"\[PII_detection\] fail: PII-FOUND user_id: IBAN_CODE in .*which is done",
+        bodies=person(IBAN),
+        changes=MASKED,
+        patch=acts.idle,
+    ),
+    "a-row-that-was-lost-while-handling": Attack(
+        "features",
+        "dropped: found .* each row accounted for once",
+        bodies=person(IBAN),
+        changes=MASKED,
+        patch=acts.dropping,
+    ),
+    "handled-rows-before-their-gate": Attack(
+        "features",
+        STAGED.format("protected"),
+        {"features step 1": staged("protected/rows.parquet")},
+        parameters={"after": True, "stages": ["features"]},
+    ),
+}
 AFTER = {"after": True}
 FEATURES, TRAIN, EVALUATE = (AFTER | {"stages": [stage]} for stage in ("features", "train", "evaluate"))
 UNSAFE = AFTER | {"unsafe_service": True}
@@ -188,7 +291,7 @@ FOLDERS = {
         "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
-        "ingest", "rows changed between its gates and its publication", {"ingest gate 6": staged(PARQUET)}
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 7": staged(PARQUET)}
     ),
     "rows-in-the-store": Attack(
         "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
@@ -202,7 +305,7 @@ FOLDERS = {
     "features-before-their-gate": Attack(
         "features",
         STAGED.format("features"),
-        {"features step 1": staged("features/vocabulary.json")},
+        {"features step 2": staged("features/vocabulary.json")},
         parameters=FEATURES,
     ),
     "features-while-they-are-read": Attack(
@@ -257,12 +360,12 @@ LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 6": logged(acts.altered)}),
-    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 6": logged(acts.cut)}),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 7": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 7": logged(acts.cut)}),
     "end-removed": Attack(
-        "ingest", "the end of the log is missing", {"ingest gate 6": logged(lambda whole: whole[:-1])}
+        "ingest", "the end of the log is missing", {"ingest gate 7": logged(lambda whole: whole[:-1])}
     ),
-    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 6": acts.swapped}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 7": acts.swapped}),
     "plan-removed": Attack(
         "features",
         "line 1: does not follow",
@@ -284,4 +387,4 @@ MODELS = {
         "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),
 }
-ATTACKS = {**BUCKETS, **OBJECTS, **INPUTS, **ROWS, **FOLDERS, **LOGS, **MODELS}
+ATTACKS = {**BUCKETS, **OBJECTS, **INPUTS, **ROWS, **PRIVACY, **FOLDERS, **LOGS, **MODELS}
