@@ -22,6 +22,7 @@ BESIDE = pa.map_(pa.string(), pa.string())
 """Column -> text or null."""
 OPAQUE = "\0"
 """What a text begins with that was made of bytes of no known encoding. No other text is worse off for being marked."""
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
 _WHOLE = float(1 << 63)
 
 
@@ -81,7 +82,7 @@ def text(values: pa.Array) -> pa.StringArray:
     kind = values.type
     if pa.types.is_dictionary(kind):
         return text(values.dictionary).take(values.indices)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if any(known(kind) for known in _BYTES):
         return _decoded(values)
     if pa.types.is_floating(kind):
         return _numbers(values.cast(pa.float64()))
