@@ -3,8 +3,9 @@
 Of a recogniser with expressions, `security.personal.relax` makes one that matches wherever those do. Where a score
 alone does not count, and no check digit can raise it, one of the recogniser's context words must be there as well, in
 the text or beside it. A telephone number has some digits close together, and so has a card's, by the rules of our own
-recognisers: simple expressions, since RE2 is slow where many that count digits are tried at once. Any other recogniser
-may find something anywhere.
+recognisers: simple expressions, since RE2 is slow where many that count digits are tried at once. Where all digits of a
+text are one run, its check digit must be right as well (`security.personal.checks`). Any other recogniser may find
+something anywhere.
 """
 
 import re
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from presidio_analyzer import EntityRecognizer, PatternRecognizer
-from presidio_analyzer.predefined_recognizers import IbanRecognizer
+from presidio_analyzer.predefined_recognizers import IbanRecognizer, NhsRecognizer
 
+from security.personal.checks import Check, eleven, failed, luhn
 from security.personal.phones import GAP, SHORTEST, SURE, Phone
 from security.personal.recognisers import Card
 from security.personal.relax import FLAGS, NEVER, Relaxed, Unknown
@@ -28,6 +30,13 @@ PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
 Masks = NDArray[np.uint64]
 All = tuple[str, ...]
 """Expressions that must all match; the first is a simple one, to be tried together with those of all others."""
+
+
+CHECKS: dict[type, Check] = {Card: luhn, NhsRecognizer: eleven}
+"""Recognisers that find nothing in a run of digits with a wrong check digit."""
+OPEN = r"[0-9][^0-9]+[0-9]|(?:\A|[^0-9])0|[(\[+\x{ff08}\x{ff3b}]|[0-9]{18}"
+"""What has to be in a text for a number to call to be more than digits alone: a second run of them, a zero in front, a
+sign that one begins with, or more digits than one has."""
 
 
 class Prefilter:
@@ -47,6 +56,11 @@ class Prefilter:
                 self.some += [(bit, needed) for needed in _needed(each, threshold, beside, special)]
             except Unknown:
                 self.always |= bit
+        self.checks = [
+            (np.uint64(1 << index), CHECKS[type(each)])
+            for index, each in enumerate(recognisers)
+            if type(each) in CHECKS and not int(self.always) >> index & 1
+        ]
         self.any = "|".join(dict.fromkeys(needed[0] for _, needed in self.some))
         points = "".join(rf"\x{{{point:x}}}" for point in sorted(special))
         self.special = f"[{points}]" if special else ""
@@ -62,6 +76,9 @@ class Prefilter:
                 # An expression is made anew for each call, in some milliseconds.
                 at = at[_where(held.take(pa.array(at)), expression)] if len(at) else at
             found[hits[at]] |= bit
+        for bit, check in self.checks if len(hits) else ():
+            at = hits[(found[hits] & bit) != 0]
+            found[at[failed(texts.take(pa.array(at)), check)]] &= ~bit
         beyond = foreign(texts)
         if len(beyond) and self.special:
             found[beyond[_where(texts.take(pa.array(beyond)), self.special)]] = self.all
@@ -84,7 +101,7 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
     if isinstance(recogniser, Phone):
         special.update(point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point)))
         special.update(map(ord, "\uff0b"))
-        yield _digits(SHORTEST), _digits(SURE), r"[^0-9]|\A0"
+        yield _digits(SHORTEST), _digits(SURE), OPEN
         yield _digits(SHORTEST), r"\+"
         yield _digits(SHORTEST), *spoken
         return

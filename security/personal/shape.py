@@ -1,13 +1,24 @@
 """The outer form of a finding: enough for a rule, and for people to know what it is about; nothing of its content."""
 
+import re
 import unicodedata
 from typing import Literal
 
-Shape = Literal["digits", "dotted", "word", "other"]
-"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; anything else."""
+Shape = Literal["digits", "dotted", "word", "uuid", "other"]
+"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; all or a part of what is
+written as a UUID is; anything else."""
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 SHOWN = 24
 """Signs of a shape, at most."""
 _KEPT = frozenset(".@-+:/")
+
+
+def within(text: str, start: int, end: int) -> Shape:
+    """What is made of a text's characters from `start` to `end`, by what stands around it too."""
+    for each in _UUID.finditer(text) if end - start <= 36 and "-" in text else ():
+        if each.start() <= start and end <= each.end():
+            return "uuid"
+    return shape(text[start:end])
 
 
 def shape(text: str) -> Shape:

@@ -22,6 +22,7 @@ BESIDE = pa.map_(pa.string(), pa.string())
 """Column -> text or null."""
 OPAQUE = "\0"
 """What a text begins with that was made of bytes of no known encoding. No other text is worse off for being marked."""
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
 _WHOLE = float(1 << 63)
 
 
@@ -59,13 +60,8 @@ def gathered(entries: Iterable[Entries], rows: int) -> pa.MapArray:
 
 def beside(batch: pa.RecordBatch) -> Iterator[tuple[str, NDArray[np.int64], pa.StringArray]]:
     """The columns beside the declared ones of a batch: name, the rows that have a value or a null there, and these."""
-    held = batch.column("beside")
-    if held.null_count == len(held):
-        return
-    ends = held.offsets.to_numpy()
-    rows = np.repeat(np.arange(len(held)), np.diff(ends))
-    names = held.keys[ends[0] : ends[-1]].dictionary_encode()
-    texts, codes = held.items[ends[0] : ends[-1]], names.indices.to_numpy()
+    rows, names, texts = entries(batch)
+    codes = names.indices.to_numpy()
     order = np.argsort(codes, kind="stable")
     cuts = np.searchsorted(codes[order], np.arange(len(names.dictionary) + 1))
     for code, name in enumerate(names.dictionary.to_pylist()):
@@ -73,20 +69,25 @@ def beside(batch: pa.RecordBatch) -> Iterator[tuple[str, NDArray[np.int64], pa.S
         yield name, rows[mine], texts if len(mine) == len(texts) else texts.take(pa.array(mine))
 
 
+def entries(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], pa.DictionaryArray, pa.StringArray]:
+    """What is beside the declared columns of a batch, row by row in the order of each: row, name and text of each."""
+    held = batch.column("beside")
+    ends = held.offsets.to_numpy() if len(held) else np.zeros(1, np.int32)
+    rows = np.repeat(np.arange(len(held)), np.diff(ends))
+    return rows, held.keys[ends[0] : ends[-1]].dictionary_encode(), held.items[ends[0] : ends[-1]]
+
+
 def text(values: pa.Array) -> pa.StringArray:
     """Values of any type of Arrow's as texts; null where they are."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return text(values.dictionary).take(values.indices)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if any(known(kind) for known in _BYTES):
         return _decoded(values)
     if pa.types.is_floating(kind):
         return _numbers(values.cast(pa.float64()))
     if pa.types.is_nested(kind) or isinstance(values, pa.ExtensionArray):
-        told = [
-            None if each is None else json.dumps(each, ensure_ascii=False, default=_told) for each in _plain(values)
-        ]
-        return pa.array(told, pa.string())
+        return pa.array([None if each is None else _nested(each) for each in _plain(values)], pa.string())
     try:
         return values.cast(pa.string())
     except pa.ArrowException:
@@ -95,6 +96,12 @@ def text(values: pa.Array) -> pa.StringArray:
 
 def _plain(values: pa.Array) -> Iterator[object]:
     yield from (values.storage if isinstance(values, pa.ExtensionArray) else values).to_pylist()
+
+
+def _nested(value: object) -> str:
+    """JSON; marked where bytes of no known encoding are in it, or where it looks so."""
+    told = json.dumps(value, ensure_ascii=False, default=_told)
+    return OPAQUE + told if r"\u0000" in told else told
 
 
 def _told(value: object) -> str:

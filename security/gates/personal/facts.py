@@ -1,5 +1,6 @@
 """What a look for personal data keeps: how often what was found where; never a value."""
 
+import re
 from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,8 @@ NAMES = "names of columns"
 """The column whose cells are the names of all others: a key of JSON may be a value."""
 SPLIT = " + "
 """What stands between the names of two columns whose cells were read as one text."""
+PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+"""What a column may be called by; one that has another name has a number."""
 
 Form = Literal["plain", "disguised", "split"]
 """As it is written; only once the text is read as it would be aloud, unescaped or unfolded; over two columns."""

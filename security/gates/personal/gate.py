@@ -50,7 +50,7 @@ class PiiDetection(Gate[pa.RecordBatch]):
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes = frozenset({"bytes", "long", "columns"})
+    causes = frozenset({"bytes", "long", "nested", "columns"})
     seconds = 3600.0
 
     def look(self, material: Handed[pa.RecordBatch]) -> Facts:

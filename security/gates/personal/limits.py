@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from security.gates.personal.facts import SPLIT, Hit
+from security.gates.personal.facts import NAMES, PLAIN, SPLIT, Hit
 from security.verdict import Frozen
 
 Action = Literal["block", "mask", "hash", "drop", "UnsafeKeep"]
@@ -39,6 +39,8 @@ class PersonalLimits(Frozen):
     def _sound(self) -> Self:
         if "*" in self.actions:
             raise ValueError("actions: no column is called '*': what is not named is blocked")
+        if odd := sorted(column for column in self.actions if column != NAMES and not PLAIN.fullmatch(column)):
+            raise ValueError(f"actions: no column is called {odd[0]!r}; allowed: letters, digits, `_`, `.`, `-`")
         wanted = sorted(column for column, told in self.actions.items() if "hash" in told.values())
         if wanted and not self.key:
             raise ValueError(f"actions: {wanted[0]} is to be hashed, and no key is named")
@@ -75,7 +77,7 @@ class PersonalLimits(Frozen):
         """
         if hit.entity in CERTAIN or hit.column not in self.roles and hit.form != "split":
             return True
-        bare, role = hit.shape in ("digits", "word"), self.roles.get(hit.column, "text")
+        bare, role = hit.shape in ("digits", "word", "uuid"), self.roles.get(hit.column, "text")
         if hit.form == "split" or (role in ("id", "time") and bare):
             return hit.entity in CHECKED and share > CHANCE
         if role == "id":
@@ -83,5 +85,7 @@ class PersonalLimits(Frozen):
         if role == "time":
             return hit.entity != "DATE_TIME"
         if role == "agent":
-            return hit.entity == "CREDIT_CARD" or (hit.entity not in ("URL", "DATE_TIME") and hit.shape == "other")
+            return hit.entity == "CREDIT_CARD" or (
+                hit.entity not in ("URL", "DATE_TIME") and hit.shape in ("uuid", "other")
+            )
         return True

@@ -1,14 +1,13 @@
 """Looks through every column of rows for personal data, each different text once, and counts what is found.
 
-Columns that are not declared are looked through as text, their names too, and so is every pair of columns that stand
-beside each other, as if they were one: of the first the end, of the second the start. Words of a column's name are
-context for its cells. A text that was seen before, here or in an earlier batch, is not looked at again: of each column
-the keyed hashes of up to `KNOWN` texts are kept, and no text.
+Columns that are not declared are looked through as text, their names too, and so are cells that stand beside each
+other, as if they were one (`security.gates.personal.pairs`). Words of a column's name are context for its cells. A text
+that was seen before, here or in an earlier batch, is not looked at again: of each column the keyed hashes of up to
+`KNOWN` texts are kept, and no text.
 """
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +15,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from security.errors import CannotTell
-from security.gates.personal.facts import NAMES, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
+from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
+from security.gates.personal.pairs import pairs, spanning
 from security.personal.analyzer import UNSEEN, Found
 from security.personal.resolve import SURE, resolved
 from security.personal.search import Search, Searches
-from security.personal.shape import Shape, masked, shape
+from security.personal.shape import Shape, masked, within
 from security.rows.beside import OPAQUE, beside
 from security.rows.hashes import Words, hashed, key
 from security.rows.scan import Profile
@@ -30,13 +30,8 @@ DECLARED = ("user_id", "item_id", "interaction_type")
 KNOWN = 1 << 20
 COLUMNS, CONTEXTS = 1_000, 64
 """The most columns that are not declared, and the most different contexts that their names may be."""
-EDGE = 128
-"""Characters of the end of a cell, and of the start of the next, that are read together."""
-OVER = frozenset({"CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE"})
-"""What is looked for over two columns: other forms are met by chance where any two numbers stand side by side."""
-_OVER = r"@|[0-9](?:[^0-9]{0,3}[0-9]){11}|[A-Z]{2}[0-9]{2}(?:[^A-Z0-9]?[A-Z0-9]){11}|[^\x00-\x7f]"
-"""What has to be in a text for any of these to be."""
-_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+HITS = 10_000
+"""The most different findings: columns, entities and forms."""
 
 Key = tuple[str, str, Form, Shape]
 """Column, entity, form and shape."""
@@ -50,6 +45,10 @@ class Seen(NamedTuple):
     shape: Shape
     score: float
     example: str
+
+
+Told = Iterator[tuple[int, tuple[Seen, ...]]]
+Look = Callable[[pa.StringArray, Search], Told]
 
 
 class _Tally:
@@ -87,7 +86,12 @@ class Sweep(Profile):
         self.rows, self.files = 0, dict[str, int]()
         self.columns, self.opaque = dict[str, int](), dict[str, int]()
         self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
-        self._known, self._searches = dict[str, _Known](), Searches(CONTEXTS)
+        self.names = dict[str, Place]()
+        self._known, self._pairs, self._searches = dict[str, _Known](), _Known(), Searches(CONTEXTS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what only saves time: it may be large, and whoever merges has no use for it."""
+        return vars(self) | {"_known": {}, "_pairs": _Known(), "_searches": Searches(CONTEXTS)}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look through a batch."""
@@ -98,21 +102,22 @@ class Sweep(Profile):
         known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
         where = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
         every = np.arange(batch.num_rows)
-        before: tuple[str, NDArray[np.int64], pa.StringArray] | None = None
         for name, rows, texts in [*((each, every, batch.column(each)) for each in DECLARED), *beside(batch)]:
-            label = name if name in DECLARED else self._label(name, where, int(rows[0]))
             here = where[0][rows], where[1][rows]
-            texts = self._readable(label, texts)
-            self._look(label, texts, here, self._searches.of(name))
-            if before and name != "interaction_type" and before[0] != "interaction_type":
-                self._over(before, (label, rows, texts), where)
-            before = label, rows, texts
+            label = self._named(name, (int(here[0][0]), int(here[1][0])))
+            self._look(label, self._readable(label, texts), here, self._searches.of(name))
+        for first, second, rows, texts in pairs(batch):
+            label = SPLIT.join(self.labels.get(each, each) for each in (first, second))
+            coded = texts.dictionary_encode()
+            found = self._found(self._pairs, coded.dictionary, _split, self._searches.of(""))
+            self._count(label, coded, found, (where[0][rows], where[1][rows]))
 
     def merge(self, other: "Sweep") -> None:
         """Count what another has counted as well, as if its rows had come after these."""
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
         self.rows += other.rows
-        renamed = {label: self._named(name) for name, label in other.labels.items()}
+        moved = {name: (files[file], row) for name, (file, row) in other.names.items()}
+        renamed = {label: self._named(name, moved[name]) for name, label in other.labels.items()}
         for mine, theirs in ((self.columns, other.columns), (self.opaque, other.opaque)):
             for name, count in theirs.items():
                 name = renamed.get(name, name)
@@ -125,30 +130,34 @@ class Sweep(Profile):
 
     def facts(self) -> Facts:
         """Everything that was found; it can go on."""
+        names = Sweep(self.secret)
+        if self.names:
+            at = np.array([*self.names.values()]).T
+            names._look(NAMES, pa.array([*self.names], pa.string()), (at[0], at[1]), self._searches.of(""))
         columns = [
-            Column(name, name in DECLARED, cells, self.opaque.get(name, 0)) for name, cells in self.columns.items()
+            Column(name, name in DECLARED, cells, self.opaque.get(name, 0))
+            for name, cells in (self.columns | names.columns).items()
         ]
         hits = [
             Hit(*which, tally.cells, tally.score, tuple(tally.first), tally.example)
-            for which, tally in sorted(self.hits.items())
+            for which, tally in sorted((self.hits | names.hits).items())
         ]
         files, unseen = tuple(self.files), UNSEEN
         return Facts(rows=self.rows, files=files, columns=tuple(columns), hits=tuple(hits), unseen=unseen)
 
-    def _named(self, name: str) -> str:
-        """What a column that is not declared is called: by its name, where that is one and says nothing."""
+    def _named(self, name: str, first: Place) -> str:
+        """What a column is called: one that is not declared by its name where that is one, and nothing is found in it.
+
+        A name is a text too, in the place where it comes `first`.
+        """
+        if name in DECLARED:
+            return name
         if name not in self.labels:
             if len(self.labels) >= COLUMNS:
                 raise CannotTell(f"more than {COLUMNS:,} columns that are not declared", "columns")
-            plain = _PLAIN.fullmatch(name) and not self._searches.of("").column(pa.array([name]))[1]
-            self.labels[name] = name if plain else f"column {len(self.labels) + 1}"
-        return self.labels[name]
-
-    def _label(self, name: str, where: tuple[NDArray[np.int64], NDArray[np.int64]], row: int) -> str:
-        if name not in self.labels:
-            self._named(name)
-            # A name is looked at when it comes first, in the row in which it does.
-            self._look(NAMES, pa.array([name]), (where[0][[row]], where[1][[row]]), self._searches.of(""))
+            self._searches.of(name)
+            plain = PLAIN.fullmatch(name) and not dict(self._searches.of("").texts(pa.array([name])))
+            self.labels[name], self.names[name] = name if plain else f"column {len(self.labels) + 1}", first
         return self.labels[name]
 
     def _readable(self, label: str, texts: pa.StringArray) -> pa.StringArray:
@@ -165,7 +174,8 @@ class Sweep(Profile):
         """Look through the cells of a column; `where` is the file and the row of each."""
         self.columns[label] = self.columns.get(label, 0) + len(texts) - texts.null_count
         coded = texts.dictionary_encode()
-        self._count(label, coded, self._found(label, coded.dictionary, search), where)
+        known = self._known.setdefault(label, _Known())
+        self._count(label, coded, self._found(known, coded.dictionary, _seen, search), where)
 
     def _count(
         self,
@@ -177,77 +187,60 @@ class Sweep(Profile):
         if not found:
             return
         codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy()
-        at = np.flatnonzero(np.isin(codes, np.fromiter(found, np.int64)))
-        for place, code in zip(at.tolist(), codes[at].tolist(), strict=True):
-            for key_ in {(label, each.entity, each.form, each.shape): each for each in found[code]}.items():
-                which, each = key_
+        held = np.zeros(len(coded.dictionary) + 1, bool)
+        held[list(found)] = True
+        at = np.flatnonzero(held[codes])
+        at = at[np.argsort(codes[at], kind="stable")]
+        several, begins, counts = np.unique(codes[at], return_index=True, return_counts=True)
+        places: dict[Key, list[tuple[int, str]]] = {}
+        for code, begin, count in zip(several.tolist(), begins.tolist(), counts.tolist(), strict=True):
+            for each in found[code]:
+                which = label, each.entity, each.form, each.shape
                 tally = self.hits.setdefault(which, _Tally(each.example))
-                tally.cells, tally.score = tally.cells + 1, max(tally.score, each.score)
+                tally.cells, tally.score = tally.cells + count, max(tally.score, each.score)
                 if len(tally.first) < SHOWN:
-                    tally.first.append((int(where[0][place]), int(where[1][place])))
+                    some = at[begin : begin + min(count, SHOWN)].tolist()
+                    places.setdefault(which, []).extend((place, each.example) for place in some)
+        for which, these in places.items():
+            tally, these = self.hits[which], sorted(these)
+            tally.example = tally.example if tally.first else these[0][1]
+            shown = [(int(where[0][place]), int(where[1][place])) for place, _ in these[: SHOWN - len(tally.first)]]
+            tally.first += shown
+        if len(self.hits) > HITS:
+            raise CannotTell(f"more than {HITS:,} different findings", "columns")
 
-    def _found(self, label: str, texts: pa.StringArray, search: Search) -> dict[int, tuple[Seen, ...]]:
+    def _found(self, known: "_Known", texts: pa.StringArray, look: Look, search: Search) -> dict[int, tuple[Seen, ...]]:
         """What is in each of these different texts, by index."""
-        known, hashes = self._known.setdefault(label, _Known()), hashed(texts, self.key)
+        hashes = hashed(texts, self.key)
         fresh = np.flatnonzero(known.new(hashes))
-        old = np.setdiff1d(np.arange(len(texts)), fresh)
+        old = np.setdiff1d(np.arange(len(texts)), fresh, assume_unique=True)
         dirty = np.fromiter(known.found, np.uint64)
         found = {int(at): known.found[int(hashes[at])] for at in old[np.isin(hashes[old], dirty)]}
         if len(fresh):
-            some = dict(_seen(texts.take(pa.array(fresh)), search))
+            some = dict(look(texts.take(pa.array(fresh)), search))
             known.add(hashes[fresh], some)
             found |= {int(fresh[index]): each for index, each in some.items()}
         return found
 
-    def _over(
-        self,
-        first: tuple[str, NDArray[np.int64], pa.StringArray],
-        second: tuple[str, NDArray[np.int64], pa.StringArray],
-        where: tuple[NDArray[np.int64], NDArray[np.int64]],
-    ) -> None:
-        """Look at the end of a cell and the start of the one that stands beside it as at one text."""
-        rows, left, right = np.intersect1d(first[1], second[1], assume_unique=True, return_indices=True)
-        ends = pc.utf8_slice_codeunits(first[2].take(pa.array(left)), -EDGE, None)
-        starts = pc.utf8_slice_codeunits(second[2].take(pa.array(right)), 0, EDGE)
-        some = pc.match_substring_regex(pc.binary_join_element_wise(ends, starts, ""), _OVER).fill_null(False)
-        if not (at := np.flatnonzero(some.to_numpy(zero_copy_only=False))).size:
-            return
-        rows, label = rows[at], f"{first[0]}{SPLIT}{second[0]}"
-        # A sign that nobody writes keeps apart what differs only by where it is cut.
-        both = pc.binary_join_element_wise(ends.take(pa.array(at)), starts.take(pa.array(at)), "\0")
-        coded = both.dictionary_encode()
-        known, hashes = self._known.setdefault(label, _Known()), hashed(coded.dictionary, self.key)
-        fresh = np.flatnonzero(known.new(hashes))
-        found = {at: known.found[value] for at, value in enumerate(hashes.tolist()) if value in known.found}
-        if len(fresh):
-            some = dict(_spanning(coded.dictionary.take(pa.array(fresh)), self._searches.of("")))
-            known.add(hashes[fresh], some)
-            found |= {int(fresh[index]): each for index, each in some.items()}
-        self._count(label, coded, found, (where[0][rows], where[1][rows]))
 
-
-def _seen(texts: pa.StringArray, search: Search) -> Iterator[tuple[int, tuple[Seen, ...]]]:
+def _seen(texts: pa.StringArray, search: Search) -> Told:
     for index, inside in search.texts(texts):
         text = texts[index].as_py()
         # Where a hidden one stands in the text cannot be said: all of it is shown.
-        hidden = (Seen(entity, "disguised", "other", SURE, masked(text)) for entity in inside.hidden)
-        yield index, (*(_told(text, each, "plain") for each in resolved(inside.found)), *hidden)
+        hidden = [Seen(entity, "disguised", "other", SURE, masked(text)) for entity in inside.hidden]
+        yield index, (*_told(text, resolved(inside.found), "plain"), *hidden)
 
 
-def _told(text: str, found: Found, form: Form) -> Seen:
-    entity, start, end, score = found
-    held = text[start:end]
-    return Seen(entity, form, shape(held), round(score, 2), masked(held))
+def _split(texts: pa.StringArray, search: Search) -> Told:
+    for index, text, found in spanning(texts, search):
+        yield index, _told(text, found, "split")
 
 
-def _spanning(pairs: pa.StringArray, search: Search) -> Iterator[tuple[int, tuple[Seen, ...]]]:
-    """What lies over the cut of each of these pairs, and is in neither part alone."""
-    whole = pc.replace_substring(pairs, "\0", "", max_replacements=1)
-    for index, some in search.cells.find(whole).items():
-        left, _, right = pairs[index].as_py().partition("\0")
-        over = [each for each in some if each[0] in OVER and each[1] < len(left) < each[2]]
-        if over:
-            alone = {entity for one in search.cells.find(pa.array([left, right])).values() for entity, *_ in one}
-            told = tuple(_told(left + right, each, "split") for each in over if each[0] not in alone)
-            if told:
-                yield index, told
+def _told(text: str, found: Iterable[Found], form: Form) -> tuple[Seen, ...]:
+    """What was found in a text; of what is counted as one the first with the highest score."""
+    best: dict[tuple[str, Shape], Seen] = {}
+    for entity, start, end, score in found:
+        shape = within(text, start, end)
+        if (entity, shape) not in best or score > best[entity, shape].score:
+            best[entity, shape] = Seen(entity, form, shape, round(score, 2), masked(text[start:end]))
+    return tuple(best.values())
