@@ -16,7 +16,7 @@ from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
-from security.gates import contract, inputs, metrics, model, rest
+from security.gates import contract, inputs, metrics, model, personal, rest
 from security.material import Material
 from security.posture import Posture, asked, part
 from security.rows import lines
@@ -45,7 +45,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return asked(gate, _asked(run, gate, ref), of=ref.sha256)
     folder = check(run.home, ref, run.plan.run)
     if gate.kind == "rows":
-        return _rows(run, ref, folder, subject, where)
+        opened_, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
+        known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
+        return opened_ if known is None else personal.material(opened_, known)
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
     if gate.kind == "manifest":

@@ -4,8 +4,10 @@ import base64
 import gzip
 import json
 import os
+import re
 import secrets
 import sqlite3
+import string
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
@@ -35,16 +37,19 @@ from tests.attacks.search import found, within
 
 LAST = DAYS[-1]
 PLANTED = ("comment", "type", "user", "item", "time", "key", "value")
+PERSONAL = ("mail", "name")
+PREFIXES = {"marked": 1, "marked-more": 30, "marked-personal": 0}
+"""Prefix -> how often the rows that break the contract are in it; in the last there is one that breaks none."""
 
 
 def mark() -> str:
     """A string that is nowhere else."""
-    return f"zq{secrets.token_hex(9)}"
+    return f"zq{''.join(secrets.choice(string.ascii_lowercase) for _ in range(18))}"
 
 
 @dataclass
 class Story:
-    """Two runs, one passed and one refused, and what was planted and known while they went."""
+    """Three runs, one passed and two refused, and what was planted and known while they went."""
 
     home: Home
     planted: dict[str, bytes]
@@ -68,6 +73,12 @@ def bad(marks: dict[str, bytes]) -> list[Row]:
     ]
 
 
+def personal(marks: dict[str, bytes]) -> list[Row]:
+    """A row that keeps the contract, with an address in a column that nobody knows, and one for a column's name."""
+    good = {"user_id": "p001", "item_id": "t001", "interaction_type": "view", "timestamp": f"{LAST}T12:00:00Z"}
+    return [good | {"note": f"{marks['mail'].decode()}@example.org", f"{marks['name'].decode()}@example.org": 1}]
+
+
 @contextmanager
 def overheard(path: Path) -> Iterator[IO[str]]:
     """Everything that this process and what it starts say on stdout and stderr goes to a file."""
@@ -87,7 +98,7 @@ def overheard(path: Path) -> Iterator[IO[str]]:
 @pytest.fixture(scope="module")
 def story(operator: Operator, pair: Pair, home: Home) -> Iterator[Story]:
     """The small pipeline over marked rows: few enough of them to pass, and then too many."""
-    told = Story(home, {name: mark().encode() for name in PLANTED})
+    told = Story(home, {name: mark().encode() for name in (*PLANTED, *PERSONAL)})
     patch = pytest.MonkeyPatch()
 
     def noted(*args: Any, **claims: Any) -> str:
@@ -97,9 +108,11 @@ def story(operator: Operator, pair: Pair, home: Home) -> Iterator[Story]:
     path = home.root.parent / "said.txt"
     with patch.context() as within_, overheard(path) as out:
         within_.setattr("tasks.issuer.mint", noted)
-        for prefix, times in (("marked", 1), ("marked-more", 30)):
-            operator.fill(BUCKET, prefix, {LAST: body(LAST, more=bad(told.planted) * times)})
-            document, policy = pair(prefix)
+        for prefix, times in PREFIXES.items():
+            more = bad(told.planted) * times or personal(told.planted)
+            operator.fill(BUCKET, prefix, {LAST: body(LAST, more=more)})
+            gone = {"comment": {"*": "drop"}, "item_id": {"EMAIL_ADDRESS": "drop"}}
+            document, policy = pair(prefix, PII_detection={"actions": gone})
             state, run = shell.once(Screen(out), document=document, policy=policy)
             assert run is not None
             told.states.append(state)
@@ -173,20 +186,23 @@ def everything() -> list[dict[str, Any]]:
             answer = api._client.get(answer["next_page"]).json()
 
 
-def test_one_run_passed_and_one_was_refused(story: Story) -> None:
-    passed, refused = story.states
+def test_one_run_passed_and_two_were_refused(story: Story) -> None:
+    passed, refused, found_out = story.states
     assert passed.is_completed(), passed.message
     assert story.runs[0].notes["clean"]["rejected"] == 4
     assert refused.name == REFUSED
     assert "CON-TYPE" in refused.message
+    assert found_out.name == REFUSED
+    assert re.search(r"PII-FOUND column \d: EMAIL_ADDRESS in 1 of 1 cells", found_out.message)
+    assert "PII-FOUND names of columns: EMAIL_ADDRESS in 1 of " in found_out.message
     assert len(story.tokens) >= 30  # those with which the gate asked
 
 
 def test_the_marked_rows_were_there(story: Story, operator: Operator) -> None:
     """The lake holds them, or there would be nothing to find."""
-    for prefix in ("marked", "marked-more"):
+    for prefix, times in PREFIXES.items():
         held = operator.s3.get_object(Bucket=BUCKET, Key=f"{prefix}/{LAST}/part-000.jsonl.gz")["Body"].read()
-        assert within(gzip.decompress(held), story.planted) == set(PLANTED)
+        assert within(gzip.decompress(held), story.planted) == set(PLANTED if times else PERSONAL)
 
 
 def test_no_marker_is_in_the_home(story: Story) -> None:
@@ -194,7 +210,7 @@ def test_no_marker_is_in_the_home(story: Story) -> None:
 
 
 def test_everything_that_a_run_writes_was_searched(story: Story) -> None:
-    """Both runs are told of by their names, in every folder that tells of runs."""
+    """Every run is told of by their names, in every folder that tells of runs."""
     told = found(story.home.root, {run.plan.run: run.plan.run.encode() for run in story.runs})
     where = {path.split("/")[0] for path in told}
     assert {"evidence", "pages", "pointers", "prefect", "service", "store"} <= where

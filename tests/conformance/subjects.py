@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from security.gates import contract, inputs, metrics, model
+from security.gates import contract, inputs, metrics, model, personal
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.material import Material
@@ -105,9 +105,8 @@ def _personal(folder: Path) -> Case:
     def opened(name: str) -> Material[Any]:
         paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
         subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
-        return contract.material(
-            subject, partial(contract.batches, paths, [path.name for path in paths]), sum(map(lines, paths))
-        )
+        source = partial(contract.batches, paths, [path.name for path in paths])
+        return personal.material(contract.material(subject, source, sum(map(lines, paths))), ["comment"])
 
     return Case(
         {"actions": {"comment": {"URL": "drop"}}},

@@ -2,6 +2,7 @@
 
 from security.gates.personal.facts import NAMES, SPLIT, Column, Facts, Hit
 from security.gates.personal.gate import RULES, PiiDetection
+from security.gates.personal.known import material, naming
 from security.gates.personal.limits import Action, PersonalLimits, Role
 from security.gates.personal.sweep import DECLARED, Sweep
 
@@ -18,4 +19,6 @@ __all__ = [
     "PiiDetection",
     "Role",
     "Sweep",
+    "material",
+    "naming",
 ]

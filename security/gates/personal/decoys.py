@@ -65,7 +65,7 @@ def _planted(change: Callable[[Row, random.Random], list[tuple[str, str]]]) -> V
         rows = _rows(sample)
         row = draw.choice(rows)
         row["beside"] = [*(row["beside"] or ()), *change(row, draw)]
-        return [pa.RecordBatch.from_pylist(rows, schema=SCHEMA)]
+        return [pa.RecordBatch.from_pylist(rows, schema=sample[0].schema if sample else SCHEMA)]
 
     return make
 

@@ -15,7 +15,8 @@ NAMES = "names of columns"
 SPLIT = " + "
 """What stands between the names of two columns whose cells were read as one text."""
 PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-"""What a column may be called by; one that has another name has a number."""
+"""What a column may be called by. One that has another name, or a name that nobody knew before, has a number: a key of
+JSON may be a value, and nothing of a row is told."""
 
 Form = Literal["plain", "disguised", "split"]
 """As it is written; only once the text is read as it would be aloud, unescaped or unfolded; over two columns."""
@@ -51,7 +52,7 @@ class Column(NamedTuple):
 class Facts(Frozen):
     """All that was found, in which columns it was looked for, and what cannot be found at all.
 
-    A column whose own name may say something has a number for a name.
+    A column whose name is in no contract and no policy has a number for a name.
     """
 
     rows: int = Field(ge=0)

@@ -29,7 +29,10 @@ def _rule(rule: str, severity: Literal["high", "critical"], title: str, remedy: 
     return Rule(id=rule, title=title, severity=severity, remedy=remedy, controls=_CONTROLS)
 
 
-_SOURCE = "Take it out at the source, or let the policy say what becomes of it in this column: mask, hash or drop."
+_SOURCE = (
+    "Take it out at the source, or let the policy say what becomes of it in this column: mask, hash or drop. A column "
+    "with a number has a name that neither contract nor policy knows: it is in the rows that are named."
+)
 RULES = {
     rule.id: rule
     for rule in (

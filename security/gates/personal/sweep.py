@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from security.errors import CannotTell
 from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
+from security.gates.personal.known import known
 from security.gates.personal.pairs import pairs, spanning
 from security.personal.analyzer import UNSEEN, Found
 from security.personal.resolve import SURE, resolved
@@ -86,7 +87,7 @@ class Sweep(Profile):
         self.rows, self.files = 0, dict[str, int]()
         self.columns, self.opaque = dict[str, int](), dict[str, int]()
         self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
-        self.names = dict[str, Place]()
+        self.names, self.known = dict[str, Place](), frozenset[str]()
         self._known, self._pairs, self._searches = dict[str, _Known](), _Known(), Searches(CONTEXTS)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,9 +99,10 @@ class Sweep(Profile):
         if not batch.num_rows:
             return
         self.rows += batch.num_rows
+        self.known |= known(batch)
         column = batch.column("file")
-        known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
-        where = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
+        files = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
+        where = np.array(files)[column.indices.to_numpy()], batch.column("row").to_numpy()
         every = np.arange(batch.num_rows)
         for name, rows, texts in [*((each, every, batch.column(each)) for each in DECLARED), *beside(batch)]:
             here = where[0][rows], where[1][rows]
@@ -115,7 +117,7 @@ class Sweep(Profile):
     def merge(self, other: "Sweep") -> None:
         """Count what another has counted as well, as if its rows had come after these."""
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
-        self.rows += other.rows
+        self.rows, self.known = self.rows + other.rows, self.known | other.known
         moved = {name: (files[file], row) for name, (file, row) in other.names.items()}
         renamed = {label: self._named(name, moved[name]) for name, label in other.labels.items()}
         for mine, theirs in ((self.columns, other.columns), (self.opaque, other.opaque)):
@@ -146,7 +148,7 @@ class Sweep(Profile):
         return Facts(rows=self.rows, files=files, columns=tuple(columns), hits=tuple(hits), unseen=unseen)
 
     def _named(self, name: str, first: Place) -> str:
-        """What a column is called: one that is not declared by its name where that is one, and nothing is found in it.
+        """What a column is called: one that is not declared by its name, if that is known and nothing is found in it.
 
         A name is a text too, in the place where it comes `first`.
         """
@@ -156,7 +158,9 @@ class Sweep(Profile):
             if len(self.labels) >= COLUMNS:
                 raise CannotTell(f"more than {COLUMNS:,} columns that are not declared", "columns")
             self._searches.of(name)
-            plain = PLAIN.fullmatch(name) and not dict(self._searches.of("").texts(pa.array([name])))
+            plain = (
+                name in self.known and PLAIN.fullmatch(name) and not dict(self._searches.of("").texts(pa.array([name])))
+            )
             self.labels[name], self.names[name] = name if plain else f"column {len(self.labels) + 1}", first
         return self.labels[name]
 

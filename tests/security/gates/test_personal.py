@@ -23,12 +23,23 @@ from pydantic import ValidationError
 from security.errors import CannotTell
 from security.gate import judge, observe
 from security.gates import contract
-from security.gates.personal import NAMES, Facts, Hit, PersonalLimits, PiiDetection, Sweep, decoys, sweep
+from security.gates.personal import (
+    NAMES,
+    Facts,
+    Hit,
+    PersonalLimits,
+    PiiDetection,
+    Sweep,
+    decoys,
+    material,
+    naming,
+    sweep,
+)
 from security.gates.personal.limits import CHANCE
 from security.material import Material
 from security.personal.cells import LONGEST
 from security.rows import lines, read
-from security.rows.beside import OPAQUE
+from security.rows.beside import OPAQUE, beside
 from security.rows.columns import SCHEMA
 from security.rows.scan import merged, scan
 from security.verdict import Outcome, Subject, Verdict
@@ -67,9 +78,14 @@ def parquet(folder: Path, columns: dict[str, pa.Array], group: int | None = None
     return folder / "x.parquet"
 
 
+def told(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, and that every column's name in it is known."""
+    return naming(batch, [name for name, *_ in beside(batch)])
+
+
 def facts(*paths: Path) -> Facts:
     """What a look finds in files."""
-    found: Facts = scan(read(paths, [path.name for path in paths]), {"p": Sweep})["p"].facts()
+    found: Facts = scan(map(told, read(paths, [path.name for path in paths])), {"p": Sweep})["p"].facts()
     return found
 
 
@@ -80,7 +96,8 @@ def seen(found: Facts) -> dict[tuple[str, str, str], Hit]:
 
 def opened(*paths: Path) -> Material[pa.RecordBatch]:
     source = partial(contract.batches, paths, [path.name for path in paths])
-    return contract.material(SUBJECT, source, sum(map(lines, paths)))
+    made = contract.material(SUBJECT, source, sum(map(lines, paths)))
+    return material(made, {name for batch in source() for name, *_ in beside(batch)})
 
 
 def verdict(path: Path, **limits: Any) -> Verdict:
