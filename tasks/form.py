@@ -52,12 +52,17 @@ def rows(folder: Path, told: dict[str, Any], counted: int | None, kept: int) -> 
 def protected(folder: Path, of: str, observation: str, came: int, kept: int) -> None:
     """`BadInput` unless what was handled are the rows `of` this digest, as this observation found them, and each of the
     `came` rows is among the `kept` ones or was dropped."""
-    told = json.loads((folder / "handled.json").read_text(encoding="utf-8"))
-    if told["of"] != of or not observation or told["observation"] != observation:
+    try:
+        told = json.loads((folder / "handled.json").read_text(encoding="utf-8"))
+        origin, seen, dropped = told["of"], told["observation"], told["dropped"]
+    except (ValueError, KeyError, TypeError):
+        found = "an account that cannot be read"
+        raise BadInput("protected/handled.json", "file", found, "of, observation and dropped") from None
+    if origin != of or not observation or seen != observation:
         found = "rows or findings that were not looked at before"
         raise BadInput("protected/handled.json", "of", found, "those of the look before, by digest")
-    if told["dropped"] < 0 or kept + told["dropped"] != came:
-        found = f"{kept:,} rows and {told['dropped']:,} dropped, of {came:,}"
+    if type(dropped) is not int or dropped < 0 or kept + dropped != came:
+        found = f"{kept:,} rows and {dropped if type(dropped) is int else '?'} dropped, of {came:,}"
         raise BadInput("protected/handled.json", "dropped", found, "each row accounted for once")
 
 

@@ -45,10 +45,12 @@ def secret(home: Home, reference: str) -> bytes:
                 out.write(secrets.token_hex(SHORTEST))
         found = path.read_bytes()
     elif kind == "env":
-        found = os.environ.get(name, "").encode()
+        found = os.fsencode(os.environ.get(name, ""))
     else:
-        path = Path(name)
-        found = path.read_bytes() if path.is_file() else b""
+        try:
+            found = Path(name).read_bytes()
+        except OSError:
+            found = b""
     if len(found := found.strip()) < SHORTEST:
         raise KeyBroken(f"{reference}: a key of {len(found)} bytes for hashes; at least {SHORTEST} are needed")
     return found

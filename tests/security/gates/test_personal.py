@@ -150,7 +150,7 @@ def test_an_integer_is_looked_at_as_its_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.int64(), pa.uint64(), pa.float64(), pa.decimal128(20, 2), pa.string_view()], ids=str
+    "kind", [pa.int64(), pa.uint64(), pa.float64(), pa.decimal128(22, 2), pa.string_view()], ids=str
 )
 def test_a_card_is_found_in_a_column_of_parquet_of_any_type(tmp_path: Path, kind: pa.DataType) -> None:
     values = pa.array([None, int(CARD), 7]).cast(pa.string() if kind == pa.string_view() else kind).cast(kind)
@@ -583,9 +583,9 @@ def test_a_column_of_nulls_and_a_batch_of_none(tmp_path: Path) -> None:
 
 
 def test_many_findings_in_a_cell_are_one_of_each(tmp_path: Path) -> None:
-    text = " ".join(f"a{n}@example.com" for n in range(200))
+    text = " ".join(f"a{n % 10}@example.com" for n in range(200))
     (hit,) = facts(lined(tmp_path, {"n": text}, {"n": text})).hits
-    assert (hit.cells, hit.first, hit.example) == (2, ((0, 1), (0, 2)), "xx@xxxxxxx.xxx")
+    assert (hit.cells, hit.first, hit.example) == (2, ((0, 1), (0, 2)), "x9@xxxxxxx.xxx")
 
 
 LIMIT = "at most 4,096 are looked at"
@@ -626,7 +626,20 @@ def test_an_expression_that_takes_too_long_is_not_skipped(tmp_path: Path, monkey
 
 
 def test_nothing_of_a_row_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
-        verdict(lined(tmp_path, {"note": MAIL}, {"note": "GB82\u0130EST12345698765432 iban"}))
-    assert "jane" not in caplog.text
-    assert "12345698765432" not in caplog.text
+    """What handlers of everything are told; that of `caplog` hears loggers that keep to themselves as well."""
+    told: list[str] = []
+
+    class Hears(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    root, hears = logging.getLogger(), Hears()
+    root.addHandler(hears)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            root.debug("here")
+            verdict(lined(tmp_path, {"note": MAIL}, {"note": "GB82\u0130EST12345698765432 iban"}))
+    finally:
+        root.removeHandler(hears)
+    assert "here" in told
+    assert not [each for each in told if "jane" in each or "12345698765432" in each]
