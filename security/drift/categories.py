@@ -100,7 +100,8 @@ def _by_group(values: Words, words: Words, counts: Ints) -> Grouped:
     """Counts by group of some values; `words` in order."""
     cells = np.zeros((len(values), GROUPS), np.int64)
     begin, end = np.searchsorted(words, values), np.searchsorted(words, values | _GROUP, side="right")
-    owner = np.repeat(np.arange(len(values)), end - begin)
-    at = np.arange(len(owner)) - np.repeat(np.cumsum(end - begin) - (end - begin), end - begin) + np.repeat(begin, end - begin)
+    size = end - begin
+    owner = np.repeat(np.arange(len(values)), size)
+    at = np.arange(len(owner)) + np.repeat(begin - (np.cumsum(size) - size), size)
     cells[owner, (words[at] & _GROUP).astype(np.int64)] = counts[at]
     return cells

@@ -51,8 +51,8 @@ def _range(keys: Ints, ends: Ints, total: int, width: int, least: int) -> tuple[
 def _cuts(keys: Ints, ends: Ints, depth: int) -> list[int]:
     """A cut near each of `depth` - 1 quantiles, or on both sides of a number that many rows have."""
     total, found = int(ends[-1]), list[int]()
-    middle = total * np.arange(1, depth) / depth
-    first, last = (np.searchsorted(ends, middle + off, side="right") for off in (-total / (4 * depth), total / (4 * depth)))
+    middle, off = total * np.arange(1, depth) / depth, total / (4 * depth)
+    first, last = (np.searchsorted(ends, middle + each, side="right") for each in (-off, off))
     for one, other in zip(first.tolist(), np.minimum(last, len(keys) - 1).tolist(), strict=True):
         if one < other:
             found.append(roundest(int(keys[one]), int(keys[other])))

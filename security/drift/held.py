@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from security.drift.cells import Ints, fits
+from security.drift.cells import Ints, Role, fits
 from security.drift.groups import GROUPS, effects
-from security.drift.profile import Base, Count, Effect, Role
+from security.drift.profile import Base, Count, Effect
 from security.verdict import Frozen
 
 Grouped = NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""A column of ids: how many there are, how unevenly rows lie on them, and a sample by which two columns can be compared.
+"""A column of ids: how many there are, how unevenly rows lie on them, and a sample by which two can be compared.
 
 The sample is the smallest tokens (`security.drift.tokens`) of all ids: whether an id is in it depends on no other id
 but how many smaller ones there are, so that of the smallest tokens of two samples together it is known which are in

@@ -51,12 +51,14 @@ class Numbers(Seen):
         ends = np.searchsorted(keys, np.array(found.cuts if found else (), np.int64))
         below = np.r_[np.zeros((1, GROUPS), np.int64), np.cumsum(counts, axis=0)][np.r_[ends, len(keys)]]
         _, effect = effects(below[:-1], counts.sum(axis=0), way.kish)
+        odd, _ = effects((self.nan + self.infinite)[None], self.sizes - self.blank, way.kish)
         range_ = valued(np.array([found.low, min(found.high, _TOP)])).tolist() if found else (None, None)
         return Number(
             **self.base(way),
             effect=rounded(effect),
             nan=int(self.nan.sum()),
             infinite=int(self.infinite.sum()),
+            odd=rounded(odd[0]),
             low=range_[0],
             high=range_[1],
             cuts=tuple(valued(np.array(found.cuts if found else (), np.int64)).tolist()),

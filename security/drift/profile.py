@@ -62,11 +62,13 @@ class Base(Frozen):
 
 class Number(Base):
     """`cuts` part finite values into bins of `counts` rows, each from its lower cut on. `low` and `high` are the range,
-    null where there are too few rows. `distinct` is exact where `exact`, and else the number of the finest bins."""
+    null where there are too few rows. `odd` is the design effect of what is not finite. `distinct` is exact where
+    `exact`, and else the number of the finest bins."""
 
     role: Literal["number"] = "number"
     nan: Count
     infinite: Count
+    odd: Effect
     low: float | None
     high: float | None
     cuts: tuple[float, ...]
@@ -160,7 +162,8 @@ def read(data: bytes) -> Reference:
     except ValidationError as why:
         first = why.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise CannotTell(f"the reference is not a sound profile: {place or 'it'}: {first['msg']}", "reference") from None
+        wrong = f"{place or 'it'}: {first['msg']}"
+        raise CannotTell(f"the reference is not a sound profile: {wrong}", "reference") from None
     except (ValueError, RecursionError):
         raise CannotTell("the reference is not JSON", "reference") from None
     if found.bytes != data:

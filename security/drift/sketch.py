@@ -164,5 +164,3 @@ def _hashes(array: pa.Array, under: tuple[int, int]) -> Words:
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     found[valid] = words(array.drop_null(), under)
     return found
-
-

@@ -53,9 +53,8 @@ class Times(Seen):
 
     def join(self, other: "Times") -> None:
         """Take in what another kept."""
-        self.units, self.hours, self.weekdays = (
-            one + more for one, more in ((self.units, other.units), (self.hours, other.hours), (self.weekdays, other.weekdays))
-        )
+        self.units = self.units + other.units
+        self.hours, self.weekdays = self.hours + other.hours, self.weekdays + other.weekdays
         self.days.update(other.days)
 
     def facts(self, way: Way) -> Time:
