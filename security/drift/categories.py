@@ -36,9 +36,9 @@ class Categories(Seen):
         some = np.flatnonzero(cells)
         self.counts.add(different[some // GROUPS] | (some % GROUPS).astype(np.uint64), cells[some])
 
-    def pair(self, one: Words, other: Words, groups: Ints) -> None:
+    def pair(self, one: Words, other: Words, groups: Ints, sizes: Ints) -> None:
         """Rows by the hashes of two columns, 0 for a null; of any type."""
-        self.sizes += np.bincount(groups, minlength=GROUPS)
+        self.sizes += sizes
         both = (one * np.uint64(0x9E3779B97F4A7C15)) ^ ((other >> np.uint64(29)) | (other << np.uint64(35)))
         both = (both ^ (both >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
         self.counts.add((both ^ (both >> np.uint64(29))) & ~_GROUP | groups.astype(np.uint64))

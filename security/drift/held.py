@@ -48,13 +48,13 @@ class Seen(ABC):
         self.sizes, self.blank = np.zeros(GROUPS, np.int64), np.zeros(GROUPS, np.int64)
         """Rows that could be read, and nulls among them, by group."""
 
-    def add(self, array: pa.Array, kind: str, groups: Ints) -> None:
-        """Take in values of rows of these groups; `kind` is what the type is called."""
+    def add(self, array: pa.Array, kind: str, groups: Ints, sizes: Ints) -> None:
+        """Take in values of rows of these groups, of these sizes; `kind` is what the type is called."""
         self.types.add(kind)
         if not fits(self.role, array.type):
             self.unread += len(array)
             return
-        self.sizes += np.bincount(groups, minlength=GROUPS)
+        self.sizes += sizes
         if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
             array = array.dictionary_decode()
         if pa.types.is_run_end_encoded(array.type):

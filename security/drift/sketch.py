@@ -9,7 +9,7 @@ from pydantic import Field
 
 from security.drift.categories import Categories
 from security.drift.cells import coded, decoded, guessed, hashable, plain, words
-from security.drift.groups import group
+from security.drift.groups import GROUPS, group
 from security.drift.held import Held, Way
 from security.drift.ids import Ids
 from security.drift.numbers import Numbers
@@ -64,14 +64,15 @@ class Sketch(Profile):
             users = batch.column(self.spec.user)
             if hashable(users.type):
                 groups = group(_hashes(users, self.key))
+        sizes = np.bincount(groups, minlength=GROUPS)
         self.rows += batch.num_rows
         for name, seen in self.columns.items():
             array = batch.column(name) if name in given else pa.nulls(batch.num_rows)
-            seen.add(array, _called(array.type) if name in given else ABSENT, groups)
+            seen.add(array, _called(array.type) if name in given else ABSENT, groups, sizes)
         for pair in self.spec.pairs:
             one, other = (_hashes(batch.column(name), self.key) if name in given else None for name in pair)
             if one is not None and other is not None:
-                self.pairs[paired(pair)].pair(one, other, groups)
+                self.pairs[paired(pair)].pair(one, other, groups, sizes)
         for field in batch.schema:
             if field.name not in self.columns:
                 self.others.setdefault(field.name, set()).add(_called(field.type))

@@ -13,6 +13,8 @@ import numpy as np
 from security.rows.hashes import Words
 
 BITS = 48
+BLOCK = 1 << 13
+"""Words at a time, so that they stay in the processor's cache."""
 _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 
 
@@ -28,6 +30,10 @@ def keyed(secret: bytes, name: str) -> bytes:
 
 def siphash(words: Words, key: bytes) -> Words:
     """SipHash-2-4 of each word, as its eight bytes, lowest first."""
+    return np.concatenate([words[:0], *(_hashed(words[at : at + BLOCK], key) for at in range(0, len(words), BLOCK))])
+
+
+def _hashed(words: Words, key: bytes) -> Words:
     low, high = (int.from_bytes(half, "little") for half in (key[:8], key[8:]))
     v = [np.full(len(words), start ^ half, np.uint64) for start, half in zip(_START, (low, high) * 2, strict=True)]
     for block in (words, np.full(len(words), 8 << 56, np.uint64)):
