@@ -74,8 +74,8 @@ def _ways(sides: Sides, held: Held, near: float) -> list[Score]:
 
 
 def _outside(sides: Sides, held: Held, sizes: tuple[int, int], effect: float) -> Score:
-    """The share beyond the range; in the reference fewer than `least` rows lay there on either side."""
-    count, then = held.counts[0] + held.counts[-1], min(2 * sides.least, sizes[0])
+    """The share beyond the range; in the reference fewer than twice `least` rows lay there on either side."""
+    count, then = held.counts[0] + held.counts[-1], min(4 * sides.least, sizes[0])
     pooled = min((count + then) / sum(sizes), 1.0)
     far = apart(*sizes, max(effect, held.effects[0], held.effects[-1]))
     floor = then / sizes[0] + floors.share(pooled, far)
@@ -103,5 +103,7 @@ def _scale(sides: Sides, near: float) -> list[Score]:
 def _size(column: Number, off: float) -> float:
     """The size of the numbers, from three of their quantiles; `off` moves those outwards."""
     ends, below = _ends(column), np.r_[0.0, _below(column.counts), 1.0]
+    unit = float(np.abs(ends).max())
     shares = (0.1 - off, 0.5 - off, 0.5 + off, 0.9 + off)
-    return max(abs(distances.quantile(below, ends, min(max(each, 0.0), 1.0))) for each in shares)
+    found = (abs(distances.quantile(below, ends / unit, min(max(each, 0.0), 1.0))) for each in shares)
+    return max(found) * unit

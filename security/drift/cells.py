@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 GIVEN = 5
 """Bits of a key that are given up."""
 _LEAST = np.int64(np.iinfo(np.int64).min)
+LAST = 0x7FEFFFFFFFFFF000
+"""The largest key that is told apart from larger ones, so that there is a number beyond every bin."""
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
@@ -72,6 +74,15 @@ def decoded(array: pa.Array) -> pa.Array:
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def settled(array: pa.Array) -> pa.Array:
+    """The same values in a layout that can be filtered, with every null marked as one. Dictionaries stay."""
+    if pa.types.is_dictionary(array.type):
+        return array.dictionary_decode() if array.dictionary.null_count else array
+    if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
+        return array.cast(plain(array.type))
+    return decoded(array)
 
 
 def floats(array: pa.Array) -> Floats:

@@ -2,8 +2,8 @@
 
 A cut is the roundest number, in binary digits, of a window in which at least `least` rows lie: it says where these lie
 together, and nothing of any one of them. Where many rows have one number, that number is between two cuts. Every bin
-holds at least `least` rows, and fewer lie below `low`, as well as from `high` on: the smallest and the largest number
-show nowhere.
+holds at least `least` rows. The range ends between the numbers of rank `least` and twice that, from either end: so many
+smallest and largest numbers show nowhere, and as many outliers do not widen it.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ def edges(keys: Ints, sizes: Ints, width: int, limit: int, least: int) -> Edges 
     """
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
-    if total < 2 * least:
+    if total < 4 * least:
         return None
     low, high = _range(keys, ends, total, width, least)
     depth = min(limit, total // (2 * least))
@@ -41,11 +41,10 @@ def edges(keys: Ints, sizes: Ints, width: int, limit: int, least: int) -> Edges 
 
 
 def _range(keys: Ints, ends: Ints, total: int, width: int, least: int) -> tuple[int, int]:
-    first = int(np.searchsorted(ends, least))
-    last = int(np.searchsorted(ends, total - least, side="right"))
-    low = int(keys[0]) if first == 0 else roundest(int(keys[0]), int(keys[first]))
-    top = len(keys) - 1
-    return low, int(keys[top]) + width if last == top else roundest(int(keys[last]), int(keys[top]))
+    first, second = (int(np.searchsorted(ends, rank)) for rank in (least, 2 * least))
+    before, last = (int(np.searchsorted(ends, total - rank, side="right")) for rank in (2 * least, least))
+    low = int(keys[first]) if first == second else roundest(int(keys[first]), int(keys[second]))
+    return low, int(keys[last]) + width if before == last else roundest(int(keys[before]), int(keys[last]))
 
 
 def _cuts(keys: Ints, ends: Ints, depth: int) -> list[int]:

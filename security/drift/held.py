@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from security.drift.cells import Ints, Role, fits
+from security.drift.cells import Ints, Role, fits, settled
 from security.drift.groups import GROUPS, effects
 from security.drift.profile import Base, Count, Effect
 from security.verdict import Frozen
@@ -55,10 +55,7 @@ class Seen(ABC):
             self.unread += len(array)
             return
         self.sizes += sizes
-        if pa.types.is_dictionary(array.type) and array.dictionary.null_count:
-            array = array.dictionary_decode()
-        if pa.types.is_run_end_encoded(array.type):
-            array = pa.compute.run_end_decode(array)
+        array = settled(array)
         if array.null_count:
             valid = array.is_valid()
             mask = valid.to_numpy(zero_copy_only=False)

@@ -3,14 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
-from security.drift.cells import GIVEN, Ints, floats, ordered, valued
+from security.drift.cells import GIVEN, LAST, Ints, floats, ordered, valued
 from security.drift.edges import edges
 from security.drift.groups import GROUPS, effects
 from security.drift.held import Held, Seen, Way, held, rounded
 from security.drift.histogram import Histogram
 from security.drift.profile import Number
-
-_TOP = int(ordered(np.array([np.finfo(np.float64).max]))[0])
 
 
 class Numbers(Seen):
@@ -36,7 +34,7 @@ class Numbers(Seen):
             self.nan += np.bincount(groups[nan], minlength=GROUPS)
             self.infinite += np.bincount(groups[~finite & ~nan], minlength=GROUPS)
             values, groups = values[finite], groups[finite]
-        self.histogram.add(ordered(values), groups)
+        self.histogram.add(np.clip(ordered(values), -LAST, LAST), groups)
 
     def join(self, other: "Numbers") -> None:
         """Take in what another kept."""
@@ -52,7 +50,11 @@ class Numbers(Seen):
         below = np.r_[np.zeros((1, GROUPS), np.int64), np.cumsum(counts, axis=0)][np.r_[ends, len(keys)]]
         _, effect = effects(below[:-1], counts.sum(axis=0), way.kish)
         odd, _ = effects((self.nan + self.infinite)[None], self.sizes - self.blank, way.kish)
-        range_ = valued(np.array([found.low, min(found.high, _TOP)])).tolist() if found else (None, None)
+        range_ = (
+            valued(np.array([max(found.low, -LAST), min(found.high, LAST + (1 << GIVEN))])).tolist()
+            if found
+            else (None, None)
+        )
         return Number(
             **self.base(way),
             effect=rounded(effect),

@@ -41,6 +41,8 @@ def _turnover(sides: Sides) -> list[Score]:
         ("jaccard", union - both, union, "ids that are not in both"),
     ):
         share = count / max(size, 1)
-        floor = floors.share(share, 1 / max(size, 1)) if ends else 0.0
+        # A sample that is beyond a limit by chance is not beyond it.
+        limit = getattr(sides.levels, name) or 0.0
+        floor = limit + floors.share(limit, 1 / max(size, 1)) if ends else 0.0
         found.append(scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}"))
     return found
