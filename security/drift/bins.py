@@ -60,7 +60,8 @@ def _ways(sides: Sides, held: Held, near: float) -> list[Score]:
     then: Number = sides.then
     ends = _ends(then)
     ends = ends / max(float(np.abs(ends).max()), float(np.finfo(np.float64).tiny))
-    below, now = np.r_[0.0, _below(then.counts), 1.0], _below(held.counts)
+    # What lies beyond the range is taken for its end: of the reference it is not known how much that is.
+    below, now = np.r_[0.0, _below(then.counts), 1.0], np.r_[0.0, _below(held.counts)[1:-1], 1.0]
     way, chance = distances.wasserstein(below, now, ends), floors.way(distances.doubt(below, ends), near)
     quarter, wide = (distances.quantile(below, ends, 1 - s) - distances.quantile(below, ends, s) for s in (0.25, 0.05))
     units = {"wasserstein": (distances.deviation(below, ends), "standard deviations")}
