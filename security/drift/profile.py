@@ -166,6 +166,8 @@ def read(data: bytes) -> Reference:
         raise CannotTell(f"the reference is not a sound profile: {wrong}", "reference") from None
     except (ValueError, RecursionError):
         raise CannotTell("the reference is not JSON", "reference") from None
+    if len(data) > most(len(found.columns) + len(found.others) + len(found.pairs)):
+        raise CannotTell(f"the reference has {len(data):,} bytes, more than profiles of so many columns", "reference")
     if found.bytes != data:
         raise CannotTell("the reference is spelled in another way than profiles are", "reference")
     return found

@@ -60,6 +60,8 @@ class Sketch(Profile):
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in a batch of any columns; those without a role are only noted."""
         groups, given = np.zeros(batch.num_rows, np.int64), set(batch.schema.names)
+        if len(given) < batch.num_columns:
+            raise CannotTell("two columns of one name", "facts")
         if self.spec.user and self.spec.user in given:
             users = batch.column(self.spec.user)
             if hashable(users.type):

@@ -61,6 +61,15 @@ def test_no_alarm_in_a_thousand_pairs() -> None:
     run(SIZES, 0)
 
 
+@pytest.mark.parametrize("sizes", [(60_000, 3_000), (3_000, 60_000), (20_000, 10_000)])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_no_alarm_between_looks_of_other_sizes(sizes: tuple[int, int], clustered: bool) -> None:
+    then, now = (log(rows, rows + 10**5, clustered) for rows in sizes)
+    above, drift = alarms(then, now)
+    assert [each for each in above if each != ("", "volume")] == []
+    assert [each for each in drift.drifted if each] == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_alarm_where_a_few_users_have_most_of_the_rows(seed: int) -> None:
     def heavy(more: int) -> pa.Table:

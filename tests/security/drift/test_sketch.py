@@ -317,6 +317,17 @@ def test_another_spelling_and_what_is_no_json_are_refused() -> None:
             read(data)
 
 
+def test_what_is_longer_than_any_profile_is_refused() -> None:
+    found = facts(log(3_000, 1, True)).profile
+    with pytest.raises(CannotTell, match="more than profiles of so many columns"):
+        read(found.bytes + b" " * SIZE)
+
+
+def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(CannotTell, match="two columns of one name"):
+        Sketch(SECRET, Spec(roles={"a": "id"})).add(pa.RecordBatch.from_arrays([pa.array([1])] * 2, ["a", "a"]))
+
+
 def _with(known: Any, name: str, **changes: Any) -> Any:
     return known | {"columns": known["columns"] | {name: known["columns"][name] | changes}}
 
