@@ -135,6 +135,31 @@ def test_counts_are_exact_however_little_memory_there_is(values: list[int], size
             assert [value for some, _ in parts for value in some.tolist()] == sorted(set(values))
 
 
+@pytest.mark.parametrize("cut", [0, 3, 500, 1_990, 2_000])
+def test_shards_of_any_fineness_are_one(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+    """The left shard may be coarser than the right one, or finer; either may have put something aside."""
+    monkeypatch.setattr(histogram, "MOST", 20)
+    monkeypatch.setattr(counts, "MOST", 50)
+    draw = np.random.default_rng(1)
+    values = draw.standard_normal(2_000)
+    values[:1_000] = values[:1_000].round(1)
+    words = draw.integers(0, 700, 2_000).astype(np.uint64) << np.uint64(50)
+    groups = np.arange(2_000) % GROUPS
+    bins, held = [Histogram() for _ in range(3)], [Counts() for _ in range(3)]
+    for place, part in enumerate((slice(None), slice(0, cut), slice(cut, None))):
+        bins[place].add(ordered(values[part]), groups[part])
+        held[place].add(words[part])
+        held[place].settle()
+    bins[1].merge(bins[2])
+    held[1].merge(held[2])
+    assert [each.tolist() for each in bins[0].bins()] == [each.tolist() for each in bins[1].bins()]
+    assert bins[0].shift == bins[1].shift > GIVEN
+    for each in held[:2]:
+        assert each.aside is not None
+        found = [np.concatenate(some) for some in zip(*each.parts(), strict=True)]
+        assert [part.tolist() for part in found] == [part.tolist() for part in np.unique(words, return_counts=True)]
+
+
 def test_siphash_is_the_published_one() -> None:
     """The vector for eight bytes of the authors' reference code, under the key 00 to 0f."""
     word = np.array([0x0706050403020100] * 20_000, np.uint64)

@@ -188,6 +188,22 @@ def test_every_type_works_and_is_steady_against_itself(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "nulls"),
+    [
+        ("dictionary", 100),
+        ("null in a dictionary", 200),
+        ("run-end", 300),
+        ("null", 400),
+        ("boolean", 100),
+        ("bytes", 100),
+    ],
+)
+def test_nulls_are_counted_wherever_they_are_kept(name: str, nulls: int) -> None:
+    found = facts(pa.table({"column": TYPES[name]})).profile.columns["column"]
+    assert (found.rows, found.nulls) == (400, nulls)
+
+
 @pytest.mark.parametrize("name", [name for name in TYPES if name not in ("nothing", "null")])
 def test_every_type_is_seen_to_turn_into_nulls(name: str) -> None:
     array = TYPES[name]
