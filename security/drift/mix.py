@@ -1,6 +1,7 @@
 """The scores of a column of categories, and of two columns together."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from security.drift import distances, floors
 from security.drift.cells import Floats
@@ -9,6 +10,8 @@ from security.drift.levels import Score, scored
 from security.drift.profile import Category
 from security.drift.side import Sides, Weighed, apart, effective, many, percent
 
+LIFTED = 5.0
+"""Standard deviations by which chance may lift a category above the mean of those that are not listed."""
 FEW = 5.0
 """Effective rows that a cell is expected to hold, at least, before it counts as one of its own."""
 
@@ -26,13 +29,24 @@ def category(sides: Sides) -> Weighed:
     near = apart(*sizes, effect)
     one, other = distances.shares(before), distances.shares(np.array(held.counts, np.float64))
     pooled = (before + held.counts) / sum(sizes)
+    moves = _moves(sides, held, one, other, pooled, effect, sizes)
+    lucky = _lucky(then, before, effect)
+    one, other, pooled = (
+        np.append(each[:-1][~lucky], each[:-1][lucky].sum() + each[-1]) for each in (one, other, pooled)
+    )
     off = distances.variation(one, other)
     chance = floors.variation(pooled, near)
     lead = scored(sides.levels, "variation", off, chance, f"{percent(off)} of rows are in other categories")
-    found = [lead, *divergences(sides, one, other, near), *_moves(sides, held, one, other, pooled, effect, sizes)]
+    found = [lead, *divergences(sides, one, other, near), *moves]
     found += [_other(sides, held, one, other, pooled, effect, sizes), _fresh(sides, held, sizes, effect)]
     found.append(many(sides, then.distinct, now.distinct, sizes))
     return Weighed(found, effective(*sizes, effect), lead)
+
+
+def _lucky(then: Category, before: Floats, effect: float) -> NDArray[np.bool_]:
+    """Which of those that are listed chance may have lifted from among those that are not; they count as these."""
+    mean = float(before[-1]) / max(then.distinct - len(then.top), 1)
+    return before[:-1] <= mean + LIFTED * (mean * effect) ** 0.5 if mean else np.zeros(len(before) - 1, np.bool_)
 
 
 def divergences(sides: Sides, one: Floats, other: Floats, near: float) -> list[Score]:

@@ -70,6 +70,16 @@ def test_no_alarm_between_looks_of_other_sizes(sizes: tuple[int, int], clustered
     assert [each for each in drift.drifted if each] == []
 
 
+@pytest.mark.parametrize("different", [300, 1_000, 3_000])
+def test_no_alarm_where_chance_chose_what_is_listed(different: int) -> None:
+    """Of categories that are all alike those are listed that chance made frequent; the next time they are not."""
+    draw = np.random.default_rng(different)
+    then, now = (pa.table({"item": draw.integers(0, different, 40_000).astype(str)}) for _ in range(2))
+    above, drift = alarms(then, now)
+    assert above == []
+    assert drift.drifted == ()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_alarm_where_a_few_users_have_most_of_the_rows(seed: int) -> None:
     def heavy(more: int) -> pa.Table:
