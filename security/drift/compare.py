@@ -1,0 +1,97 @@
+"""A reference against rows that were looked at: every column with its scores, or named as untested."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from security.drift import floors
+from security.drift.bins import number
+from security.drift.clock import time
+from security.drift.levels import Drift, Levels, Moved, Score, Untested, scored
+from security.drift.mix import category
+from security.drift.profile import Reference
+from security.drift.side import Sides, Weighed, always, ratio
+from security.drift.sketch import ABSENT, Facts
+from security.drift.turnover import ids
+from security.errors import CannotTell
+
+_BY_ROLE: dict[str, Callable[[Sides], Weighed]] = {"number": number, "category": category, "id": ids, "time": time}
+
+
+def compare(reference: Reference, facts: Facts, levels: Levels | None = None) -> Drift:
+    """What moved between the reference and the rows of these facts, which were counted in its cells."""
+    if facts.against != reference.digest:
+        raise CannotTell("the rows were not counted in the cells of this reference", "reference")
+    if not facts.profile.rows or not reference.rows:
+        raise CannotTell("there are no rows to compare", "rows")
+    levels = levels or Levels()
+    columns = [_volume(reference, facts.profile, levels)]
+    untested = list(_others(reference, facts.profile))
+    for name in sorted(reference.columns):
+        then, now = reference.columns[name], facts.profile.columns[name]
+        if then.type == now.type == ABSENT:
+            untested.append(Untested(column=name, reason="neither side has the column"))
+        elif then.unread == then.rows and now.unread == now.rows:
+            untested.append(Untested(column=name, reason=f"{now.type} cannot be looked at as {now.role}"))
+        else:
+            columns.append(_moved(name, now.role, _sides(reference, facts, levels, name), _BY_ROLE[then.role]))
+    pairs = sorted(reference.pairs)
+    columns += [_moved(name, "pair", _sides(reference, facts, levels, name), category) for name in pairs]
+    return Drift(reference=facts.against, rows=facts.profile.rows, columns=tuple(columns), untested=tuple(untested))
+
+
+def _sides(reference: Reference, facts: Facts, levels: Levels, name: str) -> Sides:
+    now = facts.profile
+    parts = {part: f"{name}.{part}" if part else name for part in ("", "hours", "weekdays", "units")}
+    held = {part: facts.held[key] for part, key in parts.items() if key in facts.held}
+    then: Any = {**reference.columns, **reference.pairs}[name]
+    return Sides(
+        then, {**now.columns, **now.pairs}[name], held, levels, max(reference.kish, now.kish), reference.spec.least
+    )
+
+
+def _others(reference: Reference, now: Reference) -> Iterator[Untested]:
+    for name in sorted({*reference.others, *now.others}):
+        kind = now.others.get(name) or reference.others[name]
+        was = "" if name in reference.others else "; the reference does not have the column"
+        gone = "" if name in now.others else "; the column is gone"
+        yield Untested(column=name, reason=f"no role is declared for it ({kind}){was}{gone}")
+
+
+def _moved(name: str, role: Any, sides: Sides, weigh: Callable[[Sides], Weighed]) -> Moved:
+    """A column with its scores. What drifted is told however few rows there are; else too few rows are too few."""
+    weighed = weigh(sides)
+    scores = [*weighed.scores, *(always(sides) if role != "pair" else [])]
+    drifted, levels, lead = [each for each in scores if each.drifted], sides.levels, weighed.lead
+    if drifted:
+        outcome, reason = "drifted", "; ".join(each.reason for each in drifted)
+    elif why := _unclear(weighed, levels, lead):
+        outcome, reason = "cannot tell", why
+    else:
+        outcome, reason = "steady", weighed.left or "no difference beyond its limit and beyond chance"
+    return Moved(
+        column=name,
+        role=role,
+        outcome=outcome,
+        reason=reason,
+        rows=round(weighed.rows, 1),
+        scores=tuple(scores),
+    )
+
+
+def _unclear(weighed: Weighed, levels: Levels, lead: Score | None) -> str:
+    if weighed.left == "no values" or weighed.left == "no finite values":
+        return ""
+    if weighed.rows < levels.rows or not weighed.scores:
+        return f"{weighed.rows:,.0f} effective rows; at least {levels.rows:,} are needed"
+    if lead is not None and lead.limit and lead.floor > levels.blind * lead.limit:
+        return f"chance alone may reach {lead.floor:.3g} in {lead.name}, whose limit is {lead.limit:.3g}"
+    return ""
+
+
+def _volume(then: Reference, now: Reference, levels: Levels) -> Moved:
+    chance = math.exp(min(floors.SPREAD * math.sqrt(then.kish / then.rows + now.kish / now.rows), 600))
+    words = f"rows: {then.rows:,}, now {now.rows:,}"
+    score = scored(levels, "volume", ratio(then.rows, now.rows), chance, words)
+    outcome = "drifted" if score.drifted else "steady"
+    return Moved(column="", role="rows", outcome=outcome, reason=words, rows=min(then.rows, now.rows), scores=(score,))

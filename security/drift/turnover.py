@@ -1,0 +1,48 @@
+"""The scores of a column of ids: how many, how unevenly used, and how many of them are others than before."""
+
+import math
+
+import numpy as np
+
+from security.drift import floors
+from security.drift.levels import Score, scored
+from security.drift.profile import Id
+from security.drift.side import Sides, Weighed, many, percent, ratio
+from security.drift.tokens import read
+
+
+def ids(sides: Sides) -> Weighed:
+    """Scores of the ids of both sides."""
+    then: Id = sides.then
+    now: Id = sides.now
+    sizes = then.rows - then.unread - then.nulls, now.rows - now.unread - now.nulls
+    if not all(sizes):
+        return Weighed([], float(min(sizes)), None, "no values" if not any(sizes) else "too few values")
+    words = f"rows of the id of a row, on average: {then.weight:.3g}, now {now.weight:.3g}"
+    chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
+    found = [many(sides, then.distinct, now.distinct, sizes)]
+    found += [scored(sides.levels, "weight", ratio(then.weight, now.weight), chance, words), *_turnover(sides)]
+    return Weighed(found, float(min(sizes)), None)
+
+
+def _turnover(sides: Sides) -> list[Score]:
+    """Shares of ids in one side only, from the smallest tokens of both together."""
+    then: Id = sides.then
+    now: Id = sides.now
+    one, other = read(list(then.sample)), read(list(now.sample))
+    ends = [part[-1] for part, side in ((one, then), (other, now)) if side.distinct > len(part)]
+    if ends:
+        one, other = one[one <= min(ends)], other[other <= min(ends)]
+    both, union = len(np.intersect1d(one, other)), len(np.union1d(one, other))
+    found = []
+    for name, count, size, words in (
+        ("gone", len(one) - both, len(one), "ids of the reference that are not there"),
+        ("new", len(other) - both, len(other), "ids that the reference does not have"),
+        ("jaccard", union - both, union, "ids that are not in both"),
+    ):
+        share = count / max(size, 1)
+        # A sample that is beyond a limit by chance is not beyond it.
+        limit = getattr(sides.levels, name) or 0.0
+        floor = limit + floors.share(limit, 1 / max(size, 1)) if ends else 0.0
+        found.append(scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}"))
+    return found
