@@ -98,7 +98,13 @@ def test_it_is_evidence_like_any_other(good: Seen, home: Home) -> None:
 def test_the_gates_are_nodes_and_tasks_that_can_be_clicked(good: Seen, ui: UI) -> None:
     good.run.open()
     stage = good.run.stage(1)
-    gates = ("access_control_s3", "data_encryption_in_transit", "data_encryption_at_rest", "data_contract")
+    gates = (
+        "access_control_s3",
+        "data_encryption_in_transit",
+        "data_encryption_at_rest",
+        "data_contract",
+        "PII_detection",
+    )
     named = {"ingest: fetch", "ingest: clean", *(f"gate: {gate}" for gate in (*gates, "approved_inputs"))}
     assert named <= set(stage.tasks("gate: access_control_s3"))
     assert stage.click_node("Completed") in named
