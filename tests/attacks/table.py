@@ -217,13 +217,13 @@ def person(value: str) -> Callable[[], Mapping[str, bytes]]:
 
 PRIVACY = {
     "personal-in-the-middle-of-the-largest-file": Attack(
-        "ingest", PERSONAL.format("PII-FOUND", "column 1", "EMAIL_ADDRESS"), bodies=planted(0.5, note=f"ask {JANE}")
+        "ingest", PERSONAL.format("PII-FOUND", r"column \d", "EMAIL_ADDRESS"), bodies=planted(0.5, note=f"ask {JANE}")
     ),
     "personal-in-the-last-row-group": Attack(
-        "ingest", PERSONAL.format("PII-FOUND", "column 1", "CREDIT_CARD"), bodies=planted(1, 7, note=CARD)
+        "ingest", PERSONAL.format("PII-FOUND", r"column \d", "CREDIT_CARD"), bodies=planted(1, 7, note=CARD)
     ),
     "personal-in-a-column-that-appeared-today": Attack(
-        "ingest", PERSONAL.format("PII-FOUND", "column 1", "CREDIT_CARD"), bodies=planted(0.9, card=4111111111111111)
+        "ingest", PERSONAL.format("PII-FOUND", r"column \d", "CREDIT_CARD"), bodies=planted(0.9, card=4111111111111111)
     ),
     "personal-in-the-name-of-a-column": Attack(
         "ingest",
@@ -243,12 +243,12 @@ PRIVACY = {
     ),
     "personal-in-full-width": Attack(
         "ingest",
-        PERSONAL.format("PII-DISGUISED", "column 1", "EMAIL_ADDRESS"),
+        PERSONAL.format("PII-DISGUISED", r"column \d", "EMAIL_ADDRESS"),
         bodies=planted(0.5, note="jane.doe\uff20example.o\u200brg"),
     ),
     "personal-inside-of-json": Attack(
         "ingest",
-        PERSONAL.format("PII-DISGUISED", "column 1", "EMAIL_ADDRESS"),
+        PERSONAL.format("PII-DISGUISED", r"column \d", "EMAIL_ADDRESS"),
         bodies=planted(0.5, note={"a": ['{"b": "jane.doe\\u0040example.org"}']}),
     ),
     "personal-in-a-value-that-is-rejected": Attack(
