@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ MAIL, CARD, SSN = "jane.doe@example.com", "4111111111111111", "536-90-4399"
 GOOD = "k" * SHORTEST
 
 
-def written(path: Path, users: list[str | None], items: list[str] | None = None, group: int = 3) -> Path:
+def written(path: Path, users: Sequence[str | None], items: list[str] | None = None, group: int = 3) -> Path:
     """Rows as cleaning writes them, a few in each row group."""
     size = len(users)
     columns = {

@@ -64,7 +64,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", no)
 
 
-def lined(folder: Path, *rows: Row, name: str = "x") -> Path:
+def lined(folder: Path, *rows: Any, name: str = "x") -> Path:
     path = folder / f"{name}.jsonl"
     path.write_text("".join(json.dumps(GOOD | row) + "\n" for row in rows))
     return path
@@ -176,8 +176,8 @@ def test_a_name_that_says_something_is_found_and_not_told(tmp_path: Path) -> Non
     assert called == ["plain", "column 2", "column 3", "column 4", "column 5", "USER_ID", NAMES]
     assert seen(found)[NAMES, "EMAIL_ADDRESS", "plain"].first == ((0, 2),)
     assert seen(found)["column 2", "CREDIT_CARD", "plain"].first == ((0, 3),)
-    assert not {"jane", "doe", "first name", "größe"} & set(found.model_dump_json().replace('"', " ").split())
-    assert MAIL not in found.model_dump_json()
+    text = found.model_dump_json()
+    assert not [each for each in ("jane", "first name", "gr\u00f6\u00dfe", "x" * 65, CARD) if each in text]
     assert broken(verdict(lined(tmp_path, *rows))) == {("PII-FOUND", NAMES), ("PII-FOUND", "column 2")}
 
 
@@ -370,13 +370,9 @@ def moment(draw: random.Random) -> str | int:
     """A time as it may stand in a column that nobody declared."""
     seconds = draw.randrange(15 * 10**8, 17 * 10**8) // 90_000 * 90_000 + draw.randrange(60)
     told = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return draw.choice(
-        (
-            *(seconds * factor for factor in (1, 1_000, 1_000_000)),
-            told.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            told.strftime("%Y-%m-%d %H:%M:%S"),
-        )
-    )
+    forms: list[str | int] = [seconds * factor for factor in (1, 1_000, 1_000_000)]
+    forms += [told.strftime("%Y-%m-%dT%H:%M:%SZ"), told.strftime("%Y-%m-%d %H:%M:%S")]
+    return draw.choice(forms)
 
 
 @pytest.fixture(scope="module")
