@@ -50,7 +50,7 @@ def found(facts: Facts, limits: PersonalLimits, where: str) -> tuple[list[Hit], 
     hits = []
     for each in facts.hits:
         share = facts.share(each)
-        action = limits.action(each.column, each.entity) if limits.counts(each, share) else "none, ids look like it"
+        action = limits.action(each.column, each.entity) if limits.counts(each, facts) else "none, ids look like it"
         form = "" if each.form == "plain" else f" ({each.form})"
         hits.append(Hit(f"{each.column} ({where})", each.entity + form, each.cells, share, action, (each.example,)))
     unseen = [Unseen(entity, "", "needs a model of a language") for entity in facts.unseen]

@@ -75,8 +75,9 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     elif ref.kind == "protected":
         before = run.published["rows"]
         told = json.loads((check(run.home, before, run.plan.run) / dataset.MANIFEST).read_text())
-        heard = run.heard.get(("features", "protect", "PII_detection", before.sha256), "")
-        form.protected(folder, before.sha256, heard, told["counts"]["rows out"], count)
+        heard = run.heard.get(("features", "protect", "PII_detection", before.sha256))
+        observation = digest(heard.model_dump(mode="json")) if heard else ""
+        form.protected(folder, before.sha256, observation, told["counts"]["rows out"], count)
     else:
         form.features(folder)
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.errors import KeyBroken
-from security.gates.personal import DECLARED, PersonalLimits
+from security.gates.personal import DECLARED, Facts, PersonalLimits
 from security.personal.handle import SHORTEST, Action, handled, hashed
-from security.personal.search import Search, context, entities
-from security.verdict import Ref
+from security.personal.search import Search, context
+from security.verdict import Ref, digest
 from tasks.clean import LAYOUT, ROW_GROUP
 from tasks.dataset import listed
 from tasks.home import Home
@@ -78,14 +78,16 @@ def handle(source: Path, out: Path, actions: Mapping[str, Mapping[str, Action]],
     return {"dropped": dropped, "cells": cells}
 
 
-def doable(limits: PersonalLimits) -> dict[str, dict[str, Action]]:
-    """Column -> entity -> what is to be done, for the columns of text that rows have."""
+def doable(limits: PersonalLimits, facts: Facts) -> dict[str, dict[str, Action]]:
+    """Column -> entity -> what is to be done with what was found and counts, for the columns of text that rows have.
+
+    What only looks like something, as an id of sixteen digits does like a card's number, stays as it is.
+    """
     found: dict[str, dict[str, Action]] = {}
-    for column in DECLARED:
-        for entity in entities() if column in limits.actions else ():
-            action = limits.action(column, entity)
-            if action in ("mask", "hash", "drop"):
-                found.setdefault(column, {})[entity] = action
+    for hit in facts.hits:
+        action = limits.action(hit.column, hit.entity)
+        if hit.column in DECLARED and action in ("mask", "hash", "drop") and limits.counts(hit, facts):
+            found.setdefault(hit.column, {})[hit.entity] = action
     return found
 
 
@@ -95,13 +97,16 @@ def protect(rows: Ref) -> Ref:
     run = current()
     listed(run.path(rows), run.trust.key)
     limits = PersonalLimits.model_validate(run.plan.terms["features"]["protect"]["PII_detection"].limits)
+    seen = run.heard["features", "protect", "PII_detection", rows.sha256]
     folder = run.place("protected")
     folder.mkdir()
     key = secret(run.home, limits.key)
-    told = handle(run.path(rows) / "rows.parquet", folder / "rows.parquet", doable(limits), key)
+    told = handle(
+        run.path(rows) / "rows.parquet", folder / "rows.parquet", doable(limits, Facts.model_validate(seen.facts)), key
+    )
     told |= {
         "of": rows.sha256,
-        "observation": run.heard["features", "protect", "PII_detection", rows.sha256],
+        "observation": digest(seen.model_dump(mode="json")),
         "key": hashed("", key)[-8:] if key else "",
     }
     (folder / "handled.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")

@@ -19,7 +19,7 @@ from security.log import Index, Log
 from security.policy import Plan
 from security.rows.buckets import FOLDER
 from security.rows.kept import Kept
-from security.verdict import Effect, Ref, Snapshot, Verdict
+from security.verdict import Effect, Observation, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
 from tasks.home import Home
 
@@ -67,8 +67,8 @@ class Run:
     """Digest of a bucket's reference -> the answers of the one visit whose parts its gates judge."""
     kept: dict[str, Kept] = field(default_factory=dict)
     """Digest of fetched rows -> the rows as they are read once, by whoever is first to look at them."""
-    heard: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
-    """Stage, task, gate and digest of what it looked at -> digest of the observation that is in the log."""
+    heard: dict[tuple[str, str, str, str], Observation] = field(default_factory=dict)
+    """Stage, task, gate and digest of what it looked at -> the observation that is in the log."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None

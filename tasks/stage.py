@@ -72,7 +72,7 @@ def _gate(stage: str, of: str, gate: str, ref: Ref) -> Any:
         verdict=verdict.model_dump(mode="json"),
         effect=follows.model_dump(mode="json"),
     )
-    run.heard[stage, of, gate, ref.sha256] = verdict.observation
+    run.heard[stage, of, gate, ref.sha256] = seen
     seconds = time.monotonic() - begun
     run.clock["gates"] += seconds
     run.listener.gate(stage, verdict, follows, seconds)

@@ -19,8 +19,8 @@ from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerResult
 
 from security.errors import CannotTell
 from security.personal.analyzer import Found, analyzer, told
-from security.personal.fold import folded
-from security.personal.prefilter import Prefilter, foreign
+from security.personal.fold import FOLDED, folded
+from security.personal.prefilter import Prefilter
 
 LONGEST = 4_096
 """Characters of a cell, at most: some expressions take time that grows with the square of a text's length."""
@@ -52,7 +52,7 @@ class Cells:
     def disguised(self, texts: pa.StringArray, found: Mapping[int, tuple[Found, ...]]) -> dict[int, tuple[Found, ...]]:
         """What would be found in these texts if they were written plainly (`security.personal.fold`), beyond the
         entities that were found as they are. Where in the text it stands cannot be said: all of it is named."""
-        beyond = foreign(texts)
+        beyond = np.flatnonzero(pc.match_substring_regex(texts, FOLDED).to_numpy(zero_copy_only=False))
         held = zip(beyond.tolist(), texts.take(pa.array(beyond)).to_pylist(), strict=True)
         plain = [(index, text, form) for index, text in held if (form := folded(text)) != text]
         hidden = {}

@@ -1,10 +1,13 @@
 """A text as it would be read aloud: signs that look alike are one sign, and those that cannot be seen are none.
 
 Compatibility forms (full-width, circled, mathematical) by NFKC of Unicode's annex 15; digits of any script to those of
-ASCII; characters of the category Cf (zero-width, soft hyphen, direction) dropped; and the letters of Cyrillic and Greek
-that are drawn like Latin ones, which is a short list and not Unicode's own of confusables (technical standard 39).
+ASCII; dashes to a hyphen; characters that are not seen dropped (category Cf: zero-width, soft hyphen, direction;
+control characters but blanks; variation selectors and other marks that are ignored by who does not know them); and the
+letters of Cyrillic and Greek that are drawn like Latin ones, which is a short list and not Unicode's own of confusables
+(technical standard 39).
 """
 
+import re
 import unicodedata
 
 _CYRILLIC = dict(zip("асԁеһіјӏорԛѕԝхуАВЕНІЈКМОРЅТХУ", "acdehijlopqswxyABEHIJKMOPSTXY", strict=True))
@@ -12,12 +15,21 @@ _GREEK = dict(zip("αγικνορτυχΑΒΕΗΙΚΜΝΟΡΤΥΖΧ", "ayiknoptu
 _ALIKE = str.maketrans(_CYRILLIC | _GREEK)
 
 
+FOLDED = r"[^\t\n\r -~]"
+"""Of RE2: matches wherever there may be something to fold."""
+_CONTROLS = {point: None for point in (*range(32), 127) if chr(point) not in "\t\n\r"}
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_STOP = "\u3002"
+
+
 def folded(text: str) -> str:
-    """The text in that form; one of ASCII alone is its own."""
-    if text.isascii():
-        return text
-    plain = unicodedata.normalize("NFKC", text).translate(_ALIKE)
-    return "".join(map(_sign, plain)) if not plain.isascii() else plain
+    """The text in that form; one of ASCII without control characters is its own."""
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).translate(_ALIKE)
+        text = "".join(map(_sign, plain)) if not plain.isascii() else plain
+    return text.translate(_CONTROLS)
 
 
 def _sign(sign: str) -> str:
@@ -25,4 +37,7 @@ def _sign(sign: str) -> str:
         return sign
     if sign.isdecimal():
         return str(unicodedata.decimal(sign))
-    return "" if unicodedata.category(sign) == "Cf" else sign
+    if sign == _STOP:
+        return "."
+    kind = unicodedata.category(sign)
+    return "-" if kind == "Pd" else "" if kind == "Cf" else sign

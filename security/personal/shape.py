@@ -4,10 +4,11 @@ import re
 import unicodedata
 from typing import Literal
 
-Shape = Literal["digits", "dotted", "word", "uuid", "other"]
-"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; all or a part of what is
-written as a UUID is; anything else."""
+Shape = Literal["digits", "dotted", "word", "part", "amid", "uuid", "other"]
+"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; either of these as the start of
+a longer word, or in a text of several; all or a part of what is written as a UUID is; anything else."""
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
+_BLANK = re.compile(r"\s")
 SHOWN = 24
 """Signs of a shape, at most."""
 _KEPT = frozenset(".@-+:/")
@@ -18,7 +19,12 @@ def within(text: str, start: int, end: int) -> Shape:
     for each in _UUID.finditer(text) if end - start <= 36 and "-" in text else ():
         if each.start() <= start and end <= each.end():
             return "uuid"
-    return shape(text[start:end])
+    found = shape(text[start:end])
+    if found not in ("digits", "word"):
+        return found
+    if end < len(text) and text[end].isalnum():
+        return "part"
+    return "amid" if _BLANK.search(text) else found
 
 
 def shape(text: str) -> Shape:

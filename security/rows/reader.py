@@ -7,10 +7,11 @@ look at everything (`security.rows.beside`).
 Memory is bounded whatever the bytes are: compressed data is inflated a MiB at a time, a zstd frame may look back at
 most 8 MiB, a line has at most 1 MiB, and a batch is cut at 16,384 lines or 8 MiB of text, of Parquet at 65,536 rows. A
 Parquet page is inflated whole, as large as its writer made it. JSON is RFC 8259 in UTF-8, one object a line; of a key
-that is given twice the last counts. CSV is told from JSON lines by the name alone (`security.rows.commas` says what it
-may be).
+that is given twice the last counts, and what it held before comes beside the row. CSV is told from JSON lines by the
+name alone (`security.rows.commas` says what it may be).
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,8 @@ WIDE = 1 << 16
 """Most rows of a batch of Parquet."""
 _CHARACTER = 4
 """Bytes of a character, at most."""
+CUT = 1 << 13
+"""Characters that are left of a text that is cut while it is a code: more than anybody looks at."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -122,19 +125,36 @@ def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
 
 
 def _parted(held: list[bytes]) -> tuple[Sequence[_Row], list[Entries]]:
-    """The declared columns of lines, and whatever else they hold."""
+    """The declared columns of lines, and whatever else they hold: also what a key held that is given once more."""
     try:
-        return [_only(line) for line in held], []
+        rows: Sequence[_Row] = [_only(line) for line in held]
+        given = [value for row in rows for value in (row.user_id, row.item_id, row.interaction_type, row.timestamp)]
+        strings = sum(isinstance(value, str) for value in given)
+        keys = len(given) - sum(value is UNSET for value in given)
+        if sum(line.count(b'"') for line in held) == 2 * (keys + strings):
+            return rows, []
     except msgspec.ValidationError:
         rows = [_decode(line) for line in held]
     at, names, texts = [], [], []
     for row, line in enumerate(held):
-        for key, raw in _every(line).items():
-            if key not in COLUMNS:
-                at.append(row)
-                names.append(key)
-                texts.append(_told(raw))
+        every = _every(line)
+        found = [(key, _told(raw)) for key, raw in every.items() if key not in COLUMNS]
+        if line.count(b'"') != 2 * (len(every) + sum(bytes(raw).startswith(b'"') for raw in every.values())):
+            found += _earlier(line)
+        for key, text_ in found:
+            at.append(row)
+            names.append(key)
+            texts.append(text_)
     return rows, [Entries(np.array(at, np.int64), pa.array(names, pa.string()), pa.array(texts, pa.string()))]
+
+
+def _earlier(line: bytes) -> list[tuple[str, str | None]]:
+    """What keys of a line hold that are given again after it."""
+    # Objects in it come as lists of pairs: what they hold is looked at all the same.
+    pairs: list[tuple[str, Any]] = json.loads(line, object_pairs_hook=list)
+    after = [key for key, _ in pairs]
+    gone = [(key, value) for place, (key, value) in enumerate(pairs) if key in after[place + 1 :]]
+    return [(key, value if isinstance(value, str | None) else json.dumps(value)) for key, value in gone]
 
 
 def _told(raw: msgspec.Raw) -> str | None:
@@ -204,7 +224,7 @@ def _columns(file: pq.ParquetFile, coded: pq.ParquetFile, name: str) -> Iterator
     apart = [(place, each) for place, each in enumerate(names) if each not in COLUMNS]
     for group in range(file.num_row_groups):
         longest = max(leaves.longest(coded, group, column) for column in COLUMNS[:3])
-        held, size = (coded, LONGEST * _CHARACTER) if longest > LONGEST * _CHARACTER else (file, longest)
+        held, size = (coded, CUT * _CHARACTER) if longest > LONGEST * _CHARACTER else (file, longest)
         size += leaves.beside(coded, group, name)
         most = min(WIDE, HELD // max(1, size) + 1)
         for each in held.iter_batches(most, row_groups=[group], columns=None if apart else list(COLUMNS)):
@@ -219,10 +239,10 @@ def _columns(file: pq.ParquetFile, coded: pq.ParquetFile, name: str) -> Iterator
 
 
 def _cut(texts: pa.Array) -> pa.Array:
-    """Texts; of those that stay codes, what is too long is cut to a length that still is."""
+    """Texts; of those that stay codes, what is too long is cut to a length that still is, for everybody."""
     if not pa.types.is_dictionary(texts.type):
         return texts
-    short = pc.utf8_slice_codeunits(texts.dictionary, 0, LONGEST + 1)
+    short = pc.utf8_slice_codeunits(texts.dictionary, 0, CUT)
     return pa.DictionaryArray.from_arrays(texts.indices, short)
 
 

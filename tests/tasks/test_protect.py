@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from security.errors import BadInput, KeyBroken
-from security.gates.personal import PersonalLimits
+from security.gates.personal import Column, Facts, Hit, PersonalLimits
 from security.personal.handle import SHORTEST, hashed
 from security.personal.search import entities
 from tasks import protect as task
@@ -158,12 +158,28 @@ def test_what_can_be_done_is_what_the_policy_says_of_columns_that_stay() -> None
             "key": "UnsafeLocal",
         }
     )
-    found = doable(limits)
+    columns = ("user_id", "item_id", "interaction_type", "comment")
+    hits = [
+        Hit(column, entity, "plain", "other", 1, 1.0, ((0, 1),), "x")
+        for column in columns
+        for entity in sorted({*entities()} - {"CREDIT_CARD"})
+    ]
+    hits += [Hit("user_id", "CREDIT_CARD", "plain", "digits", 9, 1.0, ((0, 1),), "9")]
+    looked = tuple(Column(column, column != "comment", 100, 0) for column in columns)
+    facts = Facts(rows=100, files=("x",), columns=looked, hits=tuple(hits), unseen=())
+    found = doable(limits, facts)
     assert found.keys() == {"user_id", "item_id"}
     assert found["item_id"] == {"EMAIL_ADDRESS": "drop"}
     assert found["user_id"].keys() == set(entities()) - {"US_SSN", "URL"}
     assert {entity for entity, action in found["user_id"].items() if action != "mask"} == {"EMAIL_ADDRESS"}
-    assert doable(PersonalLimits()) == {}
+    assert doable(PersonalLimits(), facts) == {}
+    # What the column's role explains is no finding, and is not touched.
+    ids = limits.model_copy(update={"roles": {"user_id": "id"}})
+    assert doable(limits, facts)["user_id"].keys() - doable(ids, facts)["user_id"].keys() == {
+        "CREDIT_CARD",
+        "DATE_TIME",
+        "UUID",
+    }
 
 
 TOLD: dict[str, Any] = {"of": "a" * 64, "observation": "b" * 64, "dropped": 2, "cells": [], "key": ""}

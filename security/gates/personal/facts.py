@@ -40,13 +40,15 @@ class Hit(NamedTuple):
 class Column(NamedTuple):
     """A column that was looked at: cells that hold something, and those of them whose bytes are of no known encoding.
 
-    `declared`: whether it is one that the rows must have, and that stays.
+    `declared`: whether it is one that the rows must have, and that stays. `like`: of entities with a check that some of
+    many ids pass, how many cells are as a whole written like one.
     """
 
     name: str
     declared: bool
     cells: int
     opaque: int
+    like: dict[str, int] = {}  # noqa: RUF012 - a tuple's field, never written to
 
 
 class Facts(Frozen):
@@ -78,3 +80,9 @@ class Facts(Frozen):
     def share(self, hit: Hit) -> float:
         """Of the cells that a finding could be in, how many have it; of two columns, those of the one with fewer."""
         return hit.cells / min(each.cells for each in self.columns if each.name in self.parts(hit))
+
+    def like(self, hit: Hit) -> float:
+        """Of the cells of its column that are written like it, how many have a finding; 0 where those are fewer."""
+        (column,) = (each for each in self.columns if each.name == hit.column)
+        alike = column.like.get(hit.entity, 0)
+        return hit.cells / alike if alike >= hit.cells else 0.0

@@ -66,7 +66,7 @@ class PiiDetection(Gate[pa.RecordBatch]):
         kept = frozenset(each.name for each in facts.columns if each.declared or limits.handled)
         cells = {each.name: each.cells for each in facts.columns}
         for hit in facts.hits:
-            if limits.counts(hit, facts.share(hit)) and limits.blocks(hit, kept):
+            if limits.counts(hit, facts) and limits.blocks(hit, kept):
                 whole = min(cells[name] for name in facts.parts(hit))
                 message = f"{hit.entity} in {hit.cells:,} of {whole:,} cells, score {hit.score:g}"
                 told = ", ".join(f"{facts.files[file]} row {row}" for file, row in hit.first)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from security.gates.personal.facts import NAMES, PLAIN, SPLIT, Hit
+from security.gates.personal.facts import NAMES, PLAIN, SPLIT, Facts, Hit
 from security.verdict import Frozen
 
 Action = Literal["block", "mask", "hash", "drop", "UnsafeKeep"]
@@ -16,13 +16,13 @@ Action = Literal["block", "mask", "hash", "drop", "UnsafeKeep"]
 column that is not kept anyway let it be gone; keep it as it is."""
 Role = Literal["id", "time", "agent", "text"]
 """Pseudonyms; moments; what a browser says of itself; anything."""
-CHANCE = 0.25
-"""Of ids that are digits, or letters and digits, every tenth passes a check of one digit. Above this share it is no
-chance any more."""
+CHANCE, FEW = 0.25, 20
+"""Of ids that are written like a card's number, every tenth passes its check of one digit. Above this share of those,
+and in no fewer cells than these where others are written otherwise, it is no chance any more."""
 CHECKED = frozenset({"CREDIT_CARD", "MEDICAL_LICENSE", "UK_NHS"})
-"""Entities whose check has one digit."""
+"""Entities with a check of one digit."""
 CERTAIN = frozenset({"CRYPTO", "EMAIL_ADDRESS", "IBAN_CODE"})
-"""Entities whose check, or form, none meets by chance."""
+"""Entities whose check, or form, hardly any id meets by chance."""
 
 
 class PersonalLimits(Frozen):
@@ -70,16 +70,19 @@ class PersonalLimits(Frozen):
                 return True
         return False
 
-    def counts(self, hit: Hit, share: float) -> bool:
+    def counts(self, hit: Hit, facts: Facts) -> bool:
         """Whether a finding is one, by what its column is declared to be: ids look like many things.
 
-        `share`: of the column's cells, how many have it.
+        Over two columns an address or an IBAN is one.
         """
-        if hit.entity in CERTAIN or hit.column not in self.roles and hit.form != "split":
+        if hit.form == "split":
+            return hit.entity in CERTAIN or facts.share(hit) > CHANCE
+        if hit.entity in CERTAIN or hit.column not in self.roles:
             return True
-        bare, role = hit.shape in ("digits", "word", "uuid"), self.roles.get(hit.column, "text")
-        if hit.form == "split" or (role in ("id", "time") and bare):
-            return hit.entity in CHECKED and share > CHANCE
+        bare, role = hit.shape in ("digits", "word", "part", "uuid"), self.roles.get(hit.column, "text")
+        if role in ("id", "time") and bare:
+            alike = hit.cells >= FEW and facts.like(hit) > CHANCE
+            return hit.entity in CHECKED and hit.shape in ("digits", "word") and (alike or facts.share(hit) > CHANCE)
         if role == "id":
             return hit.entity not in ("UUID", "URL", "DATE_TIME")
         if role == "time":

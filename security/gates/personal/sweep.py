@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from security.errors import CannotTell
 from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
 from security.gates.personal.known import known
+from security.gates.personal.limits import CERTAIN
 from security.gates.personal.pairs import pairs, spanning
 from security.personal.analyzer import UNSEEN, Found
-from security.personal.resolve import SURE, resolved
+from security.personal.resolve import SURE
 from security.personal.search import Search, Searches
 from security.personal.shape import Shape, masked, within
 from security.rows.beside import OPAQUE, beside
@@ -33,6 +34,14 @@ COLUMNS, CONTEXTS = 1_000, 64
 """The most columns that are not declared, and the most different contexts that their names may be."""
 HITS = 10_000
 """The most different findings: columns, entities and forms."""
+
+_NUMBER = "[0-9]{7}"
+LIKE = {
+    "CREDIT_CARD": r"\A[A-Za-z._-]*[0-9]{12,19}\z",
+    "MEDICAL_LICENSE": r"\A[A-Za-z][A-Za-z9][0-9]{7}\z",
+    "UK_NHS": r"\A[A-Za-z._-]*[0-9]{10}\z",
+}
+"""Of RE2: how a whole cell is written that looks like one, its check aside."""
 
 Key = tuple[str, str, Form, Shape]
 """Column, entity, form and shape."""
@@ -87,6 +96,7 @@ class Sweep(Profile):
         self.rows, self.files = 0, dict[str, int]()
         self.columns, self.opaque = dict[str, int](), dict[str, int]()
         self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
+        self.like = dict[str, dict[str, int]]()
         self.names, self.known = dict[str, Place](), frozenset[str]()
         self._known, self._pairs, self._searches = dict[str, _Known](), _Known(), Searches(CONTEXTS)
 
@@ -124,6 +134,9 @@ class Sweep(Profile):
             for name, count in theirs.items():
                 name = renamed.get(name, name)
                 mine[name] = mine.get(name, 0) + count
+        for name, counts in other.like.items():
+            mine = self.like.setdefault(renamed.get(name, name), {})
+            mine.update({entity: mine.get(entity, 0) + count for entity, count in counts.items()})
         for (column, entity, form, kind), tally in other.hits.items():
             column = SPLIT.join(renamed.get(each, each) for each in column.split(SPLIT))
             own = self.hits.setdefault((column, entity, form, kind), _Tally(tally.example))
@@ -137,7 +150,9 @@ class Sweep(Profile):
             at = np.array([*self.names.values()]).T
             names._look(NAMES, pa.array([*self.names], pa.string()), (at[0], at[1]), self._searches.of(""))
         columns = [
-            Column(name, name in DECLARED, cells, self.opaque.get(name, 0))
+            Column(
+                name, name in DECLARED, cells, self.opaque.get(name, 0), dict(sorted(self.like.get(name, {}).items()))
+            )
             for name, cells in (self.columns | names.columns).items()
         ]
         hits = [
@@ -178,8 +193,22 @@ class Sweep(Profile):
         """Look through the cells of a column; `where` is the file and the row of each."""
         self.columns[label] = self.columns.get(label, 0) + len(texts) - texts.null_count
         coded = texts.dictionary_encode()
+        self._compare(label, coded)
         known = self._known.setdefault(label, _Known())
         self._count(label, coded, self._found(known, coded.dictionary, _seen, search), where)
+
+    def _compare(self, label: str, coded: pa.DictionaryArray) -> None:
+        """Count the cells that are written like something that many ids look like."""
+        some = np.flatnonzero(pc.match_substring_regex(coded.dictionary, _NUMBER).to_numpy(zero_copy_only=False))
+        if not len(some):
+            return
+        codes = coded.indices.drop_null().to_numpy()
+        counts, texts = np.bincount(codes, minlength=len(coded.dictionary))[some], coded.dictionary.take(pa.array(some))
+        for entity, form in LIKE.items():
+            at = pc.match_substring_regex(texts, form).to_numpy(zero_copy_only=False)
+            if count := int(counts[at].sum()):
+                mine = self.like.setdefault(label, {})
+                mine[entity] = mine.get(entity, 0) + count
 
     def _count(
         self,
@@ -232,7 +261,16 @@ def _seen(texts: pa.StringArray, search: Search) -> Told:
         text = texts[index].as_py()
         # Where a hidden one stands in the text cannot be said: all of it is shown.
         hidden = [Seen(entity, "disguised", "other", SURE, masked(text)) for entity in inside.hidden]
-        yield index, (*_told(text, resolved(inside.found), "plain"), *hidden)
+        yield index, (*_told(text, _standing(inside.found), "plain"), *hidden)
+
+
+def _standing(found: Iterable[Found]) -> Iterator[Found]:
+    """Findings but those that lie in one which counts wherever it is: an address for mail holds a name of a site."""
+    held = list(found)
+    sure = [each for each in held if each[0] in CERTAIN]
+    for each in held:
+        if not any(each is not one and one[1] <= each[1] and each[2] <= one[2] for one in sure):
+            yield each
 
 
 def _split(texts: pa.StringArray, search: Search) -> Told:
