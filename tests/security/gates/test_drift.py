@@ -1,4 +1,4 @@
-"""Drift: rows like those of the baseline pass; what moved is found; what cannot be told, or was not compared, is said."""
+"""Drift: rows like those of the baseline pass; what moved is found; what cannot be told, or compared, is said."""
 
 import json
 import pickle
