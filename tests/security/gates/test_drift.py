@@ -465,3 +465,30 @@ def test_a_signed_baseline_is_opened_as_it_was(tmp_path: Path) -> None:
 def test_roles_are_those_of_the_columns_of_rows() -> None:
     assert tuple(SCHEMA.names[: len(COLUMNS)]) == COLUMNS
     assert set(ROLES) == set(COLUMNS)
+
+
+def uneven(seed: int, rows: int = 60_000) -> pa.RecordBatch:
+    """Items of which few have most of the rows, and users who each have their own ways and their own diligence."""
+    draw, fixed = np.random.default_rng(seed), np.random.default_rng(0)
+    diligence, fame = fixed.lognormal(0, 1, 2_000), 1 / np.arange(1, 1_001) ** 0.9
+    user = draw.choice(2_000, rows, p=diligence / diligence.sum())
+    ways = np.cumsum(fixed.dirichlet([6, 3, 1], 2_000), axis=1)[user]
+    kind = (draw.random(rows)[:, None] > ways[:, :2]).sum(axis=1)
+    batch = put(log(seed, rows), "user_id", user.astype(str))
+    batch = put(batch, "item_id", draw.choice(1_000, rows, p=fame / fame.sum()).astype(str))
+    return put(batch, "interaction_type", np.array(["view", "click", "purchase"])[kind])
+
+
+def test_what_chance_may_do_to_uneven_items_is_said_and_a_policy_can_allow_for_it() -> None:
+    reference = made(uneven(1))
+    rows = given(uneven(2), against=reference)
+    found = told(rows, {"baseline": reference.digest})
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "few")
+    assert "item_id: chance alone may reach" in found.reason
+    assert "in weight, whose limit is 3" in found.reason
+    allowing = {"baseline": reference.digest, "levels": {"weight": 30.0, "move": 0.05}}
+    found = told(rows, allowing)
+    assert found.outcome is Outcome.PASS, found.reason
+    bot = pc.if_else(pa.array(np.arange(60_000) % 2 == 0), pa.scalar("bot"), uneven(2)["user_id"])
+    found = told(given(put(uneven(2), "user_id", bot), against=reference), allowing)
+    assert broken(found) == {("DRIFT-COLUMN", "user_id")}
