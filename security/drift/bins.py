@@ -24,7 +24,7 @@ def number(sides: Sides) -> Weighed:
     sizes = sum(then.counts), sum(now.counts)
     if then.low is None or then.high is None or held is None or not sizes[1]:
         few = float(min(sizes))
-        return Weighed([], few, None, "no finite values" if not any(sizes) else "too few finite values for bins")
+        return Weighed([], few, "no finite values" if not any(sizes) else "too few finite values for bins")
     effect = max(then.effect, held.effect)
     near = apart(*sizes, effect)
     inner = np.array(held.counts[1:-1], np.float64)
@@ -33,12 +33,12 @@ def number(sides: Sides) -> Weighed:
     one, other = distances.shares(np.array(then.counts, np.float64)), distances.shares(inner)
     off = distances.kolmogorov(one, other)
     words = f"up to {percent(off)} of rows lie below a point where they did not, or the reverse"
-    lead = scored(sides.levels, "ks", off, floors.kolmogorov(near), words)
-    found = [lead, *divergences(sides, *_coarse(one, other), near), *_ways(sides, held, near)]
+    ks = scored(sides.levels, "ks", off, floors.kolmogorov(near), words)
+    found = [ks, *divergences(sides, *_coarse(one, other), near), *_ways(sides, held, near)]
     found += [_outside(sides, held, sizes, effect), *_scale(sides, near)]
     if then.exact and now.exact:
         found.append(many(sides, then.distinct, now.distinct, sizes))
-    return Weighed(found, effective(*sizes, effect), lead)
+    return Weighed(found, effective(*sizes, effect))
 
 
 def _coarse(one: Floats, other: Floats) -> tuple[Floats, Floats]:

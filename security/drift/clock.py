@@ -18,12 +18,11 @@ def time(sides: Sides) -> Weighed:
     now: Time = sides.now
     sizes = sum(then.hours), sum(now.hours)
     if not all(sizes):
-        return Weighed([], float(min(sizes)), None, "no values" if not any(sizes) else "too few values")
+        return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
     found, spans = [_unit(sides, sizes)], [_span(then), _span(now)]
-    left, lead = [], found[0]
+    left = []
     if min(spans) >= 1:
-        lead = _mix(sides, "hours", "hours of the day", sizes)
-        found.insert(0, lead)
+        found.insert(0, _mix(sides, "hours", "hours of the day", sizes))
     else:
         left.append("hours of the day not compared: less than a day")
     if min(spans) >= WEEKS:
@@ -31,7 +30,7 @@ def time(sides: Sides) -> Weighed:
     else:
         left.append("days of the week not compared: less than two weeks")
     effect = max(then.effect, sides.held["hours"].effect)
-    return Weighed(found, effective(*sizes, effect), lead, "; ".join(left))
+    return Weighed(found, effective(*sizes, effect), "; ".join(left))
 
 
 def _span(column: Time) -> int:

@@ -62,10 +62,10 @@ def _moved(name: str, role: Any, sides: Sides, weigh: Callable[[Sides], Weighed]
     """A column with its scores. What drifted is told however few rows there are; else too few rows are too few."""
     weighed = weigh(sides)
     scores = [*weighed.scores, *(always(sides) if role != "pair" else [])]
-    drifted, levels, lead = [each for each in scores if each.drifted], sides.levels, weighed.lead
+    drifted = [each for each in scores if each.drifted]
     if drifted:
         outcome, reason = "drifted", "; ".join(each.reason for each in drifted)
-    elif why := _unclear(weighed, levels, lead):
+    elif why := _unclear(weighed, scores, role, sides.levels):
         outcome, reason = "cannot tell", why
     else:
         outcome, reason = "steady", weighed.left or "no difference beyond its limit and beyond chance"
@@ -79,14 +79,19 @@ def _moved(name: str, role: Any, sides: Sides, weigh: Callable[[Sides], Weighed]
     )
 
 
-def _unclear(weighed: Weighed, levels: Levels, lead: Score | None) -> str:
+def _unclear(weighed: Weighed, scores: list[Score], role: str, levels: Levels) -> str:
+    """Why nothing can be told: too few rows, or a score that could not have been seen to be beyond its limit."""
     if weighed.left == "no values" or weighed.left == "no finite values":
         return ""
     if weighed.rows < levels.rows or not weighed.scores:
         return f"{weighed.rows:,.0f} effective rows; at least {levels.rows:,} are needed"
-    if lead is not None and lead.limit and lead.floor > levels.blind * lead.limit:
-        return f"chance alone may reach {lead.floor:.3g} in {lead.name}, whose limit is {lead.limit:.3g}"
-    return ""
+    blind = [
+        f"chance alone may reach {each.floor:.3g} in {each.name}, whose limit is {each.limit:.3g}"
+        for each in scores
+        # How many categories there are is doubtful where there are few, however many rows: their shares are not.
+        if each.limit and each.floor > levels.blind * each.limit and (each.name != "distinct" or role == "id")
+    ]
+    return "; ".join(blind)
 
 
 def _volume(then: Reference, now: Reference, levels: Levels) -> Moved:

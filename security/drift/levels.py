@@ -57,7 +57,7 @@ class Levels(Frozen):
     rows: int = Field(default=200, ge=1)
     """Effective rows of a column, at least; with fewer nothing can be told."""
     blind: float = Field(default=2.0, ge=1)
-    """Nothing can be told either where chance alone may reach so many times the limit of a column's first score."""
+    """Nothing can be told either where chance alone may reach so many times the limit of any of a column's scores."""
 
 
 class Score(Frozen):

@@ -24,7 +24,7 @@ def category(sides: Sides) -> Weighed:
     before = np.array([*then.top.values(), then.other], np.float64)
     sizes = int(before.sum()), sum(held.counts) if held else 0
     if held is None or not all(sizes):
-        return Weighed([], float(min(sizes)), None, "no values" if not any(sizes) else "too few values")
+        return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
     effect = max(then.effect, held.effect)
     near = apart(*sizes, effect)
     one, other = distances.shares(before), distances.shares(np.array(held.counts, np.float64))
@@ -36,11 +36,11 @@ def category(sides: Sides) -> Weighed:
     )
     off = distances.variation(one, other)
     chance = floors.variation(pooled, near)
-    lead = scored(sides.levels, "variation", off, chance, f"{percent(off)} of rows are in other categories")
-    found = [lead, *divergences(sides, one, other, near), *moves]
+    total = scored(sides.levels, "variation", off, chance, f"{percent(off)} of rows are in other categories")
+    found = [total, *divergences(sides, one, other, near), *moves]
     found += [_other(sides, held, one, other, pooled, effect, sizes), _fresh(sides, held, sizes, effect)]
     found.append(many(sides, then.distinct, now.distinct, sizes))
-    return Weighed(found, effective(*sizes, effect), lead)
+    return Weighed(found, effective(*sizes, effect))
 
 
 def _lucky(then: Category, before: Floats, effect: float) -> NDArray[np.bool_]:

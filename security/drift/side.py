@@ -21,11 +21,10 @@ class Sides(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """Scores, the first of them the one that says how much could be seen; effective rows; and what was left out."""
+    """Scores; effective rows; and what was left out."""
 
     scores: list[Score]
     rows: float
-    lead: Score | None
     left: str = ""
 
 

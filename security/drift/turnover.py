@@ -17,12 +17,12 @@ def ids(sides: Sides) -> Weighed:
     now: Id = sides.now
     sizes = then.rows - then.unread - then.nulls, now.rows - now.unread - now.nulls
     if not all(sizes):
-        return Weighed([], float(min(sizes)), None, "no values" if not any(sizes) else "too few values")
+        return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
     words = f"rows of the id of a row, on average: {then.weight:.3g}, now {now.weight:.3g}"
     chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
     found = [many(sides, then.distinct, now.distinct, sizes)]
     found += [scored(sides.levels, "weight", ratio(then.weight, now.weight), chance, words), *_turnover(sides)]
-    return Weighed(found, float(min(sizes)), None)
+    return Weighed(found, float(min(sizes)))
 
 
 def _turnover(sides: Sides) -> list[Score]:

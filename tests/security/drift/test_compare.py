@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from security.drift import floors
 from security.drift.compare import compare
 from security.drift.levels import Drift, Levels, Moved, Score
 from security.drift.sketch import planned
@@ -265,3 +266,46 @@ def test_facts_of_another_reference_are_refused(then: pa.Table, now: pa.Table) -
         compare(one, facts(now))
     with pytest.raises(CannotTell, match="no rows"):
         compare(one, facts(now.slice(0, 0), one))
+
+
+def test_a_small_move_in_strongly_clustered_data_is_not_called_steady() -> None:
+    """A user's rows are all of one kind: a kind that went from 5 to 7 % is within chance, and beyond its limit."""
+
+    def alike(seed: int, rare: float) -> pa.Table:
+        draw, user = np.random.default_rng(seed), np.arange(50_000) % 500
+        own = draw.choice(["a", "b", "c"], 500, p=[0.6, 0.4 - rare, rare])
+        return pa.table({"user": (user + seed * 1_000).astype(str), "kind": own[user]})
+
+    under = planned(alike(0, 0.05).schema, {"user": "id", "kind": "category"}, "user")
+    levels = Levels(variation=0.2, psi=None, js=None, other=None, fresh=None)
+    for rare in (0.05, 0.07):
+        found = drift(alike(1, 0.05), alike(2, rare), levels, under)
+        told = scores(found, "kind")
+        assert told["variation"].floor <= 2 * 0.2
+        assert told["move"].floor > 2 * 0.015
+        assert "kind" in found.unclear
+        assert "in move, whose limit is 0.015" in column(found, "kind").reason
+    wide = levels.model_copy(update={"move": 0.2, "missing": 0.1})
+    assert column(drift(alike(1, 0.05), alike(2, 0.05), wide, under), "kind").outcome == "steady"
+
+
+def test_those_that_are_listed_because_chance_made_them_frequent_are_expected_to_fall_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The share of all that are not listed grows by as much, at one source; the floor holds just that."""
+
+    def items(seed: int) -> pa.Table:
+        share = 1 / np.arange(1, 2_001) ** 0.9
+        return pa.table({"item": np.random.default_rng(seed).choice(2_000, ROWS, p=share / share.sum()).astype(str)})
+
+    grown, own = [], []
+    for seed in range(4):
+        both = drift(items(seed), items(seed + 100), under=planned(items(0).schema, {"item": "category"}))
+        with monkeypatch.context() as patch:
+            patch.setattr(floors, "regression", lambda *_: 0.0)
+            bare = drift(items(seed), items(seed + 100), under=planned(items(0).schema, {"item": "category"}))
+        assert not scores(both, "item")["other"].drifted
+        grown.append(scores(both, "item")["other"].value)
+        own.append(scores(both, "item")["other"].floor - scores(bare, "item")["other"].floor)
+    assert np.mean(grown) > 0.005
+    assert np.mean(own) == pytest.approx(np.mean(grown), rel=0.4)

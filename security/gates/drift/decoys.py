@@ -1,0 +1,195 @@
+"""Known-bad rows: the sample's, with one rule broken so far that no policy allows it.
+
+A sample may be a handful of rows, of which nothing could be told: it is repeated until the change is beyond chance.
+Whether it is, is tried under the loosest levels that a policy may set; if a change of the drawn kind is not, all values
+of the column are gone instead. Where no baseline is given, one is made of the sample, under the same secret.
+"""
+
+import random
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from security.drift.compare import compare
+from security.drift.levels import Score
+from security.drift.profile import Reference, read
+from security.gate import Violation
+from security.gates.drift.facts import Given, found
+from security.gates.drift.limits import LOOSEST
+from security.rows.columns import SCHEMA
+
+LEAST, MOST = 400, 20_000
+"""Rows of a known-bad copy, unless there are to be many."""
+MANY = 160_000
+"""Rows of one in which there are too many, at most."""
+TIMES = 13
+"""How many times more rows than any policy allows."""
+_HOUR, _DAY = 3_600_000_000, 86_400_000_000
+Batches = Sequence[Given]
+Change = Callable[[pa.Table, str, random.Random], pa.Table]
+
+
+def _rows(sample: Batches) -> pa.Table:
+    """Rows of the sample, or one made-up row where it has none."""
+    taken, count = list[pa.RecordBatch](), 0
+    for each in sample:
+        taken.append(each.batch.slice(0, MOST - count))
+        count += taken[-1].num_rows
+    if count:
+        return pa.Table.from_batches(taken).combine_chunks()
+    row = dict.fromkeys(SCHEMA.names, "view") | {"timestamp": 20_000 * _DAY, "row": 1, "file": "made up", "faults": 0}
+    return pa.Table.from_pylist([row | {"beside": None}], schema=SCHEMA)
+
+
+def _repeated(rows: pa.Table, size: int) -> pa.Table:
+    """So many rows, those of the sample over and over."""
+    return rows.take(pa.array(np.arange(size) % rows.num_rows))
+
+
+def _begun(sample: Batches) -> tuple[Given, pa.Table]:
+    """How batches are to be given, with a baseline in any case; and rows, about as many as the baseline has."""
+    first, rows = sample[0], _rows(sample)
+    if not first.baseline:
+        rows = _repeated(rows, max(rows.num_rows, LEAST))
+        return first._replace(baseline=_profile(first, rows).bytes), rows
+    then = read(first.baseline).rows
+    return first, _repeated(rows, min(max(then, LEAST), MOST)) if then != rows.num_rows else rows
+
+
+def _profile(given: Given, rows: pa.Table) -> Reference:
+    return found(given.of(rows.to_batches(), b"")).profile
+
+
+def _given(given: Given, rows: pa.Table, whole: bool = True) -> list[Given]:
+    batches = rows.combine_chunks().to_batches() if whole else rows.to_batches()
+    return given.of(batches or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
+
+
+def _drifted(items: Batches, column: str) -> set[str]:
+    """The scores of a column that drift whatever the policy."""
+    seen = found(items)
+    if seen.baseline is None or not seen.profile.rows or not seen.baseline.rows:
+        return set()
+    scores: list[Score] = []
+    for each in compare(seen.baseline, seen.seen, LOOSEST).columns:
+        scores += each.scores if each.column == column else ()
+    return {score.name for score in scores if score.drifted}
+
+
+def word(draw: random.Random) -> str:
+    """Small letters that no vocabulary starts with."""
+    return "zq" + "".join(draw.choices(string.ascii_lowercase, k=draw.randint(8, 12)))
+
+
+def _put(rows: pa.Table, column: str, values: Any) -> pa.Table:
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    return rows.set_column(rows.schema.get_field_index(column), column, array)
+
+
+def _one(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
+    """Most rows of one id, or all of one kind."""
+    made, share = word(draw), draw.uniform(0.9, 1)
+    mask = pa.array(np.random.default_rng(draw.getrandbits(32)).random(rows.num_rows) < share)
+    return _put(rows, column, pc.if_else(mask, pa.scalar(made), rows[column].combine_chunks()))
+
+
+def _own(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
+    """Each row of an id of its own."""
+    made = word(draw)
+    return _put(rows, column, [f"{made}{row}" for row in range(rows.num_rows)])
+
+
+def _night(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
+    """All rows within one hour of their days: one in which few were."""
+    since = rows[column].combine_chunks().fill_null(0).to_numpy()
+    busy = np.bincount(since // _HOUR % 24, minlength=24)
+    hour = int(draw.choice(np.flatnonzero(busy == busy.min()).tolist()))
+    return _put(rows, column, since // _DAY * _DAY + hour * _HOUR + since % _HOUR)
+
+
+def _gone(rows: pa.Table, column: str, _: random.Random) -> pa.Table:
+    """No values at all."""
+    return _put(rows, column, pa.nulls(rows.num_rows, rows.schema.field(column).type))
+
+
+WAYS: dict[str, tuple[Change, ...]] = {
+    "user_id": (_one, _own, _gone),
+    "item_id": (_one, _own, _gone),
+    "interaction_type": (_one, _one, _gone),
+    "timestamp": (_night, _night, _gone),
+}
+
+
+def _moved(sample: Batches, draw: random.Random) -> Batches:
+    """One column's values are others."""
+    given, rows = _begun(sample)
+    column = draw.choice(given.columns)
+    ways = draw.sample(WAYS[column], len(WAYS[column]))
+    for way in (*ways, _gone):
+        items = _given(given, way(rows, column, draw))
+        if _drifted(items, column):
+            break
+    return items
+
+
+def _unlike(sample: Batches, draw: random.Random) -> Batches:
+    """One column is of another type or in another unit, or gone; or there is one more."""
+    given, rows = _begun(sample)
+    column = draw.choice(given.columns)
+    place, values = rows.schema.get_field_index(column), rows[column].combine_chunks()
+    how = draw.choice(("type", "type", "gone", "unit" if column == "timestamp" else "new"))
+    if how == "gone":
+        return _given(given, rows.remove_column(place))
+    if how == "new":
+        return _given(given, rows.append_column(word(draw), pa.nulls(rows.num_rows, pa.string())))
+    if how == "unit":
+        items = _given(given, _put(rows, column, pc.divide(values, draw.choice((1_000, 1_000_000)))))
+        if "unit" in _drifted(items, column):
+            return items
+    other = pa.timestamp("us") if column == "timestamp" else pa.binary()
+    return _given(given, rows.set_column(place, column, values.cast(other)))
+
+
+def _swollen(sample: Batches, draw: random.Random) -> Batches:
+    """Many times the rows, of as many more users and items; or none at all."""
+    given, rows = _begun(sample)
+    times = -(-TIMES * read(given.baseline).rows // rows.num_rows)
+    if rows.num_rows * times <= MANY and draw.random() < 0.7:
+        parts = [rows]
+        for number in range(1, times):
+            part = rows
+            for column in ("user_id", "item_id"):
+                part = _put(part, column, pc.binary_join_element_wise(part[column], f"{word(draw)}{number}", "-"))
+            parts.append(part)
+        items = _given(given, pa.concat_tables(parts), whole=False)
+        if _drifted(items, ""):
+            return items
+    return _given(given, rows.slice(0, 0))
+
+
+def _another(sample: Batches, draw: random.Random) -> Batches:
+    """The rows as they are, against a baseline of them and one row more."""
+    given, rows = _begun(sample)
+    more = rows.slice(draw.randrange(rows.num_rows), 1)
+    other = _profile(given, pa.concat_tables([rows, *[more] * draw.randint(1, 3)]))
+    return given._replace(baseline=other.bytes).of(rows.to_batches())
+
+
+def _alone(sample: Batches, draw: random.Random) -> Batches:
+    """The rows as they are, and no baseline."""
+    first, rows = sample[0], _rows(sample)
+    return first.of(rows.slice(draw.randrange(-(-rows.num_rows // 2))).combine_chunks().to_batches(), b"")
+
+
+VIOLATIONS: dict[str, Violation[Any]] = {
+    "DRIFT-BASELINE": _another,
+    "DRIFT-COLUMN": _moved,
+    "DRIFT-SCHEMA": _unlike,
+    "DRIFT-VOLUME": _swollen,
+    "DRIFT-FIRST": _alone,
+}
+"""Rule id -> maker."""

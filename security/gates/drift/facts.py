@@ -1,0 +1,151 @@
+"""What a look for drift is given, and what it keeps: profiles of the rows, and never a row.
+
+With every batch go the baseline (`security.drift.profile`) that the rows are counted in, and the secret under which it
+was made. The secret is a member of what is handed out, so that it is in no schema, no file and no fact.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from security.drift import profile, sketch
+from security.drift.cells import Role
+from security.drift.held import Held
+from security.drift.profile import SIZE, Reference, Spec
+from security.errors import CannotTell
+from security.material import Material
+from security.rows.scan import SECRET
+from security.verdict import Frozen
+
+ROLES: dict[str, Role] = {"user_id": "id", "item_id": "id", "interaction_type": "category", "timestamp": "time"}
+COLUMNS = tuple(ROLES)
+"""The columns that can be watched, in the order of `security.rows.columns.SCHEMA`."""
+BESIDE = frozenset({"row", "file", "faults", "beside"})
+"""What a batch says of its rows beyond their data."""
+MOST = 2 * SIZE + 16_000
+"""Bytes of the facts of one look as JSON, at most: two profiles, and the rows in the baseline's cells. An observation
+has those of three looks."""
+
+
+class Hidden:
+    """A secret that is never shown, neither by `repr` nor in a traceback."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < SECRET:
+            raise ValueError(f"a secret of {len(secret)} bytes; at least {SECRET} are needed")
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return "Hidden()"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not written anywhere")
+
+    def show(self) -> bytes:
+        """The secret."""
+        return self._secret
+
+
+class Given(NamedTuple):
+    """A batch; the baseline's bytes, none where there is no baseline; the secret; and the columns that are watched."""
+
+    batch: pa.RecordBatch
+    baseline: bytes
+    secret: Hidden
+    columns: tuple[str, ...] = COLUMNS
+
+    @property
+    def spec(self) -> Spec:
+        """What is looked at in the batches: roles are known, and rows of one user count as clustered."""
+        roles = {name: ROLES[name] for name in self.columns}
+        return Spec(roles=roles, user="user_id" if "user_id" in roles else "")
+
+    def of(self, batches: Iterable[pa.RecordBatch], baseline: bytes | None = None) -> list["Given"]:
+        """Other batches, given as this one is, or with another baseline."""
+        held = self.baseline if baseline is None else baseline
+        return [self._replace(batch=batch, baseline=held) for batch in batches]
+
+
+class Facts(Frozen):
+    """The baseline that was used, its digest, the rows in its cells, and the rows' own profile: the next baseline.
+
+    Counts, cuts, keyed hashes and types alone. `digest` is empty, `baseline` null and `held` without an entry where
+    there was no baseline.
+    """
+
+    digest: str = Field(pattern="^([0-9a-f]{64})?$")
+    baseline: Reference | None
+    held: dict[str, Held]
+    profile: Reference
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.baseline is None:
+            if self.digest or self.held:
+                raise ValueError("rows in the cells of a baseline that is not there")
+        elif self.digest != self.baseline.digest:
+            raise ValueError("the digest is not that of the baseline")
+        elif (self.baseline.mark, self.baseline.spec) != (self.profile.mark, self.profile.spec):
+            raise ValueError("the baseline is of other columns, or was made under another secret")
+        return self
+
+    @property
+    def seen(self) -> sketch.Facts:
+        """The same for the comparison."""
+        return sketch.Facts(profile=self.profile, against=self.digest, held=self.held)
+
+
+def material(
+    rows: Material[pa.RecordBatch], baseline: bytes | None, secret: bytes, columns: Sequence[str] = COLUMNS
+) -> Material[Given]:
+    """Rows for one look: batches of `security.rows.columns.SCHEMA`, the baseline's bytes (`Reference.bytes`) or None,
+    and the secret, of at least 32 bytes, that the baseline was made under. `ValueError` for columns that are not ours,
+    or a secret that is too short."""
+    watched = tuple(name for name in COLUMNS if name in columns)
+    if not watched or len(watched) != len(columns):
+        raise ValueError(f"columns {', '.join(columns) or 'none'}; there are {', '.join(COLUMNS)}")
+    source, hidden, given = rows.source, Hidden(secret), baseline or b""
+    return Material(
+        rows.subject,
+        lambda: (Given(batch, given, hidden, watched) for batch in source()),
+        expected=rows.expected,
+        unit=rows.unit,
+        weigh=lambda each: rows.weigh(each.batch),
+        sample=rows.sample,
+        basis=rows.basis,
+    )
+
+
+def found(items: Iterable[Given]) -> Facts:
+    """The facts of rows; `CannotTell` by the cause `reference` where the baseline cannot be used."""
+    first: Given | None = None
+    baseline: Reference | None = None
+    for each in items:
+        if first is None:
+            first = each
+            baseline = profile.read(each.baseline) if each.baseline else None
+            kept = sketch.Sketch(each.secret.show(), each.spec, baseline)
+        elif each[1:] != first[1:]:
+            raise CannotTell("the baseline became another while rows were handed out", "reference")
+        kept.add(data(each))
+    if first is None:
+        raise CannotTell("there are no rows to look at", "coverage")
+    told = kept.facts()
+    return Facts(digest=told.against, baseline=baseline, held=told.held, profile=told.profile)
+
+
+def data(given: Given) -> pa.RecordBatch:
+    """The columns of the data. One that nobody declared has a keyed hash for a name: a name may be a value."""
+    kept = [name for name in given.batch.schema.names if name not in BESIDE]
+    names = [name if name in COLUMNS else f"column {_hashed(name, given.secret)}" for name in kept]
+    watched = [at for at, name in enumerate(names) if name in given.columns or name not in COLUMNS]
+    return pa.RecordBatch.from_arrays(
+        [given.batch.column(kept[at]) for at in watched], names=[names[at] for at in watched]
+    )
+
+
+def _hashed(name: str, secret: Hidden) -> str:
+    return hashlib.blake2b(name.encode(), key=secret.show()[:64], person=b"drift name", digest_size=6).hexdigest()

@@ -1,0 +1,167 @@
+"""Drift: the rows are like those of the baseline that the plan names, in every column that the policy watches.
+
+A look counts the rows in the cells of the baseline, without knowing what a policy makes of them. The judge compares
+(`security.drift.compare`): a difference counts where it is beyond its limit and beyond what chance does among users
+who each have their own ways. A column of which that cannot be said is never called steady.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from security.drift.compare import compare
+from security.drift.levels import Drift, Moved, Score
+from security.drift.profile import Reference
+from security.errors import CannotTell
+from security.gate import Gate, Violation
+from security.gates.drift.decoys import VIOLATIONS
+from security.gates.drift.facts import Facts, Given, found
+from security.gates.drift.limits import DriftLimits
+from security.material import Handed
+from security.verdict import Breach, Frozen, Rule
+
+_CONTROLS = ("NIST-800-53:SI-4", "NIST-AI-RMF:MEASURE-2.4", "OWASP-ML02:2023", "OWASP-ML08:2023")
+SHOWN = 4
+"""Scores of a column that are told in a finding."""
+SCHEMA = frozenset({"type", "unit"})
+
+
+def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: str) -> Rule:
+    return Rule(id=rule, title=title, severity=severity, remedy=remedy, controls=_CONTROLS)
+
+
+RULES = {
+    rule.id: rule
+    for rule in (
+        _rule(
+            "DRIFT-BASELINE",
+            "high",
+            "The reference that was used is not the one that the plan names",
+            "Run again with the baseline of the plan, or name the other one in it: `sluice baseline diff` shows both.",
+        ),
+        _rule(
+            "DRIFT-COLUMN",
+            "medium",
+            "A column moved away from the baseline",
+            "Find out what changed at the source. If it is to stay so, set these rows as the baseline.",
+        ),
+        _rule(
+            "DRIFT-SCHEMA",
+            "high",
+            "A column has another type or unit, or is gone or new",
+            "Let the source write the column as before, or set a baseline with the new columns.",
+        ),
+        _rule(
+            "DRIFT-VOLUME",
+            "medium",
+            "Many more rows than in the baseline, or far fewer",
+            "Find out which files are missing, or are there twice; a policy may allow more with `levels.volume`.",
+        ),
+        _rule(
+            "DRIFT-FIRST",
+            "medium",
+            "There is no baseline to compare with",
+            "Set one with `sluice baseline set`, or let the policy say `first: establish` for the first run.",
+        ),
+    )
+}
+
+
+class DriftMonitoring(Gate[Given]):
+    """Rows are as they were."""
+
+    name = "data_drift_monitoring"
+    kind = "rows"
+    limits: ClassVar[type[Frozen]] = DriftLimits
+    facts: ClassVar[type[Frozen]] = Facts
+    rules: ClassVar[Mapping[str, Rule]] = RULES
+    violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
+    causes = frozenset({"few", "untested", "reference"})
+
+    def look(self, material: Handed[Given]) -> Facts:
+        """The profile of the rows, and how they lie in the cells of the baseline."""
+        return found(material)
+
+    def active(self, limits: DriftLimits) -> Sequence[str]:
+        """Without those that this policy does not have."""
+        off = {"DRIFT-FIRST"} if limits.first == "establish" else set()
+        off |= {"DRIFT-VOLUME"} if limits.levels.volume is None else set()
+        return tuple(rule for rule in RULES if rule not in off)
+
+    def judge(self, facts: Facts, limits: DriftLimits) -> Iterable[Breach]:
+        """A finding for each column, with its scores; then whether the rest could be told."""
+        breaches = [*_reference(facts, limits)]
+        then, now, open_ = facts.baseline, facts.profile, list[CannotTell]()
+        if then is None:
+            if now.rows < limits.levels.rows:
+                words = f"{now.rows:,} rows are no baseline; at least {limits.levels.rows:,} are needed"
+                open_.append(CannotTell(words, "few"))
+        elif not now.rows and then.rows and limits.levels.volume is not None:
+            breaches.append(_breach("DRIFT-VOLUME", "rows", f"no rows; in the baseline {then.rows:,}", "not none"))
+        elif not now.rows or not then.rows:
+            open_.append(CannotTell("there are no rows to compare", "few"))
+        else:
+            drift = compare(then, facts.seen, limits.levels)
+            breaches += [*_columns(drift, limits), *_others(then, now)]
+            open_ += _left(drift, limits)
+        yield from breaches
+        if open_ and not breaches:
+            raise open_[0]
+
+    def brief(self, facts: Facts) -> str:
+        """How many columns were compared, with which baseline; or that this is the first one."""
+        if facts.baseline is None:
+            return f"no baseline: established {facts.profile.digest[:8]}"
+        steady = sum(each.type != "absent" for each in facts.profile.columns.values())
+        return f"{steady} columns steady against baseline {facts.digest[:8]}"
+
+
+def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:
+    return Breach(rule=rule, place=place, message=f"{what}; allowed: {allowed}")
+
+
+def _reference(facts: Facts, limits: DriftLimits) -> Iterator[Breach]:
+    named = f"baseline {limits.baseline[:12]}" if limits.baseline else "none"
+    if not facts.digest and limits.first == "fail":
+        words = f"no run has a baseline yet, and the plan names {named}"
+        yield _breach("DRIFT-FIRST", "baseline", words, "a baseline, as `first` says `fail`")
+    elif facts.digest != limits.baseline:
+        used = f"baseline {facts.digest[:12]}" if facts.digest else "no baseline"
+        yield _breach("DRIFT-BASELINE", "baseline", f"{used} was used", f"{named}, as the plan says")
+
+
+def _columns(drift: Drift, limits: DriftLimits) -> Iterator[Breach]:
+    for each in drift.columns:
+        moved = [score for score in each.scores if score.drifted]
+        if not moved or (each.column and each.column not in limits.columns):
+            continue
+        rule = "DRIFT-SCHEMA" if any(score.name in SCHEMA for score in moved) else "DRIFT-COLUMN"
+        words = "; ".join(map(_told, moved[:SHOWN]))
+        words += f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+        told = f"{words}; compared with baseline {drift.reference[:8]}"
+        allowed = ", ".join(f"{score.name} {score.limit:g}" for score in moved[:SHOWN])
+        yield _breach(rule if each.column else "DRIFT-VOLUME", each.column or "rows", told, allowed)
+
+
+def _told(score: Score) -> str:
+    return f"{score.reason} ({score.name} {score.value:g}, of which chance may be {score.floor:g})"
+
+
+def _others(then: Reference, now: Reference) -> Iterator[Breach]:
+    for name in sorted({*then.others} ^ {*now.others}):
+        what = "is new" if name in now.others else "is gone"
+        kind = now.others.get(name) or then.others[name]
+        yield _breach("DRIFT-SCHEMA", name, f"{name} ({kind}) {what}", "the columns of the baseline")
+
+
+def _left(drift: Drift, limits: DriftLimits) -> Iterator[CannotTell]:
+    """What has no answer: columns of which too little is seen, and too many that are not compared."""
+    compared: dict[str, Moved] = {each.column: each for each in drift.columns}
+    unclear = [compared[name] for name in limits.columns if name in drift.unclear]
+    if unclear:
+        yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
+    untested = {each.column: each.reason for each in drift.untested}
+    untested |= {name: "the baseline does not have it" for name in limits.columns if name not in compared | untested}
+    share = len(untested) / len({*limits.columns, *untested})
+    if share > limits.untested:
+        told = "; ".join(f"{name}: {reason}" for name, reason in untested.items())
+        yield CannotTell(f"{share:.0%} of columns are untested, allowed: {limits.untested:.0%} ({told})", "untested")

@@ -1,0 +1,53 @@
+"""What a policy may say of drift: against which baseline, from when on a column has moved, and what may stay untested.
+
+No limit can be set so high that a column could never drift: a known-bad copy is always beyond it.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from security.drift.levels import Levels
+from security.gates.drift.facts import COLUMNS
+from security.verdict import Frozen
+
+CEILINGS = {"type": 0.5, "unit": 0.5, "missing": 0.5, "variation": 0.6, "hours": 0.6, "weight": 30.0}
+"""Levels that count in every policy -> the most that each may be."""
+VOLUME = 10.0
+"""The most times more, or fewer, rows that a policy may allow; it may also not look at them at all."""
+BLIND = 4.0
+"""The most times its limit that chance may reach in a score of which something is told."""
+
+Name = Literal["user_id", "item_id", "interaction_type", "timestamp"]
+
+
+class DriftLimits(Frozen):
+    """`baseline` is the digest that the plan names, empty where it names none; `first` what becomes of a run without
+    one: it fails, or its rows are the first baseline. `untested` is the share of columns that may stay without a
+    comparison. `columns` are those that are judged: all that are given, unless a policy leaves some out."""
+
+    baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    first: Literal["fail", "establish"] = "fail"
+    untested: float = Field(default=0.0, ge=0, lt=1)
+    columns: Annotated[tuple[Name, ...], Field(min_length=1)] = COLUMNS  # type: ignore[assignment]
+    levels: Levels = Levels()
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        for name, ceiling in CEILINGS.items():
+            limit = getattr(self.levels, name)
+            if limit is None or limit > ceiling:
+                raise ValueError(f"levels.{name} is {limit}: nothing would be a drift; at most {ceiling:g}")
+        if self.levels.volume is not None and self.levels.volume > VOLUME:
+            raise ValueError(f"levels.volume is {self.levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
+        if self.levels.blind > BLIND:
+            raise ValueError(f"levels.blind is {self.levels.blind:g}: chance would be taken for steady; at most 4")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("a column twice")
+        return self
+
+
+LOOSEST = Levels(**{name: None for name in Levels.model_fields if name not in ("rows", "blind")}).model_copy(
+    update={**CEILINGS, "volume": VOLUME}
+)
+"""What drifts under these levels drifts under those of any policy."""
