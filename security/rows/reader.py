@@ -11,25 +11,21 @@ that is given twice the last counts, and what it held before comes beside the ro
 name alone (`security.rows.commas` says what it may be).
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from msgspec import UNSET
 
 from security.errors import BadInput, CannotTell
-from security.rows import beside, commas, leaves
+from security.rows import beside, commas, leaves, objects
 from security.rows.ahead import ahead, ended
 from security.rows.beside import Entries
-from security.rows.columns import COLUMNS, LONGEST, Column, Fault, batch, lacks, text, times
-from security.rows.packing import HELD, Broken, blocks, chunks, kind, place
+from security.rows.columns import COLUMNS, LONGEST, Column, batch, lacks
+from security.rows.packing import HELD, Broken, chunks, kind, place
 
 WIDE = 1 << 16
 """Most rows of a batch of Parquet."""
@@ -37,24 +33,6 @@ _CHARACTER = 4
 """Bytes of a character, at most."""
 CUT = 1 << 13
 """Characters that are left of a text that is cut while it is a code: more than anybody looks at."""
-
-
-class _Row(msgspec.Struct, gc=False):
-    """The declared columns of a line; whatever else it holds is skipped by the decoder."""
-
-    user_id: Any = UNSET
-    item_id: Any = UNSET
-    interaction_type: Any = UNSET
-    timestamp: Any = UNSET
-
-
-class _Only(_Row, gc=False, forbid_unknown_fields=True):
-    """A line that holds nothing else."""
-
-
-_decode, _only = msgspec.json.Decoder(_Row).decode, msgspec.json.Decoder(_Only).decode
-_encode = msgspec.json.encode
-_every, _text = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, msgspec.json.Decoder(str).decode
 
 
 def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -67,7 +45,7 @@ def read(files: Sequence[Path], names: Sequence[str]) -> Iterator[pa.RecordBatch
         raise CannotTell("there are no files to read", "coverage")
     if len(names) != len(files) or len(set(names)) != len(names):
         raise ValueError(f"{len(files)} files need as many names, each its own; found {len(set(names))}")
-    ways = {"JSON lines": _json, "CSV": commas.read, "Parquet": _parquet}
+    ways = {"JSON lines": objects.read, "CSV": commas.read, "Parquet": _parquet}
     return (each for path, name in zip(files, names, strict=True) for each in ways[kind(path, name)](path, name))
 
 
@@ -91,104 +69,6 @@ def lines(path: Path, name: str = "") -> int:
     if count < 0:
         raise commas.headless(name)
     return count
-
-
-def _json(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    for done, held in blocks(path, name):
-        yield _decoded(held, name, done)
-
-
-def _decoded(held: list[bytes], name: str, done: int) -> pa.RecordBatch:
-    try:
-        if not all(map(bytes.isascii, held)):
-            for line in held:
-                line.decode()
-        rows, others = _parted(held)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        row, found = next((row, found) for row, line in enumerate(held, done + 1) if (found := _wrong(line)))
-        raise BadInput(name, place(row), found, "one JSON object a line") from None
-    columns = [
-        [row.user_id for row in rows],
-        [row.item_id for row in rows],
-        [row.interaction_type for row in rows],
-        [row.timestamp for row in rows],
-    ]
-    for column, values in zip(COLUMNS, columns, strict=True):
-        if done == 0 and all(value is UNSET for value in values):
-            raise lacks(name, column, list(msgspec.json.decode(held[0], type=dict[str, msgspec.Raw])))
-    made = [*map(text, columns[:3]), times(columns[3])]
-    for column, values, (_, faults) in zip(COLUMNS, columns, made, strict=True):
-        if len(bad := np.flatnonzero(faults & (Fault.TYPE | Fault.TIME))):
-            told = [each if isinstance(each, str) else _encode(each).decode() for each in map(values.__getitem__, bad)]
-            others.append(Entries(bad, pa.repeat(column, len(bad)), pa.array(told, pa.string())))
-    return batch(made, name, done, others)
-
-
-def _parted(held: list[bytes]) -> tuple[Sequence[_Row], list[Entries]]:
-    """The declared columns of lines, and whatever else they hold: also what a key held that is given once more."""
-    try:
-        rows: Sequence[_Row] = [_only(line) for line in held]
-        given = [value for row in rows for value in (row.user_id, row.item_id, row.interaction_type, row.timestamp)]
-        strings = sum(isinstance(value, str) for value in given)
-        keys = len(given) - sum(value is UNSET for value in given)
-        if sum(line.count(b'"') for line in held) == 2 * (keys + strings):
-            return rows, []
-    except msgspec.ValidationError:
-        rows = [_decode(line) for line in held]
-    at, names, texts = [], [], []
-    for row, line in enumerate(held):
-        every = _every(line)
-        found = [(key, _told(raw)) for key, raw in every.items() if key not in COLUMNS]
-        if line.count(b'"') != 2 * (len(every) + sum(bytes(raw).startswith(b'"') for raw in every.values())):
-            found += _earlier(line)
-        for key, text_ in found:
-            at.append(row)
-            names.append(key)
-            texts.append(text_)
-    return rows, [Entries(np.array(at, np.int64), pa.array(names, pa.string()), pa.array(texts, pa.string()))]
-
-
-def _earlier(line: bytes) -> list[tuple[str, str | None]]:
-    """What keys of a line hold that are given again after it."""
-    # Objects in it come as lists of pairs: what they hold is looked at all the same.
-    pairs: list[tuple[str, Any]] = json.loads(line, object_pairs_hook=list)
-    after = [key for key, _ in pairs]
-    gone = [(key, value) for place, (key, value) in enumerate(pairs) if key in after[place + 1 :]]
-    return [(key, value if isinstance(value, str | None) else json.dumps(value)) for key, value in gone]
-
-
-def _told(raw: msgspec.Raw) -> str | None:
-    """A text, null, or the JSON of whatever else it is."""
-    held = bytes(raw)
-    if held.startswith(b'"'):
-        return _text(held)
-    return None if held == b"null" else held.decode()
-
-
-def _wrong(line: bytes) -> str:
-    """What a line is instead of an object, without a word of it; empty where it is one."""
-    value: Any = {}
-    try:
-        line.decode()
-        value = msgspec.json.decode(line)
-        _decode(line)
-    except UnicodeDecodeError:
-        return "bytes that are not UTF-8"
-    except RecursionError:
-        return "JSON that is nested too deep"
-    except msgspec.ValidationError:
-        return "a number out of range" if isinstance(value, dict) else _described(value)
-    except msgspec.DecodeError:
-        if line.startswith(b"\xef\xbb\xbf"):
-            return "a byte order mark"
-        return f"a line of {len(line):,} bytes that is not JSON" if line.strip() else "an empty line"
-    return ""
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, str | list):
-        return f"a string of {len(value):,} characters" if isinstance(value, str) else f"a list of {len(value):,}"
-    return "null" if value is None else "true or false" if isinstance(value, bool) else "a number"
 
 
 def _opened(path: Path, name: str, coded: Sequence[str] = ()) -> pq.ParquetFile:

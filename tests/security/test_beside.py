@@ -184,3 +184,20 @@ def test_columns_of_few_rows_cost_no_more_than_their_values() -> None:
 
 def test_text_takes_a_slice_of_codes_for_what_it_is() -> None:
     assert text(pa.array(["a", "b", None, "a"]).dictionary_encode().slice(1)).to_pylist() == ["b", None, "a"]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "\xe9", 'q"q', "\\", "x0", "user_id ", "class", "a" * 300])
+def test_a_key_may_be_called_whatever_it_likes(tmp_path: Path, key: str) -> None:
+    assert held(lined(tmp_path / "x.jsonl", *[GOOD | {key: "jane"}] * 2)) == [{key: "jane"}] * 2
+
+
+def test_keys_keep_the_order_that_they_have_in_their_row(tmp_path: Path) -> None:
+    rows = [
+        GOOD | each for each in ({"a": "1", "b": "2"}, {"b": "3", "a": "4"}, {"b": "5"}, {"m": "a", "b": "6", "a": "7"})
+    ]
+    path = lined(tmp_path / "x.jsonl", *rows)
+    (batch,) = read([path], [path.name])
+    assert batch.column("beside").to_pylist() == [[(k, v) for k, v in row.items() if k not in GOOD] for row in rows]
+    path = lined(tmp_path / "x.jsonl", *rows[:3])
+    (batch,) = read([path], [path.name])
+    assert batch.column("beside").to_pylist() == [[(k, v) for k, v in row.items() if k not in GOOD] for row in rows[:3]]
