@@ -299,7 +299,7 @@ FOLDERS = {
     "rows-while-they-are-read": Attack(
         "features",
         "the rows are not those that their signed manifest lists",
-        {"features gate 1": stored("rows", "rows.parquet", acts.reworded)},
+        {"features gate 2": stored("rows", "rows.parquet", acts.reworded)},
         parameters=FEATURES,
     ),
     "features-before-their-gate": Attack(
