@@ -16,6 +16,7 @@ from presidio_analyzer.nlp_engine import NlpArtifacts, SlimSpacyNlpEngine
 from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 
 from security.errors import CannotTell
+from security.personal.found import Found
 from security.personal.phones import Phone
 from security.personal.recognisers import Address, Card, Email, Link
 
@@ -27,11 +28,7 @@ AFTER = 3
 THRESHOLD = 0.4
 """The lowest score that is a finding."""
 logging.getLogger("presidio-analyzer").propagate = False
-UNSEEN = ("LOCATION", "NRP", "ORGANIZATION", "PERSON")
-"""What only a model of a language finds."""
 OURS = (Email, Card, Address, Link, Phone)
-Found = tuple[str, int, int, float]
-"""Entity, start and end in the text, score."""
 
 
 class Words(SlimSpacyNlpEngine):

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerResult
 
 from security.errors import CannotTell
-from security.personal.analyzer import Found, analyzer, told
+from security.personal.analyzer import analyzer, told
 from security.personal.fold import FOLDED, folded
+from security.personal.found import Found
 from security.personal.prefilter import Prefilter
 
 LONGEST = 4_096

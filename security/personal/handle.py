@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from security.errors import CannotTell, KeyBroken
-from security.personal.analyzer import Found
 from security.personal.cells import LONGEST
+from security.personal.found import Found
 from security.personal.resolve import resolved
 
 Action = Literal["mask", "hash", "drop"]

@@ -22,7 +22,8 @@ from spacy.tokens import Doc
 from spacy.util import load_config, registry
 
 from security.errors import CannotTell
-from security.personal.analyzer import UNSEEN, engine
+from security.personal.analyzer import engine
+from security.personal.found import UNSEEN
 from security.verdict import digest
 
 FINDERS = ("ner", "entity_ruler")

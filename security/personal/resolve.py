@@ -7,7 +7,7 @@ and its first digits tell; of one rank the higher score, then the longer, then t
 
 from collections.abc import Iterable
 
-from security.personal.analyzer import Found
+from security.personal.found import Found
 
 SURE = 1.0
 """The score of what has a check digit, and has the right one."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from security.errors import CannotTell
-from security.personal.analyzer import Found, analyzer
+from security.personal.analyzer import analyzer
 from security.personal.cells import Cells
+from security.personal.found import Found
 from security.personal.resolve import SURE
 from security.personal.unfold import unfold
 

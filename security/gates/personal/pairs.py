@@ -5,17 +5,19 @@ Looked for is only what no two texts are by chance, in disguise too; and of that
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from security.personal.analyzer import Found
 from security.personal.fold import folded
-from security.personal.search import Search
+from security.personal.found import Found
 from security.rows.beside import entries
+
+if TYPE_CHECKING:
+    from security.personal.search import Search
 
 EDGE = 128
 """Characters of the end of a cell, and of the start of the next, that are read together."""
@@ -71,7 +73,7 @@ def _joined(lefts: pa.StringArray, rights: pa.StringArray) -> tuple[NDArray[np.i
     return at, pc.binary_join_element_wise(*parts, CUT)
 
 
-def spanning(texts: pa.StringArray, search: Search) -> Iterator[tuple[int, str, tuple[Found, ...]]]:
+def spanning(texts: pa.StringArray, search: "Search") -> Iterator[tuple[int, str, tuple[Found, ...]]]:
     """Of each of these pairs in which something lies over the cut, and no part of it is found alone: its index, its
     text without the cut, and what."""
     parts = [tuple(map(folded, text.split(CUT))) for text in texts.to_pylist()]

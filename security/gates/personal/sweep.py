@@ -7,7 +7,7 @@ that was seen before, here or in an earlier batch, is not looked at again: of ea
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,15 @@ from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Fa
 from security.gates.personal.known import known
 from security.gates.personal.limits import CERTAIN
 from security.gates.personal.pairs import pairs, spanning
-from security.personal.analyzer import UNSEEN, Found
+from security.personal.found import UNSEEN, Found
 from security.personal.resolve import SURE
-from security.personal.search import Search, Searches
 from security.personal.shape import Shape, masked, within
 from security.rows.beside import OPAQUE, beside
 from security.rows.hashes import Words, hashed, key
 from security.rows.scan import Profile
+
+if TYPE_CHECKING:
+    from security.personal.search import Search
 
 DECLARED = ("user_id", "item_id", "interaction_type")
 """The columns of text that rows must have. A time is a number by now, and nothing else can be in it."""
@@ -58,7 +60,7 @@ class Seen(NamedTuple):
 
 
 Told = Iterator[tuple[int, tuple[Seen, ...]]]
-Look = Callable[[pa.StringArray, Search], Told]
+Look = Callable[[pa.StringArray, "Search"], Told]
 
 
 class _Tally:
@@ -91,6 +93,8 @@ class Sweep(Profile):
     """The profile of personal data."""
 
     def __init__(self, secret: bytes) -> None:
+        from security.personal.search import Searches  # Presidio takes seconds: only who looks pays
+
         super().__init__(secret)
         self.key = key(secret)
         self.rows, self.files = 0, dict[str, int]()
@@ -102,7 +106,7 @@ class Sweep(Profile):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what only saves time: it may be large, and whoever merges has no use for it."""
-        return vars(self) | {"_known": {}, "_pairs": _Known(), "_searches": Searches(CONTEXTS)}
+        return vars(self) | {"_known": {}, "_pairs": _Known(), "_searches": type(self._searches)(CONTEXTS)}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look through a batch."""
@@ -188,7 +192,7 @@ class Sweep(Profile):
         return texts
 
     def _look(
-        self, label: str, texts: pa.StringArray, where: tuple[NDArray[np.int64], NDArray[np.int64]], search: Search
+        self, label: str, texts: pa.StringArray, where: tuple[NDArray[np.int64], NDArray[np.int64]], search: "Search"
     ) -> None:
         """Look through the cells of a column; `where` is the file and the row of each."""
         self.columns[label] = self.columns.get(label, 0) + len(texts) - texts.null_count
@@ -242,7 +246,9 @@ class Sweep(Profile):
         if len(self.hits) > HITS:
             raise CannotTell(f"more than {HITS:,} different findings", "columns")
 
-    def _found(self, known: "_Known", texts: pa.StringArray, look: Look, search: Search) -> dict[int, tuple[Seen, ...]]:
+    def _found(
+        self, known: "_Known", texts: pa.StringArray, look: Look, search: "Search"
+    ) -> dict[int, tuple[Seen, ...]]:
         """What is in each of these different texts, by index."""
         hashes = hashed(texts, self.key)
         fresh = np.flatnonzero(known.new(hashes))
@@ -256,7 +262,7 @@ class Sweep(Profile):
         return found
 
 
-def _seen(texts: pa.StringArray, search: Search) -> Told:
+def _seen(texts: pa.StringArray, search: "Search") -> Told:
     for index, inside in search.texts(texts):
         text = texts[index].as_py()
         # Where a hidden one stands in the text cannot be said: all of it is shown.
@@ -273,7 +279,7 @@ def _standing(found: Iterable[Found]) -> Iterator[Found]:
             yield each
 
 
-def _split(texts: pa.StringArray, search: Search) -> Told:
+def _split(texts: pa.StringArray, search: "Search") -> Told:
     for index, text, found in spanning(texts, search):
         yield index, _told(text, found, "split")
 

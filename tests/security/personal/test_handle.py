@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from security.errors import CannotTell, KeyBroken
 from security.personal import handle
-from security.personal.analyzer import UNSEEN, Found, analyzer
+from security.personal.analyzer import analyzer
 from security.personal.cells import LONGEST, Cells
+from security.personal.found import UNSEEN, Found
 from security.personal.handle import Action, Handled, Seen, handled, hashed, mark, masked
 from tests.security.personal import labelled, texts
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from presidio_analyzer import AnalyzerEngine
 from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
-from security.personal.analyzer import THRESHOLD, Found, plain, told
+from security.personal.analyzer import THRESHOLD, plain, told
 from security.personal.cells import Cells
+from security.personal.found import Found
 from security.personal.resolve import LOOSE, resolved
 from tests.security.personal.labelled import VALUES, made
 
