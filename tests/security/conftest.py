@@ -1,9 +1,12 @@
-"""An embedded lake for the tests of what asks, fetches and judges: a bucket as it should be, and a public copy."""
+"""For the tests of what asks, fetches and judges: an embedded lake with a bucket as it should be and a public copy; and
+a machine without a network."""
 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -52,3 +55,14 @@ def moto() -> Iterator[None]:
     with mock_aws():
         yield
     deaf.cache_clear()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a socket, or asks for a name, breaks the test."""
+
+    def no(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", no)
+    monkeypatch.setattr(socket, "getaddrinfo", no)

@@ -4,7 +4,6 @@ import copy
 import logging
 import random
 import re
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from re import _constants as op  # type: ignore[attr-defined]
@@ -29,6 +28,8 @@ from security.personal.recognisers import Card
 from security.personal.relax import FLAGS, Relaxed, Unknown
 from tests.security.personal.texts import KNOWN, made, mutated
 
+pytestmark = pytest.mark.usefixtures("offline")
+
 STOCK = RecognizerRegistryProvider(registry_configuration={"supported_languages": ["en"]}).create_recognizer_registry()
 ENTITIES = 17
 
@@ -37,17 +38,6 @@ ENTITIES = 17
 def cells() -> Cells:
     """The fast way."""
     return Cells()
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a socket, or asks for a name, breaks the test."""
-
-    def no(*_: Any, **__: Any) -> Any:
-        raise AssertionError("a socket was opened")
-
-    monkeypatch.setattr(socket, "socket", no)
-    monkeypatch.setattr(socket, "getaddrinfo", no)
 
 
 def unlike(cells: Cells, texts: list[str]) -> tuple[list[str], Counter[str]]:
