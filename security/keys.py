@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -87,6 +88,30 @@ class Signer:
         return bytes(encode_dss_signature(r, min(s, ORDER - s)))
 
 
+def once(path: Path, make: Callable[[], bytes]) -> Path:
+    """A private file (mode 0600, in a folder of 0700) that is made when it is first asked for, whole or not at all."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(make())
+        try:
+            os.link(fresh, path)  # fails where another process made one first: then that one counts
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path
+
+
+def _pem() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 class UnsafeLocalKeys:
     """One key a role in files of one user, made when first asked for. Isolates nothing, and says so."""
 
@@ -99,24 +124,7 @@ class UnsafeLocalKeys:
         """The private key's file, mode 0600."""
         if role not in get_args(Role):
             raise KeyBroken(f"no role {role!r}; there are {', '.join(get_args(Role))}")
-        private = self.folder / f"{role}.pem"
-        if not private.exists():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
-            key = ec.generate_private_key(ec.SECP256R1())
-            pem = key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            fresh = private.with_suffix(f".{os.getpid()}")
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-                out.write(pem)
-            try:
-                os.link(fresh, private)  # fails where another process made one first: then that one counts
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return private
+        return once(self.folder / f"{role}.pem", _pem)
 
     def public(self, role: Role) -> PublicKey:
         """The role's public key."""

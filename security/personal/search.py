@@ -29,12 +29,6 @@ class Inside(NamedTuple):
 
 
 @cache
-def entities() -> tuple[str, ...]:
-    """Everything that can be found."""
-    return tuple(sorted({entity for each in analyzer().registry.recognizers for entity in each.supported_entities}))
-
-
-@cache
 def _known() -> frozenset[str]:
     return frozenset(word.lower() for each in analyzer().registry.recognizers for word in each.context or ())
 

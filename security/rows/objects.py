@@ -152,8 +152,8 @@ def _earlier(line: bytes) -> list[tuple[str, str | None]]:
     """What keys of a line hold that are given again after it."""
     # Objects in it come as lists of pairs: what they hold is looked at all the same.
     pairs: list[tuple[str, Any]] = json.loads(line, object_pairs_hook=list)
-    after = [key for key, _ in pairs]
-    gone = [(key, value) for place, (key, value) in enumerate(pairs) if key in after[place + 1 :]]
+    last = {key: place for place, (key, _) in enumerate(pairs)}
+    gone = [(key, value) for place, (key, value) in enumerate(pairs) if place < last[key]]
     return [(key, value if isinstance(value, str | None) else json.dumps(value)) for key, value in gone]
 
 

@@ -48,7 +48,7 @@ class Column(NamedTuple):
     declared: bool
     cells: int
     opaque: int
-    like: dict[str, int] = {}  # noqa: RUF012 - a tuple's field, never written to
+    like: dict[str, int] = {}
 
 
 class Facts(Frozen):
