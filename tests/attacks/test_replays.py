@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.states import Completed
 
 import security.gates.contract.gate
@@ -247,9 +248,11 @@ def test_a_state_set_by_hand_changes_nothing(home: Home, passed: Run, operator: 
     pointer = current(home, "serving")
     with get_client(sync_client=True) as api:
         flow_run = state.state_details.flow_run_id
-        for child in api.read_flow_runs():
-            if child.state and child.state.name == REFUSED:
-                api.set_flow_run_state(child.id, Completed(), force=True)
+        asked = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run]))
+        children = api.read_flow_runs(flow_run_filter=asked)
+        assert REFUSED in {child.state.name for child in children if child.state}
+        for ended in [flow_run, *(child.id for child in children)]:
+            api.set_flow_run_state(ended, Completed(), force=True)
         shown = api.read_flow_run(flow_run)
     assert shown.state is not None
     assert shown.state.is_completed()
