@@ -24,7 +24,7 @@ from flows.ingest import ingest
 from flows.train import train
 from security.errors import PlanError, SluiceError
 from security.verify import Proof, verify
-from tasks import report
+from tasks import baseline, report
 from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
@@ -160,6 +160,7 @@ def _end(run: Run, outcome: Any) -> Any:
         except SluiceError as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
     if isinstance(outcome, Proof):
+        baseline.keep(run.home, run.log.signer, outcome)
         report.table(run)
     run.notes["page"] = str(write(run, outcome))
     LAST.set(run)

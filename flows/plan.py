@@ -20,6 +20,7 @@ from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
+from tasks import baseline
 from tasks.home import Home
 from tasks.store import conditional, current
 
@@ -157,6 +158,14 @@ def trust(brief: Brief, home: Home) -> Trust:
     return Trust(public, brief.terms, brief.policy_sha256, load.matrix(), GATES)
 
 
+def _profiles(brief: Brief, home: Home, partition: str) -> dict[str, str]:
+    """Task -> digest of what its rows are held against, as the policy says which."""
+    told = brief.terms.gates.get(baseline.NAME)
+    key = UnsafeLocalKeys(home.root / "keys").public("producer")
+    against = str(told.limits.get("against", "pinned")) if told else "pinned"
+    return baseline.named(home, key, brief.parsed.pipeline_name, partition, against)
+
+
 def plan(
     brief: Brief,
     home: Home,
@@ -202,6 +211,7 @@ def plan(
         "window": window,
         "contract": brief.contract,
         "inputs": inputs or {},
+        "profiles": _profiles(brief, home, partition),
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
     }
     chosen = {stage: matrix[stage] for stage in order}

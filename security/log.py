@@ -2,7 +2,8 @@
 
 A log begins with the plan and ends with a closing count; `security.verify` believes or refuses it. The index is one
 such chain for all runs of a home: each run is opened in it before it reads anything, and closed in it with the head of
-its log, so that a run that vanished, and attempts on the same data, are seen.
+its log, so that a run that vanished, and attempts on the same data, are seen. It also says which profiles of rows later
+runs are held against, and since when (`reference`).
 """
 
 import fcntl
@@ -17,7 +18,7 @@ from security.errors import LogBroken
 from security.keys import PublicKey, Signer, seal, unseal
 
 NAMESPACE = "urn:sluice:"
-KINDS = ("plan", "verdict", "output", "published", "closed", "opened", "ended")
+KINDS = ("plan", "verdict", "output", "published", "closed", "opened", "ended", "reference")
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 

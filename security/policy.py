@@ -60,6 +60,8 @@ class Plan(Frozen):
     """Partition -> the version of it that the store listed when the plan was sealed; empty where it listed none."""
     baseline: str
     """Digest of the approved model that this run is compared with, or `establish`."""
+    profiles: dict[str, str] = {}
+    """Task -> digest of the profile that its rows are held against; without the task where there is none yet."""
     matrix: dict[str, dict[str, dict[str, list[str]]]]
     terms: dict[str, dict[str, dict[str, Terms]]]
     """Stage -> task -> gate -> its terms."""
@@ -112,6 +114,16 @@ def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[
     return limits | {"producer": plan["signer"], "named": plan["inputs"]}
 
 
+def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    if taken := sorted({"baseline", "since", "until"} & limits.keys()):
+        raise PlanError(f"data_drift_monitoring: limits.{taken[0]}: is the plan's to say, not a policy's")
+    window, told = plan["window"], limits.get("partitions", 1)
+    if type(told) is not int or told < 1:
+        raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
+    since, until = days(plan["partition"], min(told, window) if window else told)
+    return limits | {"baseline": plan["profiles"].get(task, ""), "since": since, "until": until}
+
+
 def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
 
@@ -128,16 +140,19 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "PII_detection": _personal,
     "approved_inputs": _inputs,
     "data_contract": _contract,
+    "data_drift_monitoring": _drift,
     "model_signature": _signature,
     "metric_thresholds": _thresholds,
 }
-"""Gates whose limits are completed from the plan: contract, columns, window, partitions, signer, thresholds."""
+"""Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, signer,
+thresholds."""
 
 
 def terms(
     policy: Policy, plan: Mapping[str, Any], matrix: Matrix, gates: Mapping[str, Gate[Any]]
 ) -> dict[str, dict[str, dict[str, Terms]]]:
-    """The terms of every gate of every task. `plan` needs document, contract, partition, window, inputs and signer.
+    """The terms of every gate of every task. `plan` needs document, contract, partition, window, inputs, profiles
+    and signer.
 
     Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
     """

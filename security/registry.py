@@ -10,6 +10,7 @@ from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.bucket import AccessControlS3
 from security.gates.contract import DataContract, Tally
+from security.gates.drift import DriftMonitoring
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
@@ -26,6 +27,7 @@ GATES: dict[str, Gate[Any]] = {
         DataEncryptionAtRest(),
         DataContract(),
         PiiDetection(),
+        DriftMonitoring(),
         ApprovedInputs(),
         ModelSignature(),
         MetricThresholds(),
@@ -41,7 +43,6 @@ PLANNED = (
     "backdoor_probe",
     "bias_detection",
     "code_integrity_check",
-    "data_drift_monitoring",
     "data_poisoning",
     "dependency_scanning",
     "deployment_authorization",

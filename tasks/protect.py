@@ -5,8 +5,6 @@ and how many cells of each column and entity. What comes out is looked at again 
 """
 
 import json
-import os
-import secrets
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,41 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from security.errors import KeyBroken
 from security.gates.personal import DECLARED, Facts, PersonalLimits
-from security.keys import once
-from security.personal.handle import SHORTEST, Action, handled, hashed
+from security.personal.handle import Action, handled, hashed
 from security.personal.search import Search, context
 from security.verdict import Ref, digest
 from tasks.clean import LAYOUT, ROW_GROUP
 from tasks.dataset import listed
-from tasks.home import Home
 from tasks.run import current
+from tasks.secret import secret
 from tasks.stage import guarded
 from tasks.store import measure
-
-
-def secret(home: Home, reference: str) -> bytes:
-    """The key that a reference names: `env:NAME`, `file:PATH` or `UnsafeLocal`; empty for none.
-
-    `KeyBroken` where it cannot be had or is short. A key in a file or variable is its bytes, blanks around them left
-    out.
-    """
-    if not reference:
-        return b""
-    kind, _, name = reference.partition(":")
-    if kind == "UnsafeLocal":
-        found = once(home.root / "keys" / "personal.key", lambda: secrets.token_hex(SHORTEST).encode()).read_bytes()
-    elif kind == "env":
-        found = os.fsencode(os.environ.get(name, ""))
-    else:
-        try:
-            found = Path(name).read_bytes()
-        except OSError:
-            found = b""
-    if len(found := found.strip()) < SHORTEST:
-        raise KeyBroken(f"{reference}: a key of {len(found)} bytes for hashes; at least {SHORTEST} are needed")
-    return found
 
 
 def handle(source: Path, out: Path, actions: Mapping[str, Mapping[str, Action]], key: bytes) -> dict[str, Any]:
@@ -92,7 +65,7 @@ def doable(limits: PersonalLimits, facts: Facts) -> dict[str, dict[str, Action]]
     return found
 
 
-@guarded("features", before=["data_contract", "PII_detection"], after=["data_contract"])
+@guarded("features", before=["data_contract", "PII_detection", "data_drift_monitoring"], after=["data_contract"])
 def protect(rows: Ref) -> Ref:
     """Cleaned rows without the personal data that the policy knows how to handle."""
     run = current()
@@ -101,7 +74,7 @@ def protect(rows: Ref) -> Ref:
     seen = run.heard["features", "protect", "PII_detection", rows.sha256]
     folder = run.place("protected")
     folder.mkdir()
-    key = secret(run.home, limits.key)
+    key = secret(run.home, limits.key, "personal")
     told = handle(
         run.path(rows) / "rows.parquet", folder / "rows.parquet", doable(limits, Facts.model_validate(seen.facts)), key
     )

@@ -110,7 +110,7 @@ class DriftMonitoring(Gate[Given]):
     def brief(self, facts: Facts) -> str:
         """How many columns were compared, with which baseline; or that this is the first one."""
         if facts.baseline is None:
-            return f"no baseline: established {facts.profile.digest[:8]}"
+            return f"no baseline yet; these rows are {facts.profile.digest[:8]}"
         steady = sum(each.type != "absent" for each in facts.profile.columns.values())
         return f"{steady} columns steady against baseline {facts.digest[:8]}"
 

@@ -1,0 +1,109 @@
+"""What later runs are held against: profiles of rows, each a signed file by digest; the index of runs says which.
+
+The first run that passes establishes what is pinned, and only `pin` changes that. Each run that passes is besides the
+rolling baseline of later partitions. What a refused run saw is never either.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from security.drift.profile import Reference
+from security.errors import CannotTell, PlanError
+from security.gates import drift
+from security.gates.drift import DriftMonitoring, Facts
+from security.keys import PublicKey, Signer, once
+from security.log import Index, kind_of, read
+from security.proof import Proof
+from security.verdict import Outcome
+from tasks.home import Home
+
+NAME = DriftMonitoring.name
+How = Literal["established", "passed", "set"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index says of one run's profiles: task -> digest. `rows` is the digest of the rows that it published."""
+
+    pipeline: str
+    partition: str
+    run: str
+    how: How
+    profiles: dict[str, str]
+    rows: str
+    reason: str = ""
+
+
+def entries(home: Home, key: PublicKey, pipeline: str = "") -> list[Entry]:
+    """What the index says of a pipeline, or of all of them, the oldest first. `LogBroken` where it does not hold."""
+    if not home.index.exists():
+        return []
+    known = [each["predicate"] for each in read(home.index, key)[0] if kind_of(each) == "reference"]
+    found = [Entry(**{name: each[name] for name in Entry.__dataclass_fields__}) for each in known]
+    return [each for each in found if pipeline in ("", each.pipeline)]
+
+
+def pinned(known: list[Entry]) -> Entry | None:
+    """The last that was set; where none was, the first that was established."""
+    chosen = [each for each in known if each.how == "set"][-1:] or [e for e in known if e.how == "established"][:1]
+    return chosen[0] if chosen else None
+
+
+def rolling(known: list[Entry], partition: str) -> Entry | None:
+    """The last of the newest partition before this one; where there is none, what is pinned."""
+    earlier = [each for each in known if each.partition < partition]
+    return max(reversed(earlier), key=lambda each: each.partition) if earlier else pinned(known)
+
+
+def named(home: Home, key: PublicKey, pipeline: str, partition: str, against: str) -> dict[str, str]:
+    """Task -> digest of what a run of a pipeline is held against; nothing where there is no baseline yet."""
+    known = entries(home, key, pipeline)
+    found = pinned(known) if against == "pinned" else rolling(known, partition)
+    return dict(found.profiles) if found else {}
+
+
+def opened(home: Home, digest: str, key: PublicKey) -> Reference:
+    """The profile with this digest. `CannotTell` by the cause `reference` where it is not there, or is another."""
+    try:
+        envelope = (home.root / "baselines" / f"{digest}.dsse").read_bytes()
+    except OSError:
+        raise CannotTell(f"baseline {digest[:12]} is not in this home any more", "reference") from None
+    found = drift.opened(envelope, key)
+    if found.digest != digest:
+        raise CannotTell(f"baseline {found.digest[:12]} lies where {digest[:12]} should", "reference")
+    return found
+
+
+def looks(proof: Proof) -> dict[str, Facts]:
+    """Task -> what was seen of its rows, of verdicts that passed."""
+    return {
+        each.task: Facts.model_validate(each.seen.facts)
+        for each in proof.held
+        if each.verdict.gate == NAME and each.verdict.outcome is Outcome.PASS
+    }
+
+
+def keep(home: Home, signer: Signer, proof: Proof, how: How | None = None, reason: str = "") -> Entry | None:
+    """Seal the profiles of a run that passed, and say so in the index; nothing where it looked at none.
+
+    `how`: left out, `established` where the run's plan named no baseline, and else `passed`.
+    """
+    plan, found = proof.plan, looks(proof)
+    if not proof.closed:
+        raise PlanError(f"run {plan.run} has not ended: its rows are no baseline")
+    if not found:
+        return None
+    for facts in found.values():
+        path = home.root / "baselines" / f"{facts.profile.digest}.dsse"
+        once(path, lambda profile=facts.profile: drift.sealed(profile, signer))  # type: ignore[misc]
+    told: dict[str, Any] = {
+        "pipeline": plan.document["pipeline_name"],
+        "partition": plan.partition,
+        "run": plan.run,
+        "how": how or ("passed" if found.keys() <= plan.profiles.keys() else "established"),
+        "profiles": {task: facts.profile.digest for task, facts in found.items()},
+        "rows": proof.available["ingest"].sha256,
+        "reason": reason,
+    }
+    Index(home.index, signer).append("reference", **told)
+    return Entry(**told)
