@@ -259,6 +259,10 @@ class Contract(Strict):
                 found[column.name] = column.customProperties[0].value
         return found
 
+    def others(self) -> list[str]:
+        """Columns that may be there, and are not kept."""
+        return sorted(column.name for column in self.schema_[0].properties if isinstance(column, Other))
+
 
 def contract(data: Any, name: str = "contract") -> Contract:
     """A contract from what a file holds."""

@@ -163,7 +163,8 @@ def _profiles(brief: Brief, home: Home, partition: str) -> dict[str, str]:
     told = brief.terms.gates.get(baseline.NAME)
     key = UnsafeLocalKeys(home.root / "keys").public("producer")
     against = str(told.limits.get("against", "pinned")) if told else "pinned"
-    return baseline.named(home, key, brief.parsed.pipeline_name, partition, against)
+    found = baseline.named(home, key, brief.parsed.pipeline_name, partition, against)
+    return {task: entry.profiles[task] for task, entry in found.items()}
 
 
 def plan(

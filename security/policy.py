@@ -115,13 +115,21 @@ def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[
 
 
 def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if taken := sorted({"baseline", "since", "until"} & limits.keys()):
+    if taken := sorted({"baseline", "since", "until", "beside"} & limits.keys()):
         raise PlanError(f"data_drift_monitoring: limits.{taken[0]}: is the plan's to say, not a policy's")
+    if not limits.get("key"):
+        raise PlanError("data_drift_monitoring: limits.key: none; allowed: env:NAME, file:PATH, UnsafeLocal")
     window, told = plan["window"], limits.get("partitions", 1)
     if type(told) is not int or told < 1:
         raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
     since, until = days(plan["partition"], min(told, window) if window else told)
-    return limits | {"baseline": plan["profiles"].get(task, ""), "since": since, "until": until}
+    beside = contract(plan["contract"]).others() if task == "fetch" else []
+    return limits | {
+        "baseline": plan["profiles"].get(task, ""),
+        "since": since,
+        "until": until,
+        "beside": beside,
+    }
 
 
 def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:

@@ -43,23 +43,27 @@ def entries(home: Home, key: PublicKey, pipeline: str = "") -> list[Entry]:
     return [each for each in found if pipeline in ("", each.pipeline)]
 
 
-def pinned(known: list[Entry]) -> Entry | None:
-    """The last that was set; where none was, the first that was established."""
-    chosen = [each for each in known if each.how == "set"][-1:] or [e for e in known if e.how == "established"][:1]
+def pinned(known: list[Entry], task: str) -> Entry | None:
+    """Of a task's the last that was set; where none was, the first that was established."""
+    mine = [each for each in known if task in each.profiles]
+    chosen = [each for each in mine if each.how == "set"][-1:] or [e for e in mine if e.how == "established"][:1]
     return chosen[0] if chosen else None
 
 
-def rolling(known: list[Entry], partition: str) -> Entry | None:
-    """The last of the newest partition before this one; where there is none, what is pinned."""
-    earlier = [each for each in known if each.partition < partition]
-    return max(reversed(earlier), key=lambda each: each.partition) if earlier else pinned(known)
+def rolling(known: list[Entry], task: str, partition: str) -> Entry | None:
+    """Of a task's the last of the newest partition before this one; where there is none, what is pinned."""
+    earlier = [each for each in known if task in each.profiles and each.partition < partition]
+    return max(reversed(earlier), key=lambda each: each.partition) if earlier else pinned(known, task)
 
 
-def named(home: Home, key: PublicKey, pipeline: str, partition: str, against: str) -> dict[str, str]:
-    """Task -> digest of what a run of a pipeline is held against; nothing where there is no baseline yet."""
+def named(home: Home, key: PublicKey, pipeline: str, partition: str, against: str) -> dict[str, Entry]:
+    """Task -> what its rows are held against in a run of a pipeline; without the task where there is none yet."""
     known = entries(home, key, pipeline)
-    found = pinned(known) if against == "pinned" else rolling(known, partition)
-    return dict(found.profiles) if found else {}
+    found = {
+        task: pinned(known, task) if against == "pinned" else rolling(known, task, partition)
+        for task in sorted({task for each in known for task in each.profiles})
+    }
+    return {task: each for task, each in found.items() if each}
 
 
 def opened(home: Home, digest: str, key: PublicKey) -> Reference:

@@ -30,7 +30,7 @@ def place(run: Run) -> Place:
 @guarded(
     "ingest",
     before=["access_control_s3", "data_encryption_in_transit"],
-    after=["data_encryption_at_rest", "data_contract", "PII_detection"],
+    after=["data_encryption_at_rest", "data_contract", "PII_detection", "data_drift_monitoring"],
 )
 def fetch(bucket: Ref) -> Ref:
     """Every object of the window, each by its version, into quarantine."""

@@ -7,15 +7,9 @@ the answers kept as a snapshot.
 """
 
 import json
-from collections.abc import Iterator
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from security.engines import cipher, volume
 from security.engines.asker import ask
@@ -28,7 +22,7 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import baseline, dataset, form, issuer, source
+from tasks import baseline, dataset, form, issuer, source, span
 from tasks.run import Run
 from tasks.secret import secret
 from tasks.store import check, files, hashed
@@ -54,7 +48,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "rows":
         rows, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
         if gate.name == baseline.NAME:
-            return _watched(run, rows, folder / "rows.parquet", limits)
+            then = baseline.opened(run.home, limits["baseline"], run.trust.key).bytes if limits["baseline"] else None
+            recent, key = span.recent(run, rows, folder, where[0], limits), secret(run.home, limits["key"], "drift")
+            return drift.material(recent, then, key, limits.get("columns", drift.COLUMNS), limits["beside"])
         known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
         return rows if known is None else personal.material(rows, known)
     if gate.kind == "objects":
@@ -90,29 +86,6 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     else:
         form.features(folder)
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
-
-
-def _watched(run: Run, rows: Material[Any], path: Path, limits: dict[str, Any]) -> Material[Any]:
-    """The rows of the partitions that are compared, by their times; and what they are compared with."""
-    day = timedelta(days=1)
-    since, until = (datetime.fromisoformat(f"{limits[name]}T00:00:00+00:00") for name in ("since", "until"))
-    first, last = (pa.scalar(each, pa.timestamp("us", "UTC")) for each in (since, until + day))
-    time = ds.field("timestamp")
-    expected = ds.dataset(path).count_rows(filter=(time >= first) & (time < last))
-    low, high = first.value, last.value
-
-    def within() -> Iterator[pa.RecordBatch]:
-        for batch in rows.source():
-            moment = batch["timestamp"]
-            kept = batch.filter(pc.and_(pc.greater_equal(moment, low), pc.less(moment, high)))
-            if kept.num_rows:
-                yield kept
-
-    narrowed = Material(
-        rows.subject, within, expected=expected, unit=rows.unit, weigh=rows.weigh, sample=rows.sample, basis=rows.basis
-    )
-    known = baseline.opened(run.home, limits["baseline"], run.trust.key).bytes if limits["baseline"] else None
-    return drift.material(narrowed, known, secret(run.home, limits.get("key", ""), "drift"))
 
 
 def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:

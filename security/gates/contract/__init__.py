@@ -1,6 +1,7 @@
 """The rows keep their contract: types, ids, times, the window; and, once cleaned, nothing to reject or twice there."""
 
 from security.gates.contract.gate import ABOUT_ROWS, RULES, DataContract, batches, faulty, material, reasons
+from security.gates.contract.kinds import partition
 from security.gates.contract.limits import ContractLimits, Volume, breaks
 from security.gates.contract.tally import Tally
 
@@ -15,5 +16,6 @@ __all__ = [
     "breaks",
     "faulty",
     "material",
+    "partition",
     "reasons",
 ]

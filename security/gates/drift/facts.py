@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from security.drift import profile, sketch
@@ -17,6 +19,7 @@ from security.drift.held import Held
 from security.drift.profile import SIZE, Reference, Spec
 from security.errors import CannotTell
 from security.material import Material
+from security.rows.beside import beside
 from security.rows.scan import SECRET
 from security.verdict import Frozen
 
@@ -25,6 +28,8 @@ COLUMNS = tuple(ROLES)
 """The columns that can be watched, in the order of `security.rows.columns.SCHEMA`."""
 BESIDE = frozenset({"row", "file", "faults", "beside"})
 """What a batch says of its rows beyond their data."""
+WIDEST = 1_000
+"""Columns of a batch, at most."""
 MOST = 2 * SIZE + 16_000
 """Bytes of the facts of one look as JSON, at most: two profiles, and the rows in the baseline's cells. An observation
 has those of three looks."""
@@ -50,17 +55,19 @@ class Hidden:
 
 
 class Given(NamedTuple):
-    """A batch; the baseline's bytes, none where there is no baseline; the secret; and the columns that are watched."""
+    """A batch; the baseline's bytes, none where there is no baseline; the secret; the columns that are watched; and
+    those that may be there and are watched as texts."""
 
     batch: pa.RecordBatch
     baseline: bytes
     secret: Hidden
     columns: tuple[str, ...] = COLUMNS
+    beside: tuple[str, ...] = ()
 
     @property
     def spec(self) -> Spec:
         """What is looked at in the batches: roles are known, and rows of one user count as clustered."""
-        roles = {name: ROLES[name] for name in self.columns}
+        roles = {name: ROLES[name] for name in self.columns} | dict[str, Role].fromkeys(self.beside, "category")
         return Spec(roles=roles, user="user_id" if "user_id" in roles else "")
 
     def of(self, batches: Iterable[pa.RecordBatch], baseline: bytes | None = None) -> list["Given"]:
@@ -99,18 +106,22 @@ class Facts(Frozen):
 
 
 def material(
-    rows: Material[pa.RecordBatch], baseline: bytes | None, secret: bytes, columns: Sequence[str] = COLUMNS
+    rows: Material[pa.RecordBatch],
+    baseline: bytes | None,
+    secret: bytes,
+    columns: Sequence[str] = COLUMNS,
+    beside: Sequence[str] = (),
 ) -> Material[Given]:
     """Rows for one look: batches of `security.rows.columns.SCHEMA`, the baseline's bytes (`Reference.bytes`) or None,
-    and the secret, of at least 32 bytes, that the baseline was made under. `ValueError` for columns that are not ours,
-    or a secret that is too short."""
+    and the secret, of at least 32 bytes, that the baseline was made under. `beside` are columns that are declared and
+    need not be there. `ValueError` for columns that are not ours, or a secret that is too short."""
     watched = tuple(name for name in COLUMNS if name in columns)
     if not watched or len(watched) != len(columns):
         raise ValueError(f"columns {', '.join(columns) or 'none'}; there are {', '.join(COLUMNS)}")
     source, hidden, given = rows.source, Hidden(secret), baseline or b""
     return Material(
         rows.subject,
-        lambda: (Given(batch, given, hidden, watched) for batch in source()),
+        lambda: (Given(batch, given, hidden, watched, tuple(beside)) for batch in source()),
         expected=rows.expected,
         unit=rows.unit,
         weigh=lambda each: rows.weigh(each.batch),
@@ -142,9 +153,24 @@ def data(given: Given) -> pa.RecordBatch:
     kept = [name for name in given.batch.schema.names if name not in BESIDE]
     names = [name if name in COLUMNS else f"column {_hashed(name, given.secret)}" for name in kept]
     watched = [at for at, name in enumerate(names) if name in given.columns or name not in COLUMNS]
-    return pa.RecordBatch.from_arrays(
-        [given.batch.column(kept[at]) for at in watched], names=[names[at] for at in watched]
-    )
+    arrays, called = [given.batch.column(kept[at]) for at in watched], [names[at] for at in watched]
+    if "beside" in given.batch.schema.names:
+        for name, rows, texts in beside(given.batch):
+            if name in COLUMNS:  # what could not be kept in it: there it is missing
+                continue
+            known = name in given.beside
+            arrays.append(_spread(given.batch.num_rows, rows, texts) if known else pa.nulls(given.batch.num_rows))
+            called.append(name if known else f"column {_hashed(name, given.secret)}")
+            if len(called) > WIDEST:
+                raise CannotTell(f"more than {WIDEST} columns", "facts")
+    return pa.RecordBatch.from_arrays(arrays, names=called)
+
+
+def _spread(size: int, rows: NDArray[np.int64], texts: pa.StringArray) -> pa.StringArray:
+    """Texts of some rows as those of all: null where there is none. Of a name that a row has twice the last counts."""
+    at = np.full(size, -1, np.int64)
+    at[rows] = np.arange(len(rows))
+    return texts.take(pa.array(at, mask=at < 0))
 
 
 def _hashed(name: str, secret: Hidden) -> str:

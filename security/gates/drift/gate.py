@@ -5,12 +5,13 @@ A look counts the rows in the cells of the baseline, without knowing what a poli
 who each have their own ways. A column of which that cannot be said is never called steady.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from security.drift.compare import compare
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
+from security.drift.sketch import ABSENT
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.drift.decoys import VIOLATIONS
@@ -102,7 +103,7 @@ class DriftMonitoring(Gate[Given]):
         else:
             drift = compare(then, facts.seen, limits.levels)
             breaches += [*_columns(drift, limits), *_others(then, now)]
-            open_ += _left(drift, limits)
+            open_ += _left(drift, limits, _neither(then, now))
         yield from breaches
         if open_ and not breaches:
             raise open_[0]
@@ -132,7 +133,7 @@ def _reference(facts: Facts, limits: DriftLimits) -> Iterator[Breach]:
 def _columns(drift: Drift, limits: DriftLimits) -> Iterator[Breach]:
     for each in drift.columns:
         moved = [score for score in each.scores if score.drifted]
-        if not moved or (each.column and each.column not in limits.columns):
+        if not moved or (each.column and each.column not in (*limits.columns, *limits.beside)):
             continue
         rule = "DRIFT-SCHEMA" if any(score.name in SCHEMA for score in moved) else "DRIFT-COLUMN"
         words = "; ".join(map(_told, moved[:SHOWN]))
@@ -153,15 +154,21 @@ def _others(then: Reference, now: Reference) -> Iterator[Breach]:
         yield _breach("DRIFT-SCHEMA", name, f"{name} ({kind}) {what}", "the columns of the baseline")
 
 
-def _left(drift: Drift, limits: DriftLimits) -> Iterator[CannotTell]:
+def _neither(then: Reference, now: Reference) -> set[str]:
+    """Columns that are in neither."""
+    return {name for name, each in now.columns.items() if each.type == then.columns[name].type == ABSENT}
+
+
+def _left(drift: Drift, limits: DriftLimits, neither: Collection[str]) -> Iterator[CannotTell]:
     """What has no answer: columns of which too little is seen, and too many that are not compared."""
     compared: dict[str, Moved] = {each.column: each for each in drift.columns}
-    unclear = [compared[name] for name in limits.columns if name in drift.unclear]
+    unclear = [compared[name] for name in (*limits.columns, *limits.beside) if name in drift.unclear]
     if unclear:
         yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
-    untested = {each.column: each.reason for each in drift.untested}
+    optional = {*limits.beside} & {*neither}
+    untested = {each.column: each.reason for each in drift.untested if each.column not in optional}
     untested |= {name: "the baseline does not have it" for name in limits.columns if name not in compared | untested}
-    share = len(untested) / len({*limits.columns, *untested})
+    share = len(untested) / len({*compared, *limits.columns, *untested} - {""})
     if share > limits.untested:
         told = "; ".join(f"{name}: {reason}" for name, reason in untested.items())
         yield CannotTell(f"{share:.0%} of columns are untested, allowed: {limits.untested:.0%} ({told})", "untested")

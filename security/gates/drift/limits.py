@@ -24,9 +24,11 @@ Name = Literal["user_id", "item_id", "interaction_type", "timestamp"]
 class DriftLimits(Frozen):
     """`against` which baseline: the `pinned` one, or the `rolling` one, the newest of an earlier partition; `baseline`
     is its digest, empty where the plan names none; `first` what becomes of a run without one: it fails, or its rows are
-    the first baseline. Compared are the last so many `partitions`, the rows of `since` to `until`. `untested` is the
-    share of columns that may stay without a comparison. `columns` are those that are judged: all that are given, unless
-    a policy leaves some out. `key` says where the secret is that hashes in baselines are made under."""
+    the first baseline. Compared are the last so many `partitions`, the rows of `since` to `until`.
+
+    `untested` is the share of columns that may stay without a comparison. `columns` are those that are judged: all that
+    are given, unless a policy leaves some out; and those `beside` them that the data contract declares. `key` says
+    where the secret is that hashes in baselines are made under."""
 
     against: Literal["pinned", "rolling"] = "pinned"
     baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -37,6 +39,7 @@ class DriftLimits(Frozen):
     key: str = Field(default="", pattern="^(UnsafeLocal|env:.+|file:.+)?$")
     untested: float = Field(default=0.0, ge=0, lt=1)
     columns: Annotated[tuple[Name, ...], Field(min_length=1)] = COLUMNS  # type: ignore[assignment]
+    beside: tuple[str, ...] = ()
     levels: Levels = Levels()
 
     @model_validator(mode="after")
