@@ -253,15 +253,11 @@ class Contract(Strict):
 
     def roles(self) -> dict[str, str]:
         """What columns are, for the gate `PII_detection`."""
-        found = {"user_id": "id", "item_id": "id", "timestamp": "time"}
-        for column in self.schema_[0].properties:
-            if isinstance(column, Other):
-                found[column.name] = column.customProperties[0].value
-        return found
+        return {"user_id": "id", "item_id": "id", "timestamp": "time"} | self.others()
 
-    def others(self) -> list[str]:
-        """Columns that may be there, and are not kept."""
-        return sorted(column.name for column in self.schema_[0].properties if isinstance(column, Other))
+    def others(self) -> dict[str, str]:
+        """Columns that may be there and are not kept, and what they are."""
+        return {e.name: e.customProperties[0].value for e in self.schema_[0].properties if isinstance(e, Other)}
 
 
 def contract(data: Any, name: str = "contract") -> Contract:

@@ -123,7 +123,8 @@ def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[s
     if type(told) is not int or told < 1:
         raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
     since, until = days(plan["partition"], min(told, window) if window else told)
-    beside = contract(plan["contract"]).others() if task == "fetch" else []
+    others = contract(plan["contract"]).others() if task == "fetch" else {}
+    beside = {name: "category" if role == "agent" else "id" for name, role in others.items()}
     return limits | {
         "baseline": plan["profiles"].get(task, ""),
         "since": since,

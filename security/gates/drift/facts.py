@@ -5,7 +5,7 @@ was made. The secret is a member of what is handed out, so that it is in no sche
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from security.drift.held import Held
 from security.drift.profile import SIZE, Reference, Spec
 from security.errors import CannotTell
 from security.material import Material
-from security.rows.beside import beside
+from security.rows import beside as apart
 from security.rows.scan import SECRET
 from security.verdict import Frozen
 
@@ -56,18 +56,18 @@ class Hidden:
 
 class Given(NamedTuple):
     """A batch; the baseline's bytes, none where there is no baseline; the secret; the columns that are watched; and
-    those that may be there and are watched as texts."""
+    those that are texts and may be there, with their roles."""
 
     batch: pa.RecordBatch
     baseline: bytes
     secret: Hidden
     columns: tuple[str, ...] = COLUMNS
-    beside: tuple[str, ...] = ()
+    beside: tuple[tuple[str, Role], ...] = ()
 
     @property
     def spec(self) -> Spec:
         """What is looked at in the batches: roles are known, and rows of one user count as clustered."""
-        roles = {name: ROLES[name] for name in self.columns} | dict[str, Role].fromkeys(self.beside, "category")
+        roles = {name: ROLES[name] for name in self.columns} | dict(self.beside)
         return Spec(roles=roles, user="user_id" if "user_id" in roles else "")
 
     def of(self, batches: Iterable[pa.RecordBatch], baseline: bytes | None = None) -> list["Given"]:
@@ -110,18 +110,19 @@ def material(
     baseline: bytes | None,
     secret: bytes,
     columns: Sequence[str] = COLUMNS,
-    beside: Sequence[str] = (),
+    beside: Mapping[str, Role] | None = None,
 ) -> Material[Given]:
     """Rows for one look: batches of `security.rows.columns.SCHEMA`, the baseline's bytes (`Reference.bytes`) or None,
-    and the secret, of at least 32 bytes, that the baseline was made under. `beside` are columns that are declared and
-    need not be there. `ValueError` for columns that are not ours, or a secret that is too short."""
+    and the secret, of at least 32 bytes, that the baseline was made under. `beside` are declared columns that need not
+    be there, and their roles. `ValueError` for columns that are not ours, or a secret that is too short."""
     watched = tuple(name for name in COLUMNS if name in columns)
     if not watched or len(watched) != len(columns):
         raise ValueError(f"columns {', '.join(columns) or 'none'}; there are {', '.join(COLUMNS)}")
     source, hidden, given = rows.source, Hidden(secret), baseline or b""
+    others = tuple(sorted((beside or {}).items()))
     return Material(
         rows.subject,
-        lambda: (Given(batch, given, hidden, watched, tuple(beside)) for batch in source()),
+        lambda: (Given(batch, given, hidden, watched, others) for batch in source()),
         expected=rows.expected,
         unit=rows.unit,
         weigh=lambda each: rows.weigh(each.batch),
@@ -155,10 +156,11 @@ def data(given: Given) -> pa.RecordBatch:
     watched = [at for at, name in enumerate(names) if name in given.columns or name not in COLUMNS]
     arrays, called = [given.batch.column(kept[at]) for at in watched], [names[at] for at in watched]
     if "beside" in given.batch.schema.names:
-        for name, rows, texts in beside(given.batch):
+        declared = {name for name, _ in given.beside}
+        for name, rows, texts in apart.beside(given.batch):
             if name in COLUMNS:  # what could not be kept in it: there it is missing
                 continue
-            known = name in given.beside
+            known = name in declared
             arrays.append(_spread(given.batch.num_rows, rows, texts) if known else pa.nulls(given.batch.num_rows))
             called.append(name if known else f"column {_hashed(name, given.secret)}")
             if len(called) > WIDEST:

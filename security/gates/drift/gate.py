@@ -112,8 +112,8 @@ class DriftMonitoring(Gate[Given]):
         """How many columns were compared, with which baseline; or that this is the first one."""
         if facts.baseline is None:
             return f"no baseline yet; these rows are {facts.profile.digest[:8]}"
-        steady = sum(each.type != "absent" for each in facts.profile.columns.values())
-        return f"{steady} columns steady against baseline {facts.digest[:8]}"
+        there = sum(each.type != ABSENT for each in facts.profile.columns.values())
+        return f"{there} columns compared with baseline {facts.digest[:8]}"
 
 
 def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:
@@ -162,11 +162,12 @@ def _neither(then: Reference, now: Reference) -> set[str]:
 def _left(drift: Drift, limits: DriftLimits, neither: Collection[str]) -> Iterator[CannotTell]:
     """What has no answer: columns of which too little is seen, and too many that are not compared."""
     compared: dict[str, Moved] = {each.column: each for each in drift.columns}
-    unclear = [compared[name] for name in (*limits.columns, *limits.beside) if name in drift.unclear]
+    unclear = [compared[name] for name in limits.columns if name in drift.unclear]
     if unclear:
         yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
     optional = {*limits.beside} & {*neither}
     untested = {each.column: each.reason for each in drift.untested if each.column not in optional}
+    untested |= {name: compared[name].reason for name in limits.beside if name in drift.unclear}
     untested |= {name: "the baseline does not have it" for name in limits.columns if name not in compared | untested}
     share = len(untested) / len({*compared, *limits.columns, *untested} - {""})
     if share > limits.untested:

@@ -27,8 +27,8 @@ class DriftLimits(Frozen):
     the first baseline. Compared are the last so many `partitions`, the rows of `since` to `until`.
 
     `untested` is the share of columns that may stay without a comparison. `columns` are those that are judged: all that
-    are given, unless a policy leaves some out; and those `beside` them that the data contract declares. `key` says
-    where the secret is that hashes in baselines are made under."""
+    are given, unless a policy leaves some out; and those `beside` them that the data contract declares: of these one
+    of which nothing can be told is untested. `key` says where the secret is that hashes are made under."""
 
     against: Literal["pinned", "rolling"] = "pinned"
     baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -39,7 +39,7 @@ class DriftLimits(Frozen):
     key: str = Field(default="", pattern="^(UnsafeLocal|env:.+|file:.+)?$")
     untested: float = Field(default=0.0, ge=0, lt=1)
     columns: Annotated[tuple[Name, ...], Field(min_length=1)] = COLUMNS  # type: ignore[assignment]
-    beside: tuple[str, ...] = ()
+    beside: dict[str, Literal["category", "id"]] = {}
     levels: Levels = Levels()
 
     @model_validator(mode="after")

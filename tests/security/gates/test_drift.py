@@ -116,7 +116,7 @@ def test_rows_of_the_same_source_pass() -> None:
     for seed in range(SEEDS):
         found = told(good(), seed=seed)
         assert (found.outcome, found.findings, found.cause) == (Outcome.PASS, (), ""), found.reason
-        assert found.reason == f"3,000/3,000 rows, 4 columns steady against baseline {REFERENCE.digest[:8]}"
+        assert found.reason == f"3,000/3,000 rows, 4 columns compared with baseline {REFERENCE.digest[:8]}"
 
 
 def changes() -> dict[str, tuple[pa.RecordBatch, set[tuple[str, str]]]]:
@@ -180,7 +180,7 @@ def test_without_a_baseline_the_policy_decides() -> None:
     for seed in range(SEEDS):
         found = told(given(log(2), against=None), first | {"first": "establish"}, seed)
         assert found.outcome is Outcome.PASS, found.reason
-        assert found.reason.endswith(f"no baseline: established {made(log(2)).digest[:8]}")
+        assert found.reason.endswith(f"no baseline yet; these rows are {made(log(2)).digest[:8]}")
 
 
 def test_what_is_established_is_the_next_baseline() -> None:
