@@ -104,6 +104,7 @@ def test_the_gates_are_nodes_and_tasks_that_can_be_clicked(good: Seen, ui: UI) -
         "data_encryption_at_rest",
         "data_contract",
         "PII_detection",
+        "data_drift_monitoring",
     )
     named = {"ingest: fetch", "ingest: clean", *(f"gate: {gate}" for gate in (*gates, "approved_inputs"))}
     assert named <= set(stage.tasks("gate: access_control_s3"))

@@ -26,6 +26,7 @@ GIVEN = {
     "window": 7,
     "contract": load.text(load.find("interactions", "contracts")),
     "inputs": {"2023-10-27": "7" * 64},
+    "profiles": {"fetch": "8" * 64},
     "signer": SIGNER,
 }
 
@@ -60,6 +61,7 @@ def test_personal_data_is_judged_by_the_contracts_columns_and_by_whether_it_was_
 
 
 APPROVED = (("ingest", "clean"), ("train", "fit"))
+WATCHED = (("ingest", "fetch"), ("features", "protect"))
 
 
 def test_limits_are_completed_from_the_plan() -> None:
@@ -70,8 +72,32 @@ def test_limits_are_completed_from_the_plan() -> None:
     assert made["features"]["prepare"]["data_contract"].limits["clean"] is True
     assert made["train"]["fit"]["model_signature"].limits == {"floor": 1, "signer": SIGNER, "name": "sample"}
     assert made["evaluate"]["score"]["metric_thresholds"].limits["thresholds"] == {"precision@10": 0.75}
+    fetched, cleaned = (made[stage][task]["data_drift_monitoring"].limits for stage, task in WATCHED)
+    assert [each["baseline"] for each in (fetched, cleaned)] == ["8" * 64, ""], "there is none yet of cleaned rows"
+    assert [each["beside"] for each in (fetched, cleaned)] == [{"comment": "id", "user_agent": "category"}, {}]
+    assert {(each["since"], each["until"]) for each in (fetched, cleaned)} == {("2023-10-21", "2023-10-27")}
     wanted = {"producer": SIGNER, "named": GIVEN["inputs"]}
     assert [made[stage][task]["approved_inputs"].limits for stage, task in APPROVED] == [wanted, wanted]
+
+
+@pytest.mark.parametrize(
+    ("partition", "window", "partitions", "days_"),
+    [
+        ("2023-10-27", 7, 3, ("2023-10-25", "2023-10-27")),
+        ("2023-10-27", None, 28, ("2023-09-30", "2023-10-27")),
+        ("2023-10-27", None, 1, ("2023-10-27", "2023-10-27")),
+        ("2016-10", None, 3, ("2016-08-01", "2016-10-31")),
+        ("2016-10", 1, 3, ("2016-10-01", "2016-10-31")),
+    ],
+)
+def test_the_last_partitions_are_compared_and_none_that_the_run_does_not_take(
+    partition: str, window: int | None, partitions: int, days_: tuple[str, str]
+) -> None:
+    told = policy(data_drift_monitoring={"limits": {"partitions": partitions, "key": "UnsafeLocal"}})
+    made = terms(told, GIVEN | {"partition": partition, "window": window}, MATRIX, GATES)
+    for stage, task in WATCHED:
+        limits = made[stage][task]["data_drift_monitoring"].limits
+        assert (limits["since"], limits["until"]) == days_
 
 
 def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
@@ -90,6 +116,7 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     assert made["ingest"]["clean"]["data_contract"].limits == contract(GIVEN["contract"]).limits() | window
 
 
+DRIFT = "data_drift_monitoring"
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("data_contract", {"limits": {"most_rejected": 0.9}}, "data_contract: limits.most_rejected: "),
     ("data_contract", {"limits": {"type": ["view"]}}, "data_contract: limits.type: "),
@@ -113,6 +140,22 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("PII_detection", {"limits": {"actions": {"comment": {"*": "keep"}}}}, "limits.actions.comment"),
     ("PII_detection", {"limits": {"actions": {"comment": {"URL": "hash"}}}}, "comment is to be hashed, and no key is"),
     ("PII_detection", {"limits": {"key": "a secret itself"}}, "key: allowed: env:NAME, file:PATH, UnsafeLocal"),
+    *(
+        (DRIFT, {"limits": {name: value, "key": "UnsafeLocal"}}, f"limits.{name}: is the plan's to say, not a policy's")
+        for name, value in (("baseline", "0" * 64), ("since", ""), ("until", ""), ("beside", {}))
+    ),
+    (DRIFT, {"limits": {}}, "limits.key: none; allowed: env:NAME, file:PATH, UnsafeLocal"),
+    (DRIFT, {"limits": {"key": "a secret itself"}}, "data_drift_monitoring: limits.key: "),
+    *(
+        (DRIFT, {"limits": {"partitions": value, "key": "UnsafeLocal"}}, "limits.partitions: found .*; allowed: 1 or")
+        for value in (0, -1, "all", True)
+    ),
+    (DRIFT, {"limits": {"key": "UnsafeLocal", "levels": {"missing": 0.9}}}, "nothing would be a drift"),
+    (
+        DRIFT,
+        {"limits": {"key": "UnsafeLocal"}, "observe": ["facts"]},
+        "observe: facts cannot be observed; its causes: few, reference, untested",
+    ),
     *(("data_contract", {"observe": [cause]}, f"observe: {cause} cannot be observed") for cause in sorted(CAUSES)),
 ]
 
