@@ -83,6 +83,16 @@ def _digest(given: argparse.Namespace) -> int:
     return 0
 
 
+def _baseline(given: argparse.Namespace) -> int:
+    from flows import baseline
+
+    if given.what == "show":
+        return baseline.show(given.pipeline, as_json=given.json)
+    if given.what == "set":
+        return baseline.put(given.run, given.policy, given.reason, refused=given.refused)
+    return baseline.diff(given.names, as_json=given.json)
+
+
 def _backfill(given: argparse.Namespace) -> int:
     from flows.shell import backfill
 
@@ -151,6 +161,21 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("policy")
     each = command("digest", _digest, "the line that pins a document or a data contract in a policy")
     each.add_argument("document")
+    each = command("baseline", _baseline, "what later runs are held against for drift: show it, set it, or compare")
+    parts = each.add_subparsers(dest="what", required=True, metavar="show|set|diff")
+    each = parts.add_parser("show", help="the profiles that count now")
+    each.add_argument("pipeline", nargs="?", default="", help="of one pipeline; of all, if left out")
+    each.add_argument("--json", action="store_true")
+    each = parts.add_parser("set", help="the rows of a run are what is pinned from now on")
+    each.add_argument("run")
+    each.add_argument("--reason", required=True, help="why; it stands in the index of runs")
+    each.add_argument("--policy", default="local", help="the policy that the run was held to")
+    each.add_argument(
+        "--refused", action="store_true", help="also if the gate for drift, and no other, refused the run"
+    )
+    each = parts.add_parser("diff", help="a run against what it was held against, or two profiles")
+    each.add_argument("names", nargs="+", metavar="RUN|DIGEST")
+    each.add_argument("--json", action="store_true")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")
     return made

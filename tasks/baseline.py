@@ -1,10 +1,12 @@
 """What later runs are held against: profiles of rows, each a signed file by digest; the index of runs says which.
 
-The first run that passes establishes what is pinned, and only `pin` changes that. Each run that passes is besides the
-rolling baseline of later partitions. What a refused run saw is never either.
+The first run that passes establishes what is pinned, and only who sets another changes that. Each run that passes is
+besides the rolling baseline of later partitions. What a refused run saw becomes neither by itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from security.drift.profile import Reference
@@ -13,6 +15,7 @@ from security.gates import drift
 from security.gates.drift import DriftMonitoring, Facts
 from security.keys import PublicKey, Signer, once
 from security.log import Index, kind_of, read
+from security.policy import Plan
 from security.proof import Proof
 from security.verdict import Outcome
 from tasks.home import Home
@@ -87,26 +90,31 @@ def looks(proof: Proof) -> dict[str, Facts]:
     }
 
 
-def keep(home: Home, signer: Signer, proof: Proof, how: How | None = None, reason: str = "") -> Entry | None:
-    """Seal the profiles of a run that passed, and say so in the index; nothing where it looked at none.
-
-    `how`: left out, `established` where the run's plan named no baseline, and else `passed`.
-    """
-    plan, found = proof.plan, looks(proof)
+def keep(home: Home, signer: Signer, proof: Proof) -> Entry | None:
+    """The profiles of a run that passed: `established` where its plan named none, and else `passed`. None where it
+    looked at no rows, or could tell nothing of them."""
     if not proof.closed:
-        raise PlanError(f"run {plan.run} has not ended: its rows are no baseline")
-    if not found:
+        raise PlanError(f"run {proof.plan.run} has not ended: its rows are no baseline")
+    if not (found := looks(proof)):
         return None
+    how: How = "passed" if found.keys() <= proof.plan.profiles.keys() else "established"
+    return enter(home, signer, proof.plan, found, proof.available["ingest"].sha256, how)
+
+
+def enter(
+    home: Home, signer: Signer, plan: Plan, found: Mapping[str, Facts], rows: str, how: How, reason: str = ""
+) -> Entry:
+    """Seal profiles, and say in the index whose they are and what they are for."""
     for facts in found.values():
         path = home.root / "baselines" / f"{facts.profile.digest}.dsse"
-        once(path, lambda profile=facts.profile: drift.sealed(profile, signer))  # type: ignore[misc]
+        once(path, partial(drift.sealed, facts.profile, signer))
     told: dict[str, Any] = {
         "pipeline": plan.document["pipeline_name"],
         "partition": plan.partition,
         "run": plan.run,
-        "how": how or ("passed" if found.keys() <= plan.profiles.keys() else "established"),
+        "how": how,
         "profiles": {task: facts.profile.digest for task, facts in found.items()},
-        "rows": proof.available["ingest"].sha256,
+        "rows": rows,
         "reason": reason,
     }
     Index(home.index, signer).append("reference", **told)

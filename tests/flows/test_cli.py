@@ -24,7 +24,7 @@ from tasks.stage import stage
 from tests.conformance.miniature import BAD, GOOD, MATRIX, POLICY, start, work
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("demo", "run", "backfill", "plan", "verify", "token", "sign", "digest", "up", "stop")
+COMMANDS = ("demo", "run", "backfill", "plan", "verify", "token", "sign", "digest", "baseline", "up", "stop")
 Said = pytest.CaptureFixture[str]
 
 

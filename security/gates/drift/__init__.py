@@ -4,7 +4,7 @@ Who opens the rows hands over with them the baseline (`opened(envelope, key).byt
 32 bytes that is the same for every run of a pipeline: under another one no baseline can be compared. The plan's
 limits name the baseline's digest; where there is none, `first` says whether that fails or is established. What a look
 that passed holds as `Facts.profile` may be the next baseline, `sealed` by the producer; that of a run that was
-refused never is.
+refused is one only if a person says so.
 """
 
 from security.gates.drift.baseline import BASELINE, opened, sealed

@@ -43,7 +43,7 @@ RULES = {
             "DRIFT-COLUMN",
             "medium",
             "A column moved away from the baseline",
-            "Find out what changed at the source. If it is to stay so, set these rows as the baseline.",
+            "Find out what changed at the source. If it is to stay so: `sluice baseline set RUN --refused`.",
         ),
         _rule(
             "DRIFT-SCHEMA",
@@ -61,7 +61,7 @@ RULES = {
             "DRIFT-FIRST",
             "medium",
             "There is no baseline to compare with",
-            "Set one with `sluice baseline set`, or let the policy say `first: establish` for the first run.",
+            "Set one with `sluice baseline set RUN --refused`, or let the policy say `first: establish`.",
         ),
     )
 }

@@ -1,0 +1,212 @@
+"""`sluice baseline`: which profiles of rows later runs are held against, how a run differs from them; to set others.
+
+A profile may be set from a run that passed; or, by name, from one that the gate for drift alone refused: that is how a
+first one is set where the policy establishes none, and how a change at the source is accepted. The log of the run is
+verified first, under the policy that is given.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from configs import load
+from flows.screen import plain
+from security.drift.compare import compare
+from security.drift.profile import Reference
+from security.errors import CannotTell, LogBroken, PlanError, Refused
+from security.gates.drift import DriftLimits, Facts
+from security.keys import UnsafeLocalKeys
+from security.log import kind_of, read
+from security.policy import Plan
+from security.registry import GATES
+from security.verdict import Verdict
+from security.verify import Trust, verify
+from tasks import baseline
+from tasks.home import Home
+
+ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST"})
+"""What a run may have been refused for whose rows are set as a baseline."""
+Lines = list[dict[str, Any]]
+
+
+def shown(home: Home, pipeline: str = "") -> Lines:
+    """Each pipeline's pinned profiles, and the newest that passed, with what is known of each."""
+    key = UnsafeLocalKeys(home.root / "keys").public("producer")
+    known, found = baseline.entries(home, key, pipeline), Lines()
+    if pipeline and not known:
+        raise PlanError(f"no baseline of a pipeline {pipeline!r} yet; a run that passes establishes one")
+    for name in sorted({each.pipeline for each in known}):
+        mine = [each for each in known if each.pipeline == name]
+        for task in sorted({task for each in mine for task in each.profiles}):
+            for what, entry in (
+                ("pinned", baseline.pinned(mine, task)),
+                ("rolling", baseline.rolling(mine, task, "~")),
+            ):
+                if entry is None:
+                    continue
+                told: dict[str, Any] = {"pipeline": name, "task": task, "what": what, "digest": entry.profiles[task]}
+                told |= {"how": entry.how, "partition": entry.partition, "run": entry.run, "reason": entry.reason}
+                try:
+                    held = baseline.opened(home, entry.profiles[task], key)
+                    told |= {"rows": held.rows, "columns": len(held.columns), "bytes": len(held.bytes), "wrong": ""}
+                except (CannotTell, LogBroken) as why:
+                    told |= {"rows": None, "columns": None, "bytes": None, "wrong": str(why)}
+                found.append(told)
+    return found
+
+
+def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, dict[str, Facts], str]:
+    """The plan of a run, what was seen of its rows by task, and the digest of the rows that it published, if any.
+
+    `PlanError` unless it passed, or, with `refused`, the gate for drift alone refused it; `LogBroken` where its log
+    does not hold.
+    """
+    judged, path = load.text(load.find(policy, "policies")), _log(home, run)
+    public = UnsafeLocalKeys(home.root / "keys").public("producer")
+    trust = Trust(public, load.policy(judged, policy), load.sha256(judged), load.matrix(), GATES)
+    try:
+        proof = verify(path, trust)
+        if not (found := baseline.looks(proof)):
+            raise PlanError(f"run {run}: no look for drift passed in it, nothing is known of its rows")
+        return proof.plan, found, proof.available["ingest"].sha256
+    except Refused as why:
+        if not str(why).startswith(f"[{baseline.NAME}] fail"):
+            raise PlanError(f"run {run} was refused, and not for drift: {why}") from None
+        if not refused:
+            raise PlanError(
+                f"run {run} was refused: {why}; if its rows are to be the baseline, say --refused"
+            ) from None
+    statements, _ = read(path, public)
+    said = [each["predicate"] for each in statements if kind_of(each) == "verdict"]
+    stopped = [each for each in said if each["effect"]["action"] != "proceed"]
+    rules = {each.rule for each in Verdict.model_validate(stopped[0]["verdict"]).findings}
+    if len(stopped) != 1 or said[-1] is not stopped[0] or not rules <= ACCEPTED:
+        raise PlanError(f"run {run} was refused for more than drift: {', '.join(sorted(rules - ACCEPTED)) or 'others'}")
+    passed = [e for e in said if e["gate"] == baseline.NAME and e["verdict"]["outcome"] == "pass"]
+    found = {e["task"]: Facts.model_validate(e["observation"]["facts"]) for e in (*passed, stopped[0])}
+    published = [e["predicate"]["output"] for e in statements if kind_of(e) == "published"]
+    rows = [each["sha256"] for each in published if each["kind"] == "rows"]
+    return Plan.model_validate(statements[0]["predicate"]["plan"]), found, rows[-1] if rows else ""
+
+
+def differences(home: Home, run: str) -> Lines:
+    """Every score of every look of a run, as its signed log has it, under its own limits."""
+    statements, _ = read(_log(home, run), UnsafeLocalKeys(home.root / "keys").public("producer"))
+    plan, found = Plan.model_validate(statements[0]["predicate"]["plan"]), Lines()
+    for each in (
+        e["predicate"] for e in statements if kind_of(e) == "verdict" and e["predicate"]["gate"] == baseline.NAME
+    ):
+        if not each["observation"]["facts"]:
+            continue
+        facts = Facts.model_validate(each["observation"]["facts"])
+        if facts.baseline is None:
+            continue
+        limits = DriftLimits.model_validate(plan.terms[each["stage"]][each["task"]][baseline.NAME].limits)
+        told = compare(facts.baseline, facts.seen, limits.levels)
+        for column in told.columns:
+            for score in column.scores:
+                line = {"task": each["task"], "column": column.column or "rows", "outcome": column.outcome}
+                found.append(line | score.model_dump(exclude={"name"}) | {"score": score.name, "against": facts.digest})
+        found += [
+            {"task": each["task"], "column": left.column, "outcome": "untested", "reason": left.reason}
+            for left in told.untested
+        ]
+    return found
+
+
+def beside(one: Reference, other: Reference) -> Lines:
+    """What two profiles say of their columns, where it is not the same."""
+    found: Lines = [{"column": "rows", "what": "count", "one": one.rows, "other": other.rows}]
+    if one.mark != other.mark:
+        found.append({"column": "", "what": "secret", "one": one.mark, "other": other.mark})
+    for name in sorted({*one.columns, *one.others, *other.columns, *other.others}):
+        mine, theirs = (_said(each, name) for each in (one, other))
+        for what in sorted({*mine, *theirs}):
+            found.append({"column": name, "what": what, "one": mine.get(what), "other": theirs.get(what)})
+    return [each for each in found if each["one"] != each["other"]]
+
+
+def _said(profile: Reference, name: str) -> dict[str, Any]:
+    if name in profile.others:
+        return {"type": profile.others[name]}
+    if name not in profile.columns:
+        return {}
+    told = profile.columns[name].model_dump()
+    kept = ("type", "role", "distinct", "low", "high", "first", "last", "weight")
+    shares = {f"{part}, share": round(told[part] / told["rows"], 4) for part in ("nulls", "unread") if told["rows"]}
+    return {part: told[part] for part in kept if part in told} | shares
+
+
+def _log(home: Home, run: str) -> Path:
+    path = home.evidence(run) / "log.jsonl"
+    if not path.is_file() or Path(run).name != run:
+        raise PlanError(f"no run {run!r} in this home")
+    return path
+
+
+def _profile(home: Home, digest: str) -> Reference:
+    """The profile whose digest begins so."""
+    found = sorted(path.stem for path in (home.root / "baselines").glob("*.dsse") if path.stem.startswith(digest))
+    if len(found) != 1 or not digest:
+        raise PlanError(f"{len(found)} baselines begin with {digest!r}; allowed: one")
+    return baseline.opened(home, found[0], UnsafeLocalKeys(home.root / "keys").public("producer"))
+
+
+def show(pipeline: str, *, as_json: bool) -> int:
+    """`sluice baseline show`."""
+    told = shown(Home.here(), pipeline)
+    heads = ("pipeline", "task", "what", "digest", "partition", "run", "how", "rows", "bytes", "reason")
+    return _print(told, heads, "no baseline yet: a run that passes establishes one", as_json=as_json)
+
+
+def put(run: str, policy: str, reason: str, *, refused: bool) -> int:
+    """`sluice baseline set`."""
+    home = Home.here()
+    plan, found, rows = chosen(home, run, policy, refused=refused)
+    signer = UnsafeLocalKeys(home.root / "keys").signer("producer")
+    entry = baseline.enter(home, signer, plan, found, rows, "set", reason)
+    for task, digest in entry.profiles.items():
+        print(f"{entry.pipeline}: {task} is held against {digest[:12]} from now on, the rows of run {entry.run}")
+    return 0
+
+
+def diff(names: list[str], *, as_json: bool) -> int:
+    """`sluice baseline diff`: of a run against what it was held against, or of two profiles."""
+    home = Home.here()
+    if len(names) == 1:
+        heads: tuple[str, ...] = ("task", "column", "outcome", "score", "value", "floor", "limit", "reason")
+        found = differences(home, names[0])
+        kept = found if as_json else [e for e in found if e["outcome"] == "untested" or e["limit"] is not None]
+        return _print(kept, heads, "it was held against no baseline", as_json=as_json)
+    if len(names) != 2:
+        raise PlanError(f"{len(names)} names; allowed: a run, or two baselines by the first digits of their digests")
+    found = beside(*(_profile(home, name) for name in names))
+    return _print(found, ("column", "what", "one", "other"), "they say the same", as_json=as_json)
+
+
+def _print(told: Lines, heads: tuple[str, ...], none: str, *, as_json: bool) -> int:
+    """Lines as columns of text, none of them cut, or as JSON."""
+    if as_json:
+        print(json.dumps(told, indent=1, sort_keys=True))
+        return 0
+    lines = [heads, *(tuple(_cell(each, head) for head in heads) for each in told)]
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if told else []:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, wide, strict=True)).rstrip())
+    if not told:
+        print(none)
+    for each in told:
+        if each.get("wrong"):
+            print(f"! {each['digest'][:12]}: {plain(each['wrong'])}")
+    return 0
+
+
+def _cell(line: dict[str, Any], head: str) -> str:
+    value = line.get(head)
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return plain(str(value))[:12] if head == "digest" else plain(str(value)).replace("\n", " ")

@@ -1,0 +1,137 @@
+"""`sluice baseline`: what it shows of a home, what it compares, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from security.drift.profile import Reference
+from security.gates.drift import Facts
+from security.keys import UnsafeLocalKeys
+from security.policy import Plan
+from tasks import baseline
+from tasks.home import Home
+from tests.security.gates.test_drift import GATE, SECRET, log, made, material, rows_of
+
+Said = pytest.CaptureFixture[str]
+ONE, TWO = made(log(1)), made(log(2, 4_000))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path))
+    return Home(tmp_path)
+
+
+def facts(profile: Reference) -> Facts:
+    return Facts(digest="", baseline=None, held={}, profile=profile)
+
+
+def entered(home: Home, run: str, profile: Reference, how: baseline.How = "established", reason: str = "") -> None:
+    """A run of the pipeline `shop` of which the index says something."""
+    plan = Plan.model_construct(document={"pipeline_name": "shop"}, partition="2024-01-05", run=run, profiles={})
+    signer = UnsafeLocalKeys(home.root / "keys").signer("producer")
+    baseline.enter(home, signer, plan, {"protect": facts(profile)}, "", how, reason)
+
+
+def told(capsys: Said, *argv: str) -> list[dict[str, object]]:
+    assert main(["baseline", *argv, "--json"]) == 0
+    found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_nothing_is_shown_of_a_home_in_which_nothing_passed(home: Home, capsys: Said) -> None:
+    assert main(["baseline", "show"]) == 0
+    assert capsys.readouterr().out == "no baseline yet: a run that passes establishes one\n"
+    assert main(["baseline", "show", "shop"]) == 2
+    assert "no baseline of a pipeline 'shop' yet" in capsys.readouterr().err
+
+
+def test_what_is_pinned_and_what_passed_last_are_shown(home: Home, capsys: Said) -> None:
+    entered(home, "first", ONE)
+    entered(home, "second", TWO, "passed")
+    pinned, rolling = told(capsys, "show", "shop")
+    assert (pinned["what"], pinned["digest"], pinned["run"], pinned["how"]) == (
+        "pinned", ONE.digest, "first", "established",
+    )  # fmt: skip
+    assert (rolling["what"], rolling["digest"], rolling["run"]) == ("rolling", TWO.digest, "second")
+    assert (pinned["rows"], rolling["rows"]) == (3_000, 4_000)
+    assert pinned["bytes"] == len(ONE.bytes)
+    assert main(["baseline", "show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["shop", "protect", "pinned", ONE.digest[:12]],
+        ["shop", "protect", "rolling", TWO.digest[:12]],
+    ]
+
+
+def test_one_that_was_set_counts_and_its_reason_is_shown(home: Home, capsys: Said) -> None:
+    entered(home, "first", ONE)
+    entered(home, "second", TWO, "set", "the shop\x1b[31m has a new app")
+    assert [(each["run"], each["how"]) for each in told(capsys, "show")][0] == ("second", "set")
+    assert main(["baseline", "show"]) == 0
+    said = capsys.readouterr().out
+    assert "the shop" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("what", ["gone", "altered", "another"])
+def test_a_profile_that_is_not_what_the_index_names_is_told(home: Home, capsys: Said, what: str) -> None:
+    entered(home, "first", ONE)
+    entered(home, "second", TWO, "passed")
+    paths = [home.root / "baselines" / f"{each.digest}.dsse" for each in (ONE, TWO)]
+    if what == "gone":
+        paths[0].unlink()
+    else:
+        data = paths[0].read_bytes()
+        paths[0].write_bytes(data[:-9] + b"A" + data[-8:] if what == "altered" else paths[1].read_bytes())
+    assert main(["baseline", "show"]) == 0
+    said = capsys.readouterr().out
+    wanted = {"gone": "is not in this home any more", "altered": "envelope", "another": f"lies where {ONE.digest[:12]}"}
+    assert f"! {ONE.digest[:12]}: " in said
+    assert wanted[what] in said
+
+
+def test_two_profiles_are_compared_by_the_first_digits_of_their_digests(home: Home, capsys: Said) -> None:
+    entered(home, "first", ONE)
+    entered(home, "second", TWO, "passed")
+    found = told(capsys, "diff", ONE.digest[:9], TWO.digest[:9])
+    assert {"column": "rows", "what": "count", "one": 3_000, "other": 4_000} in found
+    assert ("user_id", "distinct") in {(each["column"], each["what"]) for each in found}
+    assert told(capsys, "diff", ONE.digest, ONE.digest) == []
+    assert main(["baseline", "diff", ONE.digest, ONE.digest]) == 0
+    assert capsys.readouterr().out == "they say the same\n"
+
+
+def test_a_column_more_and_another_secret_are_differences(home: Home, capsys: Said) -> None:
+    wide = log(1).append_column("column 0123456789ab", log(1)["row"])
+    more = GATE.look(material(rows_of(wide), None, SECRET[::-1]).handed()[0]).profile
+    entered(home, "first", ONE)
+    entered(home, "second", more, "passed")
+    found = {(each["column"], each["what"]) for each in told(capsys, "diff", ONE.digest, more.digest)}
+    assert ("", "secret") in found
+    assert any(column.startswith("column ") and what == "type" for column, what in map(tuple, found))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["diff", "nobody"], "no run 'nobody' in this home"),
+        (["diff", ".."], "no run '..' in this home"),
+        (["diff", "f", "f"], "0 baselines begin with 'f'; allowed: one"),
+        (["diff", "a", "b", "c"], "3 names; allowed: a run, or two baselines"),
+        (["set", "nobody", "--reason", "x"], "no run 'nobody' in this home"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_sentence(home: Home, capsys: Said, argv: list[str], said: str) -> None:
+    assert main(["baseline", *argv]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["set"], ["set", "run"], ["diff"], ["drop", "run"]])
+def test_what_is_no_command_of_it_ends_with_2(capsys: Said, argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["baseline", *argv])
+    assert ended.value.code == 2
+    assert "usage: sluice baseline" in capsys.readouterr().err
