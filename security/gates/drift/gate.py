@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from security.drift.compare import compare
+from security.drift.held import ABSENT
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
-from security.drift.sketch import ABSENT
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.drift.decoys import VIOLATIONS

@@ -1,0 +1,138 @@
+"""Drift in columns that need not be there: those that a data contract declares are compared, others only noted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from security.drift.profile import Reference
+from security.errors import CannotTell
+from security.gates.drift import COLUMNS, Facts, Given, material
+from security.gates.drift.facts import WIDEST
+from security.gates.drift.gate import DriftMonitoring
+from security.material import Material
+from security.rows.beside import BESIDE
+from security.verdict import Outcome
+from tests.security.gates.test_drift import LEVELS, ROWS, SECRET, broken, log, put, rows_of, told
+
+GATE = DriftMonitoring()
+DECLARED: Any = {"user_agent": "category", "comment": "id"}
+Cell = Callable[[int], dict[str, str | None] | None]
+
+
+def rows(seed: int, cell: Cell) -> pa.RecordBatch:
+    """The rows of a log, and beside each what `cell` says of its number."""
+    made = [cell(number) for number in range(ROWS)]
+    return put(log(seed), "beside", pa.array([list(each.items()) if each else None for each in made], BESIDE))
+
+
+def given(batch: pa.RecordBatch, against: Reference | None) -> Material[Given]:
+    return material(rows_of(batch), against.bytes if against else None, SECRET, COLUMNS, DECLARED)
+
+
+def made(batch: pa.RecordBatch) -> Reference:
+    return GATE.look(given(batch, None).handed()[0]).profile
+
+
+def judged(batch: pa.RecordBatch, against: Reference, **limits: Any) -> Any:
+    terms = {"baseline": against.digest, "levels": LEVELS, "beside": DECLARED} | limits
+    return told(given(batch, against), terms)
+
+
+def agents(number: int) -> dict[str, str | None]:
+    return {"user_agent": ("Firefox", "Chrome", "Safari")[hash((number, "agent")) % 7 % 3]}
+
+
+def plain(number: int) -> None:
+    return None
+
+
+def some(number: int) -> dict[str, str | None] | None:
+    return {"comment": f"nice {number}"} if number % 10 == 0 else None
+
+
+WITH = made(rows(1, agents))
+
+
+def test_the_same_mix_passes() -> None:
+    found = judged(rows(2, agents), WITH)
+    assert found.outcome is Outcome.PASS, found.reason
+    assert found.reason.endswith(f"5 columns compared with baseline {WITH.digest[:8]}")
+
+
+@pytest.mark.parametrize(
+    ("cell", "rule"),
+    [
+        (lambda number: {"user_agent": "bot"}, "DRIFT-COLUMN"),
+        (lambda number: agents(number) if number % 2 else {"user_agent": None}, "DRIFT-COLUMN"),
+        (plain, "DRIFT-SCHEMA"),
+    ],
+    ids=["another mix", "half gone", "gone"],
+)
+def test_what_moved_in_a_declared_column_is_found_there(cell: Cell, rule: str) -> None:
+    assert broken(judged(rows(2, cell), WITH)) == {(rule, "user_agent")}
+
+
+def test_a_declared_column_that_appears_is_found() -> None:
+    assert broken(judged(rows(2, agents), made(rows(1, plain)))) == {("DRIFT-SCHEMA", "user_agent")}
+
+
+def test_a_declared_column_that_is_in_neither_is_not_missed() -> None:
+    none = made(rows(1, plain))
+    assert judged(rows(2, plain), none).outcome is Outcome.PASS
+
+
+def test_a_declared_column_of_which_little_can_be_told_is_untested_by_name() -> None:
+    few = {"weight": 30.0, "rows": 400}
+    against = made(rows(1, some))
+    found = judged(rows(2, some), against, levels=LEVELS | few)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "untested"), found.reason
+    assert "20% of columns are untested, allowed: 0% (comment: 300 effective rows" in found.reason
+    assert judged(rows(2, some), against, levels=LEVELS | few, untested=0.2).outcome is Outcome.PASS
+
+
+def test_a_column_that_nobody_declared_is_new_by_a_hash_of_its_name() -> None:
+    found = judged(rows(2, lambda number: agents(number) | {"Jane Doe": "x"}), WITH)
+    ((rule, place),) = broken(found)
+    assert (rule, place.startswith("column ")) == ("DRIFT-SCHEMA", True)
+    assert "Jane" not in found.model_dump_json()
+    assert "Jane" not in GATE.look(given(rows(2, lambda n: {"Jane Doe": "x"}), WITH).handed()[0]).model_dump_json()
+
+
+def test_one_that_was_there_before_is_untested_by_a_hash_of_its_name() -> None:
+    batch = [rows(seed, lambda number: agents(number) | {"device": "tv"}) for seed in (1, 2)]
+    found = judged(batch[1], made(batch[0]))
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "untested")
+    assert "17% of columns are untested" in found.reason
+    assert judged(batch[1], made(batch[0]), untested=0.2).outcome is Outcome.PASS
+
+
+def test_a_value_that_could_not_be_kept_is_a_gap_of_its_column() -> None:
+    """What stands beside under the name of a declared column is no column of its own."""
+    batch = rows(2, lambda number: agents(number) | ({"timestamp": "soon"} if number == 5 else {}))
+    assert judged(batch, WITH).outcome is Outcome.PASS
+
+
+def test_of_a_name_that_a_row_has_twice_the_last_counts() -> None:
+    twice = pa.array([[("user_agent", "one"), ("user_agent", "bot")]] * ROWS, BESIDE)
+    seen: Facts = GATE.look(given(put(log(2), "beside", twice), None).handed()[0])
+    assert seen.profile == made(rows(2, lambda number: {"user_agent": "bot"}))
+
+
+def test_batches_may_be_cut_anywhere() -> None:
+    batch = rows(2, lambda number: agents(number) if number % 3 else some(number))
+    cuts = np.sort(np.random.default_rng(5).integers(0, ROWS, 6)).tolist()
+    parts = [batch.slice(a, b - a) for a, b in zip([0, *cuts], [*cuts, ROWS], strict=True)]
+    whole, apart = (
+        GATE.look(material(rows_of(*each), WITH.bytes, SECRET, COLUMNS, DECLARED).handed()[0])
+        for each in ([batch], parts)
+    )
+    assert whole == apart
+
+
+def test_columns_without_end_are_not_taken_in() -> None:
+    batch = rows(2, lambda number: {f"c{number}": None})
+    with pytest.raises(CannotTell, match=f"more than {WIDEST:,} columns".replace(",", "")):
+        GATE.look(given(batch, None).handed()[0])
