@@ -50,7 +50,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         if gate.name == baseline.NAME:
             then = baseline.opened(run.home, limits["baseline"], run.trust.key).bytes if limits["baseline"] else None
             recent, key = span.recent(run, rows, folder, where[0], limits), secret(run.home, limits["key"], "drift")
-            return drift.material(recent, then, key, limits.get("columns", drift.COLUMNS), limits["beside"])
+            return drift.material(
+                recent, then, key, limits.get("columns", drift.COLUMNS), limits["beside"], limits.get("pairs", ())
+            )
         known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
         return rows if known is None else personal.material(rows, known)
     if gate.kind == "objects":

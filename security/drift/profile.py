@@ -43,8 +43,8 @@ class Spec(Frozen):
         if self.user and self.roles.get(self.user) != "id":
             raise ValueError(f"the user's column {self.user} has no role of an id")
         for pair in self.pairs:
-            if any(self.roles.get(name) != "category" for name in pair) or pair[0] == pair[1]:
-                raise ValueError(f"the pair {' and '.join(pair)} is not of two categories")
+            if any(self.roles.get(name) not in ("category", "id") for name in pair) or pair[0] == pair[1]:
+                raise ValueError(f"the pair {' and '.join(pair)} is not of two columns of categories or ids")
         return self
 
 

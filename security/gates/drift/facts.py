@@ -56,19 +56,20 @@ class Hidden:
 
 class Given(NamedTuple):
     """A batch; the baseline's bytes, none where there is no baseline; the secret; the columns that are watched; and
-    those that are texts and may be there, with their roles."""
+    those that are texts and may be there, with their roles; and which two are watched together."""
 
     batch: pa.RecordBatch
     baseline: bytes
     secret: Hidden
     columns: tuple[str, ...] = COLUMNS
     beside: tuple[tuple[str, Role], ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def spec(self) -> Spec:
         """What is looked at in the batches: roles are known, and rows of one user count as clustered."""
         roles = {name: ROLES[name] for name in self.columns} | dict(self.beside)
-        return Spec(roles=roles, user="user_id" if "user_id" in roles else "")
+        return Spec(roles=roles, user="user_id" if "user_id" in roles else "", pairs=self.pairs)
 
     def of(self, batches: Iterable[pa.RecordBatch], baseline: bytes | None = None) -> list["Given"]:
         """Other batches, given as this one is, or with another baseline."""
@@ -111,18 +112,20 @@ def material(
     secret: bytes,
     columns: Sequence[str] = COLUMNS,
     beside: Mapping[str, Role] | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Material[Given]:
     """Rows for one look: batches of `security.rows.columns.SCHEMA`, the baseline's bytes (`Reference.bytes`) or None,
     and the secret, of at least 32 bytes, that the baseline was made under. `beside` are declared columns that need not
-    be there, and their roles. `ValueError` for columns that are not ours, or a secret that is too short."""
+    be there, and their roles; `pairs` are watched together. `ValueError` for columns that are not ours, or a secret
+    that is too short."""
     watched = tuple(name for name in COLUMNS if name in columns)
     if not watched or len(watched) != len(columns):
         raise ValueError(f"columns {', '.join(columns) or 'none'}; there are {', '.join(COLUMNS)}")
     source, hidden, given = rows.source, Hidden(secret), baseline or b""
-    others = tuple(sorted((beside or {}).items()))
+    others, together = tuple(sorted((beside or {}).items())), tuple(sorted((min(pair), max(pair)) for pair in pairs))
     return Material(
         rows.subject,
-        lambda: (Given(batch, given, hidden, watched, others) for batch in source()),
+        lambda: (Given(batch, given, hidden, watched, others, together) for batch in source()),
         expected=rows.expected,
         unit=rows.unit,
         weigh=lambda each: rows.weigh(each.batch),

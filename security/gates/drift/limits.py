@@ -19,6 +19,7 @@ BLIND = 4.0
 """The most times its limit that chance may reach in a score of which something is told."""
 
 Name = Literal["user_id", "item_id", "interaction_type", "timestamp"]
+Pair = Literal["user_id", "item_id", "interaction_type"]
 
 
 class DriftLimits(Frozen):
@@ -27,8 +28,9 @@ class DriftLimits(Frozen):
     the first baseline. Compared are the last so many `partitions`, the rows of `since` to `until`.
 
     `untested` is the share of columns that may stay without a comparison. `columns` are those that are judged: all that
-    are given, unless a policy leaves some out; and those `beside` them that the data contract declares: of these one
-    of which nothing can be told is untested. `key` says where the secret is that hashes are made under."""
+    are given, unless a policy leaves some out; `pairs` of them are compared together too; and those `beside` them that
+    the data contract declares: of these one of which nothing can be told is untested. `key` says where the secret is
+    that hashes are made under."""
 
     against: Literal["pinned", "rolling"] = "pinned"
     baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -39,6 +41,7 @@ class DriftLimits(Frozen):
     key: str = Field(default="", pattern="^(UnsafeLocal|env:.+|file:.+)?$")
     untested: float = Field(default=0.0, ge=0, lt=1)
     columns: Annotated[tuple[Name, ...], Field(min_length=1)] = COLUMNS  # type: ignore[assignment]
+    pairs: tuple[tuple[Pair, Pair], ...] = ()
     beside: dict[str, Literal["category", "id"]] = {}
     levels: Levels = Levels()
 
@@ -52,8 +55,12 @@ class DriftLimits(Frozen):
             raise ValueError(f"levels.volume is {self.levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
         if self.levels.blind > BLIND:
             raise ValueError(f"levels.blind is {self.levels.blind:g}: chance would be taken for steady; at most 4")
-        if len(set(self.columns)) < len(self.columns):
-            raise ValueError("a column twice")
+        if len(set(self.columns)) < len(self.columns) or len({frozenset(pair) for pair in self.pairs}) < len(
+            self.pairs
+        ):
+            raise ValueError("a column, or a pair, twice")
+        if odd := [pair for pair in self.pairs if pair[0] == pair[1] or not {*pair} <= {*self.columns}]:
+            raise ValueError(f"pairs: {' and '.join(odd[0])}; allowed: two of columns")
         return self
 
 

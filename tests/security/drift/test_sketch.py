@@ -351,7 +351,7 @@ def _with(known: Any, name: str, **changes: Any) -> Any:
 def test_what_a_spec_may_not_say() -> None:
     with pytest.raises(ValueError, match="no role of an id"):
         Spec(roles={"user": "category"}, user="user")
-    with pytest.raises(ValueError, match="not of two categories"):
+    with pytest.raises(ValueError, match="not of two columns of categories or ids"):
         Spec(roles={"a": "category", "b": "number"}, pairs=(("a", "b"),))
     with pytest.raises(ValueError, match="greater than or equal to 10"):
         Spec(roles={"a": "category"}, least=9)

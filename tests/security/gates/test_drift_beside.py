@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from security.drift.profile import Reference
 from security.errors import CannotTell
-from security.gates.drift import COLUMNS, Facts, Given, material
+from security.gates.drift import COLUMNS, DriftLimits, Facts, Given, material
 from security.gates.drift.facts import WIDEST
 from security.gates.drift.gate import DriftMonitoring
 from security.material import Material
@@ -136,3 +137,51 @@ def test_columns_without_end_are_not_taken_in() -> None:
     batch = rows(2, lambda number: {f"c{number}": None})
     with pytest.raises(CannotTell, match=f"more than {WIDEST:,} columns".replace(",", "")):
         GATE.look(given(batch, None).handed()[0])
+
+
+PAIR = ("item_id", "interaction_type")
+MANY = 30_000
+
+
+def together(seed: int) -> pa.RecordBatch:
+    """As many of each kind and of each item as in a log, but each item has one kind."""
+    batch = log(seed, MANY)
+    order = np.argsort(batch["item_id"].to_numpy(zero_copy_only=False), kind="stable")
+    kinds = np.empty(MANY, object)
+    kinds[order] = np.sort(batch["interaction_type"].to_numpy(zero_copy_only=False))
+    return put(batch, "interaction_type", pa.array(kinds.tolist()))
+
+
+def paired(batch: pa.RecordBatch, against: Reference | None) -> Material[Given]:
+    return material(rows_of(batch), against.bytes if against else None, SECRET, pairs=[PAIR])
+
+
+def test_what_moved_only_in_two_columns_together_is_found_where_the_policy_names_them() -> None:
+    reference = GATE.look(paired(log(1, MANY), None).handed()[0]).profile
+    terms = {"baseline": reference.digest, "pairs": [PAIR], "levels": LEVELS | {"variation": 0.3}}
+    assert told(paired(log(2, MANY), reference), terms).outcome is Outcome.PASS
+    found = told(paired(together(2), reference), terms)
+    assert broken(found) == {("DRIFT-COLUMN", "interaction_type × item_id")}
+    alone = GATE.look(material(rows_of(log(1, MANY)), None, SECRET).handed()[0]).profile
+    rest = terms | {"baseline": alone.digest, "pairs": []}
+    assert told(material(rows_of(together(2)), alone.bytes, SECRET), rest).outcome is Outcome.PASS
+
+
+def test_a_pair_that_the_baseline_does_not_have_is_no_pass() -> None:
+    alone = GATE.look(material(rows_of(log(1)), None, SECRET).handed()[0]).profile
+    terms = {"baseline": alone.digest, "pairs": [PAIR], "levels": LEVELS}
+    found = told(paired(log(2), alone), terms)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "reference")
+    found = told(material(rows_of(log(2)), alone.bytes, SECRET), terms)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "untested"), found.reason
+    assert "interaction_type × item_id: the baseline does not have it" in found.reason
+
+
+@pytest.mark.parametrize(
+    "pairs", [[("item_id", "item_id")], [PAIR, PAIR[::-1]], [("item_id", "timestamp")], [("item_id", "comment")]]
+)
+def test_pairs_are_of_two_columns_that_are_watched_each_once(pairs: Any) -> None:
+    with pytest.raises(ValidationError):
+        DriftLimits(pairs=pairs)
+    with pytest.raises(ValidationError):
+        DriftLimits(pairs=(PAIR,), columns=("item_id", "timestamp"))
