@@ -102,7 +102,7 @@ def differences(home: Home, run: str) -> Lines:
         if facts.baseline is None:
             continue
         limits = DriftLimits.model_validate(plan.terms[each["stage"]][each["task"]][baseline.NAME].limits)
-        told = compare(facts.baseline, facts.seen, limits.levels)
+        told = compare(facts.baseline, facts.seen, limits.levels, limits.each)
         for column in told.columns:
             for score in column.scores:
                 line = {"task": each["task"], "column": column.column or "rows", "outcome": column.outcome}

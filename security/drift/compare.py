@@ -1,7 +1,7 @@
 """A reference against rows that were looked at: every column with its scores, or named as untested."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from security.drift import floors
@@ -19,13 +19,16 @@ from security.errors import CannotTell
 _BY_ROLE: dict[str, Callable[[Sides], Weighed]] = {"number": number, "category": category, "id": ids, "time": time}
 
 
-def compare(reference: Reference, facts: Facts, levels: Levels | None = None) -> Drift:
-    """What moved between the reference and the rows of these facts, which were counted in its cells."""
+def compare(
+    reference: Reference, facts: Facts, levels: Levels | None = None, by: Mapping[str, Levels] | None = None
+) -> Drift:
+    """What moved between the reference and the rows of these facts, which were counted in its cells; `by` column or
+    pair, where other levels than `levels` count there."""
     if facts.against != reference.digest:
         raise CannotTell("the rows were not counted in the cells of this reference", "reference")
     if not facts.profile.rows or not reference.rows:
         raise CannotTell("there are no rows to compare", "rows")
-    levels = levels or Levels()
+    levels, by = levels or Levels(), by or {}
     columns = [_volume(reference, facts.profile, levels)]
     untested = list(_others(reference, facts.profile))
     for name in sorted(reference.columns):
@@ -35,9 +38,12 @@ def compare(reference: Reference, facts: Facts, levels: Levels | None = None) ->
         elif then.unread == then.rows and now.unread == now.rows:
             untested.append(Untested(column=name, reason=f"{now.type} cannot be looked at as {now.role}"))
         else:
-            columns.append(_moved(name, now.role, _sides(reference, facts, levels, name), _BY_ROLE[then.role]))
-    pairs = sorted(reference.pairs)
-    columns += [_moved(name, "pair", _sides(reference, facts, levels, name), category) for name in pairs]
+            sides = _sides(reference, facts, by.get(name, levels), name)
+            columns.append(_moved(name, now.role, sides, _BY_ROLE[then.role]))
+    columns += [
+        _moved(name, "pair", _sides(reference, facts, by.get(name, levels), name), category)
+        for name in sorted(reference.pairs)
+    ]
     return Drift(reference=facts.against, rows=facts.profile.rows, columns=tuple(columns), untested=tuple(untested))
 
 

@@ -116,6 +116,18 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     assert made["ingest"]["clean"]["data_contract"].limits == contract(GIVEN["contract"]).limits() | window
 
 
+def test_levels_of_a_column_that_is_not_kept_count_where_it_was_fetched() -> None:
+    by = {"comment": {"distinct": 9.0}, "item_id": {"weight": 30.0}}
+    told = policy(data_drift_monitoring={"limits": {"by": by, "key": "UnsafeLocal"}})
+    made = terms(told, GIVEN, MATRIX, GATES)
+    found = [made[stage][task]["data_drift_monitoring"].limits["by"] for stage, task in WATCHED]
+    assert found == [by, {"item_id": {"weight": 30.0}}]
+    with pytest.raises(PlanError, match=r"by\.nobody: no such column here"):
+        terms(
+            policy(data_drift_monitoring={"limits": {"by": {"nobody": {}}, "key": "UnsafeLocal"}}), GIVEN, MATRIX, GATES
+        )
+
+
 DRIFT = "data_drift_monitoring"
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("data_contract", {"limits": {"most_rejected": 0.9}}, "data_contract: limits.most_rejected: "),

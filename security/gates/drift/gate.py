@@ -12,7 +12,6 @@ from security.drift.compare import compare
 from security.drift.held import ABSENT
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
-from security.drift.sketch import paired
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.drift.decoys import VIOLATIONS
@@ -102,7 +101,7 @@ class DriftMonitoring(Gate[Given]):
         elif not now.rows or not then.rows:
             open_.append(CannotTell("there are no rows to compare", "few"))
         else:
-            drift = compare(then, facts.seen, limits.levels)
+            drift = compare(then, facts.seen, limits.levels, limits.each)
             breaches += [*_columns(drift, limits), *_others(then, now)]
             open_ += _left(drift, limits, _neither(then, now))
         yield from breaches
@@ -134,7 +133,7 @@ def _reference(facts: Facts, limits: DriftLimits) -> Iterator[Breach]:
 def _columns(drift: Drift, limits: DriftLimits) -> Iterator[Breach]:
     for each in drift.columns:
         moved = [score for score in each.scores if score.drifted]
-        if not moved or (each.column and each.column not in (*_named(limits), *limits.beside)):
+        if not moved or (each.column and each.column not in (*limits.named, *limits.beside)):
             continue
         rule = "DRIFT-SCHEMA" if any(score.name in SCHEMA for score in moved) else "DRIFT-COLUMN"
         words = "; ".join(map(_told, moved[:SHOWN]))
@@ -155,11 +154,6 @@ def _others(then: Reference, now: Reference) -> Iterator[Breach]:
         yield _breach("DRIFT-SCHEMA", name, f"{name} ({kind}) {what}", "the columns of the baseline")
 
 
-def _named(limits: DriftLimits) -> tuple[str, ...]:
-    """Columns and pairs that are judged."""
-    return (*limits.columns, *(paired((min(pair), max(pair))) for pair in limits.pairs))
-
-
 def _neither(then: Reference, now: Reference) -> set[str]:
     """Columns that are in neither."""
     return {name for name, each in now.columns.items() if each.type == then.columns[name].type == ABSENT}
@@ -168,14 +162,14 @@ def _neither(then: Reference, now: Reference) -> set[str]:
 def _left(drift: Drift, limits: DriftLimits, neither: Collection[str]) -> Iterator[CannotTell]:
     """What has no answer: columns of which too little is seen, and too many that are not compared."""
     compared: dict[str, Moved] = {each.column: each for each in drift.columns}
-    unclear = [compared[name] for name in _named(limits) if name in drift.unclear]
+    unclear = [compared[name] for name in limits.named if name in drift.unclear]
     if unclear:
         yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
     optional = {*limits.beside} & {*neither}
     untested = {each.column: each.reason for each in drift.untested if each.column not in optional}
     untested |= {name: compared[name].reason for name in limits.beside if name in drift.unclear}
-    untested |= {name: "the baseline does not have it" for name in _named(limits) if name not in compared | untested}
-    share = len(untested) / len({*compared, *_named(limits), *untested} - {""})
+    untested |= {name: "the baseline does not have it" for name in limits.named if name not in compared | untested}
+    share = len(untested) / len({*compared, *limits.named, *untested} - {""})
     if share > limits.untested:
         told = "; ".join(f"{name}: {reason}" for name, reason in untested.items())
         yield CannotTell(f"{share:.0%} of columns are untested, allowed: {limits.untested:.0%} ({told})", "untested")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from security.drift.levels import Levels
+from security.drift.sketch import paired
 from security.gates.drift.facts import COLUMNS
 from security.verdict import Frozen
 
@@ -30,7 +31,7 @@ class DriftLimits(Frozen):
     `untested` is the share of columns that may stay without a comparison. `columns` are those that are judged: all that
     are given, unless a policy leaves some out; `pairs` of them are compared together too; and those `beside` them that
     the data contract declares: of these one of which nothing can be told is untested. `key` says where the secret is
-    that hashes are made under."""
+    that hashes are made under. `by` column or pair some levels may be others."""
 
     against: Literal["pinned", "rolling"] = "pinned"
     baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -44,24 +45,38 @@ class DriftLimits(Frozen):
     pairs: tuple[tuple[Pair, Pair], ...] = ()
     beside: dict[str, Literal["category", "id"]] = {}
     levels: Levels = Levels()
+    by: dict[str, dict[str, float | None]] = {}
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
-        for name, ceiling in CEILINGS.items():
-            limit = getattr(self.levels, name)
-            if limit is None or limit > ceiling:
-                raise ValueError(f"levels.{name} is {limit}: nothing would be a drift; at most {ceiling:g}")
-        if self.levels.volume is not None and self.levels.volume > VOLUME:
-            raise ValueError(f"levels.volume is {self.levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
-        if self.levels.blind > BLIND:
-            raise ValueError(f"levels.blind is {self.levels.blind:g}: chance would be taken for steady; at most 4")
-        if len(set(self.columns)) < len(self.columns) or len({frozenset(pair) for pair in self.pairs}) < len(
-            self.pairs
-        ):
+        for where, levels in (("levels", self.levels), *((f"by.{name}", each) for name, each in self.each.items())):
+            for name, ceiling in CEILINGS.items():
+                limit = getattr(levels, name)
+                if limit is None or limit > ceiling:
+                    raise ValueError(f"{where}.{name} is {limit}: nothing would be a drift; at most {ceiling:g}")
+            if levels.volume is not None and levels.volume > VOLUME:
+                raise ValueError(f"{where}.volume is {levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
+            if levels.blind > BLIND:
+                raise ValueError(f"{where}.blind is {levels.blind:g}: chance would be taken for steady; at most 4")
+        known = (*self.named, *self.beside)
+        if unknown := sorted({*self.by} - {*known}):
+            raise ValueError(f"by.{unknown[0]}: no such column here; there are {', '.join(known)}")
+        if len(set(self.named)) < len(self.named):
             raise ValueError("a column, or a pair, twice")
         if odd := [pair for pair in self.pairs if pair[0] == pair[1] or not {*pair} <= {*self.columns}]:
             raise ValueError(f"pairs: {' and '.join(odd[0])}; allowed: two of columns")
         return self
+
+    @property
+    def each(self) -> dict[str, Levels]:
+        """The levels of columns and pairs that have others."""
+        told = self.levels.model_dump()
+        return {name: Levels.model_validate(told | other) for name, other in self.by.items()}
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Columns and pairs that are judged."""
+        return (*self.columns, *(paired((min(pair), max(pair))) for pair in self.pairs))
 
 
 LOOSEST = Levels(**{name: None for name in Levels.model_fields if name not in ("rows", "blind")}).model_copy(

@@ -42,8 +42,11 @@ def judged(batch: pa.RecordBatch, against: Reference, **limits: Any) -> Any:
     return told(given(batch, against), terms)
 
 
+DRAWN = np.random.default_rng(9).integers(0, 1_000, ROWS).tolist()
+
+
 def agents(number: int) -> dict[str, str | None]:
-    return {"user_agent": ("Firefox", "Chrome", "Safari")[hash((number, "agent")) % 7 % 3]}
+    return {"user_agent": ("Firefox", "Chrome", "Safari")[DRAWN[number] % 7 % 3]}
 
 
 def plain(number: int) -> None:
@@ -67,7 +70,7 @@ def test_the_same_mix_passes() -> None:
     ("cell", "rule"),
     [
         (lambda number: {"user_agent": "bot"}, "DRIFT-COLUMN"),
-        (lambda number: agents(number) if number % 2 else {"user_agent": None}, "DRIFT-COLUMN"),
+        (lambda number: agents(number) if DRAWN[number] % 2 else {"user_agent": None}, "DRIFT-COLUMN"),
         (plain, "DRIFT-SCHEMA"),
     ],
     ids=["another mix", "half gone", "gone"],
@@ -137,6 +140,28 @@ def test_columns_without_end_are_not_taken_in() -> None:
     batch = rows(2, lambda number: {f"c{number}": None})
     with pytest.raises(CannotTell, match=f"more than {WIDEST:,} columns".replace(",", "")):
         GATE.look(given(batch, None).handed()[0])
+
+
+def test_a_column_may_have_levels_of_its_own() -> None:
+    half = rows(2, lambda number: agents(number) if DRAWN[number] > 100 else None)
+    wide = {"variation": 0.5, "move": 0.5, "js": None, "psi": None, "missing": 0.3}
+    assert broken(judged(half, WITH)) == {("DRIFT-COLUMN", "user_agent")}
+    assert judged(half, WITH, by={"user_agent": wide}).outcome is Outcome.PASS
+    assert broken(judged(half, WITH, by={"item_id": wide})) == {("DRIFT-COLUMN", "user_agent")}
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ({"user_agent": {"missing": 0.9}}, "by.user_agent.missing is 0.9: nothing would be a drift"),
+        ({"item_id": {"type": None}}, "by.item_id.type is None: nothing would be a drift"),
+        ({"item_id": {"weihgt": 3}}, "weihgt"),
+        ({"nobody": {}}, "by.nobody: no such column here; there are user_id, item_id"),
+    ],
+)
+def test_levels_of_a_column_are_bounded_as_those_of_all(by: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        DriftLimits(by=by, beside=DECLARED)
 
 
 PAIR = ("item_id", "interaction_type")
