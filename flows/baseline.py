@@ -16,7 +16,7 @@ from security.drift.profile import Reference
 from security.errors import CannotTell, LogBroken, PlanError, Refused
 from security.gates.drift import DriftLimits, Facts
 from security.keys import UnsafeLocalKeys
-from security.log import kind_of, read
+from security.log import kind_of, placed, read
 from security.policy import Plan
 from security.registry import GATES
 from security.verdict import Verdict
@@ -59,13 +59,14 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
     """The plan of a run, what was seen of its rows by task, and the digest of the rows that it published, if any.
 
     `PlanError` unless it passed, or, with `refused`, the gate for drift alone refused it; `LogBroken` where its log
-    does not hold.
+    does not hold, or is not the one that the index of runs ended this run with.
     """
     judged, path = load.text(load.find(policy, "policies")), _log(home, run)
     public = UnsafeLocalKeys(home.root / "keys").public("producer")
     trust = Trust(public, load.policy(judged, policy), load.sha256(judged), load.matrix(), GATES)
     try:
         proof = verify(path, trust)
+        placed(home.index, public, proof.plan.run, proof.plan.sha256, proof.plan.index, proof.head)
         if not (found := baseline.looks(proof)):
             raise PlanError(f"run {run}: no look for drift passed in it, nothing is known of its rows")
         return proof.plan, found, proof.available["ingest"].sha256
@@ -76,7 +77,9 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
             raise PlanError(
                 f"run {run} was refused: {why}; if its rows are to be the baseline, say --refused"
             ) from None
-    statements, _ = read(path, public)
+    statements, head = read(path, public)
+    plan = Plan.model_validate(statements[0]["predicate"]["plan"])
+    placed(home.index, public, plan.run, plan.sha256, plan.index, head)
     said = [each["predicate"] for each in statements if kind_of(each) == "verdict"]
     stopped = [each for each in said if each["effect"]["action"] != "proceed"]
     rules = {each.rule for each in Verdict.model_validate(stopped[0]["verdict"]).findings}
@@ -86,7 +89,7 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
     found = {e["task"]: Facts.model_validate(e["observation"]["facts"]) for e in (*passed, stopped[0])}
     published = [e["predicate"]["output"] for e in statements if kind_of(e) == "published"]
     rows = [each["sha256"] for each in published if each["kind"] == "rows"]
-    return Plan.model_validate(statements[0]["predicate"]["plan"]), found, rows[-1] if rows else ""
+    return plan, found, rows[-1] if rows else ""
 
 
 def differences(home: Home, run: str) -> Lines:

@@ -160,7 +160,11 @@ def _end(run: Run, outcome: Any) -> Any:
         except SluiceError as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
     if isinstance(outcome, Proof):
-        baseline.keep(run.home, run.log.signer, outcome)
+        try:
+            baseline.keep(run.home, run.log.signer, outcome)
+        except (SluiceError, OSError) as why:
+            outcome = report.refuse(run, Failed(name=REFUSED, message=f"baseline: {why}"))
+    if isinstance(outcome, Proof):
         report.table(run)
     run.notes["page"] = str(write(run, outcome))
     LAST.set(run)
