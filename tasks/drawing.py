@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from security.errors import StoreError
@@ -22,7 +23,7 @@ from security.policy import days
 from tasks import baseline, picture
 from tasks.frame import Undrawn
 from tasks.run import Run
-from tasks.span import cleaned
+from tasks.span import moments
 from tasks.store import check, measure
 from tasks.tame import sample
 
@@ -130,12 +131,13 @@ class Drawing:
         return sample(self._batches(folder / "rows.parquet", since, until), picture.ROWS)
 
     def _batches(self, path: Path, since: str, until: str) -> Iterator[pa.RecordBatch]:
-        kept = cleaned(since, until)
+        first, last = moments(since, until)
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH, columns=list(ROLES)):
                 if self._over.is_set() or time.monotonic() > self._end:
                     raise Undrawn("there was no time to read the rows")
-                yield kept(batch)
+                moment = batch["timestamp"]
+                yield batch.filter(pc.and_(pc.greater_equal(moment, first), pc.less(moment, last)))
 
 
 def drift(run: Run) -> DriftLimits:

@@ -17,6 +17,7 @@ from security.rows import lines
 from tasks.run import Run
 from tasks.source import Place
 
+TIME = pa.timestamp("us", "UTC")
 Kept = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
@@ -49,23 +50,17 @@ def _fetched(where: Place, folder: Path, since: str, until: str) -> tuple[int, K
 
 
 def _cleaned(path: Path, since: str, until: str) -> tuple[int, Kept]:
-    first, last = _moments(since, until)
+    first, last = moments(since, until)
     time = ds.field("timestamp")
-    return ds.dataset(path).count_rows(filter=(time >= first) & (time < last)), cleaned(since, until)
-
-
-def cleaned(since: str, until: str) -> Kept:
-    """Keeps of a batch of cleaned rows those of these days."""
-    first, last = _moments(since, until)
 
     def kept(batch: pa.RecordBatch) -> pa.RecordBatch:
         moment = batch["timestamp"]
         return batch.filter(pc.and_(pc.greater_equal(moment, first.value), pc.less(moment, last.value)))
 
-    return kept
+    return ds.dataset(path).count_rows(filter=(time >= first) & (time < last)), kept
 
 
-def _moments(since: str, until: str) -> tuple[pa.Scalar, pa.Scalar]:
-    moments = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (since, until)]
-    first, last = (pa.scalar(each, pa.timestamp("us", "UTC")) for each in (moments[0], moments[1] + timedelta(1)))
-    return first, last
+def moments(since: str, until: str) -> tuple[pa.Scalar, pa.Scalar]:
+    """When the days begin, and when they are over."""
+    found = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (since, until)]
+    return pa.scalar(found[0], TIME), pa.scalar(found[1] + timedelta(1), TIME)

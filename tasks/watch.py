@@ -18,7 +18,7 @@ from tasks import baseline, drawing, history, ledger
 from tasks.history import Point
 from tasks.run import Run
 
-HEADS = ("where", "column", "rows", "outcome", "scores", "reason")
+HEADS = ("where", "column", "effective rows", "outcome", "scores", "reason")
 LINES = 200
 """Lines of a table, at most; how many more there are is said."""
 LONGEST = 300
@@ -40,9 +40,8 @@ class Look:
 def looked(facts: Facts, limits: DriftLimits, place: str) -> Look:
     """What the gate compared, compared again from its facts."""
     if facts.baseline is None:
-        return Look(
-            place, said=f"There is no baseline yet: {facts.profile.rows:,} rows were counted, and none compared."
-        )
+        none = f"baseline {limits.baseline[:12]} was not used" if limits.baseline else "there is no baseline yet"
+        return Look(place, said=f"{none}: {facts.profile.rows:,} rows were counted, none compared.")
     try:
         drift = compare(facts.baseline, facts.seen, limits.levels)
     except CannotTell as why:
@@ -98,7 +97,7 @@ def table(looks: Sequence[Look]) -> str:
     gaps = [(look.place, each.column, each.reason) for look in looks for each in look.untested]
     left = [tuple(f"<td>{_plain(cell)}</td>" for cell in gap) for gap in gaps]
     untested = f"<h2>Not compared</h2>{_html(('where', 'column', 'why'), left)}" if gaps else ""
-    note = "A score counts beyond both its limit and what chance does. Rows are effective ones, of the smaller side."
+    note = "A score counts where it is beyond both its limit and what chance does. Rows are those of the smaller side."
     return against + told + (f'<p class="k">{note}</p>' if told else "") + untested
 
 
