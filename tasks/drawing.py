@@ -2,7 +2,7 @@
 
 It decides nothing: whatever goes wrong becomes a line on the page of the run. The rows that are drawn are published
 ones, hashed again first: of this run, and of the run that the baseline is of. Neither a thread nor a process nor a
-file in staging is left when `beside` ends, so it ends before the run is closed.
+file in staging is left when `beside` ends, so it ends before the run is closed. `SLUICE_PICTURES=no` leaves it out.
 """
 
 import html

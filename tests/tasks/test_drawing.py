@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from prefect.states import Failed
 
+from flows import pipeline
 from security.drift import distances, floors
 from security.drift.compare import compare
 from security.drift.exact import JS, scores_on
@@ -230,6 +231,15 @@ def test_outside_of_a_run_nothing_is_started(run: Run, monkeypatch: pytest.Monke
     with drawing.beside(run):
         drawing.begin(run, *drawing.WHERE)
     assert "picture" not in run.notes
+
+
+def test_the_pipeline_waits_for_it_before_the_run_is_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "_apart", raising(picture.Undrawn("enough")))
+    monkeypatch.setattr(pipeline, "features", lambda rows: tell(run, NOW, BASELINE))
+    run.plan = run.plan.model_copy(update={"matrix": {"features": {}}})
+    pipeline.through.__wrapped__(run)
+    assert drift_page(run).exists()
+    assert "enough" in drift_page(run).read_text()
 
 
 def test_who_interrupts_does_not_wait(run: Run, tmp_path: Path) -> None:
