@@ -24,7 +24,7 @@ from flows.ingest import ingest
 from flows.train import train
 from security.errors import PlanError, SluiceError
 from security.verify import Proof, verify
-from tasks import baseline, report
+from tasks import baseline, drawing, report
 from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
@@ -50,8 +50,9 @@ def through(run: Run) -> None:
         "evaluate": lambda: evaluate(took["model"], took["features"]),
         "deploy": lambda: deploy(took["model"], took["scores"]),
     }
-    for name in run.plan.matrix:
-        steps[name]()
+    with drawing.beside(run):
+        for name in run.plan.matrix:
+            steps[name]()
 
 
 def _oracle(source: Source, place: Place) -> Source:

@@ -3,7 +3,7 @@
     keys/        private keys of `UnsafeLocalKeys`, 0700           trust/     public keys, for anyone
     evidence/    a folder a run, and the index of runs             store/     published outputs by digest
     pointers/    what is current, by compare-and-swap              quarantine/, staging/  a folder a run, 0700
-    baselines/   profiles of rows, signed, by digest, 0700
+    baselines/   profiles of rows, signed, by digest, 0700         history/   scores of drift, a file a pipeline
     pages/       the page of each run                              lake/, prefect/, service/  the local processes
 
 Rows that were not published are only in quarantine/, wiped when the stage ends, in staging/, wiped when the run ends,

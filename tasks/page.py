@@ -9,7 +9,7 @@ from typing import Any
 
 from security.verdict import Outcome
 from security.verify import Proof
-from tasks import hits
+from tasks import hits, watch
 from tasks.run import Run
 
 STYLE = """
@@ -99,6 +99,7 @@ def write(run: Run, outcome: Any) -> Path:
     body.append(f'</table><p class="k">Gates took {run.clock["gates"]:.1f} s, {share:.0%} of the guarded time.</p>')
     if looks := run.notes.get("personal"):
         body.append(hits.table(*looks))
+    body.append(watch.section(run))
     if found := metrics(run):
         wanted = plan.document["stages"][3]["thresholds"]
         names = plan.document["stages"][3]["metrics"]

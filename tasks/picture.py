@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ def render(
     seed: int = 0,
     seconds: float = SECONDS,
     apart: Path | None = None,
+    halted: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Draw how `current` differs from `reference` on the page `out`, and return it; there is always a page.
 
     What Evidently computed is beside it, `out` with `.json`, for `scores`; it is not there where nothing was drawn. At
-    most `rows` rows of a side are drawn, and `seconds` of work done. Numbers lie for that time in a private folder in
-    `apart`, or where the system keeps such. Raises `OSError` only where the page cannot be written.
+    most `rows` rows of a side are drawn, and `seconds` of work done, or less once `halted` says so. Numbers lie for
+    that time in a private folder in `apart`, or where the system keeps such. Raises `OSError` only where the page
+    cannot be written.
     """
     beside = out.with_suffix(".json")
     beside.unlink(missing_ok=True)
@@ -67,7 +69,7 @@ def render(
         )
         if not tamed.notes:
             raise Undrawn("no column can be drawn")
-        page, report = _apart(tamed, seconds, apart)
+        page, report = _apart(tamed, seconds, apart, halted)
         page = seal(page, told(tamed, said))
         beside.write_text(json.dumps(report), encoding="utf-8")
     except Exception as why:  # noqa: BLE001 - see the module's docstring
@@ -118,8 +120,10 @@ def draw(tamed: Tamed) -> tuple[str, dict[str, Any]]:
         return made.get_html_str(as_iframe=False), report
 
 
-def _apart(tamed: Tamed, seconds: float, apart: Path | None) -> tuple[str, dict[str, Any]]:
+def _apart(tamed: Tamed, seconds: float, apart: Path | None, halted: Callable[[], bool]) -> tuple[str, dict[str, Any]]:
     """What `draw` makes in a process that has nothing else, and ends."""
+    if halted():
+        raise Undrawn("stopped")
     with tempfile.TemporaryDirectory(prefix="picture-", dir=apart) as name:
         folder = Path(name)
         for side in ("reference", "current"):
@@ -132,13 +136,15 @@ def _apart(tamed: Tamed, seconds: float, apart: Path | None) -> tuple[str, dict[
         end, late = time.monotonic() + seconds, False
         pid = process.start(argv, record, folder / "log", env)
         try:
-            while not done.is_file() and process.alive(record) and not late:
+            while not done.is_file() and process.alive(record) and not late and not halted():
                 time.sleep(0.05)
                 late = time.monotonic() > end
         finally:
             process.stop(record, 0.5)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+        if halted():
+            raise Undrawn("stopped")
         if late and not done.is_file():
             raise Undrawn(f"not ready after {seconds:g} s")
         if not done.is_file():

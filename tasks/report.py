@@ -17,6 +17,7 @@ from prefect.context import FlowRunContext
 
 from security.gates.personal import Facts, PersonalLimits
 from security.verdict import Effect, Observation, Verdict
+from tasks import baseline, drawing, watch
 from tasks.hits import found
 from tasks.run import Run
 
@@ -61,6 +62,9 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         told, unseen = found(Facts.model_validate(seen.facts), limits, f"{stage}/{task}")
         before = run.notes.get("personal", ([], []))
         run.notes["personal"] = ([*before[0], *told], list(dict.fromkeys([*before[1], *unseen])))
+    if said.gate == baseline.NAME:
+        _quietly(lambda: watch.heard(run, stage, task, seen), "drift is not shown")
+        _quietly(lambda: drawing.begin(run, stage, task), "drift is not drawn")
     if said.gate == "metric_thresholds" and seen.facts:
         run.notes["metrics"] = {
             system: {f"{name}@10": scores[name] for name in ("precision", "recall", "ndcg")}
@@ -93,11 +97,11 @@ def refuse(run: Run, state: State[Any]) -> State[Any]:
     return state
 
 
-def _quietly(work: Any) -> None:
+def _quietly(work: Any, failed: str = "not reported to Prefect") -> None:
     try:
         work()
     except Exception as why:  # noqa: BLE001 - see the module's docstring
-        logging.getLogger("sluice").warning("not reported to Prefect: %s", type(why).__name__)
+        logging.getLogger("sluice").warning("%s: %s", failed, type(why).__name__)
 
 
 def unplanned(state: State[Any]) -> State[Any]:

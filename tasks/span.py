@@ -17,6 +17,7 @@ from security.rows import lines
 from tasks.run import Run
 from tasks.source import Place
 
+TIME = pa.timestamp("us", "UTC")
 Kept = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
@@ -49,8 +50,7 @@ def _fetched(where: Place, folder: Path, since: str, until: str) -> tuple[int, K
 
 
 def _cleaned(path: Path, since: str, until: str) -> tuple[int, Kept]:
-    moments = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (since, until)]
-    first, last = (pa.scalar(each, pa.timestamp("us", "UTC")) for each in (moments[0], moments[1] + timedelta(1)))
+    first, last = moments(since, until)
     time = ds.field("timestamp")
 
     def kept(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -58,3 +58,9 @@ def _cleaned(path: Path, since: str, until: str) -> tuple[int, Kept]:
         return batch.filter(pc.and_(pc.greater_equal(moment, first.value), pc.less(moment, last.value)))
 
     return ds.dataset(path).count_rows(filter=(time >= first) & (time < last)), kept
+
+
+def moments(since: str, until: str) -> tuple[pa.Scalar, pa.Scalar]:
+    """When the days begin, and when they are over."""
+    found = [datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (since, until)]
+    return pa.scalar(found[0], TIME), pa.scalar(found[1] + timedelta(1), TIME)

@@ -32,6 +32,7 @@ os.environ["SLUICE_HOME"] = str(HOME)
 os.environ["SLUICE_CONFIGS"] = str(HOME.parent / "configs")
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
 os.environ.pop("SLUICE_LAKE", None)
+os.environ.setdefault("SLUICE_PICTURES", "no")  # seconds of Evidently in every run; tests of pictures ask for them
 
 from flows import local  # noqa: E402
 from tasks.home import Home  # noqa: E402
