@@ -43,7 +43,7 @@ def looked(facts: Facts, limits: DriftLimits, place: str) -> Look:
         none = f"baseline {limits.baseline[:12]} was not used" if limits.baseline else "there is no baseline yet"
         return Look(place, said=f"{none}: {facts.profile.rows:,} rows were counted, none compared.")
     try:
-        drift = compare(facts.baseline, facts.seen, limits.levels)
+        drift = compare(facts.baseline, facts.seen, limits.levels, limits.each)
     except CannotTell as why:
         return Look(place, facts.digest, said=f"nothing could be compared: {why}.")
     return Look(place, facts.digest, drift.columns, drift.untested)
