@@ -22,6 +22,9 @@ from tasks.home import Home
 from tasks.run import Run, current
 from tests.attacks.bucket import Operator
 
+LASTING = ("store", "evidence", "baselines", "keys")
+"""Folders of the home whose files outlive a run."""
+
 
 @dataclass
 class Ground:
@@ -36,10 +39,18 @@ class Ground:
     kept: dict[Path, bytes] = field(default_factory=dict)
 
     def write(self, path: Path, data: bytes) -> None:
-        """Alter a file; what was in it is remembered if it is a published one."""
-        if path.is_relative_to(self.home.root / "store") or path.is_relative_to(self.home.root / "evidence"):
-            self.kept.setdefault(path, path.read_bytes())
+        """Alter a file; what was in it is remembered if it is one that outlives a run."""
+        self._remember(path)
         path.write_bytes(data)
+
+    def remove(self, path: Path) -> None:
+        """Remove such a file."""
+        self._remember(path)
+        path.unlink()
+
+    def _remember(self, path: Path) -> None:
+        if path.relative_to(self.home.root).parts[0] in LASTING:
+            self.kept.setdefault(path, path.read_bytes())
 
     def flip(self, path: Path) -> None:
         """Alter one bit in the middle of a file."""
@@ -48,7 +59,7 @@ class Ground:
         self.write(path, bytes(data))
 
     def restore(self) -> None:
-        """Every published file as it was."""
+        """Every such file as it was."""
         for path, data in self.kept.items():
             path.write_bytes(data)
         self.kept.clear()

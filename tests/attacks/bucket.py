@@ -64,9 +64,9 @@ def body(day: str, *, more: Sequence[Row] = (), change: Mapping[int, Row] | None
 
 
 def parquet(given: Sequence[Row], groups: int) -> bytes:
-    """Rows as Parquet, in so many row groups."""
-    names = dict.fromkeys(name for row in given for name, value in row.items() if value is not None)
-    table = pa.table({name: [row.get(name) for row in given] for name in names})
+    """Rows as Parquet, in so many row groups; a column without any value is one of texts."""
+    columns = {name: [row.get(name) for row in given] for name in dict.fromkeys(name for row in given for name in row)}
+    table = pa.table({name: pa.array(told, None if any(told) else pa.string()) for name, told in columns.items()})
     stamps = pa.array([datetime.fromisoformat(row["timestamp"]) for row in given], pa.timestamp("us", "UTC"))
     out = io.BytesIO()
     pq.write_table(

@@ -12,6 +12,7 @@ from tests.attacks import acts
 from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, lines, packed, parquet, rows
+from tests.attacks.conftest import LEVELS
 
 FIRST, LAST = DAYS
 FILE = rf"/{LAST}/part-000\.jsonl\.gz"
@@ -88,6 +89,7 @@ OTHER_BYTES = (
     r"found 1 versions with other bytes, the first SHA-256 [0-9a-f]{12}, [\d,]+ bytes "
 )
 STORED = r"(rows|features|model|scores) store:[0-9a-f]{64}: found SHA-256"
+UNLIKE = r"\[{}\] inconclusive: StoreError while looking"
 STAGED = r"staging:{}: found SHA-256"
 
 BUCKETS = {
@@ -126,7 +128,15 @@ OBJECTS = {
         "ingest", f"{OTHER_BYTES}in quarantine; allowed", {"ingest step 1": acts.quarantined}
     ),
     "quarantine-after-its-gate": Attack("ingest", "found SHA-256", {"ingest gate 4": acts.quarantined}),
-    "rows-after-their-gate": Attack("ingest", "others than were looked at", {"ingest gate 4": acts.rewritten}),
+    "quarantine-before-drift-is-looked-for": Attack("ingest", "found SHA-256", {"ingest gate 5": acts.quarantined}),
+    "quarantine-after-its-last-gate": Attack("ingest", "found SHA-256", {"ingest gate 6": acts.quarantined}),
+    "kept-rows-after-their-gate": Attack("ingest", UNLIKE.format("PII_detection"), {"ingest gate 4": acts.rewritten}),
+    "kept-rows-before-drift-is-looked-for": Attack(
+        "ingest", UNLIKE.format("data_drift_monitoring"), {"ingest gate 5": acts.rewritten}
+    ),
+    "kept-rows-after-their-last-gate": Attack(
+        "ingest", "others than were looked at", {"ingest gate 6": acts.rewritten}
+    ),
 }
 INPUTS = {
     "another-version-than-planned": Attack(
@@ -134,7 +144,13 @@ INPUTS = {
     ),
     "another-object-than-planned": Attack("ingest", rf"fail: INP-VERSION {LAST}", {"ingest gate 1": put(LAST, 1)}),
     "a-partition-more-than-planned": Attack("ingest", rf"fail: INP-EXTRA {EARLY}", {"ingest gate 1": acts.early}),
-    "a-partition-less-than-planned": Attack("ingest", rf"fail: INP-MISSING {FIRST}", {"ingest gate 1": acts.hidden}),
+    "a-partition-less-than-planned": Attack(
+        "ingest",
+        rf"fail: INP-MISSING {FIRST}",
+        {"ingest gate 1": acts.hidden},
+        # Half of the rows are too few for drift to tell; here it is to let them go.
+        changes={"data_drift_monitoring": {"levels": LEVELS | {"blind": 4.0}}},
+    ),
     "manifest-of-other-objects": Attack(
         "ingest", "sources: found other objects than were read", patch=acts.listing_another
     ),
@@ -291,7 +307,7 @@ FOLDERS = {
         "ingest", "rows/hook.py, file: found a file that nobody looks at", {"ingest step 2": acts.beside("rows")}
     ),
     "rows-after-their-gate": Attack(
-        "ingest", "rows changed between its gates and its publication", {"ingest gate 7": staged(PARQUET)}
+        "ingest", "rows changed between its gates and its publication", {"ingest gate 8": staged(PARQUET)}
     ),
     "rows-in-the-store": Attack(
         "features", STORED, {"before features": stored("rows", "rows.parquet")}, parameters=FEATURES
@@ -299,8 +315,11 @@ FOLDERS = {
     "rows-while-they-are-read": Attack(
         "features",
         "the rows are not those that their signed manifest lists",
-        {"features gate 2": stored("rows", "rows.parquet", acts.reworded)},
+        {"features gate 3": stored("rows", "rows.parquet", acts.reworded)},
         parameters=FEATURES,
+    ),
+    "rows-before-drift-is-looked-for": Attack(
+        "features", STORED, {"features gate 2": stored("rows", "rows.parquet", acts.reworded)}, parameters=FEATURES
     ),
     "features-before-their-gate": Attack(
         "features",
@@ -360,16 +379,16 @@ LOGS = {
     "statement-removed": Attack(
         "ingest", "line 2: does not follow", {"ingest gate 2": logged(lambda whole: [whole[0], *whole[2:]])}
     ),
-    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 7": logged(acts.altered)}),
-    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 7": logged(acts.cut)}),
+    "line-altered": Attack("ingest", "line 2: ", {"ingest gate 8": logged(acts.altered)}),
+    "line-cut": Attack("ingest", "the last line is cut off", {"ingest gate 8": logged(acts.cut)}),
     "end-removed": Attack(
-        "ingest", "the end of the log is missing", {"ingest gate 7": logged(lambda whole: whole[:-1])}
+        "ingest", "the end of the log is missing", {"ingest gate 8": logged(lambda whole: whole[:-1])}
     ),
-    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 7": acts.swapped}),
+    "log-of-another-run": Attack("ingest", "the end of the log is missing", {"ingest gate 8": acts.swapped}),
     "plan-removed": Attack(
         "features",
         "line 1: does not follow",
-        {"features gate 2": logged(lambda whole: whole[1:])},
+        {"features gate 3": logged(lambda whole: whole[1:])},
         parameters=FEATURES,
     ),
     "predecessor-altered": Attack("deploy", "line 2: ", {"deploy gate 1": acts.inherited}, parameters=AFTER),
@@ -387,4 +406,4 @@ MODELS = {
         "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),
 }
-ATTACKS = {**BUCKETS, **OBJECTS, **INPUTS, **ROWS, **PRIVACY, **FOLDERS, **LOGS, **MODELS}
+GROUPS = (BUCKETS, OBJECTS, INPUTS, ROWS, PRIVACY, FOLDERS, LOGS, MODELS)

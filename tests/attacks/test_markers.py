@@ -112,7 +112,7 @@ def story(operator: Operator, pair: Pair, home: Home) -> Iterator[Story]:
             more = bad(told.planted) * times or personal(told.planted)
             operator.fill(BUCKET, prefix, {LAST: body(LAST, more=more)})
             gone = {"comment": {"*": "drop"}, "item_id": {"EMAIL_ADDRESS": "drop"}}
-            document, policy = pair(prefix, PII_detection={"actions": gone})
+            document, policy = pair(prefix, name="marked", PII_detection={"actions": gone})
             state, run = shell.once(Screen(out), document=document, policy=policy)
             assert run is not None
             told.states.append(state)

@@ -20,8 +20,11 @@ from tasks.store import current, measure
 from tests.attacks.attacker import Attacker, Ground
 from tests.attacks.bucket import Operator
 from tests.attacks.conftest import BUCKET, Pair
-from tests.attacks.table import ATTACKS, Attack
+from tests.attacks.drifts import BASELINES, COLUMNS
+from tests.attacks.table import GROUPS, Attack
 
+EVERY = (*GROUPS, COLUMNS, BASELINES)
+ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 
 
@@ -68,6 +71,10 @@ def ground(attack: Attack, request: pytest.FixtureRequest, operator: Operator, p
     made = Ground(passed.home, operator, bucket, f"good-{name}", passed)
     yield made
     made.restore()
+
+
+def test_no_attack_hides_another_by_its_name() -> None:
+    assert len(ATTACKS) == sum(map(len, EVERY))
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

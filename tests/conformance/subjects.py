@@ -27,6 +27,7 @@ from security.verdict import Snapshot, Subject
 from tests.security.gates import (
     test_api,
     test_bucket,
+    test_drift,
     test_inputs,
     test_metrics,
     test_model,
@@ -114,6 +115,18 @@ def _personal(folder: Path) -> Case:
         good=lambda: opened("good"),
         bad=lambda: opened("bad"),
         rule="PII-FOUND",
+    )
+
+
+def _drift(_: Path) -> Case:
+    """Rows of the source that the baseline is of, in two batches; of the bad ones a third are of another kind."""
+    kinds, _found = test_drift.changes()["kind"]
+    return Case(
+        test_drift.LIMITS,
+        test_drift.LIMITS | {"baseline": "0" * 64},
+        good=test_drift.good,
+        bad=lambda: test_drift.given(kinds.slice(0, 1_200), kinds.slice(1_200), against=test_drift.REFERENCE),
+        rule="DRIFT-COLUMN",
     )
 
 
@@ -254,6 +267,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "access_control_s3": _bucket,
     "approved_inputs": _manifest,
     "data_contract": _rows,
+    "data_drift_monitoring": _drift,
     "data_encryption_at_rest": _objects,
     "data_encryption_in_transit": _way,
     "metric_thresholds": _scores,

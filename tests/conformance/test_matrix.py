@@ -39,12 +39,15 @@ def test_the_matrix_is_this() -> None:
         "ingest": {
             "fetch": {
                 "before": ["access_control_s3", "data_encryption_in_transit"],
-                "after": ["data_encryption_at_rest", "data_contract", "PII_detection"],
+                "after": ["data_encryption_at_rest", "data_contract", "PII_detection", "data_drift_monitoring"],
             },
             "clean": {"before": [], "after": ["data_contract", "approved_inputs"]},
         },
         "features": {
-            "protect": {"before": ["data_contract", "PII_detection"], "after": ["data_contract"]},
+            "protect": {
+                "before": ["data_contract", "PII_detection", "data_drift_monitoring"],
+                "after": ["data_contract"],
+            },
             "prepare": {"before": ["PII_detection"], "after": ["data_contract"]},
         },
         "train": {"fit": {"before": ["data_contract", "approved_inputs"], "after": ["model_signature"]}},

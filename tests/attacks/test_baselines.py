@@ -1,0 +1,101 @@
+"""What becomes a baseline in real runs: never what a refused run saw; and what is held against one that was kept."""
+
+import hashlib
+import re
+from typing import Any
+
+import pytest
+
+from security.keys import UnsafeLocalKeys
+from tasks.baseline import Entry, entries, pinned
+from tasks.home import Home
+from tests.attacks import drifts
+from tests.attacks.bucket import DAYS, Operator, Row, body, lines, packed, rows
+from tests.attacks.conftest import BUCKET, Pair
+from tests.attacks.table import AGENT
+from tests.attacks.test_replays import ran
+
+LAST = DAYS[-1]
+AGENTS = tuple(AGENT.replace("Chrome/119.0.6045.105", f"Chrome/{number}.0.6045.105") for number in range(116, 120))
+INGEST: dict[str, Any] = {"stages": ["ingest"]}
+
+
+def known(home: Home, pipeline: str) -> list[Entry]:
+    """What the index says of a pipeline."""
+    return entries(home, UnsafeLocalKeys(home.root / "keys").public("producer"), pipeline)
+
+
+def files(home: Home) -> dict[str, str]:
+    """The baselines of the home -> the SHA-256 of their files."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (home.root / "baselines").glob("*")}
+
+
+def browser(row: Row) -> str:
+    """The browser of a person."""
+    return AGENTS[int(str(row["user_id"])[1:]) % len(AGENTS)]
+
+
+def browsed(always: str = "") -> dict[str, bytes]:
+    """Both days with a browser in every row, each person's own, or always the same."""
+    told = {day: [row | {"user_agent": always or browser(row)} for row in rows(day)] for day in DAYS}
+    return {day: packed(lines(each)) for day, each in told.items()}
+
+
+@pytest.mark.parametrize("spoiled", ["types", "drift", "last gate"])
+def test_what_a_refused_run_saw_is_never_a_baseline(
+    operator: Operator, pair: Pair, home: Home, spoiled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of a first run which the contract refuses, nor of one that a later stage refuses, nor of a later run."""
+    name = f"refused_{spoiled.replace(' ', '_')}"
+    changes: dict[str, Any] = {"name": name}
+    bodies, before = {}, set[str]()
+    if spoiled == "types":
+        bodies = {LAST: body(LAST, change=dict.fromkeys(range(3, 63), {"interaction_type": "stare"}))}
+    elif spoiled == "last gate":
+        changes["thresholds"] = {"precision@10": 0.99}
+    else:
+        operator.fill(BUCKET, f"{name}-first")
+        document, policy = pair(f"{name}-first", **changes)
+        state, _ = ran(home, document=document, policy=policy, **INGEST)
+        assert state.is_completed(), state.message
+        before = {each.run for each in known(home, name)}
+        assert len(before) == 1
+        bodies = dict(drifts.middle())
+    operator.fill(BUCKET, name, bodies)
+    kept = files(home)
+    document, policy = pair(name, **changes)
+    state, run = ran(home, document=document, policy=policy)
+    assert state.is_failed(), state.message
+    assert re.search("CON-TYPE|DRIFT-COLUMN|MET-THRESHOLD", state.message), state.message
+    assert run is not None
+    assert any(gate == "data_drift_monitoring" for _, _, gate, _ in run.heard)
+    assert {each.run for each in known(home, name)} == before
+    assert files(home) == kept
+
+
+def test_every_browser_becomes_one(operator: Operator, pair: Pair, home: Home) -> None:
+    operator.fill(BUCKET, "browsers", browsed())
+    document, policy = pair("browsers", name="browsers")
+    state, run = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_completed(), state.message
+    assert run is not None
+    assert [(each.run, each.how) for each in known(home, "browsers")] == [(run.plan.run, "established")]
+
+    state, again = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_completed(), state.message
+    assert again is not None
+    first, second = known(home, "browsers")
+    assert (second.run, second.how, second.profiles) == (again.plan.run, "passed", first.profiles)
+    assert again.plan.profiles == first.profiles
+    assert pinned([first, second], "fetch") == first
+
+    operator.fill(BUCKET, "browsers", browsed(AGENTS[0]))
+    state, _ = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_failed()
+    assert re.search(drifts.moved("user_agent"), state.message), state.message
+    assert "item_id" not in state.message
+    assert known(home, "browsers") == [first, second]
+
+    operator.fill(BUCKET, "browsers")
+    state, _ = ran(home, document=document, policy=policy, **INGEST)
+    assert re.search(drifts.FAILS + r"DRIFT-SCHEMA user_agent: type: string, now absent", state.message), state.message
