@@ -1,11 +1,13 @@
 """What becomes a baseline in real runs: never what a refused run saw; and what is held against one that was kept."""
 
 import hashlib
+import json
 import re
 from typing import Any
 
 import pytest
 
+from flows.cli import main
 from security.keys import UnsafeLocalKeys
 from tasks.baseline import Entry, entries, pinned
 from tasks.home import Home
@@ -99,3 +101,62 @@ def test_every_browser_becomes_one(operator: Operator, pair: Pair, home: Home) -
     operator.fill(BUCKET, "browsers")
     state, _ = ran(home, document=document, policy=policy, **INGEST)
     assert re.search(drifts.FAILS + r"DRIFT-SCHEMA user_agent: type: string, now absent", state.message), state.message
+
+
+def test_a_person_accepts_what_moved(
+    operator: Operator, pair: Pair, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a run that this gate alone refused, said by name and with a reason; from no other that was refused."""
+    operator.fill(BUCKET, "accepted")
+    document, policy = pair("accepted", name="accepted")
+    state, _ = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_completed(), state.message
+    (first,) = known(home, "accepted")
+
+    def put(run: str, *more: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main(["baseline", "set", run, "--policy", policy, "--reason", "the app changed", *more])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    operator.fill(BUCKET, "accepted", {LAST: body(LAST, change=dict.fromkeys(range(3, 63), {"item_id": None}))})
+    state, spoiled = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_failed()
+    assert spoiled is not None
+    code, said = put(spoiled.plan.run, "--refused")
+    assert (code, "was refused, and not for drift: [data_contract] fail" in said) == (2, True), said
+
+    operator.fill(BUCKET, "accepted", dict(drifts.middle()))
+    state, moved = ran(home, document=document, policy=policy, **INGEST)
+    assert re.search(drifts.moved("interaction_type"), state.message), state.message
+    assert moved is not None
+    code, said = put(moved.plan.run)
+    assert (code, "if its rows are to be the baseline, say --refused" in said) == (2, True), said
+    assert known(home, "accepted") == [first]
+
+    log = moved.log.path.read_bytes()
+    moved.log.path.write_bytes(b"".join(log.splitlines(keepends=True)[:-1]))
+    code, said = put(moved.plan.run, "--refused")
+    moved.log.path.write_bytes(log)
+    assert (code, "does not end this run with this log" in said) == (2, True), said
+
+    code, said = put(moved.plan.run, "--refused")
+    assert code == 0, said
+    assert f"accepted: fetch is held against {known(home, 'accepted')[1].profiles['fetch'][:12]} from now on" in said
+    entry = known(home, "accepted")[1]
+    assert (entry.run, entry.how, entry.reason) == (moved.plan.run, "set", "the app changed")
+
+    state, again = ran(home, document=document, policy=policy, **INGEST)
+    assert state.is_completed(), state.message
+    assert again is not None
+    assert again.plan.profiles["fetch"] == entry.profiles["fetch"] != first.profiles["fetch"]
+
+    operator.fill(BUCKET, "accepted")
+    state, back = ran(home, document=document, policy=policy, **INGEST)
+    assert re.search(drifts.moved("interaction_type"), state.message), "what was good before is what moved now"
+    assert back is not None
+    assert main(["baseline", "diff", back.plan.run, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {(e["column"], e["against"]) for e in told if e.get("drifted")} == {
+        ("interaction_type", entry.profiles["fetch"])
+    }
