@@ -1,11 +1,12 @@
 """`sluice baseline`: which profiles of rows later runs are held against, how a run differs from them; to set others.
 
-A profile may be set from a run that passed; or, by name, from one that the gate for drift alone refused: that is how a
-first one is set where the policy establishes none, and how a change at the source is accepted. The log of the run is
-verified first, under the policy that is given.
+A profile may be set from a run that passed; or, by name, from one that the gate for drift alone stopped: that is how a
+first one is set where the policy establishes none, how a change at the source is accepted, and another key or another
+contract. The log of the run is verified first, under the policy that is given.
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from security.keys import UnsafeLocalKeys
 from security.log import kind_of, placed, read
 from security.policy import Plan
 from security.registry import GATES
-from security.verdict import Verdict
+from security.verdict import Observation, Verdict
 from security.verify import Trust, verify
 from tasks import baseline
 from tasks.home import Home
@@ -35,8 +36,8 @@ def shown(home: Home, pipeline: str = "") -> Lines:
     known, found = baseline.entries(home, key, pipeline), Lines()
     if pipeline and not known:
         raise PlanError(f"no baseline of a pipeline {pipeline!r} yet; a run that passes establishes one")
-    for name in sorted({each.pipeline for each in known}):
-        mine = [each for each in known if each.pipeline == name]
+    for name, span in sorted({(each.pipeline, each.span) for each in known}):
+        mine = [each for each in known if (each.pipeline, each.span) == (name, span)]
         for task in sorted({task for each in mine for task in each.profiles}):
             for what, entry in (
                 ("pinned", baseline.pinned(mine, task)),
@@ -44,7 +45,8 @@ def shown(home: Home, pipeline: str = "") -> Lines:
             ):
                 if entry is None:
                     continue
-                told: dict[str, Any] = {"pipeline": name, "task": task, "what": what, "digest": entry.profiles[task]}
+                told: dict[str, Any] = {"pipeline": name, "task": task, "span": span, "what": what}
+                told |= {"digest": entry.profiles[task]}
                 told |= {"how": entry.how, "partition": entry.partition, "run": entry.run, "reason": entry.reason}
                 try:
                     held = baseline.opened(home, entry.profiles[task], key)
@@ -58,38 +60,55 @@ def shown(home: Home, pipeline: str = "") -> Lines:
 def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, dict[str, Facts], str]:
     """The plan of a run, what was seen of its rows by task, and the digest of the rows that it published, if any.
 
-    `PlanError` unless it passed, or, with `refused`, the gate for drift alone refused it; `LogBroken` where its log
+    `PlanError` unless it passed, or, with `refused`, the gate for drift alone stopped it; `LogBroken` where its log
     does not hold, or is not the one that the index of runs ended this run with.
     """
     judged, path = load.text(load.find(policy, "policies")), _log(home, run)
     public = UnsafeLocalKeys(home.root / "keys").public("producer")
     trust = Trust(public, load.policy(judged, policy), load.sha256(judged), load.matrix(), GATES)
+    stopped = ""
     try:
-        proof = verify(path, trust)
-        placed(home.index, public, proof.plan.run, proof.plan.sha256, proof.plan.index, proof.head)
-        if not (found := baseline.looks(proof)):
-            raise PlanError(f"run {run}: no look for drift passed in it, nothing is known of its rows")
-        return proof.plan, found, proof.available["ingest"].sha256
+        verify(path, trust)
     except Refused as why:
-        if not str(why).startswith(f"[{baseline.NAME}] fail"):
-            raise PlanError(f"run {run} was refused, and not for drift: {why}") from None
+        stopped = str(why)
+        if not stopped.startswith(f"[{baseline.NAME}] "):
+            raise PlanError(f"run {run} was refused, and not for drift: {stopped}") from None
         if not refused:
-            raise PlanError(
-                f"run {run} was refused: {why}; if its rows are to be the baseline, say --refused"
-            ) from None
+            raise PlanError(f"run {run} was refused: {stopped}; if its rows are to count, say --refused") from None
     statements, head = read(path, public)
     plan = Plan.model_validate(statements[0]["predicate"]["plan"])
     placed(home.index, public, plan.run, plan.sha256, plan.index, head)
     said = [each["predicate"] for each in statements if kind_of(each) == "verdict"]
-    stopped = [each for each in said if each["effect"]["action"] != "proceed"]
-    rules = {each.rule for each in Verdict.model_validate(stopped[0]["verdict"]).findings}
-    if len(stopped) != 1 or said[-1] is not stopped[0] or not rules <= ACCEPTED:
-        raise PlanError(f"run {run} was refused for more than drift: {', '.join(sorted(rules - ACCEPTED)) or 'others'}")
-    passed = [e for e in said if e["gate"] == baseline.NAME and e["verdict"]["outcome"] == "pass"]
-    found = {e["task"]: Facts.model_validate(e["observation"]["facts"]) for e in (*passed, stopped[0])}
+    stops = [each for each in said if each["effect"]["action"] != "proceed"]
+    if stops not in ([], said[-1:]):
+        raise PlanError(f"run {run} was refused by more than one gate")
+    looks = [each for each in said if each["gate"] == baseline.NAME]
+    for each in looks:
+        _sound(run, plan, each)
+    if not looks:
+        raise PlanError(f"run {run}: nobody looked for drift in it, nothing is known of its rows")
+    found = {each["task"]: Facts.model_validate(each["observation"]["facts"]) for each in looks}
     published = [e["predicate"]["output"] for e in statements if kind_of(e) == "published"]
     rows = [each["sha256"] for each in published if each["kind"] == "rows"]
     return plan, found, rows[-1] if rows else ""
+
+
+def _sound(run: str, plan: Plan, look: dict[str, Any]) -> None:
+    """`PlanError` unless a look saw all rows and its known-bad ones, and what it found is what a person may accept."""
+    gate, seen = GATES[baseline.NAME], Observation.model_validate(look["observation"])
+    limits = DriftLimits.model_validate(plan.terms[look["stage"]][look["task"]][baseline.NAME].limits)
+    verdict, where = Verdict.model_validate(look["verdict"]), f"run {run}, {look['stage']}/{look['task']}"
+    rules = {each.rule for each in verdict.findings}
+    if not rules <= ACCEPTED or (verdict.cause not in ("", "finding") and verdict.cause not in gate.causes):
+        raise PlanError(f"{where}: was stopped for more than drift: {verdict.reason}")
+    if not seen.facts or seen.trouble or not seen.coverage.whole:
+        raise PlanError(f"{where}: not all rows were looked at: {verdict.reason}")
+    for canary in seen.canaries:
+        caught = list[str]()
+        with suppress(CannotTell):
+            caught.extend(each.rule for each in gate.judge(Facts.model_validate(canary.facts), limits))
+        if canary.rule not in caught:
+            raise PlanError(f"{where}: known-bad rows were not found, by {canary.rule}")
 
 
 def differences(home: Home, run: str) -> Lines:
@@ -158,7 +177,7 @@ def _profile(home: Home, digest: str) -> Reference:
 def show(pipeline: str, *, as_json: bool) -> int:
     """`sluice baseline show`."""
     told = shown(Home.here(), pipeline)
-    heads = ("pipeline", "task", "what", "digest", "partition", "run", "how", "rows", "bytes", "reason")
+    heads = ("pipeline", "task", "span", "what", "digest", "partition", "run", "how", "rows", "bytes", "reason")
     return _print(told, heads, "no baseline yet: a run that passes establishes one", as_json=as_json)
 
 

@@ -22,7 +22,8 @@ from flows.evaluate import evaluate
 from flows.features import features
 from flows.ingest import ingest
 from flows.train import train
-from security.errors import PlanError, SluiceError
+from security.errors import LogBroken, PlanError, SluiceError
+from security.log import lost
 from security.verify import Proof, verify
 from tasks import baseline, drawing, report
 from tasks.deploy import promote, sweep, withdraw
@@ -77,9 +78,11 @@ def _oracle(source: Source, place: Place) -> Source:
 def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
     home.sweep()
     sweep(home)
+    trust = planning.trust(brief, home)
+    if gone := lost(home.index, trust.key, home.index.parent):
+        raise LogBroken(f"the index of runs knows nothing of run {gone[0]}: it was cut, or is not the one of this home")
     place = Place.of(brief.document["stages"][0]["source"])
     source = _oracle(Source.read(home), place)
-    trust = planning.trust(brief, home)
     ready, predecessor = None, None
     if after:
         ready = home.evidence(after)
@@ -155,16 +158,16 @@ def pipeline(
 
 def _end(run: Run, outcome: Any) -> Any:
     """What follows from a run that has ended: a proven candidate serves, and people see how it went."""
-    if isinstance(outcome, Proof) and "deploy" in run.plan.matrix:
-        try:
-            run.notes["serving"] = promote(run, outcome)
-        except SluiceError as why:
-            outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
     if isinstance(outcome, Proof):
         try:
             baseline.keep(run.home, run.log.signer, outcome)
         except (SluiceError, OSError) as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"baseline: {why}"))
+    if isinstance(outcome, Proof) and "deploy" in run.plan.matrix:
+        try:
+            run.notes["serving"] = promote(run, outcome)
+        except SluiceError as why:
+            outcome = report.refuse(run, Failed(name=REFUSED, message=f"promotion: {why}"))
     if isinstance(outcome, Proof):
         report.table(run)
     run.notes["page"] = str(write(run, outcome))

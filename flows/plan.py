@@ -158,12 +158,22 @@ def trust(brief: Brief, home: Home) -> Trust:
     return Trust(public, brief.terms, brief.policy_sha256, load.matrix(), GATES)
 
 
-def _profiles(brief: Brief, home: Home, partition: str) -> dict[str, str]:
+def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> dict[str, str]:
     """Task -> digest of what its rows are held against, as the policy says which."""
-    told = brief.terms.gates.get(baseline.NAME)
-    key = UnsafeLocalKeys(home.root / "keys").public("producer")
-    against = str(told.limits.get("against", "pinned")) if told else "pinned"
-    found = baseline.named(home, key, brief.parsed.pipeline_name, partition, against)
+    if not (told := brief.terms.gates.get(baseline.NAME)):
+        return {}
+    length, key = told.limits.get("partitions", 1), UnsafeLocalKeys(home.root / "keys").public("producer")
+    if type(length) is not int:
+        return {}  # of which the terms will say what is wrong
+    found = baseline.named(
+        home,
+        key,
+        brief.parsed.pipeline_name,
+        partition,
+        min(length, window or length),
+        against=told.limits.get("against", "pinned"),
+        only="" if told.limits.get("first", "fail") == "establish" else brief.policy_sha256,
+    )
     return {task: entry.profiles[task] for task, entry in found.items()}
 
 
@@ -212,7 +222,7 @@ def plan(
         "window": window,
         "contract": brief.contract,
         "inputs": inputs or {},
-        "profiles": _profiles(brief, home, partition),
+        "profiles": _profiles(brief, home, partition, window),
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
     }
     chosen = {stage: matrix[stage] for stage in order}

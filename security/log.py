@@ -130,6 +130,14 @@ def placed(index: Path, key: PublicKey, run: str, plan: str, before: str, head: 
         raise LogBroken("the index of runs does not end this run with this log")
 
 
+def lost(index: Path, key: PublicKey, runs: Path) -> list[str]:
+    """Runs of which the folder of evidence has a log and the index knows nothing: it was cut, or is another."""
+    there = sorted(path.parent.name for path in runs.glob("*/log.jsonl"))  # before the index: others may be beginning
+    entries = read(index, key)[0] if index.exists() else []
+    known = {each["predicate"]["run"] for each in entries if kind_of(each) == "opened"}
+    return [run for run in there if run not in known]
+
+
 def missing(index: Path, key: PublicKey, runs: Path) -> list[str]:
     """What the index says of runs that the folder of evidence does not bear out, as sentences."""
     entries, _ = read(index, key)

@@ -122,13 +122,15 @@ def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[s
     window, told = plan["window"], limits.get("partitions", 1)
     if type(told) is not int or told < 1:
         raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
-    since, until = days(plan["partition"], min(told, window) if window else told)
+    told = min(told, window) if window else told
+    since, until = days(plan["partition"], told)
     others, by = contract(plan["contract"]).others(), limits.get("by", {})
     beside = {name: "category" if role == "agent" else "id" for name, role in others.items()}
     if task != "fetch":  # only rows as they were fetched have them
         beside, by = {}, {name: told for name, told in by.items() if name not in others}
     return limits | {
         "baseline": plan["profiles"].get(task, ""),
+        "partitions": told,
         "since": since,
         "until": until,
         "beside": beside,

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, Literal
 
 from security.drift.profile import Reference
-from security.errors import CannotTell, PlanError
+from security.errors import CannotTell, LogBroken, PlanError
 from security.gates import drift
 from security.gates.drift import DriftMonitoring, Facts
 from security.keys import PublicKey, Signer, once
 from security.log import Index, kind_of, read
-from security.policy import Plan
+from security.policy import Plan, days
 from security.proof import Proof
 from security.verdict import Outcome
 from tasks.home import Home
@@ -26,12 +26,18 @@ How = Literal["established", "passed", "set"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one run's profiles: task -> digest. `rows` is the digest of the rows that it published."""
+    """What the index says of one run's profiles: task -> digest.
+
+    `span` is how many partitions they are of, `policy` the digest of the one that the run was held to, `rows` that of
+    the rows that it published.
+    """
 
     pipeline: str
     partition: str
+    span: int
     run: str
     how: How
+    policy: str
     profiles: dict[str, str]
     rows: str
     reason: str = ""
@@ -42,7 +48,10 @@ def entries(home: Home, key: PublicKey, pipeline: str = "") -> list[Entry]:
     if not home.index.exists():
         return []
     known = [each["predicate"] for each in read(home.index, key)[0] if kind_of(each) == "reference"]
-    found = [Entry(**{name: each[name] for name in Entry.__dataclass_fields__}) for each in known]
+    try:
+        found = [Entry(**{name: each[name] for name in Entry.__dataclass_fields__}) for each in known]
+    except KeyError as why:
+        raise LogBroken(f"the index of runs has an entry on a baseline without {why}") from None
     return [each for each in found if pipeline in ("", each.pipeline)]
 
 
@@ -59,9 +68,16 @@ def rolling(known: list[Entry], task: str, partition: str) -> Entry | None:
     return max(reversed(earlier), key=lambda each: each.partition) if earlier else pinned(known, task)
 
 
-def named(home: Home, key: PublicKey, pipeline: str, partition: str, against: str) -> dict[str, Entry]:
-    """Task -> what its rows are held against in a run of a pipeline; without the task where there is none yet."""
-    known = entries(home, key, pipeline)
+def named(
+    home: Home, key: PublicKey, pipeline: str, partition: str, span: int, *, against: str, only: str = ""
+) -> dict[str, Entry]:
+    """Task -> what its rows are held against in a run of a pipeline; without the task where there is none yet.
+
+    Only profiles of as many partitions count. With `only`, the digest of a policy, what a person set counts, and what
+    passed under this policy, and nothing that another let be established.
+    """
+    known = [each for each in entries(home, key, pipeline) if each.span == span]
+    known = [each for each in known if not only or each.how == "set" or each.policy == only]
     found = {
         task: pinned(known, task) if against == "pinned" else rolling(known, task, partition)
         for task in sorted({task for each in known for task in each.profiles})
@@ -91,28 +107,49 @@ def looks(proof: Proof) -> dict[str, Facts]:
 
 
 def keep(home: Home, signer: Signer, proof: Proof) -> Entry | None:
-    """The profiles of a run that passed: `established` where its plan named none, and else `passed`. None where it
-    looked at no rows, or could tell nothing of them."""
+    """The profiles of a run that passed: `established` where its plan named none, and else `passed`.
+
+    None where it made no features of the rows, so that a later run may still refuse them; where it looked at no rows,
+    or could tell nothing of them; and where it would establish one of fewer partitions than it stands for, as the
+    source does not reach back so far.
+    """
+    plan = proof.plan
     if not proof.closed:
-        raise PlanError(f"run {proof.plan.run} has not ended: its rows are no baseline")
-    if not (found := looks(proof)):
+        raise PlanError(f"run {plan.run} has not ended: its rows are no baseline")
+    if "features" not in plan.matrix or not (found := looks(proof)):
         return None
-    how: How = "passed" if found.keys() <= proof.plan.profiles.keys() else "established"
-    return enter(home, signer, proof.plan, found, proof.available["ingest"].sha256, how)
+    how: How = "passed" if found.keys() <= plan.profiles.keys() else "established"
+    reaches = min((days(each, 1)[0] for each in plan.inputs), default="")
+    if how == "established" and reaches > watched(plan)["since"]:
+        return None
+    return enter(home, signer, plan, found, proof.available["ingest"].sha256, how)
+
+
+def watched(plan: Plan) -> dict[str, Any]:
+    """What a plan says of drift: `since` which day, and over how many `partitions`."""
+    every = (told[NAME].limits for tasks in plan.terms.values() for told in tasks.values() if NAME in told)
+    return next(every)
 
 
 def enter(
     home: Home, signer: Signer, plan: Plan, found: Mapping[str, Facts], rows: str, how: How, reason: str = ""
 ) -> Entry:
-    """Seal profiles, and say in the index whose they are and what they are for."""
+    """Seal profiles, and say in the index whose they are and what they are for. A file that is not what its name says
+    is replaced."""
     for facts in found.values():
         path = home.root / "baselines" / f"{facts.profile.digest}.dsse"
-        once(path, partial(drift.sealed, facts.profile, signer))
+        try:
+            opened(home, facts.profile.digest, signer.public)
+        except (CannotTell, LogBroken):
+            path.unlink(missing_ok=True)
+            once(path, partial(drift.sealed, facts.profile, signer))
     told: dict[str, Any] = {
         "pipeline": plan.document["pipeline_name"],
         "partition": plan.partition,
+        "span": watched(plan)["partitions"],
         "run": plan.run,
         "how": how,
+        "policy": plan.policy_sha256,
         "profiles": {task: facts.profile.digest for task, facts in found.items()},
         "rows": rows,
         "reason": reason,

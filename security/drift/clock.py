@@ -10,6 +10,8 @@ from security.drift.times import UNITS
 
 WEEKS = 13
 """Days between the first and the last, at least, before days of the week are compared: two weeks."""
+ROUND = 18
+"""Hours of the day in which a reference of one day has rows, at least, before hours are compared with it."""
 
 
 def time(sides: Sides) -> Weighed:
@@ -21,7 +23,7 @@ def time(sides: Sides) -> Weighed:
         return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
     found, spans = [_unit(sides, sizes)], [_span(then), _span(now)]
     left = []
-    if min(spans) >= 1:
+    if min(spans) >= 1 or sum(map(bool, then.hours)) >= ROUND:
         found.insert(0, _mix(sides, "hours", "hours of the day", sizes))
     else:
         left.append("hours of the day not compared: less than a day")

@@ -7,12 +7,11 @@ from typing import Any
 from security.drift import floors
 from security.drift.bins import number
 from security.drift.clock import time
-from security.drift.held import ABSENT
 from security.drift.levels import Drift, Levels, Moved, Score, Untested, scored
 from security.drift.mix import category
 from security.drift.profile import Reference
 from security.drift.side import Sides, Weighed, always, ratio
-from security.drift.sketch import Facts
+from security.drift.sketch import ABSENT, Facts
 from security.drift.turnover import ids
 from security.errors import CannotTell
 

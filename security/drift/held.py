@@ -12,8 +12,6 @@ from security.drift.groups import GROUPS, effects
 from security.drift.profile import Base, Count, Effect
 from security.verdict import Frozen
 
-ABSENT = "absent"
-"""The type of a column that no batch has: all null. Where some have it, it has the type that it has there."""
 Grouped = NDArray[np.int64]
 """Counts, by group in the last dimension."""
 
@@ -77,8 +75,7 @@ class Seen(ABC):
         """The facts of every column."""
         nulls, read = int(self.blank.sum()), int(self.sizes.sum())
         gaps, _ = effects(self.blank[None], self.sizes, way.kish)
-        there = self.types - {ABSENT} or self.types
-        told = {"type": " | ".join(sorted(there)), "rows": read + self.unread, "nulls": nulls}
+        told = {"type": " | ".join(sorted(self.types)), "rows": read + self.unread, "nulls": nulls}
         return told | {"unread": self.unread, "gaps": rounded(gaps[0])}
 
     @abstractmethod

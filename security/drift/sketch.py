@@ -10,7 +10,7 @@ from pydantic import Field
 from security.drift.categories import Categories
 from security.drift.cells import coded, decoded, guessed, hashable, plain, words
 from security.drift.groups import GROUPS, group
-from security.drift.held import ABSENT, Held, Way
+from security.drift.held import Held, Way
 from security.drift.ids import Ids
 from security.drift.numbers import Numbers
 from security.drift.profile import LIMITS, NAME, Category, Number, Reference, Spec, most
@@ -20,6 +20,9 @@ from security.errors import CannotTell
 from security.rows.hashes import Words, key
 from security.rows.scan import Profile
 from security.verdict import Frozen
+
+ABSENT = "absent"
+"""The type of a column that a batch does not have: all null."""
 
 
 class Facts(Frozen):

@@ -17,6 +17,7 @@ from security.drift import profile, sketch
 from security.drift.cells import Role
 from security.drift.held import Held
 from security.drift.profile import SIZE, Reference, Spec
+from security.drift.tokens import mark
 from security.errors import CannotTell
 from security.material import Material
 from security.rows import beside as apart
@@ -29,7 +30,7 @@ COLUMNS = tuple(ROLES)
 BESIDE = frozenset({"row", "file", "faults", "beside"})
 """What a batch says of its rows beyond their data."""
 WIDEST = 1_000
-"""Columns of a batch, at most."""
+"""Columns that nobody declared, at most."""
 MOST = 2 * SIZE + 16_000
 """Bytes of the facts of one look as JSON, at most: two profiles, and the rows in the baseline's cells. An observation
 has those of three looks."""
@@ -96,9 +97,19 @@ class Facts(Frozen):
                 raise ValueError("rows in the cells of a baseline that is not there")
         elif self.digest != self.baseline.digest:
             raise ValueError("the digest is not that of the baseline")
-        elif (self.baseline.mark, self.baseline.spec) != (self.profile.mark, self.profile.spec):
-            raise ValueError("the baseline is of other columns, or was made under another secret")
+        elif self.unlike and self.held:
+            raise ValueError("rows in the cells of a baseline of other columns, or of another secret")
         return self
+
+    @property
+    def unlike(self) -> str:
+        """Why the rows could not be counted in the cells of the baseline; empty where they could, or there is none."""
+        then, now = self.baseline, self.profile
+        if then is None or (then.mark, then.spec) == (now.mark, now.spec):
+            return ""
+        if then.mark != now.mark:
+            return "the reference was made under another secret"
+        return "the reference looks at other columns, or at them in other roles"
 
     @property
     def seen(self) -> sketch.Facts:
@@ -142,14 +153,21 @@ def found(items: Iterable[Given]) -> Facts:
         if first is None:
             first = each
             baseline = profile.read(each.baseline) if each.baseline else None
-            kept = sketch.Sketch(each.secret.show(), each.spec, baseline)
+            kept = sketch.Sketch(each.secret.show(), each.spec, baseline if _like(baseline, each) else None)
         elif each[1:] != first[1:]:
             raise CannotTell("the baseline became another while rows were handed out", "reference")
         kept.add(data(each))
+        if len(kept.others) > WIDEST:
+            raise CannotTell(f"more than {WIDEST:,} columns that nobody declared", "facts")
     if first is None:
         raise CannotTell("there are no rows to look at", "coverage")
     told = kept.facts()
-    return Facts(digest=told.against, baseline=baseline, held=told.held, profile=told.profile)
+    used = baseline.digest if baseline else ""
+    return Facts(digest=used, baseline=baseline, held=told.held, profile=told.profile)
+
+
+def _like(baseline: Reference | None, given: Given) -> bool:
+    return baseline is not None and (baseline.mark, baseline.spec) == (mark(given.secret.show()), given.spec)
 
 
 def data(given: Given) -> pa.RecordBatch:
@@ -159,15 +177,18 @@ def data(given: Given) -> pa.RecordBatch:
     watched = [at for at, name in enumerate(names) if name in given.columns or name not in COLUMNS]
     arrays, called = [given.batch.column(kept[at]) for at in watched], [names[at] for at in watched]
     if "beside" in given.batch.schema.names:
-        declared = {name for name, _ in given.beside}
+        size, declared = given.batch.num_rows, dict(given.beside)
         for name, rows, texts in apart.beside(given.batch):
             if name in COLUMNS:  # what could not be kept in it: there it is missing
                 continue
-            known = name in declared
-            arrays.append(_spread(given.batch.num_rows, rows, texts) if known else pa.nulls(given.batch.num_rows))
+            known = declared.pop(name, None)
+            arrays.append(_spread(size, rows, texts) if known else pa.nulls(size))
             called.append(name if known else f"column {_hashed(name, given.secret)}")
-            if len(called) > WIDEST:
-                raise CannotTell(f"more than {WIDEST} columns", "facts")
+            if len(called) > WIDEST + len(COLUMNS):
+                raise CannotTell(f"more than {WIDEST:,} columns that nobody declared", "facts")
+        # One that may be missing from a row may be missing from all: its share of gaps tells, not its type.
+        arrays += [pa.nulls(size, pa.string())] * len(declared)
+        called += declared
     return pa.RecordBatch.from_arrays(arrays, names=called)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from security.drift.compare import compare
-from security.drift.held import ABSENT
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
 from security.errors import CannotTell
@@ -48,7 +47,7 @@ RULES = {
         _rule(
             "DRIFT-SCHEMA",
             "high",
-            "A column has another type or unit, or is gone or new",
+            "A column has another type or unit, or is gone; or one that nobody declared is new",
             "Let the source write the column as before, or set a baseline with the new columns.",
         ),
         _rule(
@@ -96,6 +95,10 @@ class DriftMonitoring(Gate[Given]):
             if now.rows < limits.levels.rows:
                 words = f"{now.rows:,} rows are no baseline; at least {limits.levels.rows:,} are needed"
                 open_.append(CannotTell(words, "few"))
+            loose = {name: f"no role is declared for it ({kind})" for name, kind in now.others.items()}
+            open_ += _many(loose, {*now.columns, *loose}, limits)
+        elif facts.unlike:
+            open_.append(CannotTell(facts.unlike, "reference"))
         elif not now.rows and then.rows and limits.levels.volume is not None:
             breaches.append(_breach("DRIFT-VOLUME", "rows", f"no rows; in the baseline {then.rows:,}", "not none"))
         elif not now.rows or not then.rows:
@@ -103,7 +106,7 @@ class DriftMonitoring(Gate[Given]):
         else:
             drift = compare(then, facts.seen, limits.levels, limits.each)
             breaches += [*_columns(drift, limits), *_others(then, now)]
-            open_ += _left(drift, limits, _neither(then, now))
+            open_ += _left(drift, limits)
         yield from breaches
         if open_ and not breaches:
             raise open_[0]
@@ -112,7 +115,7 @@ class DriftMonitoring(Gate[Given]):
         """How many columns were compared, with which baseline; or that this is the first one."""
         if facts.baseline is None:
             return f"no baseline yet; these rows are {facts.profile.digest[:8]}"
-        there = sum(each.type != ABSENT for each in facts.profile.columns.values())
+        there = sum(each.nulls < each.rows for each in facts.profile.columns.values())
         return f"{there} columns compared with baseline {facts.digest[:8]}"
 
 
@@ -122,8 +125,9 @@ def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:
 
 def _reference(facts: Facts, limits: DriftLimits) -> Iterator[Breach]:
     named = f"baseline {limits.baseline[:12]}" if limits.baseline else "none"
+    length = f"{limits.partitions} partitions" if limits.partitions > 1 else "one partition"
     if not facts.digest and limits.first == "fail":
-        words = f"no run has a baseline yet, and the plan names {named}"
+        words = f"there is no baseline of {length} yet, and the plan names {named}"
         yield _breach("DRIFT-FIRST", "baseline", words, "a baseline, as `first` says `fail`")
     elif facts.digest != limits.baseline:
         used = f"baseline {facts.digest[:12]}" if facts.digest else "no baseline"
@@ -148,28 +152,27 @@ def _told(score: Score) -> str:
 
 
 def _others(then: Reference, now: Reference) -> Iterator[Breach]:
-    for name in sorted({*then.others} ^ {*now.others}):
-        what = "is new" if name in now.others else "is gone"
-        kind = now.others.get(name) or then.others[name]
-        yield _breach("DRIFT-SCHEMA", name, f"{name} ({kind}) {what}", "the columns of the baseline")
+    """Columns that nobody declared and that are new: whoever reads the rows would take them in. One that is gone is
+    only untested."""
+    for name in sorted({*now.others} - {*then.others}):
+        yield _breach("DRIFT-SCHEMA", name, f"{name} ({now.others[name]}) is new", "the columns of the baseline")
 
 
-def _neither(then: Reference, now: Reference) -> set[str]:
-    """Columns that are in neither."""
-    return {name for name, each in now.columns.items() if each.type == then.columns[name].type == ABSENT}
-
-
-def _left(drift: Drift, limits: DriftLimits, neither: Collection[str]) -> Iterator[CannotTell]:
+def _left(drift: Drift, limits: DriftLimits) -> Iterator[CannotTell]:
     """What has no answer: columns of which too little is seen, and too many that are not compared."""
     compared: dict[str, Moved] = {each.column: each for each in drift.columns}
     unclear = [compared[name] for name in limits.named if name in drift.unclear]
     if unclear:
         yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
-    optional = {*limits.beside} & {*neither}
-    untested = {each.column: each.reason for each in drift.untested if each.column not in optional}
+    untested = {each.column: each.reason for each in drift.untested}
     untested |= {name: compared[name].reason for name in limits.beside if name in drift.unclear}
     untested |= {name: "the baseline does not have it" for name in limits.named if name not in compared | untested}
-    share = len(untested) / len({*compared, *limits.named, *untested} - {""})
+    yield from _many(untested, {*compared, *limits.named, *untested} - {""}, limits)
+
+
+def _many(untested: Mapping[str, str], columns: Collection[str], limits: DriftLimits) -> Iterator[CannotTell]:
+    """More untested columns, of all of these, than the policy lets."""
+    share = len(untested) / len(columns)
     if share > limits.untested:
         told = "; ".join(f"{name}: {reason}" for name, reason in untested.items())
         yield CannotTell(f"{share:.0%} of columns are untested, allowed: {limits.untested:.0%} ({told})", "untested")
