@@ -9,7 +9,7 @@ from flows.cli import main
 from security.drift.profile import Reference
 from security.gates.drift import Facts
 from security.keys import UnsafeLocalKeys
-from security.policy import Plan
+from security.policy import Plan, Terms
 from tasks import baseline
 from tasks.home import Home
 from tests.security.gates.test_drift import GATE, SECRET, log, made, material, rows_of
@@ -30,7 +30,14 @@ def facts(profile: Reference) -> Facts:
 
 def entered(home: Home, run: str, profile: Reference, how: baseline.How = "established", reason: str = "") -> None:
     """A run of the pipeline `shop` of which the index says something."""
-    plan = Plan.model_construct(document={"pipeline_name": "shop"}, partition="2024-01-05", run=run, profiles={})
+    watched = Terms(limits={"since": "2024-01-05", "partitions": 1}, accepts={}, observe=())
+    plan = Plan.model_construct(
+        document={"pipeline_name": "shop"},
+        partition="2024-01-05",
+        run=run,
+        policy_sha256="0" * 64,
+        terms={"features": {"protect": {baseline.NAME: watched}}},
+    )
     signer = UnsafeLocalKeys(home.root / "keys").signer("producer")
     baseline.enter(home, signer, plan, {"protect": facts(profile)}, "", how, reason)
 
@@ -60,9 +67,9 @@ def test_what_is_pinned_and_what_passed_last_are_shown(home: Home, capsys: Said)
     assert pinned["bytes"] == len(ONE.bytes)
     assert main(["baseline", "show"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:4] for line in lines[1:]] == [
-        ["shop", "protect", "pinned", ONE.digest[:12]],
-        ["shop", "protect", "rolling", TWO.digest[:12]],
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["shop", "protect", "1", "pinned", ONE.digest[:12]],
+        ["shop", "protect", "1", "rolling", TWO.digest[:12]],
     ]
 
 

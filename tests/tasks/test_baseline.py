@@ -17,16 +17,17 @@ from security.gate import judge, observe
 from security.gates.drift import Facts, sealed
 from security.keys import PublicKey, Signer, UnsafeLocalKeys
 from security.log import Index
-from security.policy import Plan
+from security.policy import Plan, Terms
 from security.proof import Held, Proof
 from security.verdict import Effect, Outcome, Ref, Verdict
 from tasks import baseline
-from tasks.baseline import Entry, How, entries, keep, named, opened, pinned, rolling
+from tasks.baseline import Entry, How, enter, entries, keep, named, opened, pinned, rolling
 from tasks.home import Home
 from tests.security.gates import test_drift as rows
 from tests.security.gates.test_drift import GATE, LEVELS, REFERENCE
 
 FETCH, PROTECT = "fetch", "protect"
+SPAN, POLICY = 28, "b" * 64
 FIRST: dict[str, Any] = {"first": "establish", "levels": LEVELS}
 ROWS = Ref(kind="rows", uri="store:rows", sha256="a" * 64, size=1, count=1, unit="rows")
 
@@ -69,7 +70,17 @@ def look(batch: Any, against: Reference | None = None) -> tuple[Verdict, Held]:
 def proof(*held: Held, profiles: dict[str, str] | None = None, partition: str = "2024-03-01", **more: Any) -> Proof:
     """What the log of a run proves that looked at these."""
     document = {"pipeline_name": more.pop("pipeline", "shop")}
-    told = {"run": f"run-{partition}", "document": document, "partition": partition, "profiles": profiles or {}}
+    watched = Terms(limits={"since": more.pop("since", partition), "partitions": SPAN}, accepts={}, observe=())
+    told = {
+        "run": f"run-{partition}",
+        "document": document,
+        "partition": partition,
+        "profiles": profiles or {},
+        "policy_sha256": more.pop("policy", POLICY),
+        "inputs": more.pop("inputs", {}),
+        "matrix": dict.fromkeys(more.pop("stages", ("ingest", "features")), {}),
+        "terms": {"ingest": {FETCH: {baseline.NAME: watched}}},
+    }
     plan: Any = Plan.model_construct(**told)
     return Proof(plan, "0" * 64, list(held), available={"ingest": ROWS}, **{"closed": True, **more})
 
@@ -89,26 +100,26 @@ def of(task: str, held: Held) -> Held:
 
 def entry(how: How, partition: str = "2024-03-01", *tasks: str, digest: str = "0") -> Entry:
     """What the index may say."""
-    return Entry("shop", partition, "r", how, dict.fromkeys(tasks or (FETCH,), digest), "a")
+    return Entry("shop", partition, SPAN, "r", how, POLICY, dict.fromkeys(tasks or (FETCH,), digest), "a")
 
 
 def test_a_run_that_passed_is_kept_and_the_index_says_so(ground: Ground, passed: Held) -> None:
     told = keep(ground.home, ground.signer, proof(passed, of(PROTECT, passed)))
     profiles = dict.fromkeys((FETCH, PROTECT), REFERENCE.digest)
-    assert told == Entry("shop", "2024-03-01", "run-2024-03-01", "established", profiles, "a" * 64)
+    assert told == Entry("shop", "2024-03-01", SPAN, "run-2024-03-01", "established", POLICY, profiles, "a" * 64)
     assert ground.known() == [told]
     assert ground.files() == {REFERENCE.digest}
     assert opened(ground.home, REFERENCE.digest, ground.key) == REFERENCE
     folder = ground.home.root / "baselines"
     assert [each.stat().st_mode & 0o777 for each in (folder, *folder.iterdir())] == [0o700, 0o600]
-    named_now = named(ground.home, ground.key, "shop", "2024-03-02", "pinned")
+    named_now = named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against="pinned")
     assert named_now == {FETCH: told, PROTECT: told}
 
 
 def test_nothing_is_said_of_a_home_or_a_pipeline_without_runs(ground: Ground, passed: Held) -> None:
-    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", "pinned")) == ([], {})
+    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", SPAN, against="pinned")) == ([], {})
     keep(ground.home, ground.signer, proof(passed, pipeline="other"))
-    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", "rolling")) == ([], {})
+    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", SPAN, against="rolling")) == ([], {})
     assert len(entries(ground.home, ground.key)) == 1
 
 
@@ -131,9 +142,8 @@ def test_a_run_establishes_only_where_its_plan_named_none(
 
 
 def test_a_run_that_has_not_ended_is_no_baseline(ground: Ground, passed: Held) -> None:
-    for how in (None, "set"):
-        with pytest.raises(PlanError, match="run-2024-03-01 has not ended"):
-            keep(ground.home, ground.signer, proof(passed, closed=False), how)  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="run-2024-03-01 has not ended"):
+        keep(ground.home, ground.signer, proof(passed, closed=False))
     assert (ground.known(), ground.files(), ground.home.index.exists()) == ([], set(), False)
 
 
@@ -173,11 +183,12 @@ def test_each_task_has_its_own() -> None:
 def test_setting_one_is_told_with_its_reason(ground: Ground, passed: Held) -> None:
     first = keep(ground.home, ground.signer, proof(passed))
     _, other = look(rows.log(5))
-    told = keep(ground.home, ground.signer, proof(other, partition="2024-03-05"), "set", "the shop sells books too")
-    assert told is not None
+    seen = {FETCH: Facts.model_validate(other.seen.facts)}
+    plan = proof(other, partition="2024-03-05").plan
+    told = enter(ground.home, ground.signer, plan, seen, "", "set", "the shop sells books too")
     assert (told.how, told.reason) == ("set", "the shop sells books too")
     assert ground.known() == [first, told]
-    chosen = named(ground.home, ground.key, "shop", "2024-03-02", "pinned")[FETCH]
+    chosen = named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against="pinned")[FETCH]
     assert opened(ground.home, chosen.profiles[FETCH], ground.key) == rows.made(rows.log(5))
 
 
@@ -275,7 +286,7 @@ def test_an_index_that_was_altered_names_no_baseline(ground: Ground, passed: Hel
     for lines in ([whole[0], altered, whole[2]], [whole[0], whole[2]], whole[1:], [*whole, whole[0]], [b"{}\n"]):
         ground.home.index.write_bytes(b"".join(lines))
         with pytest.raises(LogBroken, match="line "):
-            named(ground.home, ground.key, "shop", "2024-03-04", "pinned")
+            named(ground.home, ground.key, "shop", "2024-03-04", SPAN, against="pinned")
     stranger = UnsafeLocalKeys(ground.home.root.parent / "somebody").signer("producer")
     ground.home.index.unlink()
     Index(ground.home.index, stranger).append("reference", **json.loads(json.dumps(vars(entry("set")))))
@@ -295,7 +306,7 @@ def walk(ground: Ground, against: str, days: int) -> list[Verdict]:
     told = []
     for day in range(days):
         partition = f"2024-03-{day + 1:02d}"
-        chosen = named(ground.home, ground.key, "shop", partition, against).get(FETCH)
+        chosen = named(ground.home, ground.key, "shop", partition, SPAN, against=against).get(FETCH)
         reference = opened(ground.home, chosen.profiles[FETCH], ground.key) if chosen else None
         found, held = look(walked(day), reference)
         told.append(found)
@@ -335,5 +346,63 @@ def test_what_a_refused_look_saw_is_never_a_baseline(ground: Ground, passed: Hel
     assert found.outcome is Outcome.FAIL
     assert Facts.model_validate(held.seen.facts).profile.digest not in ground.files()
     assert baseline.looks(proof(held)) == {}
-    assert keep(ground.home, ground.signer, proof(held, profiles={FETCH: REFERENCE.digest}), "set") is None
+    assert keep(ground.home, ground.signer, proof(held, profiles={FETCH: REFERENCE.digest})) is None
     assert (ground.known(), ground.files()) == before
+
+
+def test_only_profiles_of_as_many_partitions_count(ground: Ground, passed: Held) -> None:
+    told = keep(ground.home, ground.signer, proof(passed))
+    assert told is not None
+    for against in ("pinned", "rolling"):
+        assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against=against) == {FETCH: told}
+        assert named(ground.home, ground.key, "shop", "2024-03-02", 1, against=against) == {}
+
+
+def test_under_a_policy_that_establishes_nothing_what_another_policy_let_be_does_not_count(
+    ground: Ground, passed: Held
+) -> None:
+    lax = keep(ground.home, ground.signer, proof(passed, policy="c" * 64))
+    assert lax is not None
+    strict = {"against": "pinned", "only": POLICY}
+    assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, **strict) == {}
+    seen = {FETCH: Facts.model_validate(passed.seen.facts)}
+    chosen = enter(ground.home, ground.signer, proof(passed, policy="c" * 64).plan, seen, "", "set", "looked at")
+    assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, **strict) == {FETCH: chosen}
+    profiles = {FETCH: REFERENCE.digest}
+    keep(ground.home, ground.signer, proof(passed, policy="c" * 64, partition="2024-03-05", profiles=profiles))
+    rolling_ = {"against": "rolling", "only": POLICY}
+    assert named(ground.home, ground.key, "shop", "2024-03-09", SPAN, **rolling_) == {FETCH: chosen}
+    own = keep(ground.home, ground.signer, proof(passed, partition="2024-03-06", profiles=profiles))
+    assert own is not None
+    assert named(ground.home, ground.key, "shop", "2024-03-09", SPAN, **rolling_) == {FETCH: own}
+
+
+def test_a_run_that_makes_nothing_of_its_rows_is_no_baseline(ground: Ground, passed: Held) -> None:
+    """A later stage may still refuse them."""
+    assert keep(ground.home, ground.signer, proof(passed, stages=["ingest"])) is None
+    assert (ground.known(), ground.files()) == ([], set())
+
+
+@pytest.mark.parametrize(("first", "kept"), [("2024-02-01", True), ("2024-02-03", True), ("2024-02-04", False)])
+def test_one_of_fewer_partitions_than_it_stands_for_is_not_established(
+    ground: Ground, passed: Held, first: str, kept: bool
+) -> None:
+    inputs = dict.fromkeys([first, "2024-03-01"], "1" * 64)
+    told = keep(ground.home, ground.signer, proof(passed, since="2024-02-03", inputs=inputs))
+    assert bool(told) == kept
+    again = proof(passed, since="2024-02-03", inputs=inputs, profiles={FETCH: REFERENCE.digest})
+    assert keep(ground.home, ground.signer, again) is not None, "what passed against another was compared"
+
+
+def test_a_file_that_is_damaged_is_written_again(ground: Ground, passed: Held) -> None:
+    keep(ground.home, ground.signer, proof(passed))
+    path = ground.home.root / "baselines" / f"{REFERENCE.digest}.dsse"
+    path.write_bytes(path.read_bytes()[:-9])
+    keep(ground.home, ground.signer, proof(passed))
+    assert opened(ground.home, REFERENCE.digest, ground.key) == REFERENCE
+
+
+def test_an_entry_that_is_not_one_names_no_baseline(ground: Ground) -> None:
+    Index(ground.home.index, ground.signer).append("reference", pipeline="shop")
+    with pytest.raises(LogBroken, match="an entry on a baseline without 'partition'"):
+        ground.known()

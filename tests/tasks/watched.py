@@ -94,6 +94,8 @@ def known(run: Run, partition: str, rows: Ref, profile: Reference) -> None:
         "partition": partition,
         "run": "before",
         "how": "established",
+        "span": PARTITIONS,
+        "policy": "0" * 64,
     }
     told |= {"profiles": {"protect": profile.digest}, "rows": rows.sha256, "reason": ""}
     Index(run.home.index, run.log.signer).append("reference", **told)
