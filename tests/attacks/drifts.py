@@ -138,13 +138,18 @@ COLUMNS = {
         f"{moved('interaction_type')}.*; DRIFT-COLUMN item_id: different values: 240, now 2,[0-9]{{3}}.*{AGAINST}",
         bodies=each(split),
     ),
-    "most-rows-of-one-user": Attack(
+    # The contract takes such an account for a bot, and its limits are put aside, or it would be the one to refuse.
+    "nearly-half-of-the-rows-of-one-user": Attack(
         "ingest",
         moved("user_id"),
-        bodies=each(lambda at, _: {"user_id": "p001"} if at % 5 else {}),
+        bodies=each(lambda at, _: {"user_id": "p001"} if at % 20 < 9 else {}),
+        changes={"data_contract": {"bots": {"most": 0.5}}},
     ),
-    "most-rows-of-one-item": Attack(
-        "ingest", moved("item_id"), bodies=each(lambda at, _: {"item_id": "t007"} if at % 2 else {})
+    "half-of-the-rows-of-one-item": Attack(
+        "ingest",
+        moved("item_id"),
+        bodies=each(lambda at, _: {"item_id": "t007"} if at % 2 else {}),
+        changes={"data_contract": {"bots": {"repeats": 50}}},
     ),
     "a-day-within-one-hour": Attack(
         "ingest",

@@ -162,6 +162,13 @@ def private(home: Home) -> dict[str, dict[str, bytes]]:
         forms = {f"line {n}": line for n, line in enumerate(body_.splitlines()) if len(line) > 40}
         forms |= {"der": base64.b64decode(body_), "number": number.to_bytes(32, "big"), "hex": b"%064x" % number}
         keys[path.relative_to(home.root).as_posix()] = {f"{path.stem} {form}": data for form, data in forms.items()}
+    for path in sorted((home.root / "keys").glob("*.key")):  # those that ids are hashed under
+        text = path.read_bytes().strip()
+        keys[path.relative_to(home.root).as_posix()] = {
+            path.name: text,
+            f"{path.name} raw": bytes.fromhex(text.decode()),
+        }
+    assert "keys/drift.key" in keys
     people = json.loads((home.root / "lake" / "credentials.json").read_text())
     named = {f"{who} {what}": text.encode() for who, pair in people.items() for what, text in pair.items()}
     assert len(named) == 6

@@ -92,7 +92,8 @@ def test_rows_are_the_same_rows_in_every_format_that_the_lake_may_hold(
     plain.write_bytes(day)
     table = pa.Table.from_batches(list(read([plain], ["x"]))).select(list(COLUMNS))
     stamps = table["timestamp"].cast(pa.timestamp("us", "UTC"))
-    pq.write_table(table.set_column(3, "timestamp", stamps), path)
+    table = table.set_column(3, "timestamp", stamps)
+    pq.write_table(table.append_column("comment", pa.nulls(len(table), pa.string())), path)
     commas = separated(day)
     held_as = {".jsonl": day, ".jsonl.zst": zstd.compress(day), ".parquet": path.read_bytes(), ".csv": commas}
     held_as |= {".csv.gz": gzip.compress(commas), ".csv.zst": zstd.compress(commas)}
