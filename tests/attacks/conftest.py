@@ -22,7 +22,9 @@ Pair = Callable[..., tuple[str, str]]
 def drift() -> dict[str, Any]:
     """The terms of drift: those of the policy, with levels at which so few rows can be told, so that none is let go."""
     limits = load.text(load.find("local", "policies"))["gates"]["data_drift_monitoring"]["limits"]
-    return {"data_drift_monitoring": {"limits": limits | {"levels": dict(LEVELS)}, "observe": []}}
+    return {
+        "data_drift_monitoring": {"limits": limits | {"partitions": len(DAYS), "levels": dict(LEVELS)}, "observe": []}
+    }
 
 
 @pytest.fixture(scope="session")
