@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from configs import load
 from flows.screen import plain
 from security.drift.compare import compare
@@ -22,7 +24,7 @@ from security.policy import Plan
 from security.registry import GATES
 from security.verdict import Observation, Verdict
 from security.verify import Trust, verify
-from tasks import baseline
+from tasks import baseline, history, ledger
 from tasks.home import Home
 
 ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST"})
@@ -176,9 +178,15 @@ def _profile(home: Home, digest: str) -> Reference:
 
 def show(pipeline: str, *, as_json: bool) -> int:
     """`sluice baseline show`."""
-    told = shown(Home.here(), pipeline)
+    home = Home.here()
     heads = ("pipeline", "task", "span", "what", "digest", "partition", "run", "how", "rows", "bytes", "reason")
-    return _print(told, heads, "no baseline yet: a run that passes establishes one", as_json=as_json)
+    none = "no baseline yet: a run that passes establishes one"
+    _print(shown(home, pipeline), heads, none, as_json=as_json)
+    past = ledger.read(home, pipeline).points if pipeline and not as_json else {}
+    for place, points in sorted(past.items()):
+        print(f"\nscores over partitions, {place}")
+        Console(width=160).print(history.summary(points))
+    return 0
 
 
 def put(run: str, policy: str, reason: str, *, refused: bool) -> int:

@@ -7,9 +7,6 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.table import Table
-from rich.text import Text
-
 from security.gates.personal import Facts, PersonalLimits
 from security.personal.shape import SHOWN, masked
 
@@ -123,22 +120,3 @@ def _html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
     more = f'<p class="k">and {len(rows) - LINES:,} more lines</p>' if len(rows) > LINES else ""
     return f"<table>{cells}</table>{more}"
-
-
-def tables(hits: Sequence[Hit], unseen: Sequence[Unseen]) -> tuple[Table, Table]:
-    """The same for a terminal: what was found, and what was not looked at."""
-    return (
-        _rich("Personal data", HEADS, _rows(hits), "nothing was found in what was looked at"),
-        _rich("Not looked at", ("entity", "column", "why"), _gaps(unseen), "everything was looked at"),
-    )
-
-
-def _rich(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> Table:
-    if not rows:
-        heads, rows = (none,), ()
-    more = f"and {len(rows) - LINES:,} more lines" if len(rows) > LINES else None
-    made = Table(*heads, title=title, title_justify="left", box=None, pad_edge=False, caption=more)
-    for row in rows[:LINES]:
-        # Text, as a string would be read for rich's own marks.
-        made.add_row(*map(Text, row))
-    return made

@@ -1,6 +1,7 @@
 """`sluice baseline`: what it shows of a home, what it compares, and what it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from security.drift.profile import Reference
 from security.gates.drift import Facts
 from security.keys import UnsafeLocalKeys
 from security.policy import Plan, Terms
-from tasks import baseline
+from tasks import baseline, ledger
+from tasks.history import Point
 from tasks.home import Home
 from tests.security.gates.test_drift import GATE, SECRET, log, made, material, rows_of
 
@@ -81,6 +83,19 @@ def test_one_that_was_set_counts_and_its_reason_is_shown(home: Home, capsys: Sai
     said = capsys.readouterr().out
     assert "the shop" in said
     assert "\x1b" not in said
+
+
+def test_of_one_pipeline_the_scores_over_its_partitions_are_shown(home: Home, capsys: Said) -> None:
+    entered(home, "first", ONE)
+    for day, value in (("2024-01-04", 0.2), ("2024-01-05", 1.7)):
+        points = [Point(day, "item_id", "weight", value, 1.5, value > 1.5)]
+        ledger.append(home, "shop", ledger.line("run", day, "features/protect", ONE.digest, points))
+    assert main(["baseline", "show", "shop"]) == 0
+    said = capsys.readouterr().out
+    assert "scores over partitions, features/protect" in said
+    assert re.search(r"item_id +weight +1.7 +1.5 +1 +\S", said)
+    assert main(["baseline", "show"]) == 0
+    assert "scores over" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["gone", "altered", "another"])

@@ -1,17 +1,15 @@
 """The table of personal data: it says what was found and what was not looked at, and nobody's data is in it."""
 
-import re
 import sys
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from security.personal.shape import SHOWN as SHAPE
 from security.personal.shape import masked
-from tasks.hits import EXAMPLES, LINES, Hit, Unseen, table, tables
+from tasks.hits import EXAMPLES, LINES, Hit, Unseen, table
 from tests.tasks.test_page import EVIL, Parsed
 
 EVERY = st.text(st.characters(), max_size=60)
@@ -133,23 +131,3 @@ def test_text_stays_text() -> None:
     assert EVIL[:60] in found.texts
     turned = table([hit(column="a\N{RIGHT-TO-LEFT OVERRIDE}b\n")], [])
     assert "a·b·" in Parsed(turned).texts
-
-
-def printed(hits: list[Hit], unseen: list[Unseen]) -> str:
-    console = Console(width=200, color_system=None)
-    with console.capture() as caught:
-        for each in tables(hits, unseen):
-            console.print(each)
-    return caught.get()
-
-
-def test_the_same_on_a_terminal() -> None:
-    said = printed([hit(column="[red]query[/red]")], UNSEEN)
-    assert re.search(r"\[red\]query\[/red\] +EMAIL_ADDRESS +1,234 +1.2 % +mask +xxxx@xxxxxxx.xxx", said)
-    assert re.search(r"PERSON +all +needs a language model", said)
-    assert "everything was looked at" not in said
-    assert "nothing was found" not in said
-    empty = printed([], [])
-    assert "nothing was found in what was looked at" in empty
-    assert "everything was looked at" in empty
-    assert "and 3 more lines" in printed([hit()] * (LINES + 3), [])
