@@ -6,7 +6,6 @@ contract. The log of the run is verified first, under the policy that is given.
 """
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from rich.console import Console
 
 from configs import load
 from flows.screen import plain
-from security.drift.compare import compare
 from security.drift.profile import Reference
 from security.errors import CannotTell, LogBroken, PlanError, Refused
-from security.gates.drift import DriftLimits, Facts
-from security.keys import UnsafeLocalKeys
+from security.gate import uncaught
+from security.gates.drift import DriftLimits, Facts, compared
+from security.keys import PublicKey, UnsafeLocalKeys
 from security.log import kind_of, placed, read
 from security.policy import Plan
 from security.registry import GATES
@@ -34,7 +33,7 @@ Lines = list[dict[str, Any]]
 
 def shown(home: Home, pipeline: str = "") -> Lines:
     """Each pipeline's pinned profiles, and the newest that passed, with what is known of each."""
-    key = UnsafeLocalKeys(home.root / "keys").public("producer")
+    key = _key(home)
     known, found = baseline.entries(home, key, pipeline), Lines()
     if pipeline and not known:
         raise PlanError(f"no baseline of a pipeline {pipeline!r} yet; a run that passes establishes one")
@@ -47,8 +46,7 @@ def shown(home: Home, pipeline: str = "") -> Lines:
             ):
                 if entry is None:
                     continue
-                told: dict[str, Any] = {"pipeline": name, "task": task, "span": span, "what": what}
-                told |= {"digest": entry.profiles[task]}
+                told = {"pipeline": name, "task": task, "span": span, "what": what, "digest": entry.profiles[task]}
                 told |= {"how": entry.how, "partition": entry.partition, "run": entry.run, "reason": entry.reason}
                 try:
                     held = baseline.opened(home, entry.profiles[task], key)
@@ -66,7 +64,7 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
     does not hold, or is not the one that the index of runs ended this run with.
     """
     judged, path = load.text(load.find(policy, "policies")), _log(home, run)
-    public = UnsafeLocalKeys(home.root / "keys").public("producer")
+    public = _key(home)
     trust = Trust(public, load.policy(judged, policy), load.sha256(judged), load.matrix(), GATES)
     stopped = ""
     try:
@@ -84,7 +82,7 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
     stops = [each for each in said if each["effect"]["action"] != "proceed"]
     if stops not in ([], said[-1:]):
         raise PlanError(f"run {run} was refused by more than one gate")
-    looks = [each for each in said if each["gate"] == baseline.NAME]
+    looks = _looks(statements)
     for each in looks:
         _sound(run, plan, each)
     if not looks:
@@ -98,35 +96,32 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
 def _sound(run: str, plan: Plan, look: dict[str, Any]) -> None:
     """`PlanError` unless a look saw all rows and its known-bad ones, and what it found is what a person may accept."""
     gate, seen = GATES[baseline.NAME], Observation.model_validate(look["observation"])
-    limits = DriftLimits.model_validate(plan.terms[look["stage"]][look["task"]][baseline.NAME].limits)
+    limits = _limits(plan, look)
     verdict, where = Verdict.model_validate(look["verdict"]), f"run {run}, {look['stage']}/{look['task']}"
     rules = {each.rule for each in verdict.findings}
     if not rules <= ACCEPTED or (verdict.cause not in ("", "finding") and verdict.cause not in gate.causes):
         raise PlanError(f"{where}: was stopped for more than drift: {verdict.reason}")
     if not seen.facts or seen.trouble or not seen.coverage.whole:
         raise PlanError(f"{where}: not all rows were looked at: {verdict.reason}")
-    for canary in seen.canaries:
-        caught = list[str]()
-        with suppress(CannotTell):
-            caught.extend(each.rule for each in gate.judge(Facts.model_validate(canary.facts), limits))
-        if canary.rule not in caught:
-            raise PlanError(f"{where}: known-bad rows were not found, by {canary.rule}")
+    if missed := uncaught(gate, seen, limits):
+        raise PlanError(f"{where}: known-bad rows were not found, by {missed}")
 
 
 def differences(home: Home, run: str) -> Lines:
     """Every score of every look of a run, as its signed log has it, under its own limits."""
-    statements, _ = read(_log(home, run), UnsafeLocalKeys(home.root / "keys").public("producer"))
+    statements, _ = read(_log(home, run), _key(home))
     plan, found = Plan.model_validate(statements[0]["predicate"]["plan"]), Lines()
-    for each in (
-        e["predicate"] for e in statements if kind_of(e) == "verdict" and e["predicate"]["gate"] == baseline.NAME
-    ):
+    for each in _looks(statements):
         if not each["observation"]["facts"]:
             continue
         facts = Facts.model_validate(each["observation"]["facts"])
         if facts.baseline is None:
             continue
-        limits = DriftLimits.model_validate(plan.terms[each["stage"]][each["task"]][baseline.NAME].limits)
-        told = compare(facts.baseline, facts.seen, limits.levels, limits.each)
+        try:
+            told = compared(facts, _limits(plan, each))
+        except CannotTell as why:
+            found.append({"task": each["task"], "column": "", "outcome": "untested", "reason": str(why)})
+            continue
         for column in told.columns:
             for score in column.scores:
                 line = {"task": each["task"], "column": column.column or "rows", "outcome": column.outcome}
@@ -136,6 +131,20 @@ def differences(home: Home, run: str) -> Lines:
             for left in told.untested
         ]
     return found
+
+
+def _looks(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts on drift of a log."""
+    said = [each["predicate"] for each in statements if kind_of(each) == "verdict"]
+    return [each for each in said if each["gate"] == baseline.NAME]
+
+
+def _limits(plan: Plan, look: dict[str, Any]) -> DriftLimits:
+    return DriftLimits.model_validate(plan.terms[look["stage"]][look["task"]][baseline.NAME].limits)
+
+
+def _key(home: Home) -> PublicKey:
+    return UnsafeLocalKeys(home.root / "keys").public("producer")
 
 
 def beside(one: Reference, other: Reference) -> Lines:
@@ -173,7 +182,7 @@ def _profile(home: Home, digest: str) -> Reference:
     found = sorted(path.stem for path in (home.root / "baselines").glob("*.dsse") if path.stem.startswith(digest))
     if len(found) != 1 or not digest:
         raise PlanError(f"{len(found)} baselines begin with {digest!r}; allowed: one")
-    return baseline.opened(home, found[0], UnsafeLocalKeys(home.root / "keys").public("producer"))
+    return baseline.opened(home, found[0], _key(home))
 
 
 def show(pipeline: str, *, as_json: bool) -> int:

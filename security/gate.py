@@ -182,12 +182,7 @@ def judge(
         if seen.gate != gate.name:
             raise ValueError(f"an observation of {seen.gate}")
         terms = gate.limits.model_validate(limits)
-        if len(seen.canaries) < CANARIES:
-            missed = f"{len(seen.canaries)} of {CANARIES} were sent"
-        for canary in seen.canaries:
-            caught, _ = _findings(gate, gate.facts.model_validate(canary.facts), terms)
-            if canary.rule not in {each.rule for each in caught}:
-                missed = missed or canary.rule
+        missed = uncaught(gate, seen, terms)
         if seen.facts or not trouble:
             facts = gate.facts.model_validate(seen.facts)
             told, left = _findings(gate, facts, terms)
@@ -206,6 +201,16 @@ def judge(
         trouble = trouble or Trouble(cause="crash", message=f"{type(bug).__name__} while judging")
     found: dict[str, Any] = {"findings": findings, "advice": advice, "left": left}
     return conclude(seen, limits, **found, trouble=trouble, missed=missed, weak=weak, brief=brief)
+
+
+def uncaught(gate: Gate[Any], seen: Observation, terms: Frozen) -> str:
+    """The rule of the first canary that got through, or how many are missing; empty where all were caught."""
+    missed = "" if len(seen.canaries) >= CANARIES else f"{len(seen.canaries)} of {CANARIES} were sent"
+    for canary in seen.canaries:
+        caught, _ = _findings(gate, gate.facts.model_validate(canary.facts), terms)
+        if canary.rule not in {each.rule for each in caught}:
+            missed = missed or canary.rule
+    return missed
 
 
 def _findings(gate: Gate[Any], facts: Frozen, terms: Frozen) -> tuple[tuple[Finding, ...], Trouble | None]:

@@ -115,7 +115,6 @@ class Drawing:
             raise Undrawn("there is no baseline yet")
         run = self.run
         known = baseline.entries(run.home, run.trust.key, run.plan.document["pipeline_name"])
-        length = min(limits.partitions, run.plan.window or limits.partitions)
         for each in reversed([each for each in known if each.profiles.get(WHERE[1]) == limits.baseline]):
             folder = run.home.path(f"store:{each.rows}", run.plan.run)
             try:
@@ -123,7 +122,7 @@ class Drawing:
             except (OSError, StoreError):
                 continue
             if whole:
-                return folder, days(each.partition, length)
+                return folder, days(each.partition, each.span)
         raise Undrawn("the rows of the baseline are not in the store any more")
 
     def _side(self, folder: Path, since: str, until: str) -> pa.Table:

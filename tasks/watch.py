@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from security.drift.compare import compare
 from security.drift.levels import Moved, Score, Untested
 from security.errors import CannotTell
-from security.gates.drift import DriftLimits, Facts
+from security.gates.drift import DriftLimits, Facts, compared
 from security.verdict import Observation
 from tasks import baseline, drawing, history, ledger
 from tasks.history import Point
@@ -43,7 +42,7 @@ def looked(facts: Facts, limits: DriftLimits, place: str) -> Look:
         none = f"baseline {limits.baseline[:12]} was not used" if limits.baseline else "there is no baseline yet"
         return Look(place, said=f"{none}: {facts.profile.rows:,} rows were counted, none compared.")
     try:
-        drift = compare(facts.baseline, facts.seen, limits.levels, limits.each)
+        drift = compared(facts, limits)
     except CannotTell as why:
         return Look(place, facts.digest, said=f"nothing could be compared: {why}.")
     return Look(place, facts.digest, drift.columns, drift.untested)

@@ -107,7 +107,9 @@ def test_a_profile_that_is_not_what_the_index_names_is_told(home: Home, capsys: 
         paths[0].unlink()
     else:
         data = paths[0].read_bytes()
-        paths[0].write_bytes(data[:-9] + b"A" + data[-8:] if what == "altered" else paths[1].read_bytes())
+        half = len(data) // 2
+        flipped = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+        paths[0].write_bytes(flipped if what == "altered" else paths[1].read_bytes())
     assert main(["baseline", "show"]) == 0
     said = capsys.readouterr().out
     wanted = {"gone": "is not in this home any more", "altered": "envelope", "another": f"lies where {ONE.digest[:12]}"}

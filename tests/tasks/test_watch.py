@@ -11,7 +11,7 @@ from prefect.states import Failed
 
 from security.drift.compare import compare
 from security.drift.levels import Levels, Moved, Score, Untested
-from security.gates.drift import DriftLimits
+from security.gates.drift import DriftLimits, Facts
 from security.verdict import Outcome
 from tasks import ledger, picture, watch
 from tasks.history import Point
@@ -45,6 +45,14 @@ def moved(column: str, outcome: Any = "steady", scores: tuple[Score, ...] = (), 
 
 def score(name: str, value: float = 0.5, limit: float | None = 0.25, drifted: bool = False) -> Score:
     return Score(name=name, value=value, floor=0.125, limit=limit, drifted=drifted, reason="r")
+
+
+def test_where_rows_could_not_be_counted_in_the_baseline_it_is_said_why() -> None:
+    other = BASELINE.model_copy(update={"mark": BASELINE.mark[::-1]})
+    seen = Facts(digest=other.digest, baseline=other, held={}, profile=facts(MOVED).profile)
+    found = looked(seen, LIMITS, "features/protect")
+    assert (found.columns, found.untested) == ((), ())
+    assert found.said == "nothing could be compared: the reference was made under another secret."
 
 
 def test_every_column_is_told_as_the_gate_compared_it() -> None:

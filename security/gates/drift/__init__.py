@@ -9,7 +9,7 @@ refused is one only if a person says so.
 
 from security.gates.drift.baseline import BASELINE, opened, sealed
 from security.gates.drift.facts import COLUMNS, MOST, ROLES, Facts, Given, Hidden, material
-from security.gates.drift.gate import RULES, DriftMonitoring
+from security.gates.drift.gate import RULES, DriftMonitoring, compared
 from security.gates.drift.limits import CEILINGS, DriftLimits
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Facts",
     "Given",
     "Hidden",
+    "compared",
     "material",
     "opened",
     "sealed",

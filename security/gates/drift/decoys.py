@@ -18,7 +18,7 @@ from security.drift.compare import compare
 from security.drift.levels import Score
 from security.drift.profile import Reference, read
 from security.gate import Violation
-from security.gates.drift.facts import Given, found
+from security.gates.drift.facts import Given, found, like
 from security.gates.drift.limits import LOOSEST
 from security.rows.columns import SCHEMA
 
@@ -53,7 +53,7 @@ def _repeated(rows: pa.Table, size: int) -> pa.Table:
 def _begun(sample: Batches) -> tuple[Given, pa.Table]:
     """How batches are to be given, with a baseline in any case; and rows, about as many as the baseline has."""
     first, rows = sample[0], _rows(sample)
-    if not first.baseline or found(first.of(rows.to_batches())).unlike:
+    if not first.baseline or not like(read(first.baseline), first):
         rows = _repeated(rows, max(rows.num_rows, LEAST))
         return first._replace(baseline=_profile(first, rows).bytes), rows
     then = read(first.baseline).rows

@@ -153,7 +153,7 @@ def found(items: Iterable[Given]) -> Facts:
         if first is None:
             first = each
             baseline = profile.read(each.baseline) if each.baseline else None
-            kept = sketch.Sketch(each.secret.show(), each.spec, baseline if _like(baseline, each) else None)
+            kept = sketch.Sketch(each.secret.show(), each.spec, baseline if like(baseline, each) else None)
         elif each[1:] != first[1:]:
             raise CannotTell("the baseline became another while rows were handed out", "reference")
         kept.add(data(each))
@@ -166,7 +166,8 @@ def found(items: Iterable[Given]) -> Facts:
     return Facts(digest=used, baseline=baseline, held=told.held, profile=told.profile)
 
 
-def _like(baseline: Reference | None, given: Given) -> bool:
+def like(baseline: Reference | None, given: Given) -> bool:
+    """Whether rows that are given so can be counted in the cells of a baseline."""
     return baseline is not None and (baseline.mark, baseline.spec) == (mark(given.secret.show()), given.spec)
 
 

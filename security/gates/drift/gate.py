@@ -104,7 +104,7 @@ class DriftMonitoring(Gate[Given]):
         elif not now.rows or not then.rows:
             open_.append(CannotTell("there are no rows to compare", "few"))
         else:
-            drift = compare(then, facts.seen, limits.levels, limits.each)
+            drift = compared(facts, limits)
             breaches += [*_columns(drift, limits), *_others(then, now)]
             open_ += _left(drift, limits)
         yield from breaches
@@ -117,6 +117,14 @@ class DriftMonitoring(Gate[Given]):
             return f"no baseline yet; these rows are {facts.profile.digest[:8]}"
         there = sum(each.nulls < each.rows for each in facts.profile.columns.values())
         return f"{there} columns compared with baseline {facts.digest[:8]}"
+
+
+def compared(facts: Facts, limits: DriftLimits) -> Drift:
+    """What moved, by the policy's levels: what the judge sees, and who shows it. `CannotTell` by the cause `reference`
+    where there is no baseline, or the rows were not counted in its cells."""
+    if facts.baseline is None or facts.unlike:
+        raise CannotTell(facts.unlike or "there is no baseline", "reference")
+    return compare(facts.baseline, facts.seen, limits.levels, limits.each)
 
 
 def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:

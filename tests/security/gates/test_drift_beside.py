@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from security.drift.profile import Reference
 from security.errors import CannotTell
-from security.gates.drift import COLUMNS, DriftLimits, Facts, Given, material
+from security.gates.drift import COLUMNS, DriftLimits, Facts, Given, compared, material
 from security.gates.drift.facts import WIDEST
 from security.gates.drift.gate import DriftMonitoring
 from security.material import Material
@@ -146,6 +146,8 @@ def test_of_another_secret_or_other_columns_nothing_is_compared_and_the_profile_
         assert said in found.reason
         seen: Facts = GATE.look(given(rows(2, agents), against).handed()[0])
         assert (seen.digest, seen.held, seen.profile) == (against.digest, {}, made(rows(2, agents)))
+        with pytest.raises(CannotTell, match=said):
+            compared(seen, DriftLimits(baseline=against.digest, beside=DECLARED))
 
 
 def test_a_value_that_could_not_be_kept_is_a_gap_of_its_column() -> None:
