@@ -277,7 +277,7 @@ PACKED, FRAME = gzip.compress(HEAD + GOOD * 1000, mtime=0), zstd.compress(HEAD +
         (PACKED[:5], "x.csv.gz", "header", "cut off"),
         (PACKED + b"more", "x.csv.gz", "row 1001", "damaged"),
         (FRAME[:-4], "x.csv.zst", "row 1", "cut off"),
-        (gzip.compress(b""), "x.csv.gz", "header", "no bytes"),
+        (gzip.compress(b"", mtime=0), "x.csv.gz", "header", "no bytes"),
         (zstd.compress(b""), "x.csv.zst", "header", "no bytes"),
     ],
 )

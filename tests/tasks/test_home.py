@@ -105,9 +105,9 @@ def test_a_dead_runs_quarantine_is_swept_and_a_living_ones_is_not(made: Home) ->
     assert made.sweep() == []
 
 
-@pytest.mark.parametrize("mark", ["", "x", "1", "0 0", "-1 5", f"{os.getpid()}", f"{os.getpid()} 0", None])
+@pytest.mark.parametrize("mark", ["", "x", "1", "0 0", "-1 5", "ME", "ME 0", None])
 def test_what_nobody_marked_is_swept(made: Home, mark: str | None) -> None:
-    places = kept(made, "unmarked", mark or "")
+    places = kept(made, "unmarked", (mark or "").replace("ME", str(os.getpid())))
     for path in places if mark is None else ():
         (path / ".pid").unlink()
     assert made.sweep() == ["unmarked"]
@@ -154,9 +154,9 @@ def test_some_places_of_a_run_are_wiped_and_the_run_goes_on(made: Home) -> None:
     assert made.sweep() == []
 
 
-@pytest.mark.parametrize("name", ["", "x", "1", "0-0-x", f"{os.getpid()}-0-x", f"{os.getpid()}-1-x"])
+@pytest.mark.parametrize("name", ["", "x", "1", "0-0-x", "ME-0-x", "ME-1-x"])
 def test_a_copy_that_got_no_name_is_swept_once_its_process_is_gone(made: Home, name: str) -> None:
-    mine, theirs = made.copying(), made.root / "store" / f".copy-{name}"
+    mine, theirs = made.copying(), made.root / "store" / f".copy-{name.replace('ME', str(os.getpid()))}"
     dead_ = made.root / "store" / f".copy-{dead().replace(' ', '-')}-x"
     for folder in (mine, theirs, dead_):
         folder.mkdir(exist_ok=True)

@@ -72,11 +72,11 @@ def test_every_claim_is_essential(claim: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
-        ("exp", NOW - 30),
+        pytest.param("exp", NOW - 30, id="exp-past"),
         ("exp", "never"),
         ("exp", True),
-        ("nbf", NOW + 3000),
-        ("iat", NOW + 3000),
+        pytest.param("nbf", NOW + 3000, id="nbf-to-come"),
+        pytest.param("iat", NOW + 3000, id="iat-to-come"),
         ("iss", "issuer.other"),
         ("iss", ["issuer"]),
         ("aud", "her"),
