@@ -16,7 +16,8 @@ from flows.screen import plain
 from security.drift.profile import Reference
 from security.errors import CannotTell, LogBroken, PlanError, Refused
 from security.gate import uncaught
-from security.gates.drift import DriftLimits, Facts, compared
+from security.gates import drift
+from security.gates.drift import DriftLimits, Facts
 from security.keys import PublicKey, UnsafeLocalKeys
 from security.log import kind_of, placed, read
 from security.policy import Plan
@@ -118,7 +119,7 @@ def differences(home: Home, run: str) -> Lines:
         if facts.baseline is None:
             continue
         try:
-            told = compared(facts, _limits(plan, each))
+            told = drift.shown(facts, _limits(plan, each))
         except CannotTell as why:
             found.append({"task": each["task"], "column": "", "outcome": "untested", "reason": str(why)})
             continue

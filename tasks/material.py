@@ -49,10 +49,10 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         rows, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
         if gate.name == baseline.NAME:
             then = baseline.opened(run.home, limits["baseline"], run.trust.key).bytes if limits["baseline"] else None
-            recent, key = span.recent(run, rows, folder, where[0], limits), secret(run.home, limits["key"], "drift")
-            return drift.material(
-                recent, then, key, limits.get("columns", drift.COLUMNS), limits["beside"], limits.get("pairs", ())
-            )
+            recent, newest = span.recent(run, rows, folder, where[0], limits)
+            key = secret(run.home, limits["key"], "drift")
+            columns, pairs = limits.get("columns", drift.COLUMNS), limits.get("pairs", ())
+            return drift.material(recent, then, key, columns, limits["beside"], pairs, newest, limits["partitions"])
         known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
         return rows if known is None else personal.material(rows, known)
     if gate.kind == "objects":

@@ -18,27 +18,32 @@ from tasks.run import Run
 from tasks.source import Place
 
 TIME = pa.timestamp("us", "UTC")
-Kept = Callable[[pa.RecordBatch], pa.RecordBatch]
+Kept = Callable[[pa.RecordBatch], Iterator[pa.RecordBatch]]
+Newest = Callable[[pa.RecordBatch], bool]
 
 
-def recent(run: Run, rows: Material[Any], folder: Path, stage: str, limits: dict[str, Any]) -> Material[Any]:
-    """Of the rows that lie in a folder those of the days `since` to `until`, and how many there are, counted apart.
+def recent(
+    run: Run, rows: Material[Any], folder: Path, stage: str, limits: dict[str, Any]
+) -> tuple[Material[Any], Newest]:
+    """Of the rows that lie in a folder those of the days `since` to `until`, and how many there are, counted apart; and
+    what tells whether a batch of them is of the newest partition.
 
     A row as it was fetched is of the partition that its file lies in; one that was cleaned of the one that its time is
     in.
     """
-    since, until = limits["since"], limits["until"]
+    since, until, last = limits["since"], limits["until"], run.plan.partition
     if stage == "ingest":
         expected, kept = _fetched(Place.of(run.plan.document["stages"][0]["source"]), folder, since, until)
     else:
-        expected, kept = _cleaned(folder / "rows.parquet", since, until)
+        expected, kept = _cleaned(folder / "rows.parquet", since, until, days(last, 1)[0])
 
     def within() -> Iterator[pa.RecordBatch]:
-        return (each for each in map(kept, rows.source()) if each.num_rows)
+        return (each for batch in rows.source() for each in kept(batch) if each.num_rows)
 
-    return Material(
+    found = Material(
         rows.subject, within, expected=expected, unit=rows.unit, weigh=rows.weigh, sample=rows.sample, basis=rows.basis
     )
+    return found, (lambda batch: contract.partition(batch) == last) if stage == "ingest" else _since(days(last, 1)[0])
 
 
 def _fetched(where: Place, folder: Path, since: str, until: str) -> tuple[int, Kept]:
@@ -46,18 +51,28 @@ def _fetched(where: Place, folder: Path, since: str, until: str) -> tuple[int, K
     parts = {each["key"]: where.partition(each["key"]) for each in objects}
     wanted = {part for part in parts.values() if part and since <= days(part, None)[1] <= until}
     expected = sum(lines(folder / e["file"], e["key"]) for e in objects if parts[e["key"]] in wanted)
-    return expected, lambda batch: batch if contract.partition(batch) in wanted else batch.slice(0, 0)
+    return expected, lambda batch: iter((batch,) if contract.partition(batch) in wanted else ())
 
 
-def _cleaned(path: Path, since: str, until: str) -> tuple[int, Kept]:
+def _cleaned(path: Path, since: str, until: str, newest: str) -> tuple[int, Kept]:
     first, last = moments(since, until)
+    apart, _ = moments(newest, newest)
     time = ds.field("timestamp")
 
-    def kept(batch: pa.RecordBatch) -> pa.RecordBatch:
+    def kept(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         moment = batch["timestamp"]
-        return batch.filter(pc.and_(pc.greater_equal(moment, first.value), pc.less(moment, last.value)))
+        within = pc.and_(pc.greater_equal(moment, first.value), pc.less(moment, last.value))
+        fresh = pc.greater_equal(moment, apart.value)
+        yield batch.filter(pc.and_(within, pc.invert(fresh)))
+        yield batch.filter(pc.and_(within, fresh))
 
     return ds.dataset(path).count_rows(filter=(time >= first) & (time < last)), kept
+
+
+def _since(day: str) -> Newest:
+    """Of batches that lie wholly before a day or from it on, which do the latter."""
+    first, _ = moments(day, day)
+    return lambda batch: bool(batch["timestamp"][0].as_py() >= first.value)
 
 
 def moments(since: str, until: str) -> tuple[pa.Scalar, pa.Scalar]:

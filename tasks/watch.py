@@ -11,7 +11,7 @@ from typing import Any
 
 from security.drift.levels import Moved, Score, Untested
 from security.errors import CannotTell
-from security.gates.drift import DriftLimits, Facts, compared
+from security.gates.drift import DriftLimits, Facts, shown
 from security.verdict import Observation
 from tasks import baseline, drawing, history, ledger
 from tasks.history import Point
@@ -42,7 +42,7 @@ def looked(facts: Facts, limits: DriftLimits, place: str) -> Look:
         none = f"baseline {limits.baseline[:12]} was not used" if limits.baseline else "there is no baseline yet"
         return Look(place, said=f"{none}: {facts.profile.rows:,} rows were counted, none compared.")
     try:
-        drift = compared(facts, limits)
+        drift = shown(facts, limits)
     except CannotTell as why:
         return Look(place, facts.digest, said=f"nothing could be compared: {why}.")
     return Look(place, facts.digest, drift.columns, drift.untested)

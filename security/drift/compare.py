@@ -19,16 +19,21 @@ _BY_ROLE: dict[str, Callable[[Sides], Weighed]] = {"number": number, "category":
 
 
 def compare(
-    reference: Reference, facts: Facts, levels: Levels | None = None, by: Mapping[str, Levels] | None = None
+    reference: Reference,
+    facts: Facts,
+    levels: Levels | None = None,
+    by: Mapping[str, Levels] | None = None,
+    part: float = 1.0,
 ) -> Drift:
     """What moved between the reference and the rows of these facts, which were counted in its cells; `by` column or
-    pair, where other levels than `levels` count there."""
+    pair, where other levels than `levels` count there. The rows may be those of a `part` of as much time as the
+    reference is of: one day's, say, of 28."""
     if facts.against != reference.digest:
         raise CannotTell("the rows were not counted in the cells of this reference", "reference")
     if not facts.profile.rows or not reference.rows:
         raise CannotTell("there are no rows to compare", "rows")
     levels, by = levels or Levels(), by or {}
-    columns = [_volume(reference, facts.profile, levels)]
+    columns = [_volume(reference, facts.profile, levels, part)]
     untested = list(_others(reference, facts.profile))
     for name in sorted(reference.columns):
         then, now = reference.columns[name], facts.profile.columns[name]
@@ -37,23 +42,22 @@ def compare(
         elif then.unread == then.rows and now.unread == now.rows:
             untested.append(Untested(column=name, reason=f"{now.type} cannot be looked at as {now.role}"))
         else:
-            sides = _sides(reference, facts, by.get(name, levels), name)
+            sides = _sides(reference, facts, by.get(name, levels), name, part)
             columns.append(_moved(name, now.role, sides, _BY_ROLE[then.role]))
     columns += [
-        _moved(name, "pair", _sides(reference, facts, by.get(name, levels), name), category)
+        _moved(name, "pair", _sides(reference, facts, by.get(name, levels), name, part), category)
         for name in sorted(reference.pairs)
     ]
     return Drift(reference=facts.against, rows=facts.profile.rows, columns=tuple(columns), untested=tuple(untested))
 
 
-def _sides(reference: Reference, facts: Facts, levels: Levels, name: str) -> Sides:
+def _sides(reference: Reference, facts: Facts, levels: Levels, name: str, part: float) -> Sides:
     now = facts.profile
     parts = {part: f"{name}.{part}" if part else name for part in ("", "hours", "weekdays", "units")}
     held = {part: facts.held[key] for part, key in parts.items() if key in facts.held}
     then: Any = {**reference.columns, **reference.pairs}[name]
-    return Sides(
-        then, {**now.columns, **now.pairs}[name], held, levels, max(reference.kish, now.kish), reference.spec.least
-    )
+    both, kish = {**now.columns, **now.pairs}[name], max(reference.kish, now.kish)
+    return Sides(then, both, held, levels, kish, reference.spec.least, part)
 
 
 def _others(reference: Reference, now: Reference) -> Iterator[Untested]:
@@ -100,9 +104,10 @@ def _unclear(weighed: Weighed, scores: list[Score], role: str, levels: Levels) -
     return "; ".join(blind)
 
 
-def _volume(then: Reference, now: Reference, levels: Levels) -> Moved:
+def _volume(then: Reference, now: Reference, levels: Levels, part: float) -> Moved:
+    before = round(then.rows * part)
     chance = math.exp(min(floors.SPREAD * math.sqrt(then.kish / then.rows + now.kish / now.rows), 600))
-    words = f"rows: {then.rows:,}, now {now.rows:,}"
-    score = scored(levels, "volume", ratio(then.rows, now.rows), chance, words)
+    words = f"rows: {before:,}, now {now.rows:,}"
+    score = scored(levels, "volume", ratio(before, now.rows), chance, words)
     outcome = "drifted" if score.drifted else "steady"
-    return Moved(column="", role="rows", outcome=outcome, reason=words, rows=min(then.rows, now.rows), scores=(score,))
+    return Moved(column="", role="rows", outcome=outcome, reason=words, rows=min(before, now.rows), scores=(score,))

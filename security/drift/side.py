@@ -10,7 +10,8 @@ from security.drift.profile import Base, Number
 
 class Sides(NamedTuple):
     """A column in the reference and now, the rows now in the reference's cells by part, and under what they are
-    compared. `kish` is the larger one of both; `least` the rows below which the reference tells nothing apart."""
+    compared. `kish` is the larger one of both; `least` the rows below which the reference tells nothing apart; `part`
+    how much of the reference's time the rows are of: what grows with time is then no more than it, at most."""
 
     then: Any
     now: Any
@@ -18,6 +19,11 @@ class Sides(NamedTuple):
     levels: Levels
     kish: float
     least: int
+    part: float = 1.0
+
+    def times(self, then: float, now: float) -> float:
+        """How many times more, or fewer; of rows of a part only how many times more."""
+        return ratio(then, now) if self.part == 1 or now > then else 1.0
 
 
 class Weighed(NamedTuple):
@@ -81,8 +87,10 @@ def always(sides: Sides) -> list[Score]:
 
 def many(sides: Sides, then: int, now: int, sizes: tuple[int, int]) -> Score:
     """The score of the number of different values: it may grow as the rows do."""
-    grown = ratio(*sizes)
+    grown = sides.times(*sizes)
     each = min(sides.kish, max(sizes) / max(min(then, now), 1))
     doubt = floors.SPREAD * (max(each, 1) * (1 / max(then, 1) + 1 / max(now, 1))) ** 0.5
-    words = f"different values: {then:,}, now {now:,}"
-    return scored(sides.levels, "distinct", ratio(then, now), grown * (1 + doubt), words)
+    words, more = f"different values: {then:,}, now {now:,}", sides.times(then, now)
+    # Where only more would tell, there is no doubt that there are not more.
+    chance = grown * (1 + doubt) if sides.part == 1 or more > 1 else 1.0
+    return scored(sides.levels, "distinct", more, chance, words)

@@ -7,7 +7,7 @@ import numpy as np
 from security.drift import floors
 from security.drift.levels import Score, scored
 from security.drift.profile import Id
-from security.drift.side import Sides, Weighed, many, percent, ratio
+from security.drift.side import Sides, Weighed, many, percent
 from security.drift.tokens import read
 
 
@@ -21,12 +21,14 @@ def ids(sides: Sides) -> Weighed:
     words = f"rows of the id of a row, on average: {then.weight:.3g}, now {now.weight:.3g}"
     chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
     found = [many(sides, then.distinct, now.distinct, sizes)]
-    found += [scored(sides.levels, "weight", ratio(then.weight, now.weight), chance, words), *_turnover(sides)]
+    found += [scored(sides.levels, "weight", sides.times(then.weight, now.weight), chance, words)]
+    found += _turnover(sides)
     return Weighed(found, float(min(sizes)))
 
 
 def _turnover(sides: Sides) -> list[Score]:
-    """Shares of ids in one side only, from the smallest tokens of both together."""
+    """Shares of ids in one side only, from the smallest tokens of both together. In a part of the time not all ids are
+    there: what is missing is told of the whole time alone."""
     then: Id = sides.then
     now: Id = sides.now
     one, other = read(list(then.sample)), read(list(now.sample))
@@ -34,12 +36,14 @@ def _turnover(sides: Sides) -> list[Score]:
     if ends:
         one, other = one[one <= min(ends)], other[other <= min(ends)]
     both, union = len(np.intersect1d(one, other)), len(np.union1d(one, other))
-    found = []
+    found, whole = [], sides.part == 1
     for name, count, size, words in (
         ("gone", len(one) - both, len(one), "ids of the reference that are not there"),
         ("new", len(other) - both, len(other), "ids that the reference does not have"),
         ("jaccard", union - both, union, "ids that are not in both"),
     ):
+        if not whole and name != "new":
+            continue
         share = count / max(size, 1)
         # A sample that is beyond a limit by chance is not beyond it.
         limit = getattr(sides.levels, name) or 0.0

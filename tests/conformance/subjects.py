@@ -31,6 +31,7 @@ from tests.security.gates import (
     test_inputs,
     test_metrics,
     test_model,
+    test_newest,
     test_rest,
     test_transit,
 )
@@ -119,13 +120,14 @@ def _personal(folder: Path) -> Case:
 
 
 def _drift(_: Path) -> Case:
-    """Rows of the source that the baseline is of, in two batches; of the bad ones a third are of another kind."""
+    """Rows of the source that the baseline is of, the last of the newest of three partitions; of the bad ones before
+    them a third are of another kind."""
     kinds, _found = test_drift.changes()["kind"]
     return Case(
-        test_drift.LIMITS,
-        test_drift.LIMITS | {"baseline": "0" * 64},
-        good=test_drift.good,
-        bad=lambda: test_drift.given(kinds.slice(0, 1_200), kinds.slice(1_200), against=test_drift.REFERENCE),
+        test_newest.LIMITS,
+        test_newest.LIMITS | {"baseline": "0" * 64},
+        good=test_newest.good,
+        bad=lambda: test_newest.given(kinds, test_drift.log(3, test_newest.LAST)),
         rule="DRIFT-COLUMN",
     )
 

@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def facts(profile: Reference) -> Facts:
-    return Facts(digest="", baseline=None, held={}, profile=profile)
+    return Facts(digest="", baseline=None, held={}, profile=profile, newest=None)
 
 
 def entered(home: Home, run: str, profile: Reference, how: baseline.How = "established", reason: str = "") -> None:

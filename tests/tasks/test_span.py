@@ -17,25 +17,29 @@ from security.material import Material
 from security.rows import lines
 from security.verdict import Subject
 from tasks.clean import STORED
-from tasks.span import recent
+from tasks.span import Newest, recent
 
 SUBJECT = Subject(kind="rows", name="test", sha256="0" * 64)
 LIMITS = {"since": "2024-01-03", "until": "2024-01-05"}
 
 
-def run(source: str) -> Any:
+def run(source: str, partition: str) -> Any:
     """As much of a run as is asked here."""
-    return SimpleNamespace(plan=SimpleNamespace(document={"stages": [{"source": source}]}))
+    return SimpleNamespace(plan=SimpleNamespace(document={"stages": [{"source": source}]}, partition=partition))
 
 
-def told(material: Material[pa.RecordBatch]) -> tuple[int, list[str]]:
-    """How many rows are expected, and the users of those that are handed out."""
+def told(found: tuple[Material[pa.RecordBatch], Newest]) -> tuple[int, list[str], list[str]]:
+    """How many rows are expected, the users of those that are handed out, and of those of the newest partition."""
+    material, newest = found
     batches = list(material.source())
     assert all(each.num_rows for each in batches)
-    return material.expected, [user for each in batches for user in each["user_id"].to_pylist()]
+    users = [(user, newest(each)) for each in batches for user in each["user_id"].to_pylist()]
+    return material.expected, [user for user, _ in users], [user for user, last in users if last]
 
 
-def fetched(folder: Path, counts: dict[str, int], source: str, limits: dict[str, str]) -> Material[pa.RecordBatch]:
+def fetched(
+    folder: Path, counts: dict[str, int], source: str, limits: dict[str, str]
+) -> tuple[Material[pa.RecordBatch], Newest]:
     """Files as a run fetches them: partition -> rows."""
     objects, paths, names = [], [], []
     for number, (day, count) in enumerate(counts.items()):
@@ -52,20 +56,23 @@ def fetched(folder: Path, counts: dict[str, int], source: str, limits: dict[str,
         partial(contract.batches, paths, names, lambda key: key.split("/")[1]),
         sum(map(lines, paths, names)),
     )
-    return recent(run(source), rows_, folder, "ingest", limits)
+    return recent(run(source, source.split("/")[-2]), rows_, folder, "ingest", limits)
 
 
 def test_rows_as_they_were_fetched_are_of_the_partition_of_their_file(tmp_path: Path) -> None:
     counts = {"2024-01-02": 3, "2024-01-03": 2, "2024-01-05": 4, "2024-01-06": 5}
-    expected, users = told(fetched(tmp_path, counts, "s3://lake/log/2024-01-05/", LIMITS))
+    expected, users, last = told(fetched(tmp_path, counts, "s3://lake/log/2024-01-05/", LIMITS))
     assert expected == len(users) == 6
+    assert {user[:10] for user in last} == {"2024-01-05"}
+    assert len(last) == 4
     assert {user[:10] for user in users} == {"2024-01-03", "2024-01-05"}
 
 
 def test_months_are_partitions_too(tmp_path: Path) -> None:
     counts = {"2023-11": 1, "2023-12": 2, "2024-01": 3, "2024-02": 4}
     limits = {"since": "2023-12-01", "until": "2024-01-31"}
-    expected, users = told(fetched(tmp_path, counts, "s3://lake/log/2024-01/", limits))
+    expected, users, last = told(fetched(tmp_path, counts, "s3://lake/log/2024-01/", limits))
+    assert [user[:7] for user in last] == ["2024-01"] * 3
     assert expected == len(users) == 5
     assert {user[:7] for user in users} == {"2023-12", "2024-01"}
 
@@ -90,5 +97,6 @@ def test_cleaned_rows_are_of_the_day_that_their_time_is_in(tmp_path: Path, group
         pa.table(columns).cast(pa.schema([STORED.field(name) for name in columns])), path, row_group_size=group
     )
     rows = contract.material(SUBJECT, partial(contract.batches, [path], [path.name]), 5)
-    expected, users = told(recent(run(""), rows, tmp_path, "features", LIMITS))
-    assert (expected, users) == (3, ["u1", "u2", "u3"])
+    for newest, wanted in (("2024-01-05", ["u3"]), ("2024-01-04", ["u2", "u3"]), ("2024-01", ["u1", "u2", "u3"])):
+        expected, users, last = told(recent(run("", newest), rows, tmp_path, "features", LIMITS))
+        assert (expected, users, last) == (3, ["u1", "u2", "u3"], wanted)

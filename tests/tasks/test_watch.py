@@ -11,7 +11,7 @@ from prefect.states import Failed
 
 from security.drift.compare import compare
 from security.drift.levels import Levels, Moved, Score, Untested
-from security.gates.drift import DriftLimits, Facts
+from security.gates.drift import DriftLimits, Facts, newest
 from security.verdict import Outcome
 from tasks import ledger, picture, watch
 from tasks.history import Point
@@ -49,7 +49,7 @@ def score(name: str, value: float = 0.5, limit: float | None = 0.25, drifted: bo
 
 def test_where_rows_could_not_be_counted_in_the_baseline_it_is_said_why() -> None:
     other = BASELINE.model_copy(update={"mark": BASELINE.mark[::-1]})
-    seen = Facts(digest=other.digest, baseline=other, held={}, profile=facts(MOVED).profile)
+    seen = Facts(digest=other.digest, baseline=other, held={}, profile=facts(MOVED).profile, newest=None)
     found = looked(seen, LIMITS, "features/protect")
     assert (found.columns, found.untested) == ((), ())
     assert found.said == "nothing could be compared: the reference was made under another secret."
@@ -57,13 +57,22 @@ def test_where_rows_could_not_be_counted_in_the_baseline_it_is_said_why() -> Non
 
 def test_every_column_is_told_as_the_gate_compared_it() -> None:
     found = looked(facts(MOVED, BASELINE), LIMITS, "features/protect")
-    wanted = compare(BASELINE, facts(MOVED, BASELINE).seen, LIMITS.levels)
-    assert (found.columns, found.untested, found.baseline) == (wanted.columns, wanted.untested, BASELINE.digest)
+    seen, count = facts(MOVED, BASELINE), len(BASELINE.columns) + 1
+    wanted, alone = compare(BASELINE, seen.seen, LIMITS.levels), newest(seen, LIMITS)
+    assert alone is not None
+    assert (found.columns[:count], found.untested, found.baseline) == (
+        wanted.columns,
+        wanted.untested,
+        BASELINE.digest,
+    )
+    assert [(each.column, each.scores) for each in found.columns[count:]] == [
+        (f"newest {each.column or 'rows'}", each.scores) for each in alone.columns
+    ]
     page = Parsed(table([found]))
     assert f"{BASELINE.digest[:12]}" in page.texts
     assert BASELINE.digest not in page.said
     for name in ("rows", "user_id", "item_id", "interaction_type", "timestamp"):
-        assert page.texts.count(name) == 1
+        assert page.texts.count(name) == page.texts.count(f"newest {name}") == 1
     first = page.texts[page.texts.index("reason") + 1 :]
     assert first[:4] == ["features/protect", "interaction_type", *first[2:3], "drifted"]
     assert first[2] == f"{next(c for c in wanted.columns if c.column == 'interaction_type').rows:,.0f}"

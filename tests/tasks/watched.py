@@ -39,8 +39,11 @@ def days_of(partition: str, seed: int, shares: list[float], rows: int = 3_000) -
 
 
 def look(batch: pa.RecordBatch, against: Reference | None) -> Material[Given]:
-    """Rows for one look."""
-    return material(rows_of(batch), against.bytes if against else None, SECRET)
+    """Rows for one look, those of the last day being of the newest partition."""
+    day = np.asarray(batch["timestamp"]) // DAY
+    last = batch.filter(pa.array(day == day.max(initial=0)))
+    rows, then = rows_of(batch.filter(pa.array(day < day.max(initial=0))), last), against.bytes if against else None
+    return material(rows, then, SECRET, newest=lambda each: each is last, partitions=PARTITIONS)
 
 
 def facts(batch: pa.RecordBatch, against: Reference | None = None) -> Facts:

@@ -9,7 +9,7 @@ refused is one only if a person says so.
 
 from security.gates.drift.baseline import BASELINE, opened, sealed
 from security.gates.drift.facts import COLUMNS, MOST, ROLES, Facts, Given, Hidden, material
-from security.gates.drift.gate import RULES, DriftMonitoring, compared
+from security.gates.drift.gate import RULES, DriftMonitoring, compared, newest, shown
 from security.gates.drift.limits import CEILINGS, DriftLimits
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Hidden",
     "compared",
     "material",
+    "newest",
     "opened",
     "sealed",
+    "shown",
 ]

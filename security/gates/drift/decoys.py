@@ -5,6 +5,7 @@ Whether it is, is tried under the loosest levels that a policy may set; if a cha
 of the column are gone instead. Where no baseline is given, one is made of the sample, under the same secret.
 """
 
+import math
 import random
 import string
 from collections.abc import Callable, Sequence
@@ -34,9 +35,11 @@ Change = Callable[[pa.Table, str, random.Random], pa.Table]
 
 
 def _rows(sample: Batches) -> pa.Table:
-    """Rows of the sample, or one made-up row where it has none."""
+    """Rows of the sample, or one made-up row where it has none. Batches of other columns are of no use for it."""
     taken, count = list[pa.RecordBatch](), 0
     for each in sample:
+        if each.batch.schema != SCHEMA:
+            continue
         taken.append(each.batch.slice(0, MOST - count))
         count += taken[-1].num_rows
     if count:
@@ -64,18 +67,28 @@ def _profile(given: Given, rows: pa.Table) -> Reference:
     return found(given.of(rows.to_batches(), b"")).profile
 
 
-def _given(given: Given, rows: pa.Table, whole: bool = True) -> list[Given]:
+def _given(given: Given, rows: pa.Table, like: pa.Table, whole: bool = True) -> list[Given]:
+    """Changed rows, and beside them those of a newest partition that are `like` before."""
     batches = rows.combine_chunks().to_batches() if whole else rows.to_batches()
-    return given.of(batches or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
+    first = given._replace(newest=False).of(batches or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
+    return first + (_parted(given, like)[1] if given.part < 1 and rows.num_rows else [])
 
 
-def _drifted(items: Batches, column: str) -> set[str]:
-    """The scores of a column that drift whatever the policy."""
+def _parted(given: Given, rows: pa.Table) -> tuple[list[Given], list[Given]]:
+    """Rows as they are: those of earlier partitions, and the first ones, taken for those of the newest."""
+    many = math.ceil(rows.num_rows * given.part) if given.part < 1 else 0
+    older, last = (given.of(part.combine_chunks().to_batches()) for part in (rows.slice(many), rows.slice(0, many)))
+    return [each._replace(newest=False) for each in older], [each._replace(newest=True) for each in last]
+
+
+def _drifted(items: Batches, column: str, newest: bool = False) -> set[str]:
+    """The scores of a column that drift whatever the policy: in all rows, or in those of the newest partition."""
     seen = found(items)
-    if seen.baseline is None or not seen.profile.rows or not seen.baseline.rows:
+    rows = seen.newest if newest else seen.seen
+    if seen.baseline is None or rows is None or not rows.profile.rows or not seen.baseline.rows:
         return set()
     scores: list[Score] = []
-    for each in compare(seen.baseline, seen.seen, LOOSEST).columns:
+    for each in compare(seen.baseline, rows, LOOSEST, part=items[0].part if newest else 1.0).columns:
         scores += each.scores if each.column == column else ()
     return {score.name for score in scores if score.drifted}
 
@@ -130,7 +143,7 @@ def _moved(sample: Batches, draw: random.Random) -> Batches:
     column = draw.choice(given.columns)
     ways = draw.sample(WAYS[column], len(WAYS[column]))
     for way in (*ways, _gone):
-        items = _given(given, way(rows, column, draw))
+        items = _given(given, way(rows, column, draw), rows)
         if _drifted(items, column):
             break
     return items
@@ -143,15 +156,15 @@ def _unlike(sample: Batches, draw: random.Random) -> Batches:
     place, values = rows.schema.get_field_index(column), rows[column].combine_chunks()
     how = draw.choice(("type", "type", "gone", "unit" if column == "timestamp" else "new"))
     if how == "gone":
-        return _given(given, rows.remove_column(place))
+        return _given(given, rows.remove_column(place), rows)
     if how == "new":
-        return _given(given, rows.append_column(word(draw), pa.nulls(rows.num_rows, pa.string())))
+        return _given(given, rows.append_column(word(draw), pa.nulls(rows.num_rows, pa.string())), rows)
     if how == "unit":
-        items = _given(given, _put(rows, column, pc.divide(values, draw.choice((1_000, 1_000_000)))))
+        items = _given(given, _put(rows, column, pc.divide(values, draw.choice((1_000, 1_000_000)))), rows)
         if "unit" in _drifted(items, column):
             return items
     other = pa.timestamp("us") if column == "timestamp" else pa.binary()
-    return _given(given, rows.set_column(place, column, values.cast(other)))
+    return _given(given, rows.set_column(place, column, values.cast(other)), rows)
 
 
 def _swollen(sample: Batches, draw: random.Random) -> Batches:
@@ -165,10 +178,27 @@ def _swollen(sample: Batches, draw: random.Random) -> Batches:
             for column in ("user_id", "item_id"):
                 part = _put(part, column, pc.binary_join_element_wise(part[column], f"{word(draw)}{number}", "-"))
             parts.append(part)
-        items = _given(given, pa.concat_tables(parts), whole=False)
+        items = _given(given, pa.concat_tables(parts), rows, whole=False)
         if _drifted(items, ""):
             return items
-    return _given(given, rows.slice(0, 0))
+    return _given(given, rows.slice(0, 0), rows)
+
+
+def _newest(sample: Batches, draw: random.Random) -> Batches:
+    """Rows as they are, those of a few hours or of the rarest types in the newest partition; or none in it."""
+    given, rows = _begun(sample)
+    columns = [name for name in ("interaction_type", "timestamp") if name in given.columns]
+    for column in draw.sample(columns, len(columns)) if draw.random() < 0.9 else ():
+        values = rows[column].combine_chunks()
+        if column == "timestamp":
+            coded = values.fill_null(0).to_numpy() // _HOUR % 24
+        else:
+            coded = values.fill_null("").dictionary_encode().indices.to_numpy()
+        order = np.lexsort((coded, np.bincount(coded)[coded]))
+        older, last = _parted(given, rows.take(pa.array(order)))
+        if last and _drifted([*older, *last], column, newest=True):
+            return [*older, *last]
+    return given._replace(newest=False).of(rows.to_batches())
 
 
 def _another(sample: Batches, draw: random.Random) -> Batches:
@@ -176,7 +206,8 @@ def _another(sample: Batches, draw: random.Random) -> Batches:
     given, rows = _begun(sample)
     more = rows.slice(draw.randrange(rows.num_rows), 1)
     other = _profile(given, pa.concat_tables([rows, *[more] * draw.randint(1, 3)]))
-    return given._replace(baseline=other.bytes).of(rows.to_batches())
+    older, last = _parted(given._replace(baseline=other.bytes), rows)
+    return [*older, *last]
 
 
 def _alone(sample: Batches, draw: random.Random) -> Batches:
@@ -191,5 +222,6 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "DRIFT-SCHEMA": _unlike,
     "DRIFT-VOLUME": _swollen,
     "DRIFT-FIRST": _alone,
+    "DRIFT-NEWEST": _newest,
 }
 """Rule id -> maker."""

@@ -5,7 +5,7 @@ was made. The secret is a member of what is handed out, so that it is in no sche
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -31,9 +31,9 @@ BESIDE = frozenset({"row", "file", "faults", "beside"})
 """What a batch says of its rows beyond their data."""
 WIDEST = 1_000
 """Columns that nobody declared, at most."""
-MOST = 2 * SIZE + 16_000
-"""Bytes of the facts of one look as JSON, at most: two profiles, and the rows in the baseline's cells. An observation
-has those of three looks."""
+MOST = 3 * SIZE + 32_000
+"""Bytes of the facts of one look as JSON, at most: three profiles, and twice the rows in the baseline's cells. An
+observation has those of three looks."""
 
 
 class Hidden:
@@ -57,7 +57,8 @@ class Hidden:
 
 class Given(NamedTuple):
     """A batch; the baseline's bytes, none where there is no baseline; the secret; the columns that are watched; and
-    those that are texts and may be there, with their roles; and which two are watched together."""
+    those that are texts and may be there, with their roles; which two are watched together; how much of the rows' time
+    the newest partition is; and whether the batch is of that one."""
 
     batch: pa.RecordBatch
     baseline: bytes
@@ -65,6 +66,8 @@ class Given(NamedTuple):
     columns: tuple[str, ...] = COLUMNS
     beside: tuple[tuple[str, Role], ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    part: float = 1.0
+    newest: bool = False
 
     @property
     def spec(self) -> Spec:
@@ -79,26 +82,33 @@ class Given(NamedTuple):
 
 
 class Facts(Frozen):
-    """The baseline that was used, its digest, the rows in its cells, and the rows' own profile: the next baseline.
+    """The baseline that was used, its digest, the rows in its cells, and the rows' own profile: the next baseline; and
+    the rows of the newest partition once more, by themselves.
 
     Counts, cuts, keyed hashes and types alone. `digest` is empty, `baseline` null and `held` without an entry where
-    there was no baseline.
+    there was no baseline; `newest` is null there, and where no row is of the newest partition.
     """
 
     digest: str = Field(pattern="^([0-9a-f]{64})?$")
     baseline: Reference | None
     held: dict[str, Held]
     profile: Reference
+    newest: sketch.Facts | None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if self.baseline is None:
-            if self.digest or self.held:
+            if self.digest or self.held or self.newest:
                 raise ValueError("rows in the cells of a baseline that is not there")
         elif self.digest != self.baseline.digest:
             raise ValueError("the digest is not that of the baseline")
-        elif self.unlike and self.held:
+        elif self.unlike and (self.held or self.newest):
             raise ValueError("rows in the cells of a baseline of other columns, or of another secret")
+        elif self.newest and (
+            (self.newest.against, self.newest.profile.mark) != (self.digest, self.profile.mark)
+            or self.newest.profile.rows > self.profile.rows
+        ):
+            raise ValueError("the newest rows are not of these, or not in the cells of this baseline")
         return self
 
     @property
@@ -124,10 +134,13 @@ def material(
     columns: Sequence[str] = COLUMNS,
     beside: Mapping[str, Role] | None = None,
     pairs: Sequence[tuple[str, str]] = (),
+    newest: Callable[[pa.RecordBatch], bool] = lambda _: False,
+    partitions: int = 1,
 ) -> Material[Given]:
     """Rows for one look: batches of `security.rows.columns.SCHEMA`, the baseline's bytes (`Reference.bytes`) or None,
     and the secret, of at least 32 bytes, that the baseline was made under. `beside` are declared columns that need not
-    be there, and their roles; `pairs` are watched together. `ValueError` for columns that are not ours, or a secret
+    be there, and their roles; `pairs` are watched together; `newest` says of a batch whether it is of the newest
+    of so many `partitions`: each is of it, or not. `ValueError` for columns that are not ours, or a secret
     that is too short."""
     watched = tuple(name for name in COLUMNS if name in columns)
     if not watched or len(watched) != len(columns):
@@ -136,7 +149,9 @@ def material(
     others, together = tuple(sorted((beside or {}).items())), tuple(sorted((min(pair), max(pair)) for pair in pairs))
     return Material(
         rows.subject,
-        lambda: (Given(batch, given, hidden, watched, others, together) for batch in source()),
+        lambda: (
+            Given(batch, given, hidden, watched, others, together, 1 / partitions, newest(batch)) for batch in source()
+        ),
         expected=rows.expected,
         unit=rows.unit,
         weigh=lambda each: rows.weigh(each.batch),
@@ -153,17 +168,21 @@ def found(items: Iterable[Given]) -> Facts:
         if first is None:
             first = each
             baseline = profile.read(each.baseline) if each.baseline else None
-            kept = sketch.Sketch(each.secret.show(), each.spec, baseline if like(baseline, each) else None)
-        elif each[1:] != first[1:]:
+            used = baseline if like(baseline, each) else None
+            kept, last = (sketch.Sketch(each.secret.show(), each.spec, used) for _ in range(2))
+        elif each[1:-1] != first[1:-1]:
             raise CannotTell("the baseline became another while rows were handed out", "reference")
-        kept.add(data(each))
+        batch = data(each)
+        kept.add(batch)
+        if each.newest and used:
+            last.add(batch)
         if len(kept.others) > WIDEST:
             raise CannotTell(f"more than {WIDEST:,} columns that nobody declared", "facts")
     if first is None:
         raise CannotTell("there are no rows to look at", "coverage")
-    told = kept.facts()
-    used = baseline.digest if baseline else ""
-    return Facts(digest=used, baseline=baseline, held=told.held, profile=told.profile)
+    told, newest = kept.facts(), last.facts() if last.rows else None
+    digest = baseline.digest if baseline else ""
+    return Facts(digest=digest, baseline=baseline, held=told.held, profile=told.profile, newest=newest)
 
 
 def like(baseline: Reference | None, given: Given) -> bool:

@@ -57,6 +57,12 @@ RULES = {
             "Find out which files are missing, or are there twice; a policy may allow more with `levels.volume`.",
         ),
         _rule(
+            "DRIFT-NEWEST",
+            "medium",
+            "The newest partition alone moved away from the baseline, or has no row",
+            "Look at the files of that partition first. A policy may give it levels of its own with `newest`.",
+        ),
+        _rule(
             "DRIFT-FIRST",
             "medium",
             "There is no baseline to compare with",
@@ -75,7 +81,7 @@ class DriftMonitoring(Gate[Given]):
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes = frozenset({"few", "untested", "reference"})
+    causes = frozenset({"few", "newest", "untested", "reference"})
 
     def look(self, material: Handed[Given]) -> Facts:
         """The profile of the rows, and how they lie in the cells of the baseline."""
@@ -85,6 +91,7 @@ class DriftMonitoring(Gate[Given]):
         """Without those that this policy does not have."""
         off = {"DRIFT-FIRST"} if limits.first == "establish" else set()
         off |= {"DRIFT-VOLUME"} if limits.levels.volume is None else set()
+        off |= set() if limits.watches else {"DRIFT-NEWEST"}
         return tuple(rule for rule in RULES if rule not in off)
 
     def judge(self, facts: Facts, limits: DriftLimits) -> Iterable[Breach]:
@@ -107,6 +114,8 @@ class DriftMonitoring(Gate[Given]):
             drift = compared(facts, limits)
             breaches += [*_columns(drift, limits), *_others(then, now)]
             open_ += _left(drift, limits)
+            told, unclear = _newest(facts, limits)
+            breaches, open_ = breaches + told, open_ + unclear
         yield from breaches
         if open_ and not breaches:
             raise open_[0]
@@ -127,6 +136,23 @@ def compared(facts: Facts, limits: DriftLimits) -> Drift:
     return compare(facts.baseline, facts.seen, limits.levels, limits.each)
 
 
+def newest(facts: Facts, limits: DriftLimits) -> Drift | None:
+    """The same for the newest partition alone: one's share of the baseline's partitions. None where it is not compared,
+    or has no row."""
+    if facts.baseline is None or facts.newest is None or not limits.watches:
+        return None
+    levels, by = limits.alone
+    return compare(facts.baseline, facts.newest, levels, by, 1 / limits.partitions)
+
+
+def shown(facts: Facts, limits: DriftLimits) -> Drift:
+    """Both as people see them: the newest partition's columns are called so."""
+    drift, alone = compared(facts, limits), newest(facts, limits)
+    last = alone.columns if alone else ()
+    told = tuple(each.model_copy(update={"column": f"newest {each.column or 'rows'}"}) for each in last)
+    return drift.model_copy(update={"columns": drift.columns + told})
+
+
 def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:
     return Breach(rule=rule, place=place, message=f"{what}; allowed: {allowed}")
 
@@ -143,16 +169,40 @@ def _reference(facts: Facts, limits: DriftLimits) -> Iterator[Breach]:
 
 
 def _columns(drift: Drift, limits: DriftLimits) -> Iterator[Breach]:
+    for column, moved in _moved(drift, limits):
+        rule = "DRIFT-SCHEMA" if any(score.name in SCHEMA for score in moved) else "DRIFT-COLUMN"
+        yield _breach(rule if column else "DRIFT-VOLUME", column or "rows", *_words(moved, drift))
+
+
+def _newest(facts: Facts, limits: DriftLimits) -> tuple[list[Breach], list[CannotTell]]:
+    """What moved in the newest partition alone, and what of it has no answer."""
+    if not limits.watches:
+        return [], []
+    if (drift := newest(facts, limits)) is None:
+        return [_breach("DRIFT-NEWEST", "newest rows", "no row is of the newest partition", "some")], []
+    found = [
+        _breach("DRIFT-NEWEST", f"newest {column or 'rows'}", *_words(moved, drift))
+        for column, moved in _moved(drift, limits)
+    ]
+    unclear = [each for each in drift.columns if each.column in limits.named and each.outcome == "cannot tell"]
+    words = "; ".join(f"{each.column}: {each.reason}" for each in unclear)
+    return found, [CannotTell(f"of the newest partition alone, {words}", "newest")] if unclear else []
+
+
+def _moved(drift: Drift, limits: DriftLimits) -> Iterator[tuple[str, list[Score]]]:
+    """Columns that are judged and that moved, and how; no name for the rows."""
     for each in drift.columns:
         moved = [score for score in each.scores if score.drifted]
-        if not moved or (each.column and each.column not in (*limits.named, *limits.beside)):
-            continue
-        rule = "DRIFT-SCHEMA" if any(score.name in SCHEMA for score in moved) else "DRIFT-COLUMN"
-        words = "; ".join(map(_told, moved[:SHOWN]))
-        words += f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
-        told = f"{words}; compared with baseline {drift.reference[:8]}"
-        allowed = ", ".join(f"{score.name} {score.limit:g}" for score in moved[:SHOWN])
-        yield _breach(rule if each.column else "DRIFT-VOLUME", each.column or "rows", told, allowed)
+        if moved and (not each.column or each.column in (*limits.named, *limits.beside)):
+            yield each.column, moved
+
+
+def _words(moved: Sequence[Score], drift: Drift) -> tuple[str, str]:
+    """What was found and what is allowed."""
+    words = "; ".join(map(_told, moved[:SHOWN]))
+    words += f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    allowed = ", ".join(f"{score.name} {score.limit:g}" for score in moved[:SHOWN])
+    return f"{words}; compared with baseline {drift.reference[:8]}", allowed
 
 
 def _told(score: Score) -> str:

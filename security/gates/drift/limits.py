@@ -31,7 +31,10 @@ class DriftLimits(Frozen):
     `untested` is the share of columns that may stay without a comparison. `columns` are those that are judged: all that
     are given, unless a policy leaves some out; `pairs` of them are compared together too; and those `beside` them that
     the data contract declares: of these one of which nothing can be told is untested. `key` says where the secret is
-    that hashes are made under. `by` column or pair some levels may be others."""
+    that hashes are made under. `by` column or pair some levels may be others.
+
+    The `newest` partition is compared alone too, under the levels that it has besides these: of many days one may be
+    wholly another and move none of their shares. Null: it is not looked at alone."""
 
     against: Literal["pinned", "rolling"] = "pinned"
     baseline: str = Field(default="", pattern="^([0-9a-f]{64})?$")
@@ -46,10 +49,14 @@ class DriftLimits(Frozen):
     beside: dict[str, Literal["category", "id"]] = {}
     levels: Levels = Levels()
     by: dict[str, dict[str, float | None]] = {}
+    newest: dict[str, float | None] | None = {}
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
-        for where, levels in (("levels", self.levels), *((f"by.{name}", each) for name, each in self.each.items())):
+        alone, each = self.alone
+        told = [("levels", self.levels), *((f"by.{name}", other) for name, other in self.each.items())]
+        told += [("newest", alone), *((f"newest with by.{name}", other) for name, other in each.items())]
+        for where, levels in told:
             for name, ceiling in CEILINGS.items():
                 limit = getattr(levels, name)
                 if limit is None or limit > ceiling:
@@ -72,6 +79,18 @@ class DriftLimits(Frozen):
         """The levels of columns and pairs that have others."""
         told = self.levels.model_dump()
         return {name: Levels.model_validate(told | other) for name, other in self.by.items()}
+
+    @property
+    def alone(self) -> tuple[Levels, dict[str, Levels]]:
+        """The levels of the newest partition, and those of its columns and pairs that have others."""
+        other = self.newest or {}
+        levels = Levels.model_validate(self.levels.model_dump() | other)
+        return levels, {name: Levels.model_validate(each.model_dump() | other) for name, each in self.each.items()}
+
+    @property
+    def watches(self) -> bool:
+        """Whether the newest partition is compared alone: where it is not all that there is."""
+        return self.newest is not None and self.partitions > 1
 
     @property
     def named(self) -> tuple[str, ...]:

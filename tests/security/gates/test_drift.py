@@ -74,9 +74,16 @@ def rows_of(*batches: pa.RecordBatch) -> Material[pa.RecordBatch]:
     return Material(SUBJECT, lambda: iter(batches), expected=count, unit="rows", weigh=weigh, sample=1)
 
 
-def given(*batches: pa.RecordBatch, against: Reference | None, columns: Sequence[str] = COLUMNS) -> Material[Given]:
-    """Batches with a baseline, for a look."""
-    return material(rows_of(*batches), against.bytes if against else None, SECRET, columns)
+def given(
+    *batches: pa.RecordBatch,
+    against: Reference | None,
+    columns: Sequence[str] = COLUMNS,
+    newest: pa.RecordBatch | None = None,
+    partitions: int = 1,
+) -> Material[Given]:
+    """Batches with a baseline, for a look; and one more that is of the newest of so many partitions."""
+    every, then = rows_of(*batches, *([newest] if newest else [])), against.bytes if against else None
+    return material(every, then, SECRET, columns, newest=lambda batch: batch is newest, partitions=partitions)
 
 
 def made(batch: pa.RecordBatch, secret: bytes = SECRET, columns: Sequence[str] = COLUMNS) -> Reference:
@@ -259,7 +266,8 @@ def test_a_baseline_that_cannot_be_used_is_no_pass() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_known_bad_rows_are_caught_by_their_rule_alone(rule: str) -> None:
-    terms, sample = DriftLimits.model_validate(LIMITS), list(good().source())
+    terms = DriftLimits.model_validate(LIMITS | {"partitions": 4})
+    sample = list(given(log(2), against=REFERENCE, partitions=4).source())
     for seed in range(SEEDS):
         items = GATE.violations[rule](sample, random.Random(seed))
         assert {each.rule for each in GATE.judge(GATE.look(good().decoy(items).handed()[0]), terms)} == {rule}, seed
@@ -267,8 +275,12 @@ def test_known_bad_rows_are_caught_by_their_rule_alone(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("size", [0, 1, 7, 300])
-@pytest.mark.parametrize("what", ["named", "none", "short", "one user", "gaps"])
-def test_known_bad_rows_are_caught_whatever_the_sample_and_the_policy(rule: str, size: int, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "partitions"), [("named", 28), ("none", 2), ("short", 7), ("one user", 2), ("gaps", 3)]
+)
+def test_known_bad_rows_are_caught_whatever_the_sample_and_the_policy(
+    rule: str, size: int, what: str, partitions: int
+) -> None:
     """The loosest levels that a policy may set; baselines of few rows, of one user's, of many nulls; and none."""
     draw, bot = np.random.default_rng(3), pa.scalar("bot")
     most = pa.array(draw.random(ROWS) < 0.9)
@@ -280,10 +292,9 @@ def test_known_bad_rows_are_caught_whatever_the_sample_and_the_policy(rule: str,
         "one user": made(put(THEN, "user_id", pc.if_else(most, bot, THEN["user_id"]))),
         "gaps": made(put(THEN, "interaction_type", kinds)),
     }[what]
-    terms = DriftLimits(
-        baseline=reference.digest if reference else "", levels=LOOSEST.model_copy(update={"blind": 4.0})
-    )
-    sample = list(given(log(2).slice(0, size), against=reference).source())
+    named, loosest = reference.digest if reference else "", LOOSEST.model_copy(update={"blind": 4.0})
+    terms = DriftLimits(baseline=named, levels=loosest, partitions=partitions)
+    sample = list(given(log(2).slice(0, size), against=reference, partitions=partitions).source())
     for seed in range(4):
         items = GATE.violations[rule](sample, random.Random(seed))
         found = {each.rule for each in GATE.judge(GATE.look(good().decoy(items).handed()[0]), terms)}
@@ -327,7 +338,7 @@ def lying(facts: Any) -> DriftMonitoring:
 
 def blind(seen: Facts) -> Facts:
     """Without a baseline."""
-    return Facts(digest="", baseline=None, held={}, profile=seen.profile)
+    return Facts(digest="", baseline=None, held={}, profile=seen.profile, newest=None)
 
 
 def test_an_engine_that_hides_the_baseline_is_caught() -> None:
@@ -432,7 +443,9 @@ def test_a_policy_that_would_let_everything_pass_is_refused(limits: dict[str, An
 
 
 def test_every_rule_that_a_policy_has_is_tried() -> None:
-    assert GATE.active(DriftLimits()) == tuple(RULES)
+    assert GATE.active(DriftLimits(partitions=2)) == tuple(RULES)
+    assert "DRIFT-NEWEST" not in GATE.active(DriftLimits())
+    assert "DRIFT-NEWEST" not in GATE.active(DriftLimits(partitions=2, newest=None))
     assert "DRIFT-FIRST" not in GATE.active(DriftLimits(first="establish"))
     assert "DRIFT-VOLUME" not in GATE.active(DriftLimits(levels=Levels(volume=None)))
     assert set(GATE.violations) == set(RULES)
