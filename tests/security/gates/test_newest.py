@@ -1,6 +1,9 @@
 """The newest partition alone: of many days one may be another, and move nothing of all of them."""
 
+import gzip
+import json
 import random
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,16 +12,19 @@ import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
-from security.gate import judge, observe
-from security.gates.drift import DriftLimits, Facts, Given, newest, shown
-from security.material import Material
-from security.verdict import Outcome, Verdict
+from configs import load
+from deployments.lake import sample
+from security.gates.drift import DriftLimits, DriftMonitoring, Facts, Given, material, newest, shown
+from security.material import Handed, Material
+from security.rows.columns import SCHEMA
+from security.verdict import Outcome
 from tests.security.gates import test_drift
-from tests.security.gates.test_drift import GATE, REFERENCE, ROWS, broken, log, put, told
+from tests.security.gates.test_drift import GATE, REFERENCE, ROWS, SECRET, broken, log, put, rows_of, told
 
 PARTITIONS = 3
 LIMITS: dict[str, Any] = test_drift.LIMITS | {"partitions": PARTITIONS}
 LAST = ROWS // PARTITIONS
+OLDER, DAY = log(2).slice(0, ROWS - LAST), log(2).slice(ROWS - LAST)
 
 
 def given(older: pa.RecordBatch, last: pa.RecordBatch) -> Material[Given]:
@@ -28,5 +34,164 @@ def given(older: pa.RecordBatch, last: pa.RecordBatch) -> Material[Given]:
 
 def good() -> Material[Given]:
     """Rows of the source that the baseline is of."""
-    batch = log(2)
-    return given(batch.slice(0, ROWS - LAST), batch.slice(ROWS - LAST))
+    return given(OLDER, DAY)
+
+
+def some(share: float, name: str, value: str) -> pa.RecordBatch:
+    """The newest rows, of which a share has another value."""
+    mask = pa.array(np.random.default_rng(5).random(LAST) < share)
+    return put(DAY, name, pc.if_else(mask, pa.scalar(value), DAY[name]))
+
+
+def renamed(name: str) -> pa.RecordBatch:
+    """The newest rows with other ids."""
+    return put(DAY, name, pc.binary_join_element_wise(DAY[name], "two", "-"))
+
+
+def test_rows_of_the_same_source_pass() -> None:
+    for seed in range(12):
+        found = told(good(), LIMITS, seed=seed)
+        assert (found.outcome, found.findings, found.cause) == (Outcome.PASS, (), ""), found.reason
+
+
+@pytest.mark.parametrize(
+    ("last", "levels", "place"),
+    [
+        (some(0.25, "interaction_type", "purchase"), {}, "interaction_type"),
+        (some(0.08, "item_id", "film-1").slice(0, LAST // 4), {}, "rows"),
+        (renamed("user_id"), {"new": 0.5}, "user_id"),
+        (renamed("item_id"), {"new": 0.5}, "item_id"),
+        (DAY.slice(0, 0), {}, "rows"),
+    ],
+)
+def test_what_moved_in_it_alone_is_found_there_and_nowhere_else(
+    last: pa.RecordBatch, levels: dict[str, float | None], place: str
+) -> None:
+    found = told(given(OLDER, last), LIMITS | {"newest": levels})
+    assert found.outcome is Outcome.FAIL
+    assert broken(found) == {("DRIFT-NEWEST", f"newest {place}")}, found.reason
+    assert "; allowed: " in found.findings[0].message
+    assert told(given(OLDER, last), LIMITS | {"newest": None}).outcome is Outcome.PASS, "all together are as before"
+
+
+def test_one_user_who_has_half_of_it_is_found_though_rows_of_a_user_grow_with_time() -> None:
+    found = told(given(OLDER, some(0.55, "user_id", "person-1")), LIMITS)
+    assert ("DRIFT-NEWEST", "newest user_id") in broken(found)
+    alone = newest(GATE.look(good().handed()[0]), DriftLimits.model_validate(LIMITS))
+    assert alone is not None
+    (user,) = (each for each in alone.columns if each.column == "user_id")
+    assert {each.name: each.value for each in user.scores}["weight"] == 1.0, "fewer rows of a user are no news in a day"
+    assert {each.name for each in user.scores} & {"gone", "jaccard"} == set()
+
+
+def test_a_partition_without_a_row_is_found_whatever_else_is_asked() -> None:
+    levels = test_drift.LEVELS | {"volume": None}
+    found = told(given(log(2), DAY.slice(0, 0)), LIMITS | {"levels": levels})
+    assert broken(found) == {("DRIFT-NEWEST", "newest rows")}
+    assert "no row is of the newest partition; allowed: some" in found.findings[0].message
+
+
+def test_too_few_rows_of_it_are_inconclusive_by_a_cause_of_their_own() -> None:
+    limits = LIMITS | {"levels": test_drift.LEVELS | {"volume": None}}
+    found = told(given(log(2), DAY.slice(0, 150)), limits)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "newest")
+    assert "of the newest partition alone, interaction_type: 150 effective rows; at least 200" in found.reason
+    assert {"few", "newest"} <= GATE.causes
+
+
+def test_of_one_partition_it_is_not_asked() -> None:
+    for limits in (LIMITS | {"partitions": 1}, LIMITS | {"newest": None}):
+        assert "DRIFT-NEWEST" not in GATE.active(DriftLimits.model_validate(limits))
+        assert told(given(log(2), DAY.slice(0, 0)), limits).outcome is Outcome.PASS
+
+
+def test_levels_of_its_own_count_before_those_of_all_and_of_a_column() -> None:
+    limits = DriftLimits.model_validate(
+        LIMITS | {"by": {"interaction_type": {"move": 0.2, "js": 0.3}}, "newest": {"move": 0.4}}
+    )
+    levels, by = limits.alone
+    assert (levels.move, by["interaction_type"].move, by["interaction_type"].js) == (0.4, 0.4, 0.3)
+    assert (limits.levels.move, limits.each["interaction_type"].move) == (0.1, 0.2)
+    with pytest.raises(ValidationError, match="newest.hours is 0.7: nothing would be a drift"):
+        DriftLimits.model_validate(LIMITS | {"newest": {"hours": 0.7}})
+    with pytest.raises(ValidationError, match="newest.weight is None"):
+        DriftLimits.model_validate(LIMITS | {"newest": {"weight": None}})
+    with pytest.raises(ValidationError, match="nosuch"):
+        DriftLimits.model_validate(LIMITS | {"newest": {"nosuch": 0.1}})
+
+
+def test_people_see_it_under_names_of_its_own() -> None:
+    facts, limits = GATE.look(good().handed()[0]), DriftLimits.model_validate(LIMITS)
+    names = [each.column for each in shown(facts, limits).columns]
+    assert names == ["", *REFERENCE.columns, "newest rows", *(f"newest {name}" for name in REFERENCE.columns)]
+
+
+def test_facts_of_it_that_cannot_be_are_none() -> None:
+    facts = GATE.look(good().handed()[0])
+    assert facts.newest is not None
+    assert (facts.profile.rows, facts.newest.profile.rows) == (ROWS, LAST)
+    whole = facts.model_dump()
+    for changes in (
+        {"newest": whole["newest"] | {"against": "0" * 64}},
+        {"profile": whole["newest"]["profile"], "newest": {**whole["newest"], "profile": whole["profile"]}},
+        {"digest": "", "baseline": None, "held": {}},
+    ):
+        with pytest.raises(ValidationError, match="newest rows|not there"):
+            Facts.model_validate(whole | changes)
+
+
+def test_an_engine_that_tells_of_all_rows_what_it_should_tell_of_the_newest_is_caught() -> None:
+    class Liar(DriftMonitoring):
+        def look(self, material: Handed[Given]) -> Any:
+            facts = GATE.look(material)
+            return facts.model_copy(update={"newest": facts.seen if facts.baseline else None})
+
+    limits = LIMITS | {"levels": test_drift.LEVELS | {"volume": None}}
+    bad, terms = some(0.25, "interaction_type", "purchase"), DriftLimits.model_validate(limits)
+    for seed in range(12):
+        items = GATE.violations["DRIFT-NEWEST"](list(good().source()), random.Random(seed))
+        assert not list(Liar().judge(Liar().look(good().decoy(items).handed()[0]), terms))
+    assert "canary" in {told(given(OLDER, bad), limits, seed=seed, gate=Liar()).cause for seed in range(6)}
+
+
+def test_known_bad_partitions_are_empty_or_of_another_mix() -> None:
+    terms, sample_, places = DriftLimits.model_validate(LIMITS), list(good().source()), set[str]()
+    for seed in range(40):
+        items = GATE.violations["DRIFT-NEWEST"](sample_, random.Random(seed))
+        found = list(GATE.judge(GATE.look(good().decoy(items).handed()[0]), terms))
+        assert {each.rule for each in found} == {"DRIFT-NEWEST"}
+        places |= {each.place for each in found}
+    assert places == {"newest rows", "newest interaction_type", "newest timestamp"}
+
+
+def days(count: int) -> list[pa.RecordBatch]:
+    """The sample's last days, the oldest first: simulated people and a few bots."""
+    found = []
+    for key, body in sample.partitions(count):
+        if not key.endswith(".jsonl.gz"):
+            continue
+        rows = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+        if "timestamp" not in rows[0]:
+            continue
+        times = [int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1_000_000) for row in rows]
+        columns: dict[str, Any] = {name: [row[name] for row in rows] for name in list(SCHEMA.names)[:3]}
+        columns |= {"timestamp": times, "row": range(len(rows)), "file": [key] * len(rows), "faults": [0] * len(rows)}
+        arrays = [pa.array(columns.get(name, [None] * len(rows)), SCHEMA.field(name).type) for name in SCHEMA.names]
+        found.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
+    return found
+
+
+def test_no_day_of_the_sample_is_another_under_the_shipped_policy() -> None:
+    told_, every = dict(load.text(load.find("local", "policies"))["gates"]["data_drift_monitoring"]["limits"]), days(58)
+    span = told_["partitions"]
+    base = GATE.look(material(rows_of(*every[:span]), None, SECRET).handed()[0]).profile
+    limits = DriftLimits.model_validate(told_ | {"baseline": base.digest})
+    assert len(every) == 58
+    for at in range(span, len(every)):
+        rows, last = every[at - span + 1 : at], every[at]
+        look = material(
+            rows_of(*rows, last), base.bytes, SECRET, newest=lambda each, last=last: each is last, partitions=span
+        )
+        alone = newest(GATE.look(look.handed()[0]), limits)
+        assert alone is not None
+        assert alone.drifted == (), at
