@@ -54,13 +54,13 @@ def free(wanted: int) -> int:
     raise CannotTell("no port is free on 127.0.0.1")
 
 
-def lake(home: Home, *, sample: bool) -> None:
-    """Start the embedded lake, unless it runs. `ready` waits for it."""
+def lake(home: Home, wanted: int = 7443, *, sample: bool) -> None:
+    """Start the embedded lake, unless it runs. `lake_ready` waits for it."""
     if process.alive(home.root / LAKE):
         return
     state = home.folder("lake", private=True)
     (state / "lake.json").unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "deployments.lake", str(state), "--port", str(free(7443))]
+    argv = [sys.executable, "-m", "deployments.lake", str(state), "--port", str(free(wanted))]
     process.start(argv + (["--sample", "--public", PUBLIC] if sample else []), home.root / LAKE, state / "lake.log")
 
 

@@ -1,4 +1,5 @@
 """One home for the whole session, with a real Prefect server and the embedded lake, each started when first asked for.
+Where tests run in several processes, each of them is a session of its own.
 
 Prefect reads its settings when it is imported, so they are set here, before any test module is. A test whose real part
 is absent skips; with `SLUICE_NO_SKIP=1` a skip is a failure. The number of skips is printed last.
@@ -75,7 +76,7 @@ def prefect(home: Home, lake: Home) -> Iterator[str]:
 def lake(home: Home) -> Home:
     """The embedded lake as a process of its own, with the whole sample."""
     local.server(home, PORT)  # starts meanwhile, if a test needs it
-    local.lake(home, sample=True)
+    local.lake(home, _port(), sample=True)
     local.lake_ready(home)
     return home
 
@@ -95,8 +96,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"skipped: {skipped}")
 
 
+@pytest.hookimpl(trylast=True)  # what a session that was broken off still has is ended by its fixtures before
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Where no skip is allowed, one is a failure."""
+    """Where no skip is allowed, one is a failure. A home that nobody asked for goes too."""
+    shutil.rmtree(HOME.parent, ignore_errors=True)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("SLUICE_NO_SKIP") == "1" and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

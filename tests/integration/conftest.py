@@ -63,7 +63,7 @@ class Server:
         found: dict[str, Any] = self.ask("GET", f"/flow_runs/{run}")
         return found
 
-    def ended(self, run: str, seconds: float = 150) -> dict[str, Any]:
+    def ended(self, run: str, seconds: float = 400) -> dict[str, Any]:
         """A flow run, once it has ended."""
 
         def over() -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ def scheduled(worker: Server) -> Scheduled:
         return begun[0] if begun else None
 
     try:
-        first = until(begun, 150, "the scheduler inserted a run and the worker took it")
+        first = until(begun, 400, "the scheduler inserted a run and the worker took it")
     finally:
         worker.ask("PATCH", path, active=False)  # or it would go on beside the tests that follow
     return Scheduled(nightly, worker.ended(first["id"]), document, policy, anchor)

@@ -36,7 +36,7 @@ def filled(scheduled: Scheduled, worker: Server, home: Home) -> Filled:
     before = current(home, "serving")
     parameters = {"start": DAYS[0], "end": DAYS[-1], "document": document, "policy": policy, **ASKED}
     made = worker.start("backfill/backfill", parameters=parameters)
-    return Filled(worker.ended(made["id"], 300), policy, before, current(home, "serving"))
+    return Filled(worker.ended(made["id"], 500), policy, before, current(home, "serving"))
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def started(ui: UI, home: Home, pair: tuple[str, str], name: str) -> Seen:
     ui.shot(f"{name}-form")
     run = deployment.submit()
     assert run, ui.errors()
-    return Seen(run, run.ended(150), name, pair[1], before)
+    return Seen(run, run.ended(400), name, pair[1], before)
 
 
 @pytest.fixture(scope="module")
