@@ -23,6 +23,7 @@ from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
 from tasks import baseline, dataset, form, issuer, source, span
+from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
 from tasks.store import check, files, hashed
@@ -54,7 +55,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
             columns, pairs = limits.get("columns", drift.COLUMNS), limits.get("pairs", ())
             return drift.material(recent, then, key, columns, limits["beside"], pairs, newest, limits["partitions"])
         known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
-        return rows if known is None else personal.material(rows, known)
+        return rows if known is None else personal.material(rows, known, language(limits.get("model")))
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
     if gate.kind == "manifest":

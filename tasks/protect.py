@@ -16,27 +16,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.gates.personal import DECLARED, Facts, PersonalLimits
+from security.personal.found import Model
 from security.personal.handle import Action, handled, hashed
 from security.personal.search import Search, context
 from security.verdict import Ref, digest
 from tasks.clean import LAYOUT, ROW_GROUP
 from tasks.dataset import listed
+from tasks.language import language
 from tasks.run import current
 from tasks.secret import secret
 from tasks.stage import guarded
 from tasks.store import measure
 
 
-def handle(source: Path, out: Path, actions: Mapping[str, Mapping[str, Action]], key: bytes) -> dict[str, Any]:
+def handle(
+    source: Path, out: Path, actions: Mapping[str, Mapping[str, Action]], key: bytes, model: Model | None = None
+) -> dict[str, Any]:
     """Write the rows of one Parquet file to another, its columns handled; how many cells, and how many rows dropped.
 
-    `actions`: column -> entity -> what is done. Row groups stay in order; types stay.
+    `actions`: column -> entity -> what is done. `model`: what was looked with. Row groups stay in order; types stay.
     """
     if not actions:
         copyfile(source, out)
         return {"dropped": 0, "cells": []}
     counts, dropped = Counter[tuple[str, str, str]](), 0
-    searches = {column: Search(context(column)) for column in actions}
+    searches = {column: Search(context(column), model) for column in actions}
     with pq.ParquetFile(source) as file, pq.ParquetWriter(out, file.schema_arrow, **LAYOUT) as writer:
         for batch in file.iter_batches(ROW_GROUP):
             keep = np.ones(len(batch), bool)
@@ -75,8 +79,13 @@ def protect(rows: Ref) -> Ref:
     folder = run.place("protected")
     folder.mkdir()
     key = secret(run.home, limits.key, "personal")
+    actions, model = doable(limits, Facts.model_validate(seen.facts)), limits.model
     told = handle(
-        run.path(rows) / "rows.parquet", folder / "rows.parquet", doable(limits, Facts.model_validate(seen.facts)), key
+        run.path(rows) / "rows.parquet",
+        folder / "rows.parquet",
+        actions,
+        key,
+        language(model.model_dump()) if model else None,
     )
     told |= {
         "of": rows.sha256,

@@ -9,9 +9,11 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import spacy
 import spacy.about
 from presidio_analyzer import AnalyzerEngine
@@ -23,7 +25,8 @@ from spacy.util import load_config, registry
 
 from security.errors import CannotTell
 from security.personal.analyzer import engine
-from security.personal.found import UNSEEN
+from security.personal.cells import Cells
+from security.personal.found import UNSEEN, Model
 from security.verdict import digest
 
 FINDERS = ("ner", "entity_ruler")
@@ -98,6 +101,16 @@ def load(folder: Path, sha256: str) -> AnalyzerEngine:
 def pin(folder: Path) -> str:
     """The digest of a folder: that of the canonical listing of its files with their digests and sizes in bytes."""
     return digest({"files": list(_files(folder))})
+
+
+@lru_cache(2)
+def opened(model: Model) -> AnalyzerEngine:
+    """The engine with a model, loaded once. `CannotTell` (`model`) as `load` says, and where nothing of what is unseen
+    without it is found in the text that it is named with."""
+    judge = load(Path(model.folder), model.sha256)
+    if not {entity for entity, *_ in Cells(engine=judge).find(pa.array([model.finds])).get(0, ())} & set(UNSEEN):
+        raise _error("finds nothing in the text in which it must")
+    return judge
 
 
 def unseen(judge: AnalyzerEngine) -> tuple[str, ...]:

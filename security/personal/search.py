@@ -13,7 +13,8 @@ import pyarrow as pa
 from security.errors import CannotTell
 from security.personal.analyzer import analyzer
 from security.personal.cells import Cells
-from security.personal.found import Found
+from security.personal.found import UNSEEN, Found, Model
+from security.personal.names import opened, unseen
 from security.personal.resolve import SURE
 from security.personal.unfold import unfold
 
@@ -40,10 +41,10 @@ def context(name: str) -> tuple[str, ...]:
 
 
 class Search:
-    """Looks through texts of a column that has these words for context."""
+    """Looks through texts of a column that has these words for context; with a model, if there is one."""
 
-    def __init__(self, beside: tuple[str, ...] = ()) -> None:
-        self.cells = Cells(beside)
+    def __init__(self, beside: tuple[str, ...] = (), model: Model | None = None) -> None:
+        self.cells = Cells(beside, opened(model) if model else None)
 
     def texts(self, texts: pa.StringArray) -> Iterator[tuple[int, Inside]]:
         """Index and content of each of these texts, none of them null, in which there is something.
@@ -73,10 +74,16 @@ class Search:
 
 
 class Searches:
-    """One search for each context that occurs; not more than `most`."""
+    """One search for each context that occurs; not more than `most`. Of each `model` says what `Search` does."""
 
-    def __init__(self, most: int) -> None:
-        self.most, self._by, self._made = most, dict[str, Search](), dict[tuple[str, ...], Search]()
+    def __init__(self, most: int, model: Model | None = None) -> None:
+        self.most, self.model = most, model
+        self._by, self._made = dict[str, Search](), dict[tuple[str, ...], Search]()
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The entities that none of them can find."""
+        return unseen(opened(self.model)) if self.model else UNSEEN
 
     def of(self, name: str) -> Search:
         """That of a column by its name. `CannotTell` (`columns`) where there are too many."""
@@ -84,5 +91,5 @@ class Searches:
             beside = context(name)
             if beside not in self._made and len(self._made) >= self.most:
                 raise CannotTell(f"names of columns that give more than {self.most} contexts", "columns")
-            self._by[name] = self._made.setdefault(beside, Search(beside))
+            self._by[name] = self._made.get(beside) or self._made.setdefault(beside, Search(beside, self.model))
         return self._by[name]

@@ -109,7 +109,7 @@ def test_what_can_be_done_is_what_the_policy_says_of_columns_that_stay() -> None
     ]
     hits += [Hit("user_id", "CREDIT_CARD", "plain", "digits", 9, 1.0, ((0, 1),), "9")]
     looked = tuple(Column(column, column != "comment", 100, 0) for column in columns)
-    facts = Facts(rows=100, files=("x",), columns=looked, hits=tuple(hits), unseen=())
+    facts = Facts(rows=100, files=("x",), columns=looked, hits=tuple(hits), unseen=(), model="")
     found = doable(limits, facts)
     assert found.keys() == {"user_id", "item_id"}
     assert found["item_id"] == {"EMAIL_ADDRESS": "drop"}

@@ -3,7 +3,7 @@
 from security.gates.personal.facts import NAMES, SPLIT, Column, Facts, Hit
 from security.gates.personal.gate import RULES, PiiDetection
 from security.gates.personal.known import material, naming
-from security.gates.personal.limits import Action, PersonalLimits, Role
+from security.gates.personal.limits import Action, Language, PersonalLimits, Role
 from security.gates.personal.sweep import DECLARED, Sweep
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Column",
     "Facts",
     "Hit",
+    "Language",
     "PersonalLimits",
     "PiiDetection",
     "Role",

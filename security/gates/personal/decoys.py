@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from security.gate import Violation
+from security.gates.personal.known import modelled
 from security.rows.columns import SCHEMA
 
 MOST = 200
@@ -58,24 +59,27 @@ def _rows(sample: Batches) -> list[Row]:
     return held or [row | {"faults": 0, "beside": None}]
 
 
-def _planted(change: Callable[[Row, random.Random], list[tuple[str, str]]]) -> Violation[Any]:
+def _planted(change: Callable[[Row, random.Random, str], list[tuple[str, str]]]) -> Violation[Any]:
     """Makes a copy of the sample in which one row holds more than before."""
 
     def make(sample: Batches, draw: random.Random) -> list[pa.RecordBatch]:
         rows = _rows(sample)
         row = draw.choice(rows)
-        row["beside"] = [*(row["beside"] or ()), *change(row, draw)]
+        model = modelled(sample[0]) if sample else None
+        row["beside"] = [*(row["beside"] or ()), *change(row, draw, model.finds if model else "")]
         return [pa.RecordBatch.from_pylist(rows, schema=sample[0].schema if sample else SCHEMA)]
 
     return make
 
 
-def _found(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+def _found(row: Row, draw: random.Random, finds: str) -> list[tuple[str, str]]:
+    if finds and draw.random() < 0.5:
+        return [(fresh(draw), finds)]
     value = draw.choice(MADE)(draw)
     return [(fresh(draw), draw.choice((value, f"please write to {value} today", f"{value}, thank you")))]
 
 
-def _disguised(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+def _disguised(row: Row, draw: random.Random, _: str) -> list[tuple[str, str]]:
     value = draw.choice((iban, mail))(draw)
     if "@" not in value:
         return [(fresh(draw), value.replace("VA", draw.choice(("\uff36\uff21", "\u2164\uff21"))))]
@@ -85,7 +89,7 @@ def _disguised(row: Row, draw: random.Random) -> list[tuple[str, str]]:
     return [(fresh(draw), hidden)]
 
 
-def _split(row: Row, draw: random.Random) -> list[tuple[str, str]]:
+def _split(row: Row, draw: random.Random, _: str) -> list[tuple[str, str]]:
     value = draw.choice((iban, mail))(draw)
     # Cut so that no part is anything: too few digits on both sides, or no end of an address.
     cut = 13 if "@" not in value else len(value) - len(value.rpartition(".")[2]) + 1

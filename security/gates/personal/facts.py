@@ -62,7 +62,9 @@ class Facts(Frozen):
     columns: tuple[Column, ...]
     hits: tuple[Hit, ...]
     unseen: tuple[str, ...]
-    """Entities that nothing here looks for: they need a model of a language."""
+    """Entities that nothing here looks for: they need a model of a language, or another one."""
+    model: str = Field(pattern="^([0-9a-f]{64})?$")
+    """The digest of the model that was looked with; empty where there was none."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:

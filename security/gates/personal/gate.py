@@ -53,7 +53,7 @@ class PiiDetection(Gate[pa.RecordBatch]):
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes = frozenset({"bytes", "long", "nested", "columns"})
+    causes = frozenset({"bytes", "long", "nested", "columns", "model"})
     seconds = 3600.0
 
     def look(self, material: Handed[pa.RecordBatch]) -> Facts:
@@ -76,6 +76,10 @@ class PiiDetection(Gate[pa.RecordBatch]):
             if column.opaque and "block" in limits.whole(column.name):
                 found = f"{column.opaque:,} of {column.cells:,} cells of {column.name} are bytes of no known encoding"
                 raise CannotTell(f"{found}; only what they hold as ASCII was looked at", "bytes")
+        wanted = limits.model.sha256 if limits.model else ""
+        if facts.model != wanted:
+            used = f"model {facts.model[:12]} was looked with" if facts.model else "no model was looked with"
+            raise CannotTell(f"{used}; allowed: {wanted[:12] or 'none'}, as the policy says", "model")
 
     def brief(self, facts: Facts) -> str:
         """How many columns were looked through for what, and what was not looked for."""
@@ -83,7 +87,7 @@ class PiiDetection(Gate[pa.RecordBatch]):
         for hit in facts.hits:
             found[hit.entity] += hit.cells
         told = ", ".join(f"{count:,} {entity}" for entity, count in found.most_common(4)) or "nothing found"
-        return f"{len(facts.columns)} columns: {told}; not looked for: {', '.join(facts.unseen)}"
+        return f"{len(facts.columns)} columns: {told}; not looked for: {', '.join(facts.unseen) or 'nothing'}"
 
 
 def _allowed(limits: PersonalLimits, hit: Hit) -> str:

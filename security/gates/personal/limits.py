@@ -6,7 +6,7 @@ Whatever it does not name is blocked. So a column that appears tomorrow is block
 from collections.abc import Collection
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from security.gates.personal.facts import NAMES, PLAIN, SPLIT, Facts, Hit
 from security.verdict import Frozen
@@ -25,12 +25,22 @@ CERTAIN = frozenset({"CRYPTO", "EMAIL_ADDRESS", "IBAN_CODE"})
 """Entities whose check, or form, hardly any id meets by chance."""
 
 
+class Language(Frozen):
+    """A model of a language to look with: `at` which folder (`env:NAME` or `file:PATH`), its `sha256`
+    (`security.personal.names.pin`), and a text in which it `finds` somebody: it is planted as a canary."""
+
+    at: str = Field(pattern="^(env|file):.+$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    finds: str = Field(min_length=3, max_length=1_000)
+
+
 class PersonalLimits(Frozen):
     """Actions by column and entity, `*` for every other entity; and what the contract says that columns are."""
 
     actions: dict[str, dict[str, Action]] = {}
     key: str = ""
     """Where the key for `hash` is: `env:NAME`, `file:PATH`, or `UnsafeLocal` for one made beside the run's own keys."""
+    model: Language | None = None
     roles: dict[str, Role] = {}
     handled: bool = False
     """Whether what had to be done has been done: then nothing may be left that is not kept on purpose."""

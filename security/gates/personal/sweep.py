@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from security.errors import CannotTell
 from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Facts, Form, Hit, Place
-from security.gates.personal.known import known
+from security.gates.personal.known import known, modelled
 from security.gates.personal.limits import CERTAIN
 from security.gates.personal.pairs import pairs, spanning
-from security.personal.found import UNSEEN, Found
+from security.personal.found import Found, Model
 from security.personal.resolve import SURE
 from security.personal.shape import Shape, masked, within
 from security.rows.beside import OPAQUE, beside
@@ -102,16 +102,21 @@ class Sweep(Profile):
         self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
         self.like = dict[str, dict[str, int]]()
         self.names, self.known = dict[str, Place](), frozenset[str]()
-        self._known, self._pairs, self._searches = dict[str, _Known](), _Known(), Searches(CONTEXTS)
+        self._known, self._pairs = dict[str, _Known](), _Known()
+        self.model: Model | None = None
+        self._searches, self._halves = Searches(CONTEXTS), Searches(1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what only saves time: it may be large, and whoever merges has no use for it."""
-        return vars(self) | {"_known": {}, "_pairs": _Known(), "_searches": type(self._searches)(CONTEXTS)}
+        made = type(self._searches)
+        searches = {"_searches": made(CONTEXTS, self.model), "_halves": made(1)}
+        return vars(self) | {"_known": {}, "_pairs": _Known(), **searches}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look through a batch."""
         if not batch.num_rows:
             return
+        self._with(modelled(batch))
         self.rows += batch.num_rows
         self.known |= known(batch)
         column = batch.column("file")
@@ -125,11 +130,13 @@ class Sweep(Profile):
         for first, second, rows, texts in pairs(batch):
             label = SPLIT.join(self.labels.get(each, each) for each in (first, second))
             coded = texts.dictionary_encode()
-            found = self._found(self._pairs, coded.dictionary, _split, self._searches.of(""))
+            found = self._found(self._pairs, coded.dictionary, _split, self._halves.of(""))
             self._count(label, coded, found, (where[0][rows], where[1][rows]))
 
     def merge(self, other: "Sweep") -> None:
         """Count what another has counted as well, as if its rows had come after these."""
+        if other.rows:
+            self._with(other.model)
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
         self.rows, self.known = self.rows + other.rows, self.known | other.known
         moved = {name: (files[file], row) for name, (file, row) in other.names.items()}
@@ -163,8 +170,22 @@ class Sweep(Profile):
             Hit(*which, tally.cells, tally.score, tuple(tally.first), tally.example)
             for which, tally in sorted((self.hits | names.hits).items())
         ]
-        files, unseen = tuple(self.files), UNSEEN
-        return Facts(rows=self.rows, files=files, columns=tuple(columns), hits=tuple(hits), unseen=unseen)
+        unseen, used = self._searches.unseen, self.model.sha256 if self.model else ""
+        return Facts(
+            rows=self.rows,
+            files=tuple(self.files),
+            columns=tuple(columns),
+            hits=tuple(hits),
+            unseen=unseen,
+            model=used,
+        )
+
+    def _with(self, model: Model | None) -> None:
+        """Look with this model from now on, as with the rows before."""
+        if model != self.model:
+            if self.rows:
+                raise CannotTell("the model became another while rows were handed out", "model")
+            self.model, self._searches = model, type(self._searches)(CONTEXTS, model)
 
     def _named(self, name: str, first: Place) -> str:
         """What a column is called: one that is not declared by its name, if that is known and nothing is found in it.
