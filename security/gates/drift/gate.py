@@ -60,7 +60,7 @@ RULES = {
             "DRIFT-NEWEST",
             "medium",
             "The newest partition alone moved away from the baseline, or has no row",
-            "Look at the files of that partition. If it is to stay so: wider levels in `newest`, until all are like it.",
+            "Look at the files of that partition. If it is to stay so: wider levels in `newest` until all are like it.",
         ),
         _rule(
             "DRIFT-FIRST",
