@@ -10,7 +10,7 @@ from security.drift.clock import time
 from security.drift.levels import Drift, Levels, Moved, Score, Untested, scored
 from security.drift.mix import category
 from security.drift.profile import Reference
-from security.drift.side import Sides, Weighed, always, ratio
+from security.drift.side import Part, Sides, Weighed, always, ratio
 from security.drift.sketch import ABSENT, Facts
 from security.drift.turnover import ids
 from security.errors import CannotTell
@@ -18,16 +18,19 @@ from security.errors import CannotTell
 _BY_ROLE: dict[str, Callable[[Sides], Weighed]] = {"number": number, "category": category, "id": ids, "time": time}
 
 
+SHARES = frozenset({"gone", "new", "jaccard"})
+"""Scores that are never above 1."""
+
+
 def compare(
     reference: Reference,
     facts: Facts,
     levels: Levels | None = None,
     by: Mapping[str, Levels] | None = None,
-    part: float = 1.0,
+    part: Part | None = None,
 ) -> Drift:
     """What moved between the reference and the rows of these facts, which were counted in its cells; `by` column or
-    pair, where other levels than `levels` count there. The rows may be those of a `part` of as much time as the
-    reference is of: one day's, say, of 28."""
+    pair, where other levels than `levels` count there. The rows may be those of a `part` of the time."""
     if facts.against != reference.digest:
         raise CannotTell("the rows were not counted in the cells of this reference", "reference")
     if not facts.profile.rows or not reference.rows:
@@ -51,13 +54,14 @@ def compare(
     return Drift(reference=facts.against, rows=facts.profile.rows, columns=tuple(columns), untested=tuple(untested))
 
 
-def _sides(reference: Reference, facts: Facts, levels: Levels, name: str, part: float) -> Sides:
+def _sides(reference: Reference, facts: Facts, levels: Levels, name: str, part: Part | None) -> Sides:
     now = facts.profile
-    parts = {part: f"{name}.{part}" if part else name for part in ("", "hours", "weekdays", "units")}
-    held = {part: facts.held[key] for part, key in parts.items() if key in facts.held}
+    keys = {each: f"{name}.{each}" if each else name for each in ("", "hours", "weekdays", "units")}
+    held = {each: facts.held[key] for each, key in keys.items() if key in facts.held}
     then: Any = {**reference.columns, **reference.pairs}[name]
+    fresh = part.fresh.get(name, 0) if part else 0
     both, kish = {**now.columns, **now.pairs}[name], max(reference.kish, now.kish)
-    return Sides(then, both, held, levels, kish, reference.spec.least, part)
+    return Sides(then, both, held, levels, kish, reference.spec.least, part is not None, fresh)
 
 
 def _others(reference: Reference, now: Reference) -> Iterator[Untested]:
@@ -99,13 +103,15 @@ def _unclear(weighed: Weighed, scores: list[Score], role: str, levels: Levels) -
         f"chance alone may reach {each.floor:.3g} in {each.name}, whose limit is {each.limit:.3g}"
         for each in scores
         # How many categories there are is doubtful where there are few, however many rows: their shares are not.
-        if each.limit and each.floor > levels.blind * each.limit and (each.name != "distinct" or role == "id")
+        if each.limit
+        and (each.floor > levels.blind * each.limit or (each.name in SHARES and each.floor >= 1))
+        and (each.name != "distinct" or role == "id")
     ]
     return "; ".join(blind)
 
 
-def _volume(then: Reference, now: Reference, levels: Levels, part: float) -> Moved:
-    before = round(then.rows * part)
+def _volume(then: Reference, now: Reference, levels: Levels, part: Part | None) -> Moved:
+    before = round(then.rows * part.share) if part else then.rows
     chance = math.exp(min(floors.SPREAD * math.sqrt(then.kish / then.rows + now.kish / now.rows), 600))
     words = f"rows: {before:,}, now {now.rows:,}"
     score = scored(levels, "volume", ratio(before, now.rows), chance, words)

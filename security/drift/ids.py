@@ -14,7 +14,7 @@ from security.drift.groups import GROUPS, group
 from security.drift.held import Seen, Way, rounded
 from security.drift.profile import Id
 from security.drift.tokens import spelled, tokens
-from security.rows.hashes import Key
+from security.rows.hashes import Key, Words
 
 
 class Ids(Seen):
@@ -48,6 +48,16 @@ class Ids(Seen):
         off = float((((squares - weight * sums) ** 2).sum() * GROUPS / (GROUPS - 1)) ** 0.5)
         return distinct, float(weight), off / float(squares.sum())
 
+    def only(self, part: "Ids") -> int:
+        """How many of the ids of some of these rows no other of these rows has."""
+        part.counts.settle()
+        if part.counts.aside:  # then these are put aside too, and cut in the same places
+            return sum(
+                _alone(*one, *other) for one, other in zip(self.counts.parts(), part.counts.parts(), strict=True)
+            )
+        ((values, counts),) = part.counts.parts()
+        return sum(_alone(*each, values, counts) for each in self.counts.parts())
+
     def facts(self, way: Way) -> Id:
         """The ids in a profile."""
         distinct, weight, doubt = self.weight()
@@ -56,3 +66,11 @@ class Ids(Seen):
             sample = np.sort(np.concatenate([sample, tokens(values, self.token)]))[: way.limit]
         told = {"distinct": distinct, "weight": rounded(weight), "doubt": rounded(doubt)}
         return Id(**self.base(way), effect=1.0, sample=tuple(spelled(sample)), **told)
+
+
+def _alone(every: Words, counts: Ints, values: Words, some: Ints) -> int:
+    """How many of these values are among all, as often as here."""
+    if not len(every):
+        return 0
+    at = np.minimum(np.searchsorted(every, values), len(every) - 1)
+    return int(((every[at] == values) & (counts[at] == some)).sum())

@@ -49,7 +49,7 @@ class Levels(Frozen):
     gone: float | None = Field(default=None, ge=0, le=1)
     """The share of the reference's ids that are not there."""
     new: float | None = Field(default=None, ge=0, le=1)
-    """The share of ids that the reference does not have."""
+    """The share of ids that the reference does not have; of a part of the time, that no row before has."""
     jaccard: float | None = Field(default=None, ge=0, le=1)
     """The share of all ids that are not in both: 1 less Jaccard's index."""
     volume: float | None = Field(default=3.0, ge=1)

@@ -1,5 +1,6 @@
 """Both sides of a comparison, and the scores that every column has."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from security.drift import floors
@@ -8,10 +9,18 @@ from security.drift.levels import Levels, Score, scored
 from security.drift.profile import Base, Number
 
 
+class Part(NamedTuple):
+    """What is compared are the rows of a `share` of as much time as the reference is of, one day's of 28, say. `fresh`:
+    of each column of ids, how many are in no rows before."""
+
+    share: float
+    fresh: Mapping[str, int]
+
+
 class Sides(NamedTuple):
     """A column in the reference and now, the rows now in the reference's cells by part, and under what they are
-    compared. `kish` is the larger one of both; `least` the rows below which the reference tells nothing apart; `part`
-    how much of the reference's time the rows are of: what grows with time is then no more than it, at most."""
+    compared. `kish` is the larger one of both; `least` the rows below which the reference tells nothing apart. Of rows
+    of a `part` of the time what grows with time is no more than in the reference; `fresh` ids are in no rows before."""
 
     then: Any
     now: Any
@@ -19,11 +28,12 @@ class Sides(NamedTuple):
     levels: Levels
     kish: float
     least: int
-    part: float = 1.0
+    part: bool = False
+    fresh: int = 0
 
     def times(self, then: float, now: float) -> float:
         """How many times more, or fewer; of rows of a part only how many times more."""
-        return ratio(then, now) if self.part == 1 or now > then else 1.0
+        return ratio(then, now) if not self.part or now > then else 1.0
 
 
 class Weighed(NamedTuple):
@@ -92,5 +102,5 @@ def many(sides: Sides, then: int, now: int, sizes: tuple[int, int]) -> Score:
     doubt = floors.SPREAD * (max(each, 1) * (1 / max(then, 1) + 1 / max(now, 1))) ** 0.5
     words, more = f"different values: {then:,}, now {now:,}", sides.times(then, now)
     # Where only more would tell, there is no doubt that there are not more.
-    chance = grown * (1 + doubt) if sides.part == 1 or more > 1 else 1.0
+    chance = grown * (1 + doubt) if not sides.part or more > 1 else 1.0
     return scored(sides.levels, "distinct", more, chance, words)

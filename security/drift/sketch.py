@@ -90,6 +90,10 @@ class Sketch(Profile):
         for name, types in other.others.items():
             self.others.setdefault(name, set()).update(types)
 
+    def only(self, part: "Sketch") -> dict[str, int]:
+        """Of each column of ids how many of those in some of these rows no other of these rows has."""
+        return {name: seen.only(part.columns[name]) for name, seen in self.columns.items() if isinstance(seen, Ids)}
+
     def facts(self) -> Facts:
         """The profile, as fine as it may be long; and the rows in the cells of the reference."""
         _, kish, doubt = self.columns[self.spec.user].weight() if self.spec.user else (0, 1.0, 0.0)

@@ -22,13 +22,12 @@ def ids(sides: Sides) -> Weighed:
     chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
     found = [many(sides, then.distinct, now.distinct, sizes)]
     found += [scored(sides.levels, "weight", sides.times(then.weight, now.weight), chance, words)]
-    found += _turnover(sides)
+    found += [_fresh(sides)] if sides.part else _turnover(sides)
     return Weighed(found, float(min(sizes)))
 
 
 def _turnover(sides: Sides) -> list[Score]:
-    """Shares of ids in one side only, from the smallest tokens of both together. In a part of the time not all ids are
-    there: what is missing is told of the whole time alone."""
+    """Shares of ids in one side only, from the smallest tokens of both together."""
     then: Id = sides.then
     now: Id = sides.now
     one, other = read(list(then.sample)), read(list(now.sample))
@@ -36,17 +35,25 @@ def _turnover(sides: Sides) -> list[Score]:
     if ends:
         one, other = one[one <= min(ends)], other[other <= min(ends)]
     both, union = len(np.intersect1d(one, other)), len(np.union1d(one, other))
-    found, whole = [], sides.part == 1
-    for name, count, size, words in (
-        ("gone", len(one) - both, len(one), "ids of the reference that are not there"),
-        ("new", len(other) - both, len(other), "ids that the reference does not have"),
-        ("jaccard", union - both, union, "ids that are not in both"),
-    ):
-        if not whole and name != "new":
-            continue
-        share = count / max(size, 1)
-        # A sample that is beyond a limit by chance is not beyond it.
-        limit = getattr(sides.levels, name) or 0.0
-        floor = limit + floors.share(limit, 1 / max(size, 1)) if ends else 0.0
-        found.append(scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}"))
-    return found
+    return [
+        _share(sides, name, count, size, words, bool(ends))
+        for name, count, size, words in (
+            ("gone", len(one) - both, len(one), "ids of the reference that are not there"),
+            ("new", len(other) - both, len(other), "ids that the reference does not have"),
+            ("jaccard", union - both, union, "ids that are not in both"),
+        )
+    ]
+
+
+def _fresh(sides: Sides) -> Score:
+    """In a part of the time not all ids are there, and few of a sample: what is told is how many were in no rows
+    before."""
+    return _share(sides, "new", sides.fresh, sides.now.distinct, "ids that no row before has", True)
+
+
+def _share(sides: Sides, name: str, count: int, size: int, words: str, some: bool) -> Score:
+    """The score of a share of ids: of all there are, or of `some`."""
+    share, limit = count / max(size, 1), getattr(sides.levels, name) or 0.0
+    # What is beyond a limit by chance is not beyond it.
+    floor = limit + floors.share(limit, 1 / max(size, 1)) if some else 0.0
+    return scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}")

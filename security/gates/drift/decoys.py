@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from security.drift.compare import compare
 from security.drift.levels import Score
 from security.drift.profile import Reference, read
+from security.drift.side import Part
 from security.gate import Violation
 from security.gates.drift.facts import Given, found, like
 from security.gates.drift.limits import LOOSEST
@@ -87,8 +88,8 @@ def _drifted(items: Batches, column: str, newest: bool = False) -> set[str]:
     rows = seen.newest if newest else seen.seen
     if seen.baseline is None or rows is None or not rows.profile.rows or not seen.baseline.rows:
         return set()
-    scores: list[Score] = []
-    for each in compare(seen.baseline, rows, LOOSEST, part=items[0].part if newest else 1.0).columns:
+    scores, part = list[Score](), Part(items[0].part, seen.newest.fresh) if newest and seen.newest else None
+    for each in compare(seen.baseline, rows, LOOSEST, part=part).columns:
         scores += each.scores if each.column == column else ()
     return {score.name for score in scores if score.drifted}
 

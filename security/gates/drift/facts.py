@@ -81,6 +81,19 @@ class Given(NamedTuple):
         return [self._replace(batch=batch, baseline=held) for batch in batches]
 
 
+class Newest(sketch.Facts):
+    """Rows of the newest partition by themselves. `fresh`: of each column of ids, how many no row before has."""
+
+    fresh: dict[str, int]
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        ids = {name: each.distinct for name, each in self.profile.columns.items() if each.role == "id"}
+        if self.fresh.keys() != ids.keys() or any(not 0 <= self.fresh[name] <= most for name, most in ids.items()):
+            raise ValueError("fresh ids that the newest rows do not have")
+        return self
+
+
 class Facts(Frozen):
     """The baseline that was used, its digest, the rows in its cells, and the rows' own profile: the next baseline; and
     the rows of the newest partition once more, by themselves.
@@ -93,7 +106,7 @@ class Facts(Frozen):
     baseline: Reference | None
     held: dict[str, Held]
     profile: Reference
-    newest: sketch.Facts | None
+    newest: Newest | None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -180,8 +193,8 @@ def found(items: Iterable[Given]) -> Facts:
             raise CannotTell(f"more than {WIDEST:,} columns that nobody declared", "facts")
     if first is None:
         raise CannotTell("there are no rows to look at", "coverage")
-    told, newest = kept.facts(), last.facts() if last.rows else None
-    digest = baseline.digest if baseline else ""
+    told, digest = kept.facts(), baseline.digest if baseline else ""
+    newest = Newest(**dict(last.facts()), fresh=kept.only(last)) if last.rows else None
     return Facts(digest=digest, baseline=baseline, held=told.held, profile=told.profile, newest=newest)
 
 

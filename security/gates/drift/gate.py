@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from security.drift.compare import compare
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
+from security.drift.side import Part
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.drift.decoys import VIOLATIONS
@@ -142,7 +143,7 @@ def newest(facts: Facts, limits: DriftLimits) -> Drift | None:
     if facts.baseline is None or facts.newest is None or not limits.watches:
         return None
     levels, by = limits.alone
-    return compare(facts.baseline, facts.newest, levels, by, 1 / limits.partitions)
+    return compare(facts.baseline, facts.newest, levels, by, Part(1 / limits.partitions, facts.newest.fresh))
 
 
 def shown(facts: Facts, limits: DriftLimits) -> Drift:

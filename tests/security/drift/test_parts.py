@@ -14,6 +14,7 @@ from security.drift.counts import Counts
 from security.drift.edges import edges
 from security.drift.groups import GROUPS, effects
 from security.drift.histogram import Histogram
+from security.drift.ids import Ids
 from security.drift.profile import Number, Spec
 from security.drift.tokens import keyed, read, siphash, spelled, tokens
 from tests.security.drift.data import SECRET, facts
@@ -133,6 +134,21 @@ def test_counts_are_exact_however_little_memory_there_is(values: list[int], size
             }
             assert found == {value: values.count(value) for value in values}
             assert [value for some, _ in parts for value in some.tolist()] == sorted(set(values))
+
+
+_ids = st.lists(st.integers(0, 30) | st.integers(0, 2**64 - 1).map(lambda each: each - each % 2**58), max_size=120)
+
+
+@given(_ids, _ids, st.integers(1, 50))
+def test_ids_of_a_part_alone_are_those_that_no_other_row_has(older: list[int], last: list[int], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "MOST", 8)
+        patch.setattr(counts, "PENDING", 16)
+        whole, part = Ids((0, 0), keyed(SECRET, "x")), Ids((0, 0), keyed(SECRET, "x"))
+        for held, values in ((whole, older), (whole, last), (part, last)):
+            for first in range(0, len(values), size):
+                held.counts.add(np.array(values[first : first + size], np.uint64))
+        assert whole.only(part) == len({*last} - {*older})
 
 
 @pytest.mark.parametrize("cut", [0, 3, 500, 1_990, 2_000])

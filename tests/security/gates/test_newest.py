@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from configs import load
 from deployments.lake import sample
 from security.gates.drift import DriftLimits, DriftMonitoring, Facts, Given, material, newest, shown
+from security.gates.drift.facts import Newest
 from security.material import Handed, Material
 from security.rows.columns import SCHEMA
 from security.verdict import Outcome
@@ -133,6 +134,8 @@ def test_facts_of_it_that_cannot_be_are_none() -> None:
     whole = facts.model_dump()
     for changes in (
         {"newest": whole["newest"] | {"against": "0" * 64}},
+        {"newest": whole["newest"] | {"fresh": {"user_id": 0}}},
+        {"newest": whole["newest"] | {"fresh": {"user_id": 0, "item_id": 61}}},
         {"profile": whole["newest"]["profile"], "newest": {**whole["newest"], "profile": whole["profile"]}},
         {"digest": "", "baseline": None, "held": {}},
     ):
@@ -144,7 +147,8 @@ def test_an_engine_that_tells_of_all_rows_what_it_should_tell_of_the_newest_is_c
     class Liar(DriftMonitoring):
         def look(self, material: Handed[Given]) -> Any:
             facts = GATE.look(material)
-            return facts.model_copy(update={"newest": facts.seen if facts.baseline else None})
+            whole = Newest(**dict(facts.seen), fresh={"user_id": 0, "item_id": 0}) if facts.baseline else None
+            return facts.model_copy(update={"newest": whole})
 
     limits = LIMITS | {"levels": test_drift.LEVELS | {"volume": None}}
     bad, terms = some(0.25, "interaction_type", "purchase"), DriftLimits.model_validate(limits)
@@ -195,3 +199,24 @@ def test_no_day_of_the_sample_is_another_under_the_shipped_policy() -> None:
         alone = newest(GATE.look(look.handed()[0]), limits)
         assert alone is not None
         assert alone.drifted == (), at
+
+
+def test_a_few_new_people_cannot_be_told_and_many_are_found() -> None:
+    levels = {"levels": test_drift.LEVELS | {"volume": None}, "newest": {"new": 0.9}}
+    few = put(DAY.slice(0, 250), "user_id", [f"two-{row % 25}" for row in range(250)])
+    found = told(given(OLDER, few), LIMITS | levels)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "newest")
+    assert "user_id: chance alone may reach 1.4" in found.reason, found.reason
+    many = put(DAY, "user_id", [f"two-{row % 500}" for row in range(LAST)])
+    assert broken(told(given(OLDER, many), LIMITS | levels)) == {("DRIFT-NEWEST", "newest user_id")}
+
+
+def test_ids_are_new_that_no_row_before_has_whatever_the_baseline() -> None:
+    """Not by a sample: of 20,000 people a day's 2,000 have a handful among the smallest tokens of all."""
+    before = log(2, 40_000)
+    older = put(before, "user_id", [f"person-{row % 20_000}" for row in range(40_000)])
+    day = put(log(3, 4_000), "user_id", [f"person-{row % 1_000}" if row % 2 else f"two-{row}" for row in range(4_000)])
+    facts = GATE.look(given(older, day).handed()[0])
+    assert facts.newest is not None
+    assert facts.newest.fresh == {"user_id": 2_000, "item_id": 0}
+    assert facts.newest.profile.columns["user_id"].distinct == 2_500  # type: ignore[union-attr]
