@@ -27,7 +27,7 @@ from security.verify import Trust, verify
 from tasks import baseline, history, ledger
 from tasks.home import Home
 
-ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST"})
+ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST", "DRIFT-NEWEST"})
 """What a run may have been refused for whose rows are set as a baseline."""
 Lines = list[dict[str, Any]]
 
@@ -99,8 +99,8 @@ def _sound(run: str, plan: Plan, look: dict[str, Any]) -> None:
     gate, seen = GATES[baseline.NAME], Observation.model_validate(look["observation"])
     limits = _limits(plan, look)
     verdict, where = Verdict.model_validate(look["verdict"]), f"run {run}, {look['stage']}/{look['task']}"
-    rules = {each.rule for each in verdict.findings}
-    if not rules <= ACCEPTED or (verdict.cause not in ("", "finding") and verdict.cause not in gate.causes):
+    rules, causes = {each.rule for each in verdict.findings}, {*verdict.cause.split("+")}
+    if not rules <= ACCEPTED or not causes <= {"", "finding", "reference", *gate.causes}:
         raise PlanError(f"{where}: was stopped for more than drift: {verdict.reason}")
     if not seen.facts or seen.trouble or not seen.coverage.whole:
         raise PlanError(f"{where}: not all rows were looked at: {verdict.reason}")

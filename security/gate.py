@@ -59,7 +59,8 @@ class Gate(ABC, Generic[M]):
     violations: ClassVar[Mapping[str, Violation[Any]]]
     """For each rule, a maker of known-bad material: a sample in, the sample with that one rule violated out."""
     causes: ClassVar[frozenset[str]] = frozenset()
-    """Why it may be unable to tell, beyond `CAUSES`. Only these may be observed by a policy."""
+    """What its judge may leave open. Only these may be observed by a policy: a look that ends before its end has looked
+    at nothing, whatever it says why."""
     version: ClassVar[str] = "1"
     seconds: ClassVar[float] = 900.0
     """How long a look may take before it is given up."""
@@ -177,6 +178,8 @@ def judge(
     findings: tuple[Finding, ...] = ()
     advice: tuple[Finding, ...] = ()
     trouble, missed, weak, brief = seen.trouble, "", "", ""
+    if trouble and {*trouble.cause.split("+")} & gate.causes:
+        trouble = trouble.model_copy(update={"cause": "unreadable"})
     left: Trouble | None = None
     try:
         if seen.gate != gate.name:

@@ -215,9 +215,10 @@ def _checked(
 
 
 def effect(verdict: Verdict, terms: Terms) -> Effect:
-    """What follows. A finding always stops; inconclusive stops unless its cause is one that the policy observes."""
+    """What follows. A finding always stops; inconclusive stops unless its cause is one that the policy observes: of
+    several, joined by `+`, every one."""
     if verdict.outcome is Outcome.PASS:
         return Effect(action="proceed", because="enforced")
-    if verdict.outcome is Outcome.INCONCLUSIVE and verdict.cause in terms.observe:
+    if verdict.outcome is Outcome.INCONCLUSIVE and {*verdict.cause.split("+")} <= {*terms.observe}:
         return Effect(action="proceed", because="observed")
     return Effect(action="stop", because="enforced")

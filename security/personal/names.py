@@ -105,11 +105,13 @@ def pin(folder: Path) -> str:
 
 @lru_cache(2)
 def opened(model: Model) -> AnalyzerEngine:
-    """The engine with a model, loaded once. `CannotTell` (`model`) as `load` says, and where nothing of what is unseen
-    without it is found in the text that it is named with."""
-    judge = load(Path(model.folder), model.sha256)
-    if not {entity for entity, *_ in Cells(engine=judge).find(pa.array([model.finds])).get(0, ())} & set(UNSEEN):
+    """The engine with a model, loaded once. `CannotTell` (`model`) as `load` says, and where in the text that is named
+    with it nothing of what is unseen without a model is found, or something is without one."""
+    judge, text = load(Path(model.folder), model.sha256), pa.array([model.finds])
+    if not {entity for entity, *_ in Cells(engine=judge).find(text).get(0, ())} & set(UNSEEN):
         raise _error("finds nothing in the text in which it must")
+    if Cells().find(text):
+        raise CannotTell("in the text that the model is to find something in there is more than names", "model")
     return judge
 
 

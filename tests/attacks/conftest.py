@@ -23,7 +23,10 @@ def drift() -> dict[str, Any]:
     """The terms of drift: those of the policy, with levels at which so few rows can be told, so that none is let go."""
     limits = load.text(load.find("local", "policies"))["gates"]["data_drift_monitoring"]["limits"]
     return {
-        "data_drift_monitoring": {"limits": limits | {"partitions": len(DAYS), "levels": dict(LEVELS)}, "observe": []}
+        "data_drift_monitoring": {
+            "limits": limits | {"partitions": len(DAYS), "levels": dict(LEVELS), "newest": {"new": 0.5}},
+            "observe": [],
+        }
     }
 
 

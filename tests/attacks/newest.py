@@ -39,7 +39,6 @@ NEWEST = {
         "ingest",
         alone("user_id"),
         bodies=each(lambda _, row: {"user_id": f"{row['user_id']}-2"}, LAST),
-        changes={"data_drift_monitoring": {"newest": {"new": 0.5}}},
     ),
     "a-day-of-two-with-an-eighth-of-its-rows": Attack(
         "ingest", alone("rows"), bodies=lambda: {LAST: packed(lines(rows(LAST)[::8]))}

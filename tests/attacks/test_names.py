@@ -41,7 +41,7 @@ def test_a_name_in_a_note_is_refused_by_a_policy_that_names_a_model(
     document, policy = pair("noted", name="noted", **named(folder))
     state, _ = ran(home, document=document, policy=policy, **INGEST)
     assert state.is_failed()
-    said = r"\[PII_detection\] fail: PII-FOUND column \d: PERSON in 1 of 1 cells, .*part-000.jsonl.gz row 700; "
+    said = r"\[PII_detection\] fail: PII-NAMED column \d: PERSON in 1 of 1 cells, .*part-000.jsonl.gz row 700; "
     assert re.search(said, state.message), state.message
     assert "Bob" not in state.message
 
@@ -69,7 +69,13 @@ def test_a_name_as_an_id_is_handled_with_it(operator: Operator, pair: Pair, home
     state, run = ran(home, document=document, policy=policy, stages=["ingest", "features"])
     assert state.is_completed(), state.message
     assert run is not None
-    users = set(pq.read_table(run.path(run.published["protected"]) / "rows.parquet")["user_id"].to_pylist())
-    assert "Alice Smith" not in users
-    assert len(users) == 160
-    assert sum(str(user).startswith("hashed:") for user in users) == 1
+    (cells,) = run.notes["handled"]["cells"]
+    assert cells == {
+        "column": "user_id",
+        "entity": "PERSON",
+        "action": "hash",
+        "cells": sum(row["user_id"] == "Alice Smith" for day in told.values() for row in day),
+    }
+    told_ = [str(pq.read_table(each).to_pydict()) for each in run.path(run.published["features"]).glob("*.parquet")]
+    assert any("hashed:" in each for each in told_)
+    assert not any("Alice" in each for each in told_)

@@ -131,6 +131,15 @@ def shy(gate: Gate[Any], cause: str) -> Gate[Any]:
     return type("Shy", (type(gate),), {"judge": judge, "causes": gate.causes | {cause}})()  # type: ignore[no-any-return]
 
 
+def evasive(gate: Gate[Any], cause: str) -> Gate[Any]:
+    """A look that ends before its end, by a cause that a policy may observe."""
+
+    def look(self: Gate[Any], material: Any) -> Frozen:
+        raise CannotTell("who knows", cause)
+
+    return type("Evasive", (type(gate),), {"look": look, "causes": gate.causes | {"other", cause}})()  # type: ignore[no-any-return]
+
+
 def mute(gate: Gate[Any], after: int) -> Gate[Any]:
     """A judge that has nothing to say once it was asked `after` times."""
     count = 0

@@ -20,6 +20,8 @@ from security.gates import contract, inputs, metrics, model, personal
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.material import Material
+from security.personal.found import Model
+from security.personal.names import pin
 from security.posture import Posture, asked
 from security.registry import GATES
 from security.rows import lines
@@ -35,6 +37,7 @@ from tests.security.gates import (
     test_rest,
     test_transit,
 )
+from tests.security.personal.test_names import ruled, written
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Case:
     """What is wrong with the bad one."""
     beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Rule -> rules that its known-bad material cannot but break as well."""
+    maybe: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Rule -> rules that some of its known-bad material breaks as well."""
 
 
 def _rows(folder: Path) -> Case:
@@ -86,7 +91,11 @@ def _rows(folder: Path) -> Case:
 
 
 def _personal(folder: Path) -> Case:
-    """Forty rows in two files, with a comment each; in the bad ones one holds an address for mail."""
+    """Forty rows in two files, with a comment each; in the bad ones one holds an address for mail. The policy names a
+    model that knows some people."""
+    known = written(ruled(), folder / "model")
+    language = personal.Language(at=f"file:{known}", sha256=pin(known), finds="Alice Smith lives in Paris")
+    used = Model(str(known), language.sha256, language.finds)
     for name in ("good", "bad"):
         for part in range(2):
             rows = [
@@ -108,11 +117,12 @@ def _personal(folder: Path) -> Case:
         paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
         subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
         source = partial(contract.batches, paths, [path.name for path in paths])
-        return personal.material(contract.material(subject, source, sum(map(lines, paths))), ["comment"])
+        return personal.material(contract.material(subject, source, sum(map(lines, paths))), ["comment"], used)
 
+    named = {"model": language.model_dump()}
     return Case(
-        {"actions": {"comment": {"URL": "drop"}}},
-        {"actions": {}},
+        named | {"actions": {"comment": {"URL": "drop"}}},
+        named | {"actions": {}},
         good=lambda: opened("good"),
         bad=lambda: opened("bad"),
         rule="PII-FOUND",
@@ -129,6 +139,7 @@ def _drift(_: Path) -> Case:
         good=test_newest.good,
         bad=lambda: test_newest.given(kinds, test_drift.log(3, test_newest.LAST)),
         rule="DRIFT-COLUMN",
+        maybe={"DRIFT-NEWEST": frozenset({"DRIFT-COLUMN"})},
     )
 
 

@@ -166,7 +166,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     (
         DRIFT,
         {"limits": {"key": "UnsafeLocal"}, "observe": ["facts"]},
-        "observe: facts cannot be observed; its causes: few, reference, untested",
+        "observe: facts cannot be observed; its causes: few, newest, untested",
     ),
     *(("data_contract", {"observe": [cause]}, f"observe: {cause} cannot be observed") for cause in sorted(CAUSES)),
 ]
@@ -243,6 +243,15 @@ def test_only_an_observed_cause_of_inconclusive_proceeds_without_a_pass(
     let = outcome is Outcome.PASS or (outcome is Outcome.INCONCLUSIVE and cause in observed)
     assert follows.action == ("proceed" if let else "stop")
     assert follows.because == ("observed" if let and outcome is not Outcome.PASS else "enforced")
+
+
+@settings(deadline=None)
+@given(st.sets(CAUSE, min_size=1), st.sets(CAUSE))
+def test_of_several_causes_every_one_must_be_observed(causes: set[str], observed: set[str]) -> None:
+    follows = effect(
+        said(Outcome.INCONCLUSIVE, "+".join(sorted(causes))), Terms(limits={}, accepts={}, observe=tuple(observed))
+    )
+    assert follows.action == ("proceed" if causes <= observed else "stop")
 
 
 def test_a_finding_is_never_observed_away() -> None:

@@ -8,8 +8,9 @@ refused is one only if a person says so.
 """
 
 from security.gates.drift.baseline import BASELINE, opened, sealed
+from security.gates.drift.compared import compared, newest, shown
 from security.gates.drift.facts import COLUMNS, MOST, ROLES, Facts, Given, Hidden, material
-from security.gates.drift.gate import RULES, DriftMonitoring, compared, newest, shown
+from security.gates.drift.gate import RULES, DriftMonitoring
 from security.gates.drift.limits import CEILINGS, DriftLimits
 
 __all__ = [

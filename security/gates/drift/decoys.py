@@ -187,10 +187,14 @@ def _swollen(sample: Batches, draw: random.Random) -> Batches:
 
 
 def _newest(sample: Batches, draw: random.Random) -> Batches:
-    """Rows as they are, those of a few hours or of the rarest types in the newest partition; or none in it."""
+    """Rows as they are, those of a few hours or of the rarest types in the newest partition; or all of it is of one id;
+    or none is in it."""
     given, rows = _begun(sample)
+    crowds = [name for name in ("user_id", "item_id") if name in given.columns]
+    if (kind := draw.random()) < 0.3 and crowds and (items := _crowded(given, rows, draw.choice(crowds), draw)):
+        return items
     columns = [name for name in ("interaction_type", "timestamp") if name in given.columns]
-    for column in draw.sample(columns, len(columns)) if draw.random() < 0.9 else ():
+    for column in draw.sample(columns, len(columns)) if kind < 0.9 else ():
         values = rows[column].combine_chunks()
         if column == "timestamp":
             coded = values.fill_null(0).to_numpy() // _HOUR % 24
@@ -201,6 +205,17 @@ def _newest(sample: Batches, draw: random.Random) -> Batches:
         if last and _drifted([*older, *last], column, newest=True):
             return [*older, *last]
     return given._replace(newest=False).of(rows.to_batches())
+
+
+def _crowded(given: Given, rows: pa.Table, column: str, draw: random.Random) -> Batches:
+    """The newest partition of one id alone; nothing where some policy need not see that."""
+    older, last = _parted(given, rows)
+    made, at = word(draw), rows.schema.get_field_index(column)
+    items = list(older)
+    for each in last:
+        same = pa.array([made] * each.batch.num_rows)
+        items.append(each._replace(batch=each.batch.set_column(at, column, same)))
+    return items if _drifted(items, column, newest=True) else []
 
 
 def _another(sample: Batches, draw: random.Random) -> Batches:

@@ -8,12 +8,11 @@ who each have their own ways. A column of which that cannot be said is never cal
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from security.drift.compare import compare
 from security.drift.levels import Drift, Moved, Score
 from security.drift.profile import Reference
-from security.drift.side import Part
 from security.errors import CannotTell
 from security.gate import Gate, Violation
+from security.gates.drift.compared import compared, newest
 from security.gates.drift.decoys import VIOLATIONS
 from security.gates.drift.facts import Facts, Given, found
 from security.gates.drift.limits import DriftLimits
@@ -82,7 +81,7 @@ class DriftMonitoring(Gate[Given]):
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes = frozenset({"few", "newest", "untested", "reference"})
+    causes = frozenset({"few", "newest", "untested"})
 
     def look(self, material: Handed[Given]) -> Facts:
         """The profile of the rows, and how they lie in the cells of the baseline."""
@@ -119,7 +118,8 @@ class DriftMonitoring(Gate[Given]):
             breaches, open_ = breaches + told, open_ + unclear
         yield from breaches
         if open_ and not breaches:
-            raise open_[0]
+            causes = sorted({each.cause for each in open_})
+            raise CannotTell("; ".join(map(str, open_)), "+".join(causes))
 
     def brief(self, facts: Facts) -> str:
         """How many columns were compared, with which baseline; or that this is the first one."""
@@ -127,31 +127,6 @@ class DriftMonitoring(Gate[Given]):
             return f"no baseline yet; these rows are {facts.profile.digest[:8]}"
         there = sum(each.nulls < each.rows for each in facts.profile.columns.values())
         return f"{there} columns compared with baseline {facts.digest[:8]}"
-
-
-def compared(facts: Facts, limits: DriftLimits) -> Drift:
-    """What moved, by the policy's levels: what the judge sees, and who shows it. `CannotTell` by the cause `reference`
-    where there is no baseline, or the rows were not counted in its cells."""
-    if facts.baseline is None or facts.unlike:
-        raise CannotTell(facts.unlike or "there is no baseline", "reference")
-    return compare(facts.baseline, facts.seen, limits.levels, limits.each)
-
-
-def newest(facts: Facts, limits: DriftLimits) -> Drift | None:
-    """The same for the newest partition alone: one's share of the baseline's partitions. None where it is not compared,
-    or has no row."""
-    if facts.baseline is None or facts.newest is None or not limits.watches:
-        return None
-    levels, by = limits.alone
-    return compare(facts.baseline, facts.newest, levels, by, Part(1 / limits.partitions, facts.newest.fresh))
-
-
-def shown(facts: Facts, limits: DriftLimits) -> Drift:
-    """Both as people see them: the newest partition's columns are called so."""
-    drift, alone = compared(facts, limits), newest(facts, limits)
-    last = alone.columns if alone else ()
-    told = tuple(each.model_copy(update={"column": f"newest {each.column or 'rows'}"}) for each in last)
-    return drift.model_copy(update={"columns": drift.columns + told})
 
 
 def _breach(rule: str, place: str, what: str, allowed: str) -> Breach:

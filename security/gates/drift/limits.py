@@ -82,10 +82,9 @@ class DriftLimits(Frozen):
 
     @property
     def alone(self) -> tuple[Levels, dict[str, Levels]]:
-        """The levels of the newest partition, and those of its columns and pairs that have others."""
-        other = self.newest or {}
-        levels = Levels.model_validate(self.levels.model_dump() | other)
-        return levels, {name: Levels.model_validate(each.model_dump() | other) for name, each in self.each.items()}
+        """The levels of the newest partition, and those of its columns and pairs that have others wherever it is."""
+        told = self.levels.model_dump() | (self.newest or {})
+        return Levels.model_validate(told), {n: Levels.model_validate(told | own) for n, own in self.by.items()}
 
     @property
     def watches(self) -> bool:

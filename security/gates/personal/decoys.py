@@ -72,9 +72,11 @@ def _planted(change: Callable[[Row, random.Random, str], list[tuple[str, str]]])
     return make
 
 
-def _found(row: Row, draw: random.Random, finds: str) -> list[tuple[str, str]]:
-    if finds and draw.random() < 0.5:
-        return [(fresh(draw), finds)]
+def _named(row: Row, draw: random.Random, finds: str) -> list[tuple[str, str]]:
+    return [(fresh(draw), finds or "Alice Smith lives in Paris")]
+
+
+def _found(row: Row, draw: random.Random, _: str) -> list[tuple[str, str]]:
     value = draw.choice(MADE)(draw)
     return [(fresh(draw), draw.choice((value, f"please write to {value} today", f"{value}, thank you")))]
 
@@ -98,6 +100,7 @@ def _split(row: Row, draw: random.Random, _: str) -> list[tuple[str, str]]:
 
 VIOLATIONS: dict[str, Violation[Any]] = {
     "PII-FOUND": _planted(_found),
+    "PII-NAMED": _planted(_named),
     "PII-DISGUISED": _planted(_disguised),
     "PII-SPLIT": _planted(_split),
 }

@@ -7,7 +7,7 @@ whatever is still there.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from security.gates.personal.facts import Facts, Hit
 from security.gates.personal.limits import PersonalLimits
 from security.gates.personal.sweep import Sweep
 from security.material import Handed
+from security.personal.found import UNSEEN
 from security.rows.scan import scan
 from security.verdict import Breach, Frozen, Rule
 
@@ -37,11 +38,12 @@ RULES = {
     rule.id: rule
     for rule in (
         _rule("PII-FOUND", "high", "Personal data where the policy blocks it", _SOURCE),
+        _rule("PII-NAMED", "high", "A person, a place or a group that the policy's model of a language knows", _SOURCE),
         _rule("PII-DISGUISED", "critical", "Personal data in characters that only look like others", _SOURCE),
         _rule("PII-SPLIT", "critical", "Personal data cut in two, over two columns", "Take it out at the source."),
     )
 }
-_OF = {"plain": "PII-FOUND", "disguised": "PII-DISGUISED", "split": "PII-SPLIT"}
+_OF: dict[str, str] = {"plain": "PII-FOUND", "disguised": "PII-DISGUISED", "split": "PII-SPLIT"}
 
 
 class PiiDetection(Gate[pa.RecordBatch]):
@@ -53,8 +55,12 @@ class PiiDetection(Gate[pa.RecordBatch]):
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = RULES
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes = frozenset({"bytes", "long", "nested", "columns", "model"})
+    causes = frozenset({"bytes"})
     seconds = 3600.0
+
+    def active(self, limits: PersonalLimits) -> Sequence[str]:
+        """Without names where there is no model that knows any."""
+        return tuple(rule for rule in RULES if limits.model or rule != "PII-NAMED")
 
     def look(self, material: Handed[pa.RecordBatch]) -> Facts:
         """What is found, by column."""
@@ -71,15 +77,16 @@ class PiiDetection(Gate[pa.RecordBatch]):
                 message = f"{hit.entity} in {hit.cells:,} of {whole:,} cells, score {hit.score:g}"
                 told = ", ".join(f"{facts.files[file]} row {row}" for file, row in hit.first)
                 message += f"; first: {told}; allowed: {_allowed(limits, hit)}"
-                yield Breach(rule=_OF[hit.form], place=hit.column, message=message)
-        for column in facts.columns:
-            if column.opaque and "block" in limits.whole(column.name):
-                found = f"{column.opaque:,} of {column.cells:,} cells of {column.name} are bytes of no known encoding"
-                raise CannotTell(f"{found}; only what they hold as ASCII was looked at", "bytes")
+                named = hit.form == "plain" and hit.entity in UNSEEN
+                yield Breach(rule="PII-NAMED" if named else _OF[hit.form], place=hit.column, message=message)
         wanted = limits.model.sha256 if limits.model else ""
         if facts.model != wanted:
             used = f"model {facts.model[:12]} was looked with" if facts.model else "no model was looked with"
             raise CannotTell(f"{used}; allowed: {wanted[:12] or 'none'}, as the policy says", "model")
+        for column in facts.columns:
+            if column.opaque and "block" in limits.whole(column.name):
+                found = f"{column.opaque:,} of {column.cells:,} cells of {column.name} are bytes of no known encoding"
+                raise CannotTell(f"{found}; only what they hold as ASCII was looked at", "bytes")
 
     def brief(self, facts: Facts) -> str:
         """How many columns were looked through for what, and what was not looked for."""

@@ -54,7 +54,7 @@ def test_names_and_places_are_found_with_it_and_said_to_be_unseen_without(tmp_pa
     path = lined(tmp_path, {"comment": "Bob was here"}, {"comment": "nobody"}, {"comment": "back from New York"})
     found = told(path, model, limits(model))
     assert found.outcome is Outcome.FAIL
-    assert {(each.rule, each.place) for each in found.findings} == {("PII-FOUND", "comment")}
+    assert {(each.rule, each.place) for each in found.findings} == {("PII-NAMED", "comment")}
     assert {each.message.split(" in ")[0] for each in found.findings} == {"PERSON", "LOCATION"}
     assert "Bob" not in str(found)
     without = told(path, None, limits(None))
@@ -93,6 +93,11 @@ def test_another_model_or_none_is_never_taken_for_the_one_that_is_named(tmp_path
     found = told(path, deaf, limits(deaf))
     assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "model")
     assert "finds nothing in the text in which it must" in found.reason
+    loud = model._replace(finds="Alice Smith <alice.smith@example.com>")
+    found = told(path, loud, limits(loud))
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "model")
+    assert "there is more than names" in found.reason
+    assert "model" not in GATE.causes, "no policy can observe it"
 
 
 def test_an_engine_that_says_it_used_the_model_and_did_not_is_caught(tmp_path: Path, model: Model) -> None:
@@ -106,8 +111,8 @@ def test_an_engine_that_says_it_used_the_model_and_did_not_is_caught(tmp_path: P
         causes.add(told(path, model, limits(model), seed, Liar()).cause)
     assert "canary" in causes
     sample = list(seen(path, model).source())
-    planted = [GATE.violations["PII-FOUND"](sample, random.Random(seed)) for seed in range(24)]
-    assert any(FINDS in str(batch.to_pylist()) for items in planted for batch in items)
+    planted = GATE.violations["PII-NAMED"](sample, random.Random(1))
+    assert any(FINDS in str(batch.to_pylist()) for batch in planted)
 
 
 def test_known_bad_rows_are_caught_with_it(tmp_path: Path, model: Model) -> None:

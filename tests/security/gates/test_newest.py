@@ -3,7 +3,7 @@
 import gzip
 import json
 import random
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from security.gates.drift import DriftLimits, DriftMonitoring, Facts, Given, mat
 from security.gates.drift.facts import Newest
 from security.material import Handed, Material
 from security.rows.columns import SCHEMA
-from security.verdict import Outcome
+from security.verdict import Outcome, Verdict
 from tests.security.gates import test_drift
 from tests.security.gates.test_drift import GATE, REFERENCE, ROWS, SECRET, broken, log, put, rows_of, told
 
@@ -111,7 +111,7 @@ def test_levels_of_its_own_count_before_those_of_all_and_of_a_column() -> None:
         LIMITS | {"by": {"interaction_type": {"move": 0.2, "js": 0.3}}, "newest": {"move": 0.4}}
     )
     levels, by = limits.alone
-    assert (levels.move, by["interaction_type"].move, by["interaction_type"].js) == (0.4, 0.4, 0.3)
+    assert (levels.move, by["interaction_type"].move, by["interaction_type"].js) == (0.4, 0.2, 0.3)
     assert (limits.levels.move, limits.each["interaction_type"].move) == (0.1, 0.2)
     with pytest.raises(ValidationError, match="newest.hours is 0.7: nothing would be a drift"):
         DriftLimits.model_validate(LIMITS | {"newest": {"hours": 0.7}})
@@ -152,20 +152,23 @@ def test_an_engine_that_tells_of_all_rows_what_it_should_tell_of_the_newest_is_c
 
     limits = LIMITS | {"levels": test_drift.LEVELS | {"volume": None}}
     bad, terms = some(0.25, "interaction_type", "purchase"), DriftLimits.model_validate(limits)
-    for seed in range(12):
+    missed = 0
+    for seed in range(24):
         items = GATE.violations["DRIFT-NEWEST"](list(good().source()), random.Random(seed))
-        assert not list(Liar().judge(Liar().look(good().decoy(items).handed()[0]), terms))
+        found = {each.rule for each in Liar().judge(Liar().look(good().decoy(items).handed()[0]), terms)}
+        missed += "DRIFT-NEWEST" not in found
+    assert missed > 12
     assert "canary" in {told(given(OLDER, bad), limits, seed=seed, gate=Liar()).cause for seed in range(6)}
 
 
-def test_known_bad_partitions_are_empty_or_of_another_mix() -> None:
+def test_known_bad_partitions_are_empty_or_of_another_mix_or_of_one_id() -> None:
     terms, sample_, places = DriftLimits.model_validate(LIMITS), list(good().source()), set[str]()
     for seed in range(40):
         items = GATE.violations["DRIFT-NEWEST"](sample_, random.Random(seed))
         found = list(GATE.judge(GATE.look(good().decoy(items).handed()[0]), terms))
-        assert {each.rule for each in found} == {"DRIFT-NEWEST"}
-        places |= {each.place for each in found}
-    assert places == {"newest rows", "newest interaction_type", "newest timestamp"}
+        places |= {each.place for each in found if each.rule == "DRIFT-NEWEST"}
+        assert any(each.rule == "DRIFT-NEWEST" for each in found)
+    assert places >= {f"newest {name}" for name in ("rows", "interaction_type", "timestamp", "user_id")}
 
 
 def days(count: int) -> list[pa.RecordBatch]:
@@ -199,6 +202,8 @@ def test_no_day_of_the_sample_is_another_under_the_shipped_policy() -> None:
         alone = newest(GATE.look(look.handed()[0]), limits)
         assert alone is not None
         assert alone.drifted == (), at
+        # Forty people a day are too few to tell more of; items and rows they are enough for.
+        assert {each.column for each in alone.columns if each.outcome == "steady"} >= {"", "item_id"}, at
 
 
 def test_a_few_new_people_cannot_be_told_and_many_are_found() -> None:
@@ -220,3 +225,40 @@ def test_ids_are_new_that_no_row_before_has_whatever_the_baseline() -> None:
     assert facts.newest is not None
     assert facts.newest.fresh == {"user_id": 2_000, "item_id": 0}
     assert facts.newest.profile.columns["user_id"].distinct == 2_500  # type: ignore[union-attr]
+
+
+WEEK = {"weekday": ([0.62, 0.30, 0.08], 13.0, 20_000), "weekend": ([0.65, 0.28, 0.07], 17.0, 3_000)}
+"""An office's week: shares of kinds, the middle of the day, rows."""
+MONDAY = 19_660
+
+
+def office(number: int, draw: np.random.Generator, rows: int = 0) -> pa.RecordBatch:
+    """A day since 1970 of 8,000 people, who come when they like."""
+    mix, noon, usual = WEEK["weekend" if (number - MONDAY) % 7 > 4 else "weekday"]
+    size = rows or int(usual * draw.uniform(0.95, 1.05))
+    hours = np.clip(draw.normal(noon, 4.0, size), 0, 23.99)
+    batch = put(log(1, size), "user_id", np.char.add("u", draw.integers(0, 8_000, size).astype(str)))
+    batch = put(batch, "item_id", np.char.add("i", draw.integers(0, 800, size).astype(str)))
+    batch = put(batch, "interaction_type", draw.choice(["view", "click", "purchase"], size, p=mix))
+    return put(batch, "timestamp", (number * 86_400 + hours * 3_600).astype(np.int64) * 1_000_000)
+
+
+def test_a_weekly_rhythm_is_no_drift_and_a_saturday_as_large_as_a_monday_is() -> None:
+    draw, span = np.random.default_rng(4), 28
+    told_ = load.text(load.find("kubernetes_prod", "policies"))["gates"]["data_drift_monitoring"]["limits"]
+    every = [office(MONDAY + at, draw) for at in range(span + 7)]
+    base = GATE.look(material(rows_of(*every[:span]), None, SECRET).handed()[0]).profile
+
+    def verdict(at: int, last: pa.RecordBatch) -> Verdict:
+        until = date(1970, 1, 1) + timedelta(days=MONDAY + at)
+        dates = {"since": str(until - timedelta(days=span - 1)), "until": str(until)}
+        rows = rows_of(*every[at - span + 1 : at], last)
+        look = material(rows, base.bytes, SECRET, newest=lambda each: each is last, partitions=span)
+        return told(look, told_ | dates | {"baseline": base.digest})
+
+    assert date(1970, 1, 1) + timedelta(days=MONDAY) == date(2023, 10, 30)
+    for at in range(span, span + 7):
+        found = verdict(at, every[at])
+        assert (found.outcome, found.findings) == (Outcome.PASS, ()), (at, found.reason)
+    found = verdict(span + 5, office(MONDAY + span + 5, draw, 20_000))
+    assert broken(found) == {("DRIFT-NEWEST", "newest rows")}, found.reason
