@@ -64,10 +64,18 @@ Look = Callable[[pa.StringArray, "Search"], Told]
 
 
 class _Tally:
-    """Of what is counted as one: cells, highest score, first places, the first one's form."""
+    """Of what is counted as one: cells, highest score, the first places with their forms."""
 
-    def __init__(self, example: str) -> None:
-        self.cells, self.score, self.first, self.example = 0, 0.0, list[Place](), example
+    def __init__(self) -> None:
+        self.cells, self.score, self.first = 0, 0.0, list[tuple[Place, str]]()
+
+    def later(self, place: Place) -> bool:
+        """Whether nothing from a place on is among the first."""
+        return len(self.first) == SHOWN and self.first[-1][0] < place
+
+    def keep(self, places: Iterable[tuple[Place, str]]) -> None:
+        """Take in places, in whatever order they come."""
+        self.first = sorted([*self.first, *places])[:SHOWN]
 
 
 class _Known:
@@ -150,9 +158,9 @@ class Sweep(Profile):
             mine.update({entity: mine.get(entity, 0) + count for entity, count in counts.items()})
         for (column, entity, form, kind), tally in other.hits.items():
             column = SPLIT.join(renamed.get(each, each) for each in column.split(SPLIT))
-            own = self.hits.setdefault((column, entity, form, kind), _Tally(tally.example))
+            own = self.hits.setdefault((column, entity, form, kind), _Tally())
             own.cells, own.score = own.cells + tally.cells, max(own.score, tally.score)
-            own.first += [(files[file], row) for file, row in tally.first][: SHOWN - len(own.first)]
+            own.keep(((files[file], row), example) for (file, row), example in tally.first)
 
     def facts(self) -> Facts:
         """Everything that was found; it can go on."""
@@ -167,7 +175,7 @@ class Sweep(Profile):
             for name, cells in (self.columns | names.columns).items()
         ]
         hits = [
-            Hit(*which, tally.cells, tally.score, tuple(tally.first), tally.example)
+            Hit(*which, tally.cells, tally.score, tuple(place for place, _ in tally.first), tally.first[0][1])
             for which, tally in sorted((self.hits | names.hits).items())
         ]
         unseen, used = self._searches.unseen, self.model.sha256 if self.model else ""
@@ -250,20 +258,18 @@ class Sweep(Profile):
         at = np.flatnonzero(held[codes])
         at = at[np.argsort(codes[at], kind="stable")]
         several, begins, counts = np.unique(codes[at], return_index=True, return_counts=True)
-        places: dict[Key, list[tuple[int, str]]] = {}
+        file = where[0][at].min()
+        places, begun = dict[Key, list[tuple[int, str]]](), (int(file), int(where[1][at][where[0][at] == file].min()))
         for code, begin, count in zip(several.tolist(), begins.tolist(), counts.tolist(), strict=True):
             for each in found[code]:
                 which = label, each.entity, each.form, each.shape
-                tally = self.hits.setdefault(which, _Tally(each.example))
+                tally = self.hits.setdefault(which, _Tally())
                 tally.cells, tally.score = tally.cells + count, max(tally.score, each.score)
-                if len(tally.first) < SHOWN:
+                if not tally.later(begun):
                     some = at[begin : begin + min(count, SHOWN)].tolist()
                     places.setdefault(which, []).extend((place, each.example) for place in some)
         for which, these in places.items():
-            tally, these = self.hits[which], sorted(these)
-            tally.example = tally.example if tally.first else these[0][1]
-            shown = [(int(where[0][place]), int(where[1][place])) for place, _ in these[: SHOWN - len(tally.first)]]
-            tally.first += shown
+            self.hits[which].keep(((int(where[0][place]), int(where[1][place])), form) for place, form in these)
         if len(self.hits) > HITS:
             raise CannotTell(f"more than {HITS:,} different findings", "columns")
 

@@ -84,8 +84,10 @@ def test_names_are_looked_for_in_names_of_columns_and_not_over_two_columns(tmp_p
 def test_another_model_or_none_is_never_taken_for_the_one_that_is_named(tmp_path: Path, model: Model) -> None:
     path = lined(tmp_path, {"comment": "nice"})
     for handed, named in ((None, model), (model, None), (model, model._replace(sha256="0" * 64))):
-        found = told(path, handed, limits(named))
-        assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "model"), found.reason
+        found = {told(path, handed, limits(named), seed).cause for seed in range(8)}
+        # Without a model the canary that only a model finds is not caught, where it was drawn.
+        assert "model" in found, found
+        assert found <= {"model", "canary"}
     wrong = model._replace(sha256="0" * 64)
     found = told(path, wrong, limits(wrong))
     assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "model")
