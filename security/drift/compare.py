@@ -59,7 +59,7 @@ def _sides(reference: Reference, facts: Facts, levels: Levels, name: str, part: 
     keys = {each: f"{name}.{each}" if each else name for each in ("", "hours", "weekdays", "units")}
     held = {each: facts.held[key] for each, key in keys.items() if key in facts.held}
     then: Any = {**reference.columns, **reference.pairs}[name]
-    fresh = part.fresh.get(name, 0) if part else 0
+    fresh = part.fresh.get(name) if part else None
     both, kish = {**now.columns, **now.pairs}[name], max(reference.kish, now.kish)
     return Sides(then, both, held, levels, kish, reference.spec.least, part is not None, fresh)
 

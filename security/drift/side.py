@@ -11,7 +11,7 @@ from security.drift.profile import Base, Number
 
 class Part(NamedTuple):
     """What is compared are the rows of a `share` of as much time as the reference is of, one day's of 28, say. `fresh`:
-    of each column of ids, how many are in no rows before."""
+    of each column of ids, how many are in no rows before; without the column where there are no rows before."""
 
     share: float
     fresh: Mapping[str, int]
@@ -29,7 +29,7 @@ class Sides(NamedTuple):
     kish: float
     least: int
     part: bool = False
-    fresh: int = 0
+    fresh: int | None = None
 
     def times(self, then: float, now: float) -> float:
         """How many times more, or fewer; of rows of a part only how many times more."""

@@ -22,7 +22,7 @@ def ids(sides: Sides) -> Weighed:
     chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
     found = [many(sides, then.distinct, now.distinct, sizes)]
     found += [scored(sides.levels, "weight", sides.times(then.weight, now.weight), chance, words)]
-    found += [_fresh(sides)] if sides.part else _turnover(sides)
+    found += _fresh(sides) if sides.part else _turnover(sides)
     return Weighed(found, float(min(sizes)))
 
 
@@ -45,10 +45,12 @@ def _turnover(sides: Sides) -> list[Score]:
     ]
 
 
-def _fresh(sides: Sides) -> Score:
+def _fresh(sides: Sides) -> list[Score]:
     """In a part of the time not all ids are there, and few of a sample: what is told is how many were in no rows
     before."""
-    return _share(sides, "new", sides.fresh, sides.now.distinct, "ids that no row before has", True)
+    if sides.fresh is None:
+        return []
+    return [_share(sides, "new", sides.fresh, sides.now.distinct, "ids that no row before has", True)]
 
 
 def _share(sides: Sides, name: str, count: int, size: int, words: str, some: bool) -> Score:

@@ -27,7 +27,8 @@ def newest(facts: Facts, limits: DriftLimits) -> Drift | None:
     if facts.baseline is None or facts.newest is None or not limits.watches:
         return None
     levels, by = limits.alone
-    part = Part(_share(facts.baseline, limits), facts.newest.fresh)
+    before = facts.profile.rows > facts.newest.profile.rows
+    part = Part(_share(facts.baseline, limits), facts.newest.fresh if before else {})
     return compare(facts.baseline, facts.newest, levels, by, part)
 
 

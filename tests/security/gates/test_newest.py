@@ -216,6 +216,12 @@ def test_a_few_new_people_cannot_be_told_and_many_are_found() -> None:
     assert broken(told(given(OLDER, many), LIMITS | levels)) == {("DRIFT-NEWEST", "newest user_id")}
 
 
+def test_where_there_is_no_row_before_no_id_is_called_new() -> None:
+    levels = {"levels": test_drift.LEVELS | {"volume": None}, "newest": {"new": 0.5}}
+    found = told(given(log(2).slice(0, 0), log(2)), LIMITS | levels)
+    assert found.outcome is Outcome.PASS, found.reason
+
+
 def test_ids_are_new_that_no_row_before_has_whatever_the_baseline() -> None:
     """Not by a sample: of 20,000 people a day's 2,000 have a handful among the smallest tokens of all."""
     before = log(2, 40_000)
