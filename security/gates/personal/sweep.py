@@ -7,7 +7,7 @@ that was seen before, here or in an earlier batch, is not looked at again: of ea
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +19,12 @@ from security.gates.personal.facts import NAMES, PLAIN, SHOWN, SPLIT, Column, Fa
 from security.gates.personal.known import known, modelled
 from security.gates.personal.limits import CERTAIN
 from security.gates.personal.pairs import pairs, spanning
+from security.gates.personal.tally import Known, Seen, Tally
 from security.personal.found import Found, Model
 from security.personal.resolve import SURE
 from security.personal.shape import Shape, masked, within
 from security.rows.beside import OPAQUE, beside
-from security.rows.hashes import Words, hashed, key
+from security.rows.hashes import hashed, key
 from security.rows.scan import Profile
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 DECLARED = ("user_id", "item_id", "interaction_type")
 """The columns of text that rows must have. A time is a number by now, and nothing else can be in it."""
-KNOWN = 1 << 20
 COLUMNS, CONTEXTS = 1_000, 64
 """The most columns that are not declared, and the most different contexts that their names may be."""
 HITS = 10_000
@@ -48,53 +48,8 @@ LIKE = {
 Key = tuple[str, str, Form, Shape]
 """Column, entity, form and shape."""
 
-
-class Seen(NamedTuple):
-    """What was found in a text: entity, form, shape, score, and what it looks like."""
-
-    entity: str
-    form: Form
-    shape: Shape
-    score: float
-    example: str
-
-
 Told = Iterator[tuple[int, tuple[Seen, ...]]]
 Look = Callable[[pa.StringArray, "Search"], Told]
-
-
-class _Tally:
-    """Of what is counted as one: cells, highest score, the first places with their forms."""
-
-    def __init__(self) -> None:
-        self.cells, self.score, self.first = 0, 0.0, list[tuple[Place, str]]()
-
-    def later(self, place: Place) -> bool:
-        """Whether nothing from a place on is among the first."""
-        return len(self.first) == SHOWN and self.first[-1][0] < place
-
-    def keep(self, places: Iterable[tuple[Place, str]]) -> None:
-        """Take in places, in whatever order they come."""
-        self.first = sorted([*self.first, *places])[:SHOWN]
-
-
-class _Known:
-    """The texts of a column that were looked at: hashes of all, and what was found in those in which there was any."""
-
-    def __init__(self) -> None:
-        self.hashes, self.found = np.zeros(0, np.uint64), dict[int, tuple[Seen, ...]]()
-
-    def new(self, hashes: Words) -> NDArray[np.bool_]:
-        """Which of these were not looked at."""
-        places = np.searchsorted(self.hashes, hashes)
-        places[places == len(self.hashes)] = 0
-        return self.hashes[places] != hashes if len(self.hashes) else np.ones(len(hashes), bool)
-
-    def add(self, hashes: Words, found: dict[int, tuple[Seen, ...]]) -> None:
-        """Keep what was found in these, by index, as long as there is room."""
-        if len(self.hashes) + len(hashes) <= KNOWN:
-            self.hashes = np.sort(np.concatenate([self.hashes, hashes]))
-            self.found.update((int(hashes[index]), some) for index, some in found.items())
 
 
 class Sweep(Profile):
@@ -107,10 +62,10 @@ class Sweep(Profile):
         self.key = key(secret)
         self.rows, self.files = 0, dict[str, int]()
         self.columns, self.opaque = dict[str, int](), dict[str, int]()
-        self.labels, self.hits = dict[str, str](), dict[Key, _Tally]()
+        self.labels, self.hits = dict[str, str](), dict[Key, Tally]()
         self.like = dict[str, dict[str, int]]()
         self.names, self.known = dict[str, Place](), frozenset[str]()
-        self._known, self._pairs = dict[str, _Known](), _Known()
+        self._known, self._pairs = dict[str, Known](), Known()
         self.model: Model | None = None
         self._searches, self._halves = Searches(CONTEXTS), Searches(1)
 
@@ -118,7 +73,7 @@ class Sweep(Profile):
         """Without what only saves time: it may be large, and whoever merges has no use for it."""
         made = type(self._searches)
         searches = {"_searches": made(CONTEXTS, self.model), "_halves": made(1)}
-        return vars(self) | {"_known": {}, "_pairs": _Known(), **searches}
+        return vars(self) | {"_known": {}, "_pairs": Known(), **searches}
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look through a batch."""
@@ -158,7 +113,7 @@ class Sweep(Profile):
             mine.update({entity: mine.get(entity, 0) + count for entity, count in counts.items()})
         for (column, entity, form, kind), tally in other.hits.items():
             column = SPLIT.join(renamed.get(each, each) for each in column.split(SPLIT))
-            own = self.hits.setdefault((column, entity, form, kind), _Tally())
+            own = self.hits.setdefault((column, entity, form, kind), Tally())
             own.cells, own.score = own.cells + tally.cells, max(own.score, tally.score)
             own.keep(((files[file], row), example) for (file, row), example in tally.first)
 
@@ -227,7 +182,7 @@ class Sweep(Profile):
         self.columns[label] = self.columns.get(label, 0) + len(texts) - texts.null_count
         coded = texts.dictionary_encode()
         self._compare(label, coded)
-        known = self._known.setdefault(label, _Known())
+        known = self._known.setdefault(label, Known())
         self._count(label, coded, self._found(known, coded.dictionary, _seen, search), where)
 
     def _compare(self, label: str, coded: pa.DictionaryArray) -> None:
@@ -263,7 +218,7 @@ class Sweep(Profile):
         for code, begin, count in zip(several.tolist(), begins.tolist(), counts.tolist(), strict=True):
             for each in found[code]:
                 which = label, each.entity, each.form, each.shape
-                tally = self.hits.setdefault(which, _Tally())
+                tally = self.hits.setdefault(which, Tally())
                 tally.cells, tally.score = tally.cells + count, max(tally.score, each.score)
                 if not tally.later(begun):
                     some = at[begin : begin + min(count, SHOWN)].tolist()
@@ -273,9 +228,7 @@ class Sweep(Profile):
         if len(self.hits) > HITS:
             raise CannotTell(f"more than {HITS:,} different findings", "columns")
 
-    def _found(
-        self, known: "_Known", texts: pa.StringArray, look: Look, search: "Search"
-    ) -> dict[int, tuple[Seen, ...]]:
+    def _found(self, known: Known, texts: pa.StringArray, look: Look, search: "Search") -> dict[int, tuple[Seen, ...]]:
         """What is in each of these different texts, by index."""
         hashes = hashed(texts, self.key)
         fresh = np.flatnonzero(known.new(hashes))

@@ -33,6 +33,7 @@ from security.gates.personal import (
     material,
     naming,
     sweep,
+    tally,
 )
 from security.gates.personal.limits import CHANCE
 from security.material import Material
@@ -606,7 +607,7 @@ def test_what_no_longer_fits_is_looked_at_anew(tmp_path: Path, monkeypatch: pyte
     parts = [made.slice(0, 3), made.slice(3, 1), made.slice(4, 4), made.slice(8, 0)]
     want = scan([made], {"p": Sweep})["p"].facts()
     for most in (0, 2, 5, 1 << 20):
-        monkeypatch.setattr(sweep, "KNOWN", most)
+        monkeypatch.setattr(tally, "KNOWN", most)
         profile = scan(parts, {"p": Sweep})["p"]
         assert profile.facts() == want
         assert all(len(each.hashes) <= most for each in profile._known.values())
