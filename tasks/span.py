@@ -33,9 +33,11 @@ def recent(
     """
     since, until, last = limits["since"], limits["until"], run.plan.partition
     if stage == "ingest":
-        expected, kept = _fetched(Place.of(run.plan.document["stages"][0]["source"]), folder, since, until)
+        expected, kept, newest = _fetched(
+            Place.of(run.plan.document["stages"][0]["source"]), folder, since, until, last
+        )
     else:
-        expected, kept = _cleaned(folder / "rows.parquet", since, until, days(last, 1)[0])
+        expected, kept, newest = _cleaned(folder / "rows.parquet", since, until, days(last, 1)[0])
 
     def within() -> Iterator[pa.RecordBatch]:
         return (each for batch in rows.source() for each in kept(batch) if each.num_rows)
@@ -43,18 +45,23 @@ def recent(
     found = Material(
         rows.subject, within, expected=expected, unit=rows.unit, weigh=rows.weigh, sample=rows.sample, basis=rows.basis
     )
-    return found, (lambda batch: contract.partition(batch) == last) if stage == "ingest" else _since(days(last, 1)[0])
+    return found, newest
 
 
-def _fetched(where: Place, folder: Path, since: str, until: str) -> tuple[int, Kept]:
+def _fetched(where: Place, folder: Path, since: str, until: str, last: str) -> tuple[int, Kept, Newest]:
     objects = json.loads((folder / "manifest.json").read_text())["objects"]
     parts = {each["key"]: where.partition(each["key"]) for each in objects}
     wanted = {part for part in parts.values() if part and since <= days(part, None)[1] <= until}
     expected = sum(lines(folder / e["file"], e["key"]) for e in objects if parts[e["key"]] in wanted)
-    return expected, lambda batch: iter((batch,) if contract.partition(batch) in wanted else ())
+
+    def kept(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        if contract.partition(batch) in wanted:
+            yield batch
+
+    return expected, kept, lambda batch: contract.partition(batch) == last
 
 
-def _cleaned(path: Path, since: str, until: str, newest: str) -> tuple[int, Kept]:
+def _cleaned(path: Path, since: str, until: str, newest: str) -> tuple[int, Kept, Newest]:
     first, last = moments(since, until)
     apart, _ = moments(newest, newest)
     time = ds.field("timestamp")
@@ -66,13 +73,8 @@ def _cleaned(path: Path, since: str, until: str, newest: str) -> tuple[int, Kept
         yield batch.filter(pc.and_(within, pc.invert(fresh)))
         yield batch.filter(pc.and_(within, fresh))
 
-    return ds.dataset(path).count_rows(filter=(time >= first) & (time < last)), kept
-
-
-def _since(day: str) -> Newest:
-    """Of batches that lie wholly before a day or from it on, which do the latter."""
-    first, _ = moments(day, day)
-    return lambda batch: bool(batch["timestamp"][0].as_py() >= first.value)
+    expected = ds.dataset(path).count_rows(filter=(time >= first) & (time < last))
+    return expected, kept, lambda batch: bool(batch["timestamp"][0].as_py() >= apart.value)
 
 
 def moments(since: str, until: str) -> tuple[pa.Scalar, pa.Scalar]:

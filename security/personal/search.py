@@ -91,5 +91,5 @@ class Searches:
             beside = context(name)
             if beside not in self._made and len(self._made) >= self.most:
                 raise CannotTell(f"names of columns that give more than {self.most} contexts", "columns")
-            self._by[name] = self._made.get(beside) or self._made.setdefault(beside, Search(beside, self.model))
+            self._by[name] = self._made.setdefault(beside, Search(beside, self.model))
         return self._by[name]
