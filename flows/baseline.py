@@ -27,7 +27,7 @@ from security.verify import Trust, verify
 from tasks import baseline, history, ledger
 from tasks.home import Home
 
-ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST", "DRIFT-NEWEST"})
+ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST", *drift.NEWEST})
 """What a run may have been refused for whose rows are set as a baseline."""
 Lines = list[dict[str, Any]]
 

@@ -14,9 +14,9 @@ from tests.attacks.table import Attack
 SINCE = np.datetime64(LAST, "us").astype(np.int64)
 
 
-def alone(where: str) -> str:
+def alone(where: str, what: str = "") -> str:
     """What is said where nothing but the newest partition moved."""
-    return f"{FAILS}DRIFT-NEWEST newest {where}: {AGAINST}"
+    return f"{FAILS}DRIFT-NEWEST{what} newest {where}: {AGAINST}"
 
 
 def losing(patch: pytest.MonkeyPatch, at: Ground) -> None:
@@ -37,11 +37,11 @@ NEWEST = {
     ),
     "a-day-of-two-with-other-users": Attack(
         "ingest",
-        alone("user_id"),
+        alone("user_id", "-IDS"),
         bodies=each(lambda _, row: {"user_id": f"{row['user_id']}-2"}, LAST),
     ),
     "a-day-of-two-with-an-eighth-of-its-rows": Attack(
-        "ingest", alone("rows"), bodies=lambda: {LAST: packed(lines(rows(LAST)[::8]))}
+        "ingest", alone("rows", "-ROWS"), bodies=lambda: {LAST: packed(lines(rows(LAST)[::8]))}
     ),
-    "rows-of-one-day-lost-while-cleaning": Attack("features", alone("rows"), patch=losing),
+    "rows-of-one-day-lost-while-cleaning": Attack("features", alone("rows", "-ROWS"), patch=losing),
 }

@@ -10,7 +10,7 @@ refused is one only if a person says so.
 from security.gates.drift.baseline import BASELINE, opened, sealed
 from security.gates.drift.compared import compared, newest, shown
 from security.gates.drift.facts import COLUMNS, MOST, ROLES, Facts, Given, Hidden, material
-from security.gates.drift.gate import RULES, DriftMonitoring
+from security.gates.drift.gate import NEWEST, RULES, DriftMonitoring
 from security.gates.drift.limits import CEILINGS, DriftLimits
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "CEILINGS",
     "COLUMNS",
     "MOST",
+    "NEWEST",
     "ROLES",
     "RULES",
     "DriftLimits",

@@ -14,7 +14,7 @@ from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.drift.compared import compared, newest
 from security.gates.drift.decoys import VIOLATIONS
-from security.gates.drift.facts import Facts, Given, found
+from security.gates.drift.facts import ROLES, Facts, Given, found
 from security.gates.drift.limits import DriftLimits
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
@@ -23,6 +23,7 @@ _CONTROLS = ("NIST-800-53:SI-4", "NIST-AI-RMF:MEASURE-2.4", "OWASP-ML02:2023", "
 SHOWN = 4
 """Scores of a column that are told in a finding."""
 SCHEMA = frozenset({"type", "unit"})
+NEWEST = frozenset({"DRIFT-NEWEST", "DRIFT-NEWEST-ROWS", "DRIFT-NEWEST-IDS"})
 
 
 def _rule(rule: str, severity: Literal["medium", "high"], title: str, remedy: str) -> Rule:
@@ -63,6 +64,18 @@ RULES = {
             "Look at the files of that partition. If it is to stay so: wider levels in `newest` until all are like it.",
         ),
         _rule(
+            "DRIFT-NEWEST-ROWS",
+            "medium",
+            "The newest partition has many more rows than its share of the baseline, or far fewer",
+            "Find out which of its files are missing, or are there twice; a policy may allow more: `newest.volume`.",
+        ),
+        _rule(
+            "DRIFT-NEWEST-IDS",
+            "medium",
+            "Most ids of the newest partition are in no row before it",
+            "Find out who they are, or whether ids are written another way; a policy may allow more: `newest.new`.",
+        ),
+        _rule(
             "DRIFT-FIRST",
             "medium",
             "There is no baseline to compare with",
@@ -91,7 +104,11 @@ class DriftMonitoring(Gate[Given]):
         """Without those that this policy does not have."""
         off = {"DRIFT-FIRST"} if limits.first == "establish" else set()
         off |= {"DRIFT-VOLUME"} if limits.levels.volume is None else set()
-        off |= set() if limits.watches else {"DRIFT-NEWEST"}
+        off |= set() if limits.watches else NEWEST
+        levels, by = limits.alone
+        off |= {"DRIFT-NEWEST-ROWS"} if levels.volume is None else set()
+        news = [by.get(name, levels).new for name in limits.columns if ROLES[name] == "id"]
+        off |= {"DRIFT-NEWEST-IDS"} if all(each is None for each in news) else set()
         return tuple(rule for rule in RULES if rule not in off)
 
     def judge(self, facts: Facts, limits: DriftLimits) -> Iterable[Breach]:
@@ -156,11 +173,18 @@ def _newest(facts: Facts, limits: DriftLimits) -> tuple[list[Breach], list[Canno
         return [], []
     if (drift := newest(facts, limits)) is None:
         return [_breach("DRIFT-NEWEST", "newest rows", "no row is of the newest partition", "some")], []
-    found = [
-        _breach("DRIFT-NEWEST", f"newest {column or 'rows'}", *_words(moved, drift))
-        for column, moved in _moved(drift, limits)
-    ]
+    found = []
+    for column, moved in _moved(drift, limits):
+        ids = [score for score in moved if score.name == "new"]
+        for rule, scores in (
+            ("DRIFT-NEWEST" if column else "DRIFT-NEWEST-ROWS", [score for score in moved if score not in ids]),
+            ("DRIFT-NEWEST-IDS", ids),
+        ):
+            found += [_breach(rule, f"newest {column or 'rows'}", *_words(scores, drift))] if scores else []
     unclear = [each for each in drift.columns if each.column in limits.named and each.outcome == "cannot tell"]
+    loose = [each for each in drift.columns if each.column in limits.beside and each.outcome == "cannot tell"]
+    if len(loose) > limits.untested * len({*limits.named, *limits.beside}):
+        unclear += loose
     words = "; ".join(f"{each.column}: {each.reason}" for each in unclear)
     return found, [CannotTell(f"of the newest partition alone, {words}", "newest")] if unclear else []
 

@@ -16,6 +16,8 @@ CEILINGS = {"type": 0.5, "unit": 0.5, "missing": 0.5, "variation": 0.6, "hours":
 """Levels that count in every policy -> the most that each may be."""
 VOLUME = 10.0
 """The most times more, or fewer, rows that a policy may allow; it may also not look at them at all."""
+NEW = 0.95
+"""The largest share of the newest partition's ids that may be in no row before it; or it is not looked at."""
 BLIND = 4.0
 """The most times its limit that chance may reach in a score of which something is told."""
 
@@ -65,6 +67,9 @@ class DriftLimits(Frozen):
                 raise ValueError(f"{where}.volume is {levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
             if levels.blind > BLIND:
                 raise ValueError(f"{where}.blind is {levels.blind:g}: chance would be taken for steady; at most 4")
+        for where, levels in told[1 + len(self.each) :]:
+            if levels.new is not None and levels.new > NEW:
+                raise ValueError(f"{where}.new is {levels.new:g}: strangers would be taken for chance; at most {NEW:g}")
         known = (*self.named, *self.beside)
         if unknown := sorted({*self.by} - {*known}):
             raise ValueError(f"by.{unknown[0]}: no such column here; there are {', '.join(known)}")

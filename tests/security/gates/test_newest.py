@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import random
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,9 +13,9 @@ from pydantic import ValidationError
 
 from configs import load
 from deployments.lake import sample
-from security.gates.drift import DriftLimits, DriftMonitoring, Facts, Given, material, newest, shown
-from security.gates.drift.facts import Newest
-from security.material import Handed, Material
+from security.gates.drift import DriftLimits, Facts, Given, material, newest, shown
+from security.material import Material
+from security.rows.beside import BESIDE
 from security.rows.columns import SCHEMA
 from security.verdict import Outcome, Verdict
 from tests.security.gates import test_drift
@@ -56,21 +55,22 @@ def test_rows_of_the_same_source_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "levels", "place"),
+    ("last", "levels", "told_"),
     [
-        (some(0.25, "interaction_type", "purchase"), {}, "interaction_type"),
-        (some(0.08, "item_id", "film-1").slice(0, LAST // 4), {}, "rows"),
-        (renamed("user_id"), {"new": 0.5}, "user_id"),
-        (renamed("item_id"), {"new": 0.5}, "item_id"),
-        (DAY.slice(0, 0), {}, "rows"),
+        (some(0.25, "interaction_type", "purchase"), {}, "NEWEST interaction_type"),
+        (some(0.08, "item_id", "film-1").slice(0, LAST // 4), {}, "NEWEST-ROWS rows"),
+        (renamed("user_id"), {"new": 0.5}, "NEWEST-IDS user_id"),
+        (renamed("item_id"), {"new": 0.5}, "NEWEST-IDS item_id"),
+        (DAY.slice(0, 0), {}, "NEWEST rows"),
     ],
 )
 def test_what_moved_in_it_alone_is_found_there_and_nowhere_else(
-    last: pa.RecordBatch, levels: dict[str, float | None], place: str
+    last: pa.RecordBatch, levels: dict[str, float | None], told_: str
 ) -> None:
     found = told(given(OLDER, last), LIMITS | {"newest": levels})
     assert found.outcome is Outcome.FAIL
-    assert broken(found) == {("DRIFT-NEWEST", f"newest {place}")}, found.reason
+    rule, place = told_.split()
+    assert broken(found) == {(f"DRIFT-{rule}", f"newest {place}")}, found.reason
     assert "; allowed: " in found.findings[0].message
     assert told(given(OLDER, last), LIMITS | {"newest": None}).outcome is Outcome.PASS, "all together are as before"
 
@@ -117,6 +117,9 @@ def test_levels_of_its_own_count_before_those_of_all_and_of_a_column() -> None:
         DriftLimits.model_validate(LIMITS | {"newest": {"hours": 0.7}})
     with pytest.raises(ValidationError, match="newest.weight is None"):
         DriftLimits.model_validate(LIMITS | {"newest": {"weight": None}})
+    for levels in ({"newest": {"new": 1.0}}, {"by": {"user_id": {"new": 0.96}}}):
+        with pytest.raises(ValidationError, match="new is .*: strangers would be taken for chance; at most 0.95"):
+            DriftLimits.model_validate(LIMITS | levels)
     with pytest.raises(ValidationError, match="nosuch"):
         DriftLimits.model_validate(LIMITS | {"newest": {"nosuch": 0.1}})
 
@@ -143,32 +146,27 @@ def test_facts_of_it_that_cannot_be_are_none() -> None:
             Facts.model_validate(whole | changes)
 
 
-def test_an_engine_that_tells_of_all_rows_what_it_should_tell_of_the_newest_is_caught() -> None:
-    class Liar(DriftMonitoring):
-        def look(self, material: Handed[Given]) -> Any:
-            facts = GATE.look(material)
-            whole = Newest(**dict(facts.seen), fresh={"user_id": 0, "item_id": 0}) if facts.baseline else None
-            return facts.model_copy(update={"newest": whole})
+def test_a_declared_column_of_which_it_tells_nothing_is_untested_there() -> None:
+    def told_by(rows: pa.RecordBatch) -> pa.RecordBatch:
+        some = np.random.default_rng(rows.num_rows).random(rows.num_rows) < 0.25
+        texts = [[("channel", "web")] if has else None for has in some]
+        return put(rows, "beside", pa.array(texts, BESIDE))
 
-    limits = LIMITS | {"levels": test_drift.LEVELS | {"volume": None}}
-    bad, terms = some(0.25, "interaction_type", "purchase"), DriftLimits.model_validate(limits)
-    missed = 0
-    for seed in range(24):
-        items = GATE.violations["DRIFT-NEWEST"](list(good().source()), random.Random(seed))
-        found = {each.rule for each in Liar().judge(Liar().look(good().decoy(items).handed()[0]), terms)}
-        missed += "DRIFT-NEWEST" not in found
-    assert missed > 12
-    assert "canary" in {told(given(OLDER, bad), limits, seed=seed, gate=Liar()).cause for seed in range(6)}
+    def verdict(untested: float) -> Verdict:
+        def look(rows: Material[pa.RecordBatch], baseline: bytes | None, last: pa.RecordBatch) -> Material[Given]:
+            every = {"beside": {"channel": "category"}, "partitions": PARTITIONS}
+            return material(rows, baseline, SECRET, newest=lambda each: each is last, **every)  # type: ignore[arg-type]
 
+        older, last = told_by(OLDER), told_by(DAY)
+        base = GATE.look(look(rows_of(told_by(log(1))), None, last).handed()[0]).profile
+        limits = LIMITS | {"levels": test_drift.LEVELS | {"missing": 0.1}, "untested": untested}
+        limits |= {"baseline": base.digest, "beside": {"channel": "category"}}
+        return told(look(rows_of(older, last), base.bytes, last), limits)
 
-def test_known_bad_partitions_are_empty_or_of_another_mix_or_of_one_id() -> None:
-    terms, sample_, places = DriftLimits.model_validate(LIMITS), list(good().source()), set[str]()
-    for seed in range(40):
-        items = GATE.violations["DRIFT-NEWEST"](sample_, random.Random(seed))
-        found = list(GATE.judge(GATE.look(good().decoy(items).handed()[0]), terms))
-        places |= {each.place for each in found if each.rule == "DRIFT-NEWEST"}
-        assert any(each.rule == "DRIFT-NEWEST" for each in found)
-    assert places >= {f"newest {name}" for name in ("rows", "interaction_type", "timestamp", "user_id")}
+    found = verdict(0.1)
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "newest"), found.reason
+    assert "of the newest partition alone, channel: " in found.reason
+    assert verdict(0.2).outcome is Outcome.PASS, "one column of five may be untested"
 
 
 def days(count: int) -> list[pa.RecordBatch]:
@@ -213,7 +211,7 @@ def test_a_few_new_people_cannot_be_told_and_many_are_found() -> None:
     assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "newest")
     assert "user_id: chance alone may reach 1.4" in found.reason, found.reason
     many = put(DAY, "user_id", [f"two-{row % 500}" for row in range(LAST)])
-    assert broken(told(given(OLDER, many), LIMITS | levels)) == {("DRIFT-NEWEST", "newest user_id")}
+    assert broken(told(given(OLDER, many), LIMITS | levels)) == {("DRIFT-NEWEST-IDS", "newest user_id")}
 
 
 def test_where_there_is_no_row_before_no_id_is_called_new() -> None:
@@ -267,4 +265,4 @@ def test_a_weekly_rhythm_is_no_drift_and_a_saturday_as_large_as_a_monday_is() ->
         found = verdict(at, every[at])
         assert (found.outcome, found.findings) == (Outcome.PASS, ()), (at, found.reason)
     found = verdict(span + 5, office(MONDAY + span + 5, draw, 20_000))
-    assert broken(found) == {("DRIFT-NEWEST", "newest rows")}, found.reason
+    assert broken(found) == {("DRIFT-NEWEST-ROWS", "newest rows")}, found.reason
