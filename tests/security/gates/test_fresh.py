@@ -1,4 +1,4 @@
-"""Known-bad copies in which the newest partition alone is bad: an engine that makes up what it tells of it is caught."""
+"""Known-bad copies in which the newest partition alone is bad: an engine that makes up what it tells is caught."""
 
 import random
 from contextlib import suppress
