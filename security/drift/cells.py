@@ -26,7 +26,9 @@ LAST = 0x7FEFFFFFFFFFF000
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
-    """The type of a column's values, however they are laid out."""
+    """The type of a column's values, however they are laid out, and whatever they are said to mean."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return plain(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -40,18 +42,20 @@ def numeric(kind: pa.DataType) -> bool:
     """Whether values of this type can be read as numbers."""
     kind = plain(kind)
     some = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    return bool(some or pa.types.is_duration(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind))
+    some = some or pa.types.is_duration(kind) or pa.types.is_time(kind)
+    return bool(some or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def timely(kind: pa.DataType) -> bool:
     """Whether values of this type can be read as times: those with a unit, and numbers, whose unit is guessed."""
     kind = plain(kind)
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or numeric(kind))
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or (numeric(kind) and not pa.types.is_time(kind)))
 
 
 def hashable(kind: pa.DataType) -> bool:
     """Whether values of this type can be told apart by a hash: those that have a text."""
-    return not pa.types.is_nested(plain(kind))
+    kind = plain(kind)
+    return not pa.types.is_nested(kind) and not pa.types.is_interval(kind)
 
 
 def guessed(kind: pa.DataType) -> Role | None:
@@ -71,6 +75,8 @@ def fits(role: Role, kind: pa.DataType) -> bool:
 
 def decoded(array: pa.Array) -> pa.Array:
     """The values, however they are laid out."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
@@ -78,6 +84,8 @@ def decoded(array: pa.Array) -> pa.Array:
 
 def settled(array: pa.Array) -> pa.Array:
     """The same values in a layout that can be filtered, with every null marked as one. Dictionaries stay."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
     if pa.types.is_dictionary(array.type):
         return array.dictionary_decode() if array.dictionary.null_count else array
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
@@ -89,8 +97,10 @@ def floats(array: pa.Array) -> Floats:
     """The values of a numeric array without nulls as doubles."""
     array = decoded(array)
     kind = array.type
-    if pa.types.is_duration(kind):
+    if pa.types.is_duration(kind) or pa.types.is_time64(kind):
         array = array.cast(pa.int64())
+    elif pa.types.is_time32(kind):
+        array = array.cast(pa.int32())
     elif pa.types.is_boolean(kind) or pa.types.is_null(kind):
         array = array.cast(pa.uint8())
     if not pa.types.is_float64(array.type):
@@ -99,13 +109,17 @@ def floats(array: pa.Array) -> Floats:
 
 
 def micros(array: pa.Array) -> Ints:
-    """Microseconds since 1970 of an array without nulls of a type that has a unit."""
+    """Microseconds since 1970 of an array without nulls of a type that has a unit; beyond 64 bits the last that is
+    within."""
     array = decoded(array)
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("ms"))
+    since = np.asarray(array.cast(pa.int64()).to_numpy(), np.int64)
     if array.type.unit == "ns":
-        return np.asarray(array.cast(pa.int64()).to_numpy(), np.int64) // 1_000
-    return np.asarray(array.cast(pa.timestamp("us", array.type.tz)).cast(pa.int64()).to_numpy(), np.int64)
+        return since // 1_000
+    factor = {"s": 1_000_000, "ms": 1_000, "us": 1}[array.type.unit]
+    most = np.iinfo(np.int64).max // factor
+    return np.clip(since, -most, most) * factor
 
 
 def _texts(array: pa.Array) -> pa.StringArray:

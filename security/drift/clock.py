@@ -10,29 +10,22 @@ from security.drift.times import UNITS
 
 WEEKS = 13
 """Days between the first and the last, at least, before days of the week are compared: two weeks."""
-ROUND = 18
-"""Hours of the day in which a reference of one day has rows, at least, before hours are compared with it."""
 
 
 def time(sides: Sides) -> Weighed:
-    """Scores of units, hours and weekdays; the latter two only where both sides are long enough to have all of them."""
+    """Scores of units, hours and weekdays; the latter only where both sides are long enough to have all of them."""
     then: Time = sides.then
     now: Time = sides.now
     sizes = sum(then.hours), sum(now.hours)
     if not all(sizes):
         return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
-    found, spans = [_unit(sides, sizes)], [_span(then), _span(now)]
-    left = []
-    if min(spans) >= 1 or sum(map(bool, then.hours)) >= ROUND:
-        found.insert(0, _mix(sides, "hours", "hours of the day", sizes))
-    else:
-        left.append("hours of the day not compared: less than a day")
-    if min(spans) >= WEEKS:
+    found, left = [_mix(sides, "hours", "hours of the day", sizes), _unit(sides, sizes)], ""
+    if min(_span(then), _span(now)) >= WEEKS:
         found.append(_mix(sides, "weekdays", "days of the week", sizes))
     else:
-        left.append("days of the week not compared: less than two weeks")
+        left = "days of the week not compared: less than two weeks"
     effect = max(then.effect, sides.held["hours"].effect)
-    return Weighed(found, effective(*sizes, effect), "; ".join(left))
+    return Weighed(found, effective(*sizes, effect), left)
 
 
 def _span(column: Time) -> int:

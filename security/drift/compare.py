@@ -61,7 +61,8 @@ def _sides(reference: Reference, facts: Facts, levels: Levels, name: str, part: 
     then: Any = {**reference.columns, **reference.pairs}[name]
     fresh = part.fresh.get(name) if part else None
     both, kish = {**now.columns, **now.pairs}[name], max(reference.kish, now.kish)
-    return Sides(then, both, held, levels, kish, reference.spec.least, part is not None, fresh)
+    spec = reference.spec
+    return Sides(then, both, held, levels, kish, spec.least, part is not None, fresh, name == spec.user)
 
 
 def _others(reference: Reference, now: Reference) -> Iterator[Untested]:
@@ -99,8 +100,10 @@ def _unclear(weighed: Weighed, scores: list[Score], role: str, levels: Levels) -
         return ""
     if weighed.rows < levels.rows or not weighed.scores:
         return f"{weighed.rows:,.0f} effective rows; at least {levels.rows:,} are needed"
+    if weighed.blind:
+        return weighed.blind
     blind = [
-        f"chance alone may reach {each.floor:.3g} in {each.name}, whose limit is {each.limit:.3g}"
+        _beyond(each)
         for each in scores
         # How many categories there are is doubtful where there are few, however many rows: their shares are not.
         if each.limit
@@ -115,5 +118,11 @@ def _volume(then: Reference, now: Reference, levels: Levels, part: Part | None) 
     chance = math.exp(min(floors.SPREAD * math.sqrt(then.kish / then.rows + now.kish / now.rows), 600))
     words = f"rows: {before:,}, now {now.rows:,}"
     score = scored(levels, "volume", ratio(before, now.rows), chance, words)
-    outcome = "drifted" if score.drifted else "steady"
+    blind = score.limit is not None and score.floor > levels.blind * score.limit
+    outcome = "drifted" if score.drifted else "cannot tell" if blind else "steady"
+    words = _beyond(score) if outcome == "cannot tell" else words
     return Moved(column="", role="rows", outcome=outcome, reason=words, rows=min(before, now.rows), scores=(score,))
+
+
+def _beyond(score: Score) -> str:
+    return f"chance alone may reach {score.floor:.3g} in {score.name}, whose limit is {score.limit:.3g}"

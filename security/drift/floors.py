@@ -24,6 +24,21 @@ def share(pooled: float, apart: float) -> float:
     return math.sqrt(2 * RARE * pooled * (1 - pooled) * apart) + RARE / 3 * apart
 
 
+def above(limit: float, size: int) -> float:
+    """Of a share of so many that are each one by themselves, where the true one is `limit`: Chernoff's bound by the
+    relative entropy (Hoeffding 1963). 1 where not even all of them would be beyond chance."""
+    if limit <= 0 or limit >= 1 or size < 1:
+        return min(max(limit, 0.0), 1.0)
+    low, high = limit, 1.0
+    if -size * math.log(limit) < RARE:
+        return 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        apart = share * math.log(share / limit) + (1 - share) * math.log((1 - share) / (1 - limit))
+        low, high = (share, high) if size * apart < RARE else (low, share)
+    return high
+
+
 def kolmogorov(apart: float) -> float:
     """Of D."""
     return math.sqrt((RARE + math.log(2)) / 2 * apart)

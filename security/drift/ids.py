@@ -61,10 +61,11 @@ class Ids(Seen):
     def facts(self, way: Way) -> Id:
         """The ids in a profile."""
         distinct, weight, doubt = self.weight()
-        sample = np.zeros(0, np.uint64)
-        for values, _ in self.counts.parts():
+        sample, spread = np.zeros(0, np.uint64), 0.0
+        for values, counts in self.counts.parts():
+            spread += float(np.maximum(way.kish / counts, 1.0).sum())
             sample = np.sort(np.concatenate([sample, tokens(values, self.token)]))[: way.limit]
-        told = {"distinct": distinct, "weight": rounded(weight), "doubt": rounded(doubt)}
+        told = {"distinct": distinct, "spread": rounded(spread), "weight": rounded(weight), "doubt": rounded(doubt)}
         return Id(**self.base(way), effect=1.0, sample=tuple(spelled(sample)), **told)
 
 

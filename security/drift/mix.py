@@ -40,7 +40,24 @@ def category(sides: Sides) -> Weighed:
     found = [total, *divergences(sides, one, other, near), *moves]
     found += [_other(sides, held, one, other, pooled, effect, sizes), _fresh(sides, held, sizes, effect)]
     found.append(many(sides, then.distinct, now.distinct, sizes))
-    return Weighed(found, effective(*sizes, effect))
+    blind = "" if _could(found, one) else _nothing(then, float(one[-1]))
+    return Weighed(found, effective(*sizes, effect), blind=blind)
+
+
+def _could(scores: list[Score], one: Floats) -> bool:
+    """Whether something would have been beyond its limit if all rows were of categories that are not listed."""
+    listed = float(one[:-1].sum())
+    gone = {"variation": listed, "other": listed, "move": float(one[:-1].max(initial=0.0))}
+    return any(
+        score.name in gone and score.limit is not None and gone[score.name] > max(score.limit, score.floor)
+        for score in scores
+    )
+
+
+def _nothing(then: Category, other: float) -> str:
+    """Why a comparison of what is listed says nothing."""
+    told = f"the reference lists {len(then.top):,} of {then.distinct:,} categories"
+    return f"{told}, too few users or rows having each of the others: {percent(other)} of rows are not told apart"
 
 
 def _lucky(then: Category, before: Floats, effect: float) -> NDArray[np.bool_]:

@@ -97,10 +97,13 @@ class Category(Base):
 
 class Id(Base):
     """`weight` is the sum of the squares of the ids' rows over the sum of their rows: the rows of the id that a row is
-    of, on average; `doubt` its relative standard error. `sample` are the smallest tokens of all ids, in order."""
+    of, on average; `doubt` its relative standard error. `spread` is the variance of `distinct` if every id is
+    one user's, who brings so many along as one's rows are enough for. `sample` are the smallest tokens of all ids, in
+    order."""
 
     role: Literal["id"] = "id"
     distinct: Count
+    spread: Annotated[float, Field(ge=0)]
     weight: Effect
     doubt: Annotated[float, Field(ge=0)]
     sample: tuple[Token, ...]
@@ -126,7 +129,7 @@ class Reference(Frozen):
     """The profile of some rows. `mark` tells under which secret; `kish` is the `weight` of users, 1 without any;
     `others` are columns without a role, and their types."""
 
-    kind: Literal["sluice drift profile 1"] = "sluice drift profile 1"
+    kind: Literal["sluice drift profile 2"] = "sluice drift profile 2"
     mark: str
     spec: Spec
     rows: Count
@@ -156,7 +159,7 @@ def read(data: bytes) -> Reference:
     """The profile that these bytes spell; `CannotTell` for any others, and for another spelling."""
     try:
         known = json.loads(data)
-        if not isinstance(known, dict) or known.get("kind") != "sluice drift profile 1":
+        if not isinstance(known, dict) or known.get("kind") != "sluice drift profile 2":
             raise CannotTell("the reference is no profile that this version knows", "reference")
         found = Reference.model_validate_json(data)
     except ValidationError as why:

@@ -20,7 +20,8 @@ class Part(NamedTuple):
 class Sides(NamedTuple):
     """A column in the reference and now, the rows now in the reference's cells by part, and under what they are
     compared. `kish` is the larger one of both; `least` the rows below which the reference tells nothing apart. Of rows
-    of a `part` of the time what grows with time is no more than in the reference; `fresh` ids are in no rows before."""
+    of a `part` of the time what grows with time is no more than in the reference; `fresh` ids are in no rows before.
+    `own` is the users' column: each of them brings one value along."""
 
     then: Any
     now: Any
@@ -30,6 +31,7 @@ class Sides(NamedTuple):
     least: int
     part: bool = False
     fresh: int | None = None
+    own: bool = False
 
     def times(self, then: float, now: float) -> float:
         """How many times more, or fewer; of rows of a part only how many times more."""
@@ -37,11 +39,12 @@ class Sides(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """Scores; effective rows; and what was left out."""
+    """Scores; effective rows; what was left out; and why nothing can be told by these scores, if that is so."""
 
     scores: list[Score]
     rows: float
     left: str = ""
+    blind: str = ""
 
 
 def apart(one: float, other: float, effect: float) -> float:
@@ -95,11 +98,12 @@ def always(sides: Sides) -> list[Score]:
     return found
 
 
-def many(sides: Sides, then: int, now: int, sizes: tuple[int, int]) -> Score:
-    """The score of the number of different values: it may grow as the rows do."""
+def many(sides: Sides, then: int, now: int, sizes: tuple[int, int], spread: tuple[float, float] | None = None) -> Score:
+    """The score of the number of different values: it may grow as the rows do. `spread`: their variances, if known."""
     grown = sides.times(*sizes)
-    each = min(sides.kish, max(sizes) / max(min(then, now), 1))
-    doubt = floors.SPREAD * (max(each, 1) * (1 / max(then, 1) + 1 / max(now, 1))) ** 0.5
+    each = max(min(sides.kish, max(sizes) / max(min(then, now), 1)), 1)
+    both = zip(spread or (each * then, each * now), (then, now), strict=True)
+    doubt = floors.SPREAD * sum(known / max(size, 1) ** 2 for known, size in both) ** 0.5
     words, more = f"different values: {then:,}, now {now:,}", sides.times(then, now)
     # Where only more would tell, there is no doubt that there are not more.
     chance = grown * (1 + doubt) if not sides.part or more > 1 else 1.0

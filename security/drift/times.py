@@ -14,6 +14,9 @@ from security.drift.profile import Time
 UNITS = ("declared", "seconds", "milliseconds", "microseconds", "nanoseconds")
 STEPS = (1e11, 1e14, 1e17)
 """From each of these sizes on a number is taken for the next unit: seconds end in the year 5138."""
+SOON, LATE = 100_000_000_000_000, 100_000_000_000_000_000
+"""Microseconds of a time with a declared unit: before March 1973, or after 5138, it is counted with the seconds, or the
+milliseconds, that another unit was declared for."""
 _HOUR, _DAY = 3_600_000_000, 86_400_000_000
 _FAR = 1_000_000
 """Days since 1970 beyond which they are not told apart."""
@@ -33,7 +36,9 @@ class Times(Seen):
         """Times; numbers that are not finite cannot be read."""
         array = decoded(array)
         if not numeric(array.type):
-            unit, since = np.zeros(len(array), np.int64), micros(array)
+            since = micros(array)
+            size = np.abs(since)
+            unit = (size < SOON).astype(np.int64) + 2 * (size >= LATE)
         else:
             values = floats(array)
             finite = np.isfinite(values)

@@ -20,7 +20,9 @@ def ids(sides: Sides) -> Weighed:
         return Weighed([], float(min(sizes)), "no values" if not any(sizes) else "too few values")
     words = f"rows of the id of a row, on average: {then.weight:.3g}, now {now.weight:.3g}"
     chance = math.exp(min(floors.SPREAD * math.hypot(then.doubt, now.doubt), 600))
-    found = [many(sides, then.distinct, now.distinct, sizes)]
+    # A user is one of them, however many rows he has.
+    spread = (then.distinct, now.distinct) if sides.own else (then.spread, now.spread)
+    found = [many(sides, then.distinct, now.distinct, sizes, spread)]
     found += [scored(sides.levels, "weight", sides.times(then.weight, now.weight), chance, words)]
     found += _fresh(sides) if sides.part else _turnover(sides)
     return Weighed(found, float(min(sizes)))
@@ -57,5 +59,5 @@ def _share(sides: Sides, name: str, count: int, size: int, words: str, some: boo
     """The score of a share of ids: of all there are, or of `some`."""
     share, limit = count / max(size, 1), getattr(sides.levels, name) or 0.0
     # What is beyond a limit by chance is not beyond it.
-    floor = limit + floors.share(limit, 1 / max(size, 1)) if some else 0.0
+    floor = floors.above(limit, size) if some else 0.0
     return scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}")

@@ -181,11 +181,12 @@ def _newest(facts: Facts, limits: DriftLimits) -> tuple[list[Breach], list[Canno
             ("DRIFT-NEWEST-IDS", ids),
         ):
             found += [_breach(rule, f"newest {column or 'rows'}", *_words(scores, drift))] if scores else []
-    unclear = [each for each in drift.columns if each.column in limits.named and each.outcome == "cannot tell"]
+    judged = ("", *limits.named)
+    unclear = [each for each in drift.columns if each.column in judged and each.outcome == "cannot tell"]
     loose = [each for each in drift.columns if each.column in limits.beside and each.outcome == "cannot tell"]
     if len(loose) > limits.untested * len({*limits.named, *limits.beside}):
         unclear += loose
-    words = "; ".join(f"{each.column}: {each.reason}" for each in unclear)
+    words = _open(unclear)
     return found, [CannotTell(f"of the newest partition alone, {words}", "newest")] if unclear else []
 
 
@@ -216,12 +217,16 @@ def _others(then: Reference, now: Reference) -> Iterator[Breach]:
         yield _breach("DRIFT-SCHEMA", name, f"{name} ({now.others[name]}) is new", "the columns of the baseline")
 
 
+def _open(unclear: Iterable[Moved]) -> str:
+    return "; ".join(f"{each.column or 'rows'}: {each.reason}" for each in unclear)
+
+
 def _left(drift: Drift, limits: DriftLimits) -> Iterator[CannotTell]:
     """What has no answer: columns of which too little is seen, and too many that are not compared."""
     compared: dict[str, Moved] = {each.column: each for each in drift.columns}
-    unclear = [compared[name] for name in limits.named if name in drift.unclear]
+    unclear = [compared[name] for name in ("", *limits.named) if name in drift.unclear]
     if unclear:
-        yield CannotTell("; ".join(f"{each.column}: {each.reason}" for each in unclear), "few")
+        yield CannotTell(_open(unclear), "few")
     untested = {each.column: each.reason for each in drift.untested}
     untested |= {name: compared[name].reason for name in limits.beside if name in drift.unclear}
     untested |= {name: "the baseline does not have it" for name in limits.named if name not in compared | untested}

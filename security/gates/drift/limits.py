@@ -22,7 +22,8 @@ BLIND = 4.0
 """The most times its limit that chance may reach in a score of which something is told."""
 
 Name = Literal["user_id", "item_id", "interaction_type", "timestamp"]
-Pair = Literal["user_id", "item_id", "interaction_type"]
+Pair = Literal["item_id", "interaction_type"]
+"""Of a pair with the users' column every value is one user's: none would be listed, and nothing told apart."""
 
 
 class DriftLimits(Frozen):

@@ -240,7 +240,14 @@ def test_a_pair_that_the_baseline_does_not_have_is_no_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "pairs", [[("item_id", "item_id")], [PAIR, PAIR[::-1]], [("item_id", "timestamp")], [("item_id", "comment")]]
+    "pairs",
+    [
+        [("item_id", "item_id")],
+        [PAIR, PAIR[::-1]],
+        [("item_id", "user_id")],
+        [("item_id", "timestamp")],
+        [("item_id", "comment")],
+    ],
 )
 def test_pairs_are_of_two_columns_that_are_watched_each_once(pairs: Any) -> None:
     with pytest.raises(ValidationError):
