@@ -17,7 +17,7 @@ from configs.contract import contract
 from flows.code import code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
-from security.policy import Plan, days, terms
+from security.policy import ELSEWHERE, Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
 from tasks import baseline
@@ -165,16 +165,12 @@ def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> d
     length, key = told.limits.get("partitions", 1), UnsafeLocalKeys(home.root / "keys").public("producer")
     if type(length) is not int:
         return {}  # of which the terms will say what is wrong
-    found = baseline.named(
-        home,
-        key,
-        brief.parsed.pipeline_name,
-        partition,
-        min(length, window or length),
-        against=told.limits.get("against", "pinned"),
-        only="" if told.limits.get("first", "fail") == "establish" else brief.policy_sha256,
-    )
-    return {task: entry.profiles[task] for task, entry in found.items()}
+    pipeline, span = brief.parsed.pipeline_name, min(length, window or length)
+    establishes = told.limits.get("first", "fail") == "establish"
+    against, only = told.limits.get("against", "pinned"), "" if establishes else brief.policy_sha256
+    found = baseline.named(home, key, pipeline, partition, span, against=against, only=only)
+    others = dict.fromkeys(sorted(baseline.elsewhere(home, key, pipeline, span)), ELSEWHERE) if establishes else {}
+    return others | {task: entry.profiles[task] for task, entry in found.items()}
 
 
 def plan(

@@ -20,6 +20,8 @@ from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
 Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
 """Stage -> task -> `before` and `after` -> gates."""
 
+ELSEWHERE = "elsewhere"
+"""In place of a digest: there are baselines of other numbers of partitions, and so none is established any more."""
 _PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
@@ -61,7 +63,7 @@ class Plan(Frozen):
     baseline: str
     """Digest of the approved model that this run is compared with, or `establish`."""
     profiles: dict[str, str] = {}
-    """Task -> digest of the profile that its rows are held against; without the task where there is none yet."""
+    """Task -> digest of the profile that its rows are held against, or `ELSEWHERE`; without it where there is none."""
     matrix: dict[str, dict[str, dict[str, list[str]]]]
     terms: dict[str, dict[str, dict[str, Terms]]]
     """Stage -> task -> gate -> its terms."""
@@ -126,10 +128,13 @@ def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[s
     since, until = days(plan["partition"], told)
     others, by = contract(plan["contract"]).others(), limits.get("by", {})
     beside = {name: "category" if role == "agent" else "id" for name, role in others.items()}
+    held = plan["profiles"].get(task, "")
+    if held == ELSEWHERE:
+        limits, held = limits | {"first": "fail"}, ""
     if task != "fetch":  # only rows as they were fetched have them
         beside, by = {}, {name: told for name, told in by.items() if name not in others}
     return limits | {
-        "baseline": plan["profiles"].get(task, ""),
+        "baseline": held,
         "partitions": told,
         "since": since,
         "until": until,

@@ -85,6 +85,14 @@ def named(
     return {task: each for task, each in found.items() if each}
 
 
+def elsewhere(home: Home, key: PublicKey, pipeline: str, span: int) -> set[str]:
+    """Tasks whose rows are held against a baseline in runs over other numbers of partitions, and in these by none: who
+    may choose how many partitions a run takes must not choose that nothing is compared."""
+    known = [each for each in entries(home, key, pipeline) if each.how != "passed"]
+    here = {task for each in known if each.span == span for task in each.profiles}
+    return {task for each in known for task in each.profiles} - here
+
+
 def opened(home: Home, digest: str, key: PublicKey) -> Reference:
     """The profile with this digest. `CannotTell` by the cause `reference` where it is not there, or is another."""
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from flows.cli import main
 from security.keys import UnsafeLocalKeys
+from security.policy import ELSEWHERE
 from tasks.baseline import Entry, entries, pinned
 from tasks.home import Home
 from tests.attacks import drifts
@@ -101,6 +102,35 @@ def test_every_browser_becomes_one(operator: Operator, pair: Pair, home: Home) -
     operator.fill(BUCKET, "browsers")
     state, _ = ran(home, document=document, policy=policy, **SOME)
     assert re.search(drifts.moved("user_agent"), state.message), state.message
+
+
+def test_who_chooses_fewer_partitions_does_not_choose_that_nothing_is_compared(
+    operator: Operator, pair: Pair, home: Home
+) -> None:
+    """Under `first: establish`: rows of a day that is refused with the day before it are refused alone as well."""
+    operator.fill(BUCKET, "window")
+    document, policy = pair("window", name="window")
+    state, _ = ran(home, document=document, policy=policy, **SOME)
+    assert state.is_completed(), state.message
+    before = known(home, "window")
+
+    operator.fill(BUCKET, "window", dict(drifts.middle()))
+    state, run = ran(home, document=document, policy=policy, window=1, **SOME)
+    assert state.is_failed()
+    assert "DRIFT-FIRST baseline: there is no baseline of one partition yet" in state.message, state.message
+    assert run is not None
+    assert run.plan.profiles == dict.fromkeys(before[0].profiles, ELSEWHERE)
+    assert known(home, "window") == before
+
+    operator.fill(BUCKET, "window")
+    state, run = ran(home, document=document, policy=policy, window=1, **SOME)
+    assert "DRIFT-FIRST" in state.message, "good rows too: of how many partitions a first one is, a person says"
+    assert run is not None
+    given = ["--policy", policy, "--reason", "one day by itself", "--refused"]
+    assert main(["baseline", "set", run.plan.run, *given]) == 0
+    state, run = ran(home, document=document, policy=policy, window=1, **SOME)
+    assert run is not None
+    assert run.plan.profiles["fetch"] == known(home, "window")[-1].profiles["fetch"]
 
 
 def test_a_person_accepts_what_moved(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -290,3 +291,22 @@ def test_a_shop_that_is_open_by_day_and_a_day_whose_rows_are_all_of_one_hour_of_
         found = told(look, told_ | {"baseline": base.digest})
         assert found.outcome is outcome, found.reason
     assert broken(found) == {("DRIFT-NEWEST", "newest timestamp")}
+
+
+@pytest.mark.parametrize("policy", ["local", "kubernetes_test", "kubernetes_prod"])
+def test_a_category_that_went_from_two_to_four_percent_is_found_under_every_shipped_policy(policy: str) -> None:
+    told_ = load.text(load.find(policy, "policies"))["gates"]["data_drift_monitoring"]["limits"]
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+
+        def rows(share: float, draw: np.random.Generator = draw) -> pa.RecordBatch:
+            mixed = draw.choice(["view", "click", "purchase"], 168_000, p=[0.6 - share / 2, 0.4 - share / 2, share])
+            batch = put(log(1, 168_000), "user_id", np.char.add("u", draw.integers(0, 8_000, 168_000).astype(str)))
+            return put(batch, "interaction_type", mixed)
+
+        base = GATE.look(material(rows_of(rows(0.02)), None, SECRET).handed()[0]).profile
+        look = material(rows_of(rows(0.04)), base.bytes, SECRET).handed()[0]
+        limits = DriftLimits.model_validate(told_ | {"baseline": base.digest, "newest": None})
+        found = [each for each in GATE.judge(GATE.look(look), limits) if each.place == "interaction_type"]
+        assert [each.rule for each in found] == ["DRIFT-COLUMN"]
+        assert re.match(r"category \S+: [12][.0-9]* % of rows, now [34][.0-9]* % ", found[0].message), found
