@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-PANELS, POINTS = 24, 60
-"""Panels of a plot, and partitions on each, at most."""
+PANELS, MORE, POINTS = 24, 96, 60
+"""Panels of a plot that are seen at once, those that are folded away below, and partitions on each, at most."""
 WIDTH, ACROSS, HIGH = 352, 2, 164
 """Of a panel: pixels, how many stand beside each other, pixels."""
 LEFT, TOP, SPAN, DEEP = 44, 44, 288, 76
@@ -60,36 +60,54 @@ def _short(value: str, most: int) -> str:
     return html.escape(shown if len(shown) <= most else shown[: most - 1] + "…")
 
 
+def _order(found: dict[tuple[str, str], Series]) -> list[tuple[str, str]]:
+    """What has drifted; then of every column what came nearest to its limit; then all others."""
+    worst = sorted(found, key=lambda key: (_worst(found[key]), key))
+    drifted = [key for key in worst if not _worst(found[key])[0]]
+    each = {key[0]: key for key in reversed(worst) if key not in drifted}
+    first = [key for key in worst if key in each.values()]
+    return [*drifted, *first, *(key for key in worst if key not in {*drifted, *first})]
+
+
 def plot(points: Sequence[Point]) -> str:
     """Inline SVG, a panel for each column and score, with a line of words on what was left out.
 
     Partitions are in the order of their names, the same on every panel, so that one without a value is a gap. The
-    panels of what has drifted come first. A line in red is the limit, and so is a point that has drifted.
+    panels of what has drifted come first, then one of every column; many are folded away. A line in red is the limit,
+    and so is a point that has drifted.
     """
     found = series(points)
     if not found:
         return '<p class="k">No scores yet.</p>'
     partitions = sorted({point.partition for point in points})
-    shown, order = partitions[-POINTS:], sorted(found, key=lambda key: (_worst(found[key]), key))
-    panels = "".join(
-        f'<g transform="translate({WIDTH * (n % ACROSS)} {HIGH * (n // ACROSS)})">{_panel(key, found[key], shown)}</g>'
-        for n, key in enumerate(order[:PANELS])
-    )
-    count = min(len(order), PANELS)
-    width, height = WIDTH * ACROSS, HIGH * -(-count // ACROSS)
+    shown, order = partitions[-POINTS:], _order(found)
     drifted = sum(point.drifted for each in found.values() for point in each.values())
     label = f"scores of {len(found)} columns over {len(partitions)} partitions, {drifted} of them drifted"
     left = []
-    if len(order) > PANELS:
-        left.append(f"{len(order) - PANELS} panels that are farthest from their limits")
+    if len(order) > PANELS + MORE:
+        left.append(f"{len(order) - PANELS - MORE} panels that are farthest from their limits")
     if len(partitions) > POINTS:
         left.append(f"{len(partitions) - POINTS} partitions before {html.escape(shown[0])}")
+    more = order[PANELS : PANELS + MORE]
+    rest = f"<details><summary>{len(more)} panels more</summary>{_grid(found, more, shown, 'the rest')}</details>"
     return (
-        f'<svg role="img" aria-label="{label}" width="100%" height="{height}" '
-        f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMin meet">{panels}</svg>'
+        _grid(found, order[:PANELS], shown, label)
+        + (rest if more else "")
         + '<p class="k">Red: drifted, × where there is no value; the dashed line is the limit.'
         + (f" Not shown: {', '.join(left)}." if left else "")
         + "</p>"
+    )
+
+
+def _grid(found: dict[tuple[str, str], Series], order: Sequence[tuple[str, str]], shown: list[str], label: str) -> str:
+    panels = "".join(
+        f'<g transform="translate({WIDTH * (n % ACROSS)} {HIGH * (n // ACROSS)})">{_panel(key, found[key], shown)}</g>'
+        for n, key in enumerate(order)
+    )
+    width, height = WIDTH * ACROSS, HIGH * -(-len(order) // ACROSS)
+    return (
+        f'<svg role="img" aria-label="{label}" width="100%" height="{height}" '
+        f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMin meet">{panels}</svg>'
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from tasks.history import DEEP, HIGH, LEFT, PANELS, POINTS, SPAN, TOP, WIDTH, Point, plot, summary
+from tasks.history import DEEP, HIGH, LEFT, MORE, PANELS, POINTS, SPAN, TOP, WIDTH, Point, plot, summary
 from tasks.page import STYLE
 from tests.tasks.test_page import EVIL, Parsed
 
@@ -97,19 +97,35 @@ def test_what_drifted_comes_first_then_what_is_nearest_to_its_limit() -> None:
     assert places == [("0", "0"), (f"{WIDTH}", "0"), ("0", f"{HIGH}"), (f"{WIDTH}", f"{HIGH}")]
 
 
+def test_every_column_has_a_panel_before_any_has_two() -> None:
+    """However near to its limits all of one column is."""
+    points = [
+        point
+        for column, value in (("busy", 0.9), ("calm", 0.1))
+        for score in range(PANELS + 6)
+        for point in (Point("p", column, f"s{score}", value, 1.0, False),)
+    ]
+    found = plot(points)
+    seen, folded = found.split("<details>")
+    assert (Parsed(seen).texts.count("busy"), Parsed(seen).texts.count("calm")) == (PANELS - 1, 1)
+    assert (len(shapes(seen, "g")), len(shapes(folded, "g"))) == (PANELS, PANELS + 12)
+    assert f"<summary>{PANELS + 12} panels more</summary>" in folded
+
+
 def test_panels_and_points_are_bounded_and_what_is_left_out_is_said() -> None:
+    most = PANELS + MORE
     many = [
-        Point(f"p{n:03}", f"c{column:02}", "ks", 0.01 * column, 1.0, False)
+        Point(f"p{n:03}", f"c{column:03}", "ks", 0.001 * column, 1.0, False)
         for n in range(POINTS + 5)
-        for column in range(PANELS + 3)
+        for column in range(most + 3)
     ]
     found = plot(many)
-    assert len(shapes(found, "g")) == PANELS
-    assert len(shapes(found, "circle")) == PANELS * POINTS
+    assert len(shapes(found, "g")) == most
+    assert len(shapes(found, "circle")) == most * POINTS
     assert "Not shown: 3 panels that are farthest from their limits, 5 partitions before p005." in found
-    assert "c02" not in Parsed(found).texts, "the farthest are left out"
-    assert "c03" in Parsed(found).texts
-    assert "Not shown" not in plot([point for point in many if point.partition >= "p005" and point.column >= "c03"])
+    assert "c002" not in Parsed(found).texts, "the farthest are left out"
+    assert "c003" in Parsed(found).texts
+    assert "Not shown" not in plot([point for point in many if point.partition >= "p005" and point.column >= "c003"])
 
 
 def test_it_is_an_image_with_a_name_and_no_script() -> None:
