@@ -88,7 +88,7 @@ def test_quarantine_is_private_and_ends_with_the_stage(prefect: str) -> None:
 def test_a_refused_ingest_leaves_nothing_in_quarantine(prefect: str) -> None:
     document, policy = small(name="wiped", transformations=[])
     watcher = Watcher()
-    state, run = ran(watcher, document=document, policy=policy, window=3)
+    state, run = ran(watcher, document=document, policy=policy, window=WINDOW)
     assert (state.name, "CON-DUP" in state.message) == (REFUSED, True)
     assert (("ingest", True) in watcher.seen, watcher.open) == (True, {})
     for scheme in ("quarantine", "staging"):
