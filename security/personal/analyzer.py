@@ -19,6 +19,7 @@ from security.errors import CannotTell
 from security.personal.found import Found
 from security.personal.phones import Phone
 from security.personal.recognisers import Address, Card, Email, Link
+from security.personal.words import artifacts
 
 if TYPE_CHECKING:
     from presidio_analyzer import RecognizerResult
@@ -32,18 +33,21 @@ OURS = (Email, Card, Address, Link, Phone)
 
 
 class Words(SlimSpacyNlpEngine):
-    """Words as spaCy's rules cut them, in lower case.
+    """Words as `security.personal.words` cuts them; `known` are the context words that there are.
 
-    Neither of Presidio's engines without a model makes context words work: one has no words, the other no lemmas.
+    Neither of Presidio's engines without a model makes context words work: one has no words, the other no lemmas; and
+    spaCy's rules leave `phone=212` and `phone_number` in one piece.
     """
 
+    known = frozenset[str]()
+
     def load(self) -> None:
-        """Rules only: no model is loaded, none is fetched."""
+        """Nothing but the name of a language: no model is loaded, none is fetched."""
         self.nlp: Any = {"en": spacy.blank("en")}
 
-    def _doc_to_nlp_artifact(self, doc: Any, language: str) -> NlpArtifacts:
-        words, places = [token.lower_ for token in doc], [token.idx for token in doc]
-        return NlpArtifacts([], doc, places, words, self, language, [])
+    def process_text(self, text: str, language: str) -> NlpArtifacts:
+        """The words of a text."""
+        return artifacts(text, self.known, self)
 
 
 @cache
@@ -53,7 +57,8 @@ def analyzer() -> AnalyzerEngine:
 
 
 def engine(words: Any, *more: Any) -> AnalyzerEngine:
-    """An engine with Presidio's recognisers, ours in their place, and these; `words` cuts texts into words."""
+    """An engine with Presidio's recognisers, ours in their place, and these; `words` cuts texts into words, and is told
+    which of them are context."""
     told = {"supported_languages": ["en"]}
     registry: Any = RecognizerRegistryProvider(registry_configuration=told).create_recognizer_registry()
     ours: list[Any] = [made() for made in OURS]
@@ -65,6 +70,7 @@ def engine(words: Any, *more: Any) -> AnalyzerEngine:
         registry.add_recognizer(each)
     for each in more:
         registry.add_recognizer(each)
+    words.known = frozenset(word.lower() for each in registry.recognizers for word in each.context or ())
     context = LemmaContextAwareEnhancer(context_matching_mode="whole_word", context_suffix_count=AFTER)
     return AnalyzerEngine(
         registry=registry,

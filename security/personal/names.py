@@ -27,6 +27,7 @@ from security.errors import CannotTell
 from security.personal.analyzer import engine
 from security.personal.cells import Cells
 from security.personal.found import UNSEEN, Model
+from security.personal.words import artifacts
 from security.verdict import digest
 
 FINDERS = ("ner", "entity_ruler")
@@ -50,9 +51,11 @@ CONFIG = "config.cfg"
 class Names(SpacyNlpEngine):
     """Words and entities of a loaded pipeline; `seen` are the entities, in Presidio's names, that it can find.
 
-    Words are as written, in lower case, and not their lemmas: context then means the same with a model and without,
-    and a text has a context word only where it is in the text.
+    Words are those of `security.personal.words`, and not the pipeline's: context then means the same with a model and
+    without, and a text has a context word only where it is in the text.
     """
+
+    known = frozenset[str]()
 
     def __init__(self, pipeline: Language) -> None:
         finders = [name for name in pipeline.pipe_names if pipeline.get_pipe_meta(name).factory in FINDERS]
@@ -68,8 +71,7 @@ class Names(SpacyNlpEngine):
 
     def _doc_to_nlp_artifact(self, doc: Doc, language: str) -> NlpArtifacts:
         found, scores = self._get_updated_entities(self._get_entities(doc), self._get_scores_for_entities(doc))
-        words, places = [token.lower_ for token in doc], [token.idx for token in doc]
-        return NlpArtifacts(found, doc, places, words, self, language, scores)
+        return artifacts(doc.text, self.known, self, found, scores)
 
 
 def load(folder: Path, sha256: str) -> AnalyzerEngine:

@@ -45,7 +45,27 @@ SENTENCE = re.compile(r"[.\s]\s|\n")
 """Where a candidate ends though there may be digits behind it."""
 WEAK = 0.2
 """The score of a short number: below what counts, unless a word stands beside it."""
-SPOKEN = ("tel", "fax", "dial", "ring", "sms", "text", "whatsapp", "contact", "reach", "landline", "hotline", "ext")
+SPOKEN = (
+    *("tel", "fax", "dial", "ring", "sms", "text", "whatsapp", "contact", "reach", "landline", "hotline", "ext"),
+    *("telefon", "telefonnummer", "handy", "handynummer", "mobil", "mobilnummer", "festnetz", "rufnummer", "durchwahl"),
+    *("telefono", "teléfono", "telefone", "téléphone", "telefoon", "movil", "móvil", "celular", "cellulare", "mobiel"),
+    *(
+        "telemovel",
+        "telemóvel",
+        "portable",
+        "msisdn",
+        "gsm",
+        "tlf",
+        "puh",
+        "puhelin",
+        "matkapuhelin",
+        "telefonu",
+        "kom",
+    ),
+    *("komorka", "komórka", "komórkowy", "appeler", "appelez", "llamar", "llame", "chiamare", "anrufen"),
+    *("bellen", "zadzwoń"),
+)
+"""Words that stand beside a number to call, in some of the languages of `REGIONS`, with their accents and without."""
 MOST = 200_000
 """Candidates that are remembered; then all are forgotten."""
 PLAIN = "0123456789 -./()"

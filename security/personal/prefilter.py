@@ -97,7 +97,7 @@ def _where(texts: pa.StringArray, expression: str) -> NDArray[np.int64]:
 def _needed(recogniser: Any, threshold: float, beside: Collection[str], special: set[int]) -> Iterator[All]:
     """What matches, one of these or more, in each text where it finds something, but for texts with a `special` one."""
     known = {each.lower() for each in recogniser.context or ()}
-    spoken = () if known & {each.lower() for each in beside} else (_any(map(re.escape, known), special) or NEVER,)
+    spoken = () if known & {each.lower() for each in beside} else (_any(map(_spoken, known), special) or NEVER,)
     if isinstance(recogniser, Phone):
         special.update(point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point)))
         special.update(map(ord, "\uff0b"))
@@ -116,6 +116,11 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
         yield (_any(strong, special),)
     if weak:
         yield _any(weak, special), *spoken
+
+
+def _spoken(word: str) -> str:
+    """A context word; a letter beyond ASCII as any, so that no text is looked at in full because it has one."""
+    return "".join(re.escape(sign) if sign.isascii() else r"[^\x00-\x7f]" for sign in word)
 
 
 def _digits(count: int) -> str:

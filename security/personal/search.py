@@ -3,10 +3,8 @@
 Words of the column's name are context for its cells, where one of the recognisers knows them.
 """
 
-import re
 from collections.abc import Iterator
-from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,8 +15,7 @@ from security.personal.found import UNSEEN, Found, Model
 from security.personal.names import opened, unseen
 from security.personal.resolve import SURE
 from security.personal.unfold import unfold
-
-_WORDS = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+from security.personal.words import cut
 
 
 class Inside(NamedTuple):
@@ -29,15 +26,13 @@ class Inside(NamedTuple):
     hidden: tuple[str, ...]
 
 
-@cache
-def _known() -> frozenset[str]:
-    return frozenset(word.lower() for each in analyzer().registry.recognizers for word in each.context or ())
-
-
 def context(name: str) -> tuple[str, ...]:
     """The words of a column's name that are context of something."""
-    words = [each.lower() for each in _WORDS.findall(name)]
-    return tuple(sorted(_known() & {*words, " ".join(words)}))
+    words: Any = analyzer().nlp_engine
+    known: frozenset[str] = words.known
+    parts = [each for each in cut(name, known) if each.text[0].isalpha()]
+    written = [each.text.lower() for each in parts]
+    return tuple(sorted(known & {*(each.plain for each in parts), *written, " ".join(written)}))
 
 
 class Search:

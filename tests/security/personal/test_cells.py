@@ -26,6 +26,8 @@ from security.personal.phones import REGIONS, Phone, verified
 from security.personal.prefilter import Prefilter
 from security.personal.recognisers import Card
 from security.personal.relax import FLAGS, Relaxed, Unknown
+from security.personal.search import context
+from security.personal.words import cut
 from tests.security.personal.texts import KNOWN, made, mutated
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -64,6 +66,133 @@ def test_words_beside_a_column_count_as_those_in_its_texts(beside: list[str]) ->
     assert bad == []
     without = Counter(entity for text in numbers for entity, *_ in plain(text))
     assert counts["PHONE_NUMBER" if "phone" in beside else "US_BANK_NUMBER"] > without.total() or beside == ["Email"]
+
+
+def spoken(count: int, seed: int) -> Iterator[str]:
+    """Values behind, or in front of, context words of every recogniser, as logs and JSON write them."""
+    draw, words = random.Random(seed), sorted(analyzer().nlp_engine.known)  # type: ignore[attr-defined]
+    forms = (
+        str.lower,
+        str.upper,
+        str.title,
+        "{}s".format,
+        "{}es".format,
+        "x_{}_y".format,
+        "my{}".format,
+        "{}No".format,
+    )
+    marks, ends = (
+        ("=", ":", "#", ": ", '": "', "/", "_", " ", "", ' => {"', "\u200b"),
+        ("", ",", "&x=1", '"}', " x y z w "),
+    )
+    numbers = ("9172345678", "536904399", "123456789", "A1234567", "12345678", "612345678", "22 12 34 56", "912701234")
+    for _ in range(count):
+        word = draw.choice(forms)(draw.choice(words))
+        word = word.replace("o", "O\u0301").replace("k", "\u212a") if draw.random() < 0.05 else word
+        value = mutated(draw.choice(numbers), draw) if draw.random() < 0.2 else draw.choice(numbers)
+        yield f"{draw.choice(('', '/a?b=', '{', '12 '))}{word}{draw.choice(marks)}{value}{draw.choice(ends)}"
+        yield f"{value}{draw.choice(ends)}{draw.choice(marks)}{word}"
+
+
+def test_context_however_it_is_written_is_what_it_is_for_the_engine(cells: Cells) -> None:
+    bad, counts = unlike(cells, list(spoken(1_500, 21)))
+    assert bad == []
+    assert {each for each, count in counts.items() if count > 20} >= {
+        *("PHONE_NUMBER", "US_SSN", "US_PASSPORT", "US_BANK_NUMBER", "US_DRIVER_LICENSE"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "entity"),
+    [
+        ("ssn:536904399", "US_SSN"),
+        ("ssn#536904399", "US_SSN"),
+        ("ssn 1 of 2 / 3 (4) 5 6: 536904399", "US_SSN"),
+        ("my_social_security_no 536904399", "US_SSN"),
+        ("phone=9172345678", "PHONE_NUMBER"),
+        ("tel:9172345678", "PHONE_NUMBER"),
+        ("mobile:9172345678,", "PHONE_NUMBER"),
+        ("/signup?phone=9172345678&x=1", "PHONE_NUMBER"),
+        ("phone_number 9172345678", "PHONE_NUMBER"),
+        ("phoneNumber>9172345678", "PHONE_NUMBER"),
+        ("USPhone 9172345678", "PHONE_NUMBER"),
+        ("WhatsApp 9172345678", "PHONE_NUMBER"),
+        ("phones: 9172345678", "PHONE_NUMBER"),
+        ("phonenumber 9172345678", "PHONE_NUMBER"),
+        ("call 9172345678", "PHONE_NUMBER"),
+        ("mi teléfono es 612345678", "PHONE_NUMBER"),
+        ("MÓVIL 612345678", "PHONE_NUMBER"),
+        ("il mio cellulare è 3471234567", "PHONE_NUMBER"),
+        ("Telefon 601234567", "PHONE_NUMBER"),
+        ("Handynummer: 612345678", "PHONE_NUMBER"),
+        ("téléphone 612345678", "PHONE_NUMBER"),
+        ("tlf. 22 12 34 56", "PHONE_NUMBER"),
+        ("msisdn=447911123456", "PHONE_NUMBER"),
+        ("passport#123456789", "US_PASSPORT"),
+        ("driverLicense=A1234567", "US_DRIVER_LICENSE"),
+    ],
+)
+def test_context_counts_where_logs_and_people_write_it(cells: Cells, text: str, entity: str) -> None:
+    assert entity in {each for each, *_ in cells.find(pa.array([text])).get(0, ())}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("iPhone 9172345678", "microphone 9172345678", "automobile 9172345678", "order_number: 4839201746"),
+        *("orderNumber=4839201746", "a string of 4839201746", "context 4839201746", "for us 123456789"),
+    ],
+)
+def test_a_word_that_only_holds_one_is_no_context(cells: Cells, text: str) -> None:
+    assert cells.find(pa.array([text])) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *(
+            (each, {"phone"})
+            for each in ("phonenumber", "phones", "PHONENUMBER", "customerphone", "Phone2", "homePhones")
+        ),
+        *(("mobileno", {"mobile"}), ("MobileNumber", {"mobile", "number"}), ("msisdn", {"msisdn"}), ("telNr", {"tel"})),
+        *(
+            ("telefon", {"telefon"}),
+            ("kundentelefon", {"telefon"}),
+            ("handynummer", {"handynummer"}),
+            ("handynr", {"handy"}),
+        ),
+        *(("socialsecuritynumber", {"social"}), ("customerSSN", {"ssn"}), ("passportno", {"passport"})),
+        *(
+            ("bankaccount", {"account"}),
+            ("accountnumber", {"account"}),
+            ("ip_address", {"ip"}),
+            ("teléfono", {"teléfono"}),
+        ),
+        *(
+            (each, set())
+            for each in ("microphone", "iphone", "string", "context", "description", "automobile", "phonology")
+        ),
+        *(
+            (each, set())
+            for each in ("ordernumber", "discard", "recall", "hotel", "celluloid", "accountant", "handyman")
+        ),
+        *(("order_number", {"number"}), ("US_id", {"us"})),
+    ],
+)
+def test_words_of_a_name_are_context_and_parts_of_them_that_can_be_nothing_else(name: str, words: set[str]) -> None:
+    """Stated: a name that ends in `_number` may be of any, and is taken for one to call."""
+    assert set(context(name)) == words
+
+
+def test_words_are_all_of_a_text_in_their_places() -> None:
+    for text in made(2_000, 14):
+        words, at = cut(text, frozenset({"phone"})), 0
+        for each in words:
+            assert text[each.start : each.start + len(each.text)] == each.text
+            assert not text[at : each.start].strip()
+            at = each.start + len(each.text)
+            assert each.plain in each.text.lower()
+        assert not text[at:].strip()
 
 
 @pytest.mark.prove
