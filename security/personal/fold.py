@@ -1,7 +1,8 @@
 """A text as it would be read aloud: signs that look alike are one sign, and those that cannot be seen are none.
 
-Compatibility forms (full-width, circled, mathematical) by NFKC of Unicode's annex 15; digits of any script to those of
-ASCII; dashes to a hyphen; characters that are not seen dropped (category Cf: zero-width, soft hyphen, direction;
+Compatibility forms (full-width, circled, mathematical) by NFKC of Unicode's annex 15; digits of any script, and signs
+of one digit, to those of ASCII; dashes and the minus sign to a hyphen; marks dropped that stand over or through a sign
+and make no letter with it; characters that are not seen dropped (category Cf: zero-width, soft hyphen, direction;
 control characters but blanks; variation selectors and other marks that are ignored by who does not know them); and the
 letters of Cyrillic and Greek that are drawn like Latin ones, which is a short list and not Unicode's own of confusables
 (technical standard 39).
@@ -21,23 +22,24 @@ _CONTROLS = {point: None for point in (*range(32), 127) if chr(point) not in "\t
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_STOP = "\u3002"
+_STOP, _MINUS = "\u3002", "\u2212"
 
 
 def folded(text: str) -> str:
     """The text in that form; one of ASCII without control characters is its own."""
     if not text.isascii():
         plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).translate(_ALIKE)
-        text = "".join(map(_sign, plain)) if not plain.isascii() else plain
+        # What stands together now that something between is gone may be one sign.
+        text = unicodedata.normalize("NFKC", "".join(map(_sign, plain))) if not plain.isascii() else plain
     return text.translate(_CONTROLS)
 
 
 def _sign(sign: str) -> str:
     if sign.isascii():
         return sign
-    if sign.isdecimal():
-        return str(unicodedata.decimal(sign))
+    if sign.isdigit():
+        return str(unicodedata.digit(sign))
     if sign == _STOP:
         return "."
     kind = unicodedata.category(sign)
-    return "-" if kind == "Pd" else "" if kind == "Cf" else sign
+    return "-" if kind == "Pd" or sign == _MINUS else "" if kind in ("Cf", "Mn", "Me") else sign

@@ -1,15 +1,15 @@
 r"""What is written inside a text: the leaves of JSON, and what is left when escapes are taken away.
 
 JSON, where all of a cell is that (blanks and a byte order mark before it are passed over): every string and number,
-the latter as written, every key, each value also with its key before it (`key: value`, for the context that a key is),
-and of a key that is there twice every value. Of each array also what its leaves say together, through arrays in it
-too, with nothing between and with a space: a value may be split over them. Lists of ids would look like telephone
-numbers, so there is no space between digits of which some are more than four together, and an array of numbers alone is
-not joined. What begins like JSON and is none stays what it is.
+the latter as written, every key, each value also with the last two keys on the way to it before it, through arrays and
+objects (`key: key: value`, for the context that a key is), and of a key that is there twice every value. Of each array
+also what its leaves say together, through arrays in it too, with nothing between and with a space: a value may be split
+over them. Lists of ids would look like telephone numbers, so there is no space between digits of which some are more
+than four together, and an array of numbers alone is not joined. What begins like JSON and is none stays what it is.
 
 Escapes, elsewhere: of URLs (`%40`, UTF-8, and `+` for a space beside them), of HTML (`&#64;`, `&commat;`; a name only
 with its semicolon, as `&copy=` is a part of a URL), of program texts (`\u0040`, `\x40`, `\u{40}`, `%u0040`). Each kind
-is taken away by itself.
+is taken away by itself. All of this once more from the text as it would be read aloud (`security.personal.fold`).
 
 What comes out is unfolded again. Not unfolded: Base64 and other codes, what is compressed, XML's elements.
 """
@@ -27,11 +27,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from security.errors import CannotTell
+from security.personal import fold
 
 DEPTH = 6
 """Wrappings, one in another, that are taken away."""
 NESTED = 64
 """Arrays and objects, one in another."""
+KEYS, LENGTH = 2, 64
+"""Keys on the way to a value that are put before it, and characters of the end of each."""
 PIECE = 4
 """Digits that a piece of a number has at most, where numbers are written in pieces."""
 SPREAD = 1 << 18
@@ -47,11 +50,15 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z
 _ESCAPE = re.compile(
     r"[\\%]u([0-9A-Fa-f]{4})|\\u\{([0-9A-Fa-f]{1,6})\}|\\x([0-9A-Fa-f]{2})|\\U([0-9A-Fa-f]{8})"  # in this order
 )
+WIDE = "\ufe37\ufe47\ufe5b\ufe60\ufe68\ufe6a\uff02\uff05\uff06\uff3b\uff3c\uff5b"
+"""What is read as a sign that something inside begins with."""
 FOLDED = (
-    r'\A[\x{feff} \t\r\n]*["\[{]|%[0-9A-Fa-f]{2}|&#[xX]?[0-9A-Fa-f]|&[A-Za-z][A-Za-z0-9]{1,31};'
+    r'\A[^!-~]*["\[{]|%[0-9A-Fa-f]{2}|&#[xX]?[0-9A-Fa-f]|&[A-Za-z][A-Za-z0-9]{1,31};'
     r"|[\\%]u[0-9A-Fa-f{]|\\x[0-9A-Fa-f]|\\U[0-9A-Fa-f]"
+    rf"|[{WIDE}]|(?s:[%&\\].*{fold.FOLDED})"
 )
 """Of RE2: matches wherever there may be something to unfold."""
+_ODD = re.compile(fold.FOLDED)
 _SPLIT = re.compile("[\ud800-\udfff]")
 
 
@@ -102,14 +109,20 @@ def opened(text: str) -> list[str]:
             if size > SPREAD:
                 raise CannotTell(f"more than {SPREAD:,} characters come out of a nested cell", "nested")
             known[form] = None
-            if _MAY.search(form):
+            if _MAY.search(form) or _ODD.search(form):
                 inner.append(form)
         layer = inner
     return list(known)[1:]
 
 
 def _inside(text: str) -> Iterator[str]:
-    """What one wrapping less leaves of a text; empty leaves are none."""
+    """What one wrapping less leaves of a text, as it is and as it is read; empty leaves are none."""
+    yield from _plainly(text)
+    if _ODD.search(text) and (form := fold.folded(text)) != text:
+        yield from _plainly(form)
+
+
+def _plainly(text: str) -> Iterator[str]:
     if _START.match(text):
         try:
             parsed = _JSON.decode(text.lstrip(_BLANK))
@@ -132,26 +145,31 @@ def _inside(text: str) -> Iterator[str]:
         yield _whole(_ESCAPE.sub(_sign, text))
 
 
-def _leaves(value: Any, depth: int = 0) -> Iterator[str]:
-    """Of a value of JSON: strings, numbers, keys, pairs, and arrays in one."""
+def _leaves(value: Any, way: tuple[str, ...] = (), depth: int = 0) -> Iterator[str]:
+    """Of a value of JSON: strings, numbers, keys, arrays in one; each with the keys on the `way` to it too."""
     if depth > NESTED:
         raise CannotTell(f"arrays and objects, more than {NESTED} in one another", "nested")
     if isinstance(value, str):
-        yield value
+        yield from _keyed(value, way)
     elif isinstance(value, _Pairs):
         for key, each in value:
             yield key
-            yield from _leaves(each, depth + 1)
-            if isinstance(each, str):
-                yield f"{key}: {each}"
+            yield from _leaves(each, (*way[1 - KEYS :], key[-LENGTH:]), depth + 1)
     elif isinstance(value, list):
         for each in value:
-            yield from _leaves(each, depth + 1)
+            yield from _leaves(each, way, depth + 1)
         flat = list(_flat(value))
         if len(flat) > 1 and not all(isinstance(each, _Number) for each in flat):
-            yield "".join(flat)
+            yield from _keyed("".join(flat), way)
             if max(map(len, flat)) <= PIECE or not all(map(str.isdigit, flat)):
-                yield " ".join(flat)
+                yield from _keyed(" ".join(flat), way)
+
+
+def _keyed(value: str, way: tuple[str, ...]) -> Iterator[str]:
+    yield value
+    if way and value:
+        # Not with a space between: two keys that are numbers would be one to call.
+        yield ": ".join((*way, value))
 
 
 def _flat(value: list[Any]) -> Iterator[str]:

@@ -38,6 +38,11 @@ def told(cells: Cells, text: str | None) -> list[tuple[str, int, int]]:
         ("john\uff20example.com", "EMAIL_ADDRESS"),
         ("john@example.\u0441\u043em", "EMAIL_ADDRESS"),
         ("\u0391\u03a4611904300234573201", "IBAN_CODE"),
+        ("ssn 536\u221290\u22124399", "US_SSN"),
+        ("card 4111\u22121111\u22121111\u22121111", "CREDIT_CARD"),
+        ("\u0336".join("ssn 536-90-4399"), "US_SSN"),
+        (CARD.translate({ord("0") + n: 0x277F + n for n in range(1, 10)}), "CREDIT_CARD"),
+        (CARD.translate({ord("0") + n: 0x24F4 + n for n in range(1, 10)}), "CREDIT_CARD"),
     ],
 )
 def test_a_value_in_disguise_is_found_and_all_of_its_cell_is_named(cells: Cells, text: str, entity: str) -> None:
@@ -76,7 +81,21 @@ def test_folding_twice_is_folding_once_and_ascii_is_its_own(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["4111\ufe0f1111\ufe0f11111111", "j\0a\0n\0e", "IL\u034f62", "536\u201390\u20134399", "a\u3002b", "1\ufe0f\u20e32"],
+    [
+        "4111\ufe0f1111\ufe0f11111111",
+        "j\0a\0n\0e",
+        "IL\u034f62",
+        "536\u201390\u20134399",
+        "a\u3002b",
+        "1\ufe0f\u20e32",
+        "1\u03362\u20dd",
+        "\u2780\u2781",
+    ],
 )
 def test_what_is_not_seen_and_what_is_drawn_alike_is_folded(text: str) -> None:
     assert folded(text) in {"4111111111111111", "jane", "IL62", "536-90-4399", "a.b", "12"}
+
+
+def test_letters_keep_their_marks_and_what_is_apart_comes_together() -> None:
+    assert folded("t\u0065\u0301l\u0336 \u00e9\u0142\u00f1") == "t\u00e9l \u00e9\u0142\u00f1"
+    assert folded(folded("\u1100\u0336\u1161")) == folded("\u1100\u0336\u1161") == "\uac00"
