@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from security.gates.personal import Facts, PersonalLimits
+from security.gates.personal import Hit as Found
 from security.personal.shape import SHOWN, masked
 
 HEADS = ("column", "entity", "cells", "share", "action", "examples, masked")
 EXAMPLES = 3
 """Shapes of a line, at most."""
+EXPLAINED = {
+    "id": "none, ids look like it",
+    "time": "none, times look like it",
+    "agent": "none, a version, a link or a date",
+}
+"""What is said of a finding that its column's role explains."""
 LINES = 200
 """Lines of a table, at most; how many more there are is said."""
 
@@ -47,7 +54,8 @@ def found(facts: Facts, limits: PersonalLimits, where: str) -> tuple[list[Hit], 
     hits = []
     for each in facts.hits:
         share = facts.share(each)
-        action = limits.action(each.column, each.entity) if limits.counts(each, facts) else "none, ids look like it"
+        counts = limits.counts(each, facts)
+        action = limits.action(each.column, each.entity) if counts else _explained(each, limits)
         form = "" if each.form == "plain" else f" ({each.form})"
         hits.append(Hit(f"{each.column} ({where})", each.entity + form, each.cells, share, action, (each.example,)))
     unseen = [Unseen(entity, "", "needs a model of a language") for entity in facts.unseen]
@@ -56,6 +64,13 @@ def found(facts: Facts, limits: PersonalLimits, where: str) -> tuple[list[Hit], 
             told = f"{column.opaque:,} cells are bytes of no known encoding: looked at only as far as they are ASCII"
             unseen.append(Unseen("", column.name, told))
     return hits, unseen
+
+
+def _explained(hit: Found, limits: PersonalLimits) -> str:
+    """Why a finding is none."""
+    if hit.form == "split":
+        return "none, two cells look like it by chance"
+    return EXPLAINED.get(limits.roles.get(hit.column, "text"), "none")
 
 
 def _shape(example: str) -> str:

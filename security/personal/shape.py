@@ -4,9 +4,25 @@ import re
 import unicodedata
 from typing import Literal
 
-Shape = Literal["digits", "dotted", "word", "part", "amid", "uuid", "other"]
-"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; either of these as the start of
-a longer word, or in a text of several; all or a part of what is written as a UUID is; anything else."""
+Shape = Literal["digits", "dotted", "word", "part", "amid", "release", "version", "uuid", "other"]
+"""Decimal digits alone; and full stops between them; letters, digits and `_` of ASCII; digits or these as the start of
+a longer word, or in a text of several; digits or these behind a product's name and a slash, or a word of version, where
+all is one word; the same in a text of several, or with full stops; a UUID or a part of one; anything else."""
+_BEHIND = re.compile(
+    r"(?:(?:\A|[\s(\[;,])[A-Za-z][\w.+-]*(?:/[\w.+-]+)*(?<!ssn)(?<!nhs)(?<!passport)(?<!license)(?<!licence)/"
+    r"|\b(?:v|ver|version|rv|release|build)[ .:=/]?)\Z",
+    re.ASCII | re.IGNORECASE,
+)
+"""What stands before a version. A path of a link is none, nor what says that something else follows."""
+_NAMED = re.compile(
+    r"(?<![\w.])(?!(?:from|ip|ipv4|addr|address|host|client|by|at|for|of|via) )[A-Za-z][\w.+-]* \Z|//\Z",
+    re.ASCII | re.IGNORECASE,
+)
+"""What may stand before the numbers of a version between full stops too: a product's name; and before a site's."""
+_NUMBERS = re.compile(r"(?:(?:[1-9]\d?|1\d\d|2[0-4]\d|25[0-5]|0)(?:\.|\Z)){4}|\d+(?:\.\d+)*\.\d\.\d+(?:\.\d+)*")
+"""Numbers of a version: like an address, or with one of a single digit between others, as no number to call has."""
+BEFORE = 80
+"""Characters before a finding that are looked at."""
 _UUID = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}(?![0-9A-Za-z])")
 _BLANK = re.compile(r"\s")
 SHOWN = 24
@@ -19,12 +35,17 @@ def within(text: str, start: int, end: int) -> Shape:
     for each in _UUID.finditer(text) if end - start <= 36 and "-" in text else ():
         if each.start() <= start and end <= each.end():
             return "uuid"
-    found = shape(text[start:end])
+    found, begin = shape(text[start:end]), max(0, start - BEFORE)
+    behind = bool(_BEHIND.search(text, begin, start))
+    if found == "dotted" and (behind or _NAMED.search(text, begin, start)) and _NUMBERS.fullmatch(text, start, end):
+        return "version"
     if found not in ("digits", "word"):
         return found
     if end < len(text) and text[end].isalnum():
         return "part"
-    return "amid" if _BLANK.search(text) else found
+    if _BLANK.search(text):
+        return "version" if behind else "amid"
+    return "release" if behind else found
 
 
 def shape(text: str) -> Shape:

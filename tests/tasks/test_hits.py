@@ -7,9 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from security.gates.personal import Facts, PersonalLimits
+from security.gates.personal import Hit as Found
+from security.gates.personal.facts import Column
 from security.personal.shape import SHOWN as SHAPE
 from security.personal.shape import masked
-from tasks.hits import EXAMPLES, LINES, Hit, Unseen, table
+from tasks.hits import EXAMPLES, LINES, Hit, Unseen, found, table
 from tests.tasks.test_page import EVIL, Parsed
 
 EVERY = st.text(st.characters(), max_size=60)
@@ -131,3 +134,24 @@ def test_text_stays_text() -> None:
     assert EVIL[:60] in found.texts
     turned = table([hit(column="a\N{RIGHT-TO-LEFT OVERRIDE}b\n")], [])
     assert "a·b·" in Parsed(turned).texts
+
+
+def test_what_a_role_explains_is_said_in_its_own_words() -> None:
+    roles = {"user_id": "id", "time": "time", "user_agent": "agent"}
+    hits = [
+        Found("user_id", "US_SSN", "plain", "digits", 1, 0.5, ((0, 1),), "999999999"),
+        Found("time", "PHONE_NUMBER", "plain", "digits", 1, 0.5, ((0, 1),), "9999999999"),
+        Found("user_agent", "UK_NHS", "plain", "version", 1, 1.0, ((0, 1),), "9999999999"),
+        Found("user_id + time", "CREDIT_CARD", "split", "digits", 1, 1.0, ((0, 1),), "9999"),
+        Found("user_agent", "US_SSN", "plain", "amid", 1, 0.5, ((0, 1),), "999999999"),
+    ]
+    columns = tuple(Column(name, True, 20, 0) for name in roles)
+    facts = Facts(rows=20, files=("x",), columns=columns, hits=tuple(hits), unseen=(), model="")
+    told, _ = found(facts, PersonalLimits.model_validate({"roles": roles}), "x")
+    assert [each.action for each in told] == [
+        "none, ids look like it",
+        "none, times look like it",
+        "none, a version, a link or a date",
+        "none, two cells look like it by chance",
+        "block",
+    ]

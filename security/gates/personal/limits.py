@@ -21,6 +21,8 @@ CHANCE, FEW = 0.25, 20
 and in no fewer cells than these where others are written otherwise, it is no chance any more."""
 CHECKED = frozenset({"CREDIT_CARD", "MEDICAL_LICENSE", "UK_NHS"})
 """Entities with a check of one digit."""
+WHOLE = ("digits", "word", "release")
+"""Shapes of a cell that is an id, or of all of it that is not what ids of one kind begin with."""
 CERTAIN = frozenset({"CRYPTO", "EMAIL_ADDRESS", "IBAN_CODE"})
 """Entities whose check, or form, hardly any id meets by chance."""
 
@@ -89,16 +91,16 @@ class PersonalLimits(Frozen):
             return hit.entity in CERTAIN or facts.share(hit) > CHANCE
         if hit.entity in CERTAIN or hit.column not in self.roles:
             return True
-        bare, role = hit.shape in ("digits", "word", "part", "uuid"), self.roles.get(hit.column, "text")
+        bare, role = hit.shape in (*WHOLE, "part", "uuid"), self.roles.get(hit.column, "text")
         if role in ("id", "time") and bare:
             alike = hit.cells >= FEW and facts.like(hit) > CHANCE
-            return hit.entity in CHECKED and hit.shape in ("digits", "word") and (alike or facts.share(hit) > CHANCE)
+            return hit.entity in CHECKED and hit.shape in WHOLE and (alike or facts.share(hit) > CHANCE)
         if role == "id":
             return hit.entity not in ("UUID", "URL", "DATE_TIME")
         if role == "time":
             return hit.entity != "DATE_TIME"
         if role == "agent":
             return hit.entity == "CREDIT_CARD" or (
-                hit.entity not in ("URL", "DATE_TIME") and hit.shape in ("uuid", "other")
+                hit.entity not in ("URL", "DATE_TIME") and hit.shape not in ("version", "release")
             )
         return True

@@ -182,6 +182,9 @@ def test_a_name_that_says_something_is_found_and_not_told(tmp_path: Path) -> Non
         (["4111", "1111", "1111", "1111"], "CREDIT_CARD"),
         ([["jane.doe@exam"], ["ple.com"]], "EMAIL_ADDRESS"),
         ({"phone": "2125555555"}, "PHONE_NUMBER"),
+        ({"phones": [{"value": 2125555555}]}, "PHONE_NUMBER"),
+        ("/signup?phone=2125555555&x=1", "PHONE_NUMBER"),
+        ("jane.doe\uff0540example.com", "EMAIL_ADDRESS"),
         ("jane.doe%40example.com", "EMAIL_ADDRESS"),
         ("jane.doe\uff20example.com", "EMAIL_ADDRESS"),
         ("\uff14" + "\uff11" * 15, "CREDIT_CARD"),
@@ -428,6 +431,51 @@ def test_cards_among_other_ids_are_held_against_ids_that_are_written_like_them(t
 )
 def test_an_id_in_words_and_what_lies_in_a_link_count(tmp_path: Path, value: str) -> None:
     assert broken(verdict(lined(tmp_path, {}, {"user_id": value}))) == {("PII-FOUND", "user_id")}
+
+
+@pytest.mark.parametrize(
+    ("value", "entities"),
+    [
+        ("Mozilla/5.0 ssn 536904399", {"US_SSN"}),
+        ("MyApp/1.0 phone 9172345678", {"PHONE_NUMBER"}),
+        ("MyApp/1.0 phone 917.234.5678", {"PHONE_NUMBER"}),
+        ("passport 123456789 license A1234567", {"US_PASSPORT", "US_DRIVER_LICENSE"}),
+        ("nhs 9434765919", {"UK_NHS"}),
+        ("ssn:536904399", {"US_SSN"}),
+        ("MyApp/1.0 ssn/536904399", {"US_SSN"}),
+        ("MyApp/1.0 ssn 536.90.4399", {"US_SSN"}),
+        ("MyApp/1.0 from 192.168.0.1", {"IP_ADDRESS"}),
+        (f"MyApp/1.0 (+http://a.com/{'x/' * 50}9434765919)", {"UK_NHS"}),
+    ],
+)
+def test_what_no_browser_says_counts_in_its_column(tmp_path: Path, value: str, entities: set[str]) -> None:
+    found = verdict(lined(tmp_path, {"user_agent": value}))
+    assert {each.message.split()[0] for each in found.findings} == entities
+
+
+@pytest.mark.parametrize("column", ["user_agent", "note"])
+def test_versions_count_nowhere_but_in_a_browsers_words(tmp_path: Path, column: str) -> None:
+    """From logs: numbers of releases, with a check digit or like an address; what is after a scheme is a site's."""
+    texts = [
+        "Mozilla/5.0 (compatible; Butterfly/1.0; +http://labs.topsy.com/butterfly/) Gecko/2009032608 Firefox/3.0.8",
+        "okhttp/9434765919",
+        "Mozilla/5.0 (Windows; U; Windows NT 5.1; en-US; rv:1.9.1.2) Gecko/20090729 Firefox/3.5.2",
+        "Mobile/22D82 Instagram 375.2.0.33.77 (iPhone16,1; iOS 18_3_2; en_US; en; scale=3.00; 1179x2556; 719346134)",
+        "Instagram 27.0.0.7 Android (33/13; 420dpi; 1080x2340; samsung; SM-G991U; o1q; qcom; en_US; 458229258)",
+        "Mozilla/5.0 (compatible;vu-server-health-scanner/1.0;https://130.37.198.75/index.html)",
+        "[FBAN/FBIOS;FBAV/377.0.0.22.107;FBBV/383942137;FBDV/iPhone14,5;FBID/phone;FBLC/en_US;FBOP/5;FBRV/384721234]",
+    ]
+    found = broken(verdict(lined(tmp_path, *({column: text} for text in texts))))
+    assert found == (set() if column == "user_agent" else {("PII-FOUND", "note")})
+
+
+def test_what_stands_like_a_version_in_an_id_is_what_it_was(tmp_path: Path) -> None:
+    draw = random.Random(3)
+    rows = [{"user_id": f"u/{decoys.card(draw)}"} for _ in range(40)]
+    assert broken(verdict(lined(tmp_path, *rows[:5], *({"user_id": f"u{n}"} for n in range(40))))) == set()
+    assert broken(verdict(lined(tmp_path, *rows))) == {("PII-FOUND", "user_id")}
+    for value in ("app/9434765919 of it", "rv:1.9.0.13"):
+        assert broken(verdict(lined(tmp_path, {"user_id": value}, {"item_id": "i"}))) == {("PII-FOUND", "user_id")}
 
 
 def test_a_link_hides_nothing_that_lies_in_it(tmp_path: Path) -> None:
