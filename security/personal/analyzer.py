@@ -17,6 +17,7 @@ from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 
 from security.errors import CannotTell
 from security.personal.found import Found
+from security.personal.iban import Iban
 from security.personal.phones import Phone
 from security.personal.recognisers import Address, Card, Email, Link
 from security.personal.words import artifacts
@@ -29,7 +30,7 @@ AFTER = 3
 THRESHOLD = 0.4
 """The lowest score that is a finding."""
 logging.getLogger("presidio-analyzer").propagate = False
-OURS = (Email, Card, Address, Link, Phone)
+OURS = (Email, Card, Iban, Address, Link, Phone)
 
 
 class Words(SlimSpacyNlpEngine):

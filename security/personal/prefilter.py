@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from presidio_analyzer import EntityRecognizer, PatternRecognizer
-from presidio_analyzer.predefined_recognizers import IbanRecognizer, NhsRecognizer
+from presidio_analyzer.predefined_recognizers import NhsRecognizer
 
 from security.personal.checks import Check, eleven, failed, luhn
+from security.personal.iban import Iban
 from security.personal.phones import GAP, SHORTEST, SURE, Phone
-from security.personal.recognisers import Card
+from security.personal.recognisers import Card, Email
 from security.personal.relax import FLAGS, NEVER, Relaxed, Unknown
 
-PLAIN = (PatternRecognizer.analyze, IbanRecognizer.analyze)
+PLAIN = (PatternRecognizer.analyze, Email.analyze, Iban.analyze)
 """Ways to analyse that find nothing where none of the expressions matches."""
 Masks = NDArray[np.uint64]
 All = tuple[str, ...]
