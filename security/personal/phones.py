@@ -41,8 +41,18 @@ OTHER = re.compile(r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\
 """What is no number to call: a decimal, a date."""
 BEFORE = re.compile(r"[^\W_]/|\d\.")
 """What stands before a version, or before the end of a decimal."""
-SENTENCE = re.compile(r"[.\s]\s|\n")
-"""Where a candidate ends though there may be digits behind it."""
+DIALLED = re.compile(rf"[{_PLUS_CHARS}(\[\uff08\uff3b]|0(?!\.)")
+"""How a number begins that may stand there too."""
+AGAIN = re.compile(r"\.\d")
+"""What stands behind a number that goes from one decimal into the next."""
+DAY, MONTH, YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
+DATE = re.compile(
+    rf"(?<!\d)(?<!\d[-/.])(?:{DAY}([-/.]){MONTH}\1{YEAR}|{MONTH}([-/.]){DAY}\2{YEAR}|{YEAR}([-/.]){MONTH}\3{DAY})"
+    r"(?![-/.]?\d)(?:[ T]{1,2}(?:[01]?\d|2[0-3])[:.h][0-5]\d(?!\d))?"
+)
+"""A date, and the time behind it: no part of it is a number to call."""
+SENTENCE = re.compile(r"(?<![^\W\d_])[.\s]\s|\n")
+"""Where a candidate ends though there may be digits behind it; not behind the letters of an extension (`ext. 12`)."""
 WEAK = 0.2
 """The score of a short number: below what counts, unless a word stands beside it."""
 SPOKEN = (
@@ -90,8 +100,7 @@ class Phone(PhoneRecognizer):
         """The numbers of a text."""
         found = []
         for start, end in sorted(self.spans(text)):
-            other = OTHER.fullmatch(text, start, end) or BEFORE.fullmatch(text, max(0, start - 2), start)
-            if other or not CLOSE.search(text, start, end):
+            if other(text, start, end) or not CLOSE.search(text, start, end):
                 continue
             long = LONG.search(text, start, end) and not BARE.fullmatch(text, start, end)
             metadata = {
@@ -124,6 +133,17 @@ class Phone(PhoneRecognizer):
             if inside:
                 at = start + max(last for _, last in inside)
         return found
+
+
+def other(text: str, start: int, end: int) -> bool:
+    """Whether what may be a number is a version, a decimal or a date, or a part of one."""
+    if OTHER.fullmatch(text, start, end):
+        return True
+    if BEFORE.fullmatch(text, max(0, start - 2), start):
+        fraction = text[start - 1] == "." and (text[start:end].isdigit() or AGAIN.match(text, end))
+        if fraction or not DIALLED.match(text, start):
+            return True
+    return any(each.start() <= start and end <= each.end() for each in DATE.finditer(text))
 
 
 def verified(text: str, candidate: str, start: int, regions: tuple[str, ...]) -> frozenset[Span]:
