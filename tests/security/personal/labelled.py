@@ -40,6 +40,8 @@ SPOKEN = (
     *("{} is my number, thanks", "fax {}"),
 )
 COUNTRIES = {"DE": ("", 18), "GB": ("WEST", 14), "FR": ("", 23), "NL": ("ABNA", 10), "ES": ("", 20), "CH": ("", 17)}
+COUNTRIES |= {"AT": ("", 16), "BE": ("", 12), "CZ": ("", 20), "EE": ("", 16), "LT": ("", 16), "SE": ("", 20)}
+COUNTRIES |= {"PT": ("", 21), "SK": ("", 20)}
 """Of accounts: the bank's letters, and how many digits follow."""
 SITES = ("example", "shop", "my-garden", "news24", "univ-lab", "photo", "bestbikes", "data.portal", "docs")
 ENDS = ("com", "org", "net", "io", "co.uk", "de", "fr", "edu", "gov", "info")
@@ -63,9 +65,9 @@ def card(draw: Draw) -> str:
     first = draw.choice(sorted(CARDS))
     body = first + digits("#" * (draw.choice(CARDS[first]) - len(first) - 1), draw)
     total = sum(sum(divmod(int(each) * (2 - n % 2), 10)) for n, each in enumerate(reversed(body)))
-    whole, mark = body + str(-total % 10), draw.choice(["", "", " ", "-"])
+    whole, mark = body + str(-total % 10), draw.choice(["", "", " ", "-", "\t", "  ", " - ", "+"])
     sizes = (4, 6, 5) if len(whole) == 15 else (4, 6, 4) if len(whole) == 14 else (4,) * (len(whole) // 4)
-    if not mark or sum(sizes) != len(whole):
+    if not mark or sum(sizes) != len(whole) or (mark not in (" ", "-") and len(sizes) != 4):
         return whole
     parts, at = [], 0
     for size in sizes:
@@ -74,13 +76,17 @@ def card(draw: Draw) -> str:
     return mark.join(parts)
 
 
-def iban(draw: Draw) -> str:
-    """An account with its check digits (ISO 13616), in one piece or in fours."""
-    country = draw.choice(sorted(COUNTRIES))
+def account(country: str, draw: Draw) -> str:
+    """An account of this country with its check digits (ISO 13616)."""
     bank, size = COUNTRIES[country]
     body = bank + digits("#" * size, draw)
     number = int("".join(str(int(each, 36)) for each in body + country + "00"))
-    whole = f"{country}{98 - number % 97:02d}{body}"
+    return f"{country}{98 - number % 97:02d}{body}"
+
+
+def iban(draw: Draw) -> str:
+    """An account, in one piece or in fours."""
+    whole = account(draw.choice(sorted(COUNTRIES)), draw)
     return whole if draw.random() < 0.5 else " ".join(whole[at : at + 4] for at in range(0, len(whole), 4))
 
 
@@ -107,18 +113,35 @@ def email(draw: Draw) -> str:
 def link(draw: Draw) -> str:
     """A page, a site, or a site's name alone."""
     host = f"{draw.choice(['', 'www.', 'blog.'])}{draw.choice(SITES)}.{draw.choice(ENDS)}"
-    path = draw.choice(["", "", "/", "/a/b", "/p?id=7", "/index.html"])
-    return draw.choice(["https://", "http://", ""]) + host + path
+    path = draw.choice(["", "", "/", "/a/b", "/p?id=7", "/index.html", "/a_(b)"])
+    return draw.choice(["https://", "http://", "ftp://", "wss://u:p@", "//", "", "", ""]) + host + path
 
 
 VALUES: dict[str, tuple[Callable[[Draw], str], tuple[str, ...]]] = {
     "PHONE_NUMBER": (phone, SPOKEN),
     "CREDIT_CARD": (card, ("my card {} was charged twice", "Visa {}", "{}", "paid with {} today", "number: {}")),
-    "IBAN_CODE": (iban, ("Please pay to {} by Friday", "IBAN {}", "{}", "account {} at the bank")),
+    "IBAN_CODE": (
+        iban,
+        ("Please pay to {} by Friday", "IBAN {}", "{}", "account {} at the bank", "refund to {} Jansen", "{} gracias"),
+    ),
     "US_SSN": (ssn, ("my ssn is {}", "SSN: {}", "social security {} please", "{} is on the form")),
-    "IP_ADDRESS": (address, ("blocked from {} again", "server {} is down", "{}", "from {} to the gateway")),
-    "EMAIL_ADDRESS": (email, ("write to {} please", "{}", "mail {}, not me", "contact: <{}>")),
-    "URL": (link, ("see {} for more", "I found it on {} yesterday", "{}", "(via {} )")),
+    "IP_ADDRESS": (
+        address,
+        ("blocked from {} again", "peer {}: handshake failed", "server {} is down", "{}", "from {} to the gateway"),
+    ),
+    "EMAIL_ADDRESS": (
+        email,
+        (
+            "write to {} please",
+            "{}",
+            "mail {}, not me",
+            "contact: <{}>",
+            "/users/{}/orders",
+            "GET /a?m={}&n=2",
+            "s3://bucket/{}/2024.csv",
+        ),
+    ),
+    "URL": (link, ("see {} for more", "I found it on {} yesterday", "{}", "(via {} )", "({})")),
 }
 NOTHING = """
 order N######### shipped | row 1698###### of 1698###### | tracking NN########## | lat 5X.######, lon 1X.######
@@ -128,7 +151,8 @@ total NN.## for N items | version N.#.# is out | chapter X.X, page N## | model X
 batch N####X | Chrome/1N#.0.#### and Safari/537.36 | v2.#.##.# of main.py | os.path in utils.sh
 ISBN 978-3-16-14####-0 | on 2023-0X-1X it rained | between 10:## and 11:## | 1X/0X/2023 was fine
 5#% off, N# left, size N# | score N#.###, rank ###,### | it was late.so we left | great quality.it works
-N## x N## px | 0.####### and -#.##e-0X | README.md
+at 1X.0X.20## 14:0#:## | of 1#-0X-20## 14:0# | firmware N.1#.#.# | section 4.N.X.# | abc::def in std::cafe
+user.name is null | self.data.name | order.date of u.name | N## x N## px | 0.####### and -#.##e-0X | README.md
 """
 
 

@@ -4,6 +4,7 @@ import copy
 import logging
 import random
 import re
+import string
 from collections import Counter
 from collections.abc import Iterator
 from re import _constants as op  # type: ignore[attr-defined]
@@ -22,6 +23,7 @@ from security.errors import CannotTell
 from security.personal import phones, relax
 from security.personal.analyzer import analyzer, plain
 from security.personal.cells import LONGEST, Cells
+from security.personal.iban import LENGTHS, SHORTEST, Iban, form
 from security.personal.phones import REGIONS, Phone, verified
 from security.personal.prefilter import Prefilter
 from security.personal.recognisers import Card
@@ -225,6 +227,7 @@ def test_recognisers_are_presidios_with_ours_in_their_place() -> None:
         "Address",
         "Card",
         "Email",
+        "Iban",
         "Link",
         "Phone",
     ]
@@ -282,6 +285,19 @@ def test_an_expression_that_cannot_be_relaxed_says_so(expression: str) -> None:
 def test_parts_of_all_kinds_are_relaxed(expression: str, texts: list[str]) -> None:
     assert all(regex.search(expression, text, FLAGS) for text in texts)
     assert all(pc.match_substring_regex(pa.array(texts), Relaxed(expression).text).to_pylist())
+
+
+@pytest.mark.parametrize("country", sorted(LENGTHS))
+def test_no_account_is_shorter_than_what_all_of_them_have(country: str) -> None:
+    """What the prefilter looks for is in every account, wherever a blank or a hyphen stands."""
+    needed, draw = Relaxed(Iban.PATTERNS[0].regex).text, random.Random(country)
+    assert LENGTHS[country] >= SHORTEST
+    for _ in range(20):
+        signs = draw.choices(string.digits, k=LENGTHS[country] - 2)
+        text = country + "".join(draw.choice(["", "", " ", "-"]) + sign for sign in signs)
+        text = draw.choice(["", "x ", "_"]) + draw.choice([text, text.lower()]) + draw.choice(["", " y", "."])
+        assert form(country).search(text)
+        assert pc.match_substring_regex(pa.array([text]), needed).to_pylist() == [True]
 
 
 def test_a_recogniser_with_a_way_of_its_own_is_asked_about_every_text() -> None:

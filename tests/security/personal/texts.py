@@ -21,7 +21,14 @@ Chrome/119.0.6045.105 | 2023-10-27 10:30 | 12/31/1999 | 31.12.99 | 2024-01-05T10
 01-FEB-2020 | 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa | bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq
 00:1A:2B:3C:4D:5E | 001a.2b3c.4d5e | AB1234563 | F91234563 | dea AB1234563 number | 9434765919 | 943 476 5919
 550e8400-e29b-41d4-a716-446655440000 | A123456789012 | 12ABC34567 | A-Z]]123 | H12345678 | 1234567T | C03005988
-1234567890123456 | 18/18 | 021000021
+1234567890123456 | 18/18 | 021000021 | /account?email=lisa@simpson.org&n=2 | _jane.doe@example.com_backup.tar.gz
+john@mail.internal | a@b.com-c@d.org | BE68 5390 0754 7034 Jansen | ES91-2100-0418-4502-0005-1332
+pt50 0002 0123 1234 5678 9015 4 | (212) 736-5000 ext. 12 | Mobil/0171 2345678 | 1.020 7946 0018
+users/+442079460018/ | localhost/127.0.0.1:5432 | client42/10.32.7.45:51234 | postgres://user:pw@db.example.com:5432/app
+//cdn.example.com/x.png | https://münchen.de/a_(b) | user.name | self.data.name | 4111+1111+1111+1111
+4111 - 1111 - 1111 - 1111 | 4111  1111  1111  1111 | 12 2221 0000 0000 0009 | 2221 0000 0000 0009 1225 123
+1698415391,2221000000000009,12.50 | 27.10.2023 14:03:11 | 27-10-2023 14:03 | 2001:db8::1: | std::cafe
+firmware 2.14.0.7
 """.strip().splitlines()
         for each in line.split(" | ")
     ),
