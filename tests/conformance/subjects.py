@@ -134,12 +134,13 @@ def _drift(_: Path) -> Case:
     them a third are of another kind."""
     kinds, _found = test_drift.changes()["kind"]
     return Case(
-        test_newest.LIMITS,
-        test_newest.LIMITS | {"baseline": "0" * 64},
+        test_newest.LIMITS | {"newest": {"new": 0.5}},
+        test_newest.LIMITS | {"newest": {"new": 0.5}, "baseline": "0" * 64},
         good=test_newest.good,
         bad=lambda: test_newest.given(kinds, test_drift.log(3, test_newest.LAST)),
         rule="DRIFT-COLUMN",
-        maybe={"DRIFT-NEWEST": frozenset({"DRIFT-COLUMN"})},
+        # Where the rows before have others, or none, the ids of the newest are new.
+        maybe={rule: frozenset({*test_drift.BESIDE.get(rule, ()), "DRIFT-NEWEST-IDS"}) for rule in test_drift.RULES},
     )
 
 
