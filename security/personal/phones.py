@@ -57,23 +57,11 @@ WEAK = 0.2
 """The score of a short number: below what counts, unless a word stands beside it."""
 SPOKEN = (
     *("tel", "fax", "dial", "ring", "sms", "text", "whatsapp", "contact", "reach", "landline", "hotline", "ext"),
-    *("telefon", "telefonnummer", "handy", "handynummer", "mobil", "mobilnummer", "festnetz", "rufnummer", "durchwahl"),
-    *("telefono", "teléfono", "telefone", "téléphone", "telefoon", "movil", "móvil", "celular", "cellulare", "mobiel"),
-    *(
-        "telemovel",
-        "telemóvel",
-        "portable",
-        "msisdn",
-        "gsm",
-        "tlf",
-        "puh",
-        "puhelin",
-        "matkapuhelin",
-        "telefonu",
-        "kom",
-    ),
-    *("komorka", "komórka", "komórkowy", "appeler", "appelez", "llamar", "llame", "chiamare", "anrufen"),
-    *("bellen", "zadzwoń"),
+    *("telefon", "telefonnummer", "handy", "handynummer", "mobil", "mobilnummer", "festnetz", "rufnummer"),
+    *("durchwahl", "telefono", "teléfono", "telefone", "téléphone", "telefoon", "movil", "móvil", "celular"),
+    *("cellulare", "mobiel", "telemovel", "telemóvel", "portable", "msisdn", "gsm", "tlf", "puh", "puhelin"),
+    *("matkapuhelin", "telefonu", "kom", "komorka", "komórka", "komórkowy", "appeler", "appelez", "llamar", "llame"),
+    *("chiamare", "anrufen", "bellen", "zadzwoń", "llama", "llámame", "llamame", "chiamami"),
 )
 """Words that stand beside a number to call, in some of the languages of `REGIONS`, with their accents and without."""
 MOST = 200_000
@@ -100,6 +88,8 @@ class Phone(PhoneRecognizer):
         """The numbers of a text."""
         found = []
         for start, end in sorted(self.spans(text)):
+            # A bracket that is closed behind the number is around more than it.
+            start += text[start] in "([" and not any(mark in text[start:end] for mark in ")]")
             if other(text, start, end) or not CLOSE.search(text, start, end):
                 continue
             long = LONG.search(text, start, end) and not BARE.fullmatch(text, start, end)

@@ -40,6 +40,8 @@ SELVES = ("args", "obj", "req", "self", "this")
 """Beginnings of names in code."""
 PRIVATE = ("corp", "internal", "intranet", "lan", "local", "localdomain")
 """Ends of names within a company's own network."""
+OFFICES = ("gov.uk", "nhs.uk", "police.uk")
+"""Public suffixes under which people have addresses, too."""
 _LOCAL = r"(?:[^\W_][!$%'*+\-^~.\w]*+|(?<!_)_[!$%'*+\-^~._]*+)(?<!\.)(?=@)"
 _LAST = r"(?:xn--[a-z0-9\-]*[a-z0-9]|[^\W_]+)(?![^\W_])"
 _CUT = re.compile(r"[._-]+[^._-]*\Z|\A[^._-]*\Z")
@@ -47,6 +49,8 @@ _LETTERS = re.compile(r"(?=.*[A-Za-z])[^0-9]*")
 _USER = r"(?!(?<=[a-z]://[^\s/?#@:]{0,64}:[^\s/?#@]{0,64})@[^\s/?#@]*+(?!@))"
 """Not what stands between a link's scheme and its host, behind a colon."""
 
+_NONE = r"(?<![0-9][ -])(?!35[0-9]{13}(?![0-9])|[0-9]{7}[ -][0-9]{7}(?![0-9]))"
+"""Not amid groups of digits, nor the number of a telephone itself (IMEI), nor two groups of seven."""
 _TWO = r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)"
 _FIRST = r"(?<![0-9])(?:(?<![0-9][ ._-])|(?<=(?<!\w)[0-9]{1,3}[ ._-]))"
 """Not amid groups of digits, but behind a short number of its own."""
@@ -95,7 +99,8 @@ class Email(EmailRecognizer):
     def known(self, domain: str) -> bool:
         """Whether a domain ends as one may."""
         before, _, last = domain.rpartition(".")
-        return bool(before and last.lower() in PRIVATE or self.suffixes(domain).fqdn)
+        told = self.suffixes(domain)
+        return bool(before and (last.lower() in PRIVATE or told.fqdn or domain.lower() in OFFICES))
 
 
 class Card(CreditCardRecognizer):
@@ -108,7 +113,7 @@ class Card(CreditCardRecognizer):
     NEEDED = r"[0-9](?:[ ._-]?[0-9]|[ \t+-]{1,3}[0-9]){11}"
     """What each of the expressions has a match of, and RE2 understands."""
     PATTERNS = [
-        *CreditCardRecognizer.PATTERNS,
+        *(Pattern(each.name, _NONE + each.regex, each.score) for each in CreditCardRecognizer.PATTERNS),
         Pattern(
             "One piece",
             r"(?<![0-9])(?<![0-9]\.)(?<!(?<![0-9])[0-9]{1,3},)(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|"

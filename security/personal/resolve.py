@@ -11,7 +11,9 @@ from security.personal.found import Found
 
 SURE = 1.0
 """The score of what has a check digit, and has the right one."""
-LOOSE = ("PHONE_NUMBER", "US_DRIVER_LICENSE", "US_PASSPORT", "US_BANK_NUMBER", "US_ITIN", "DATE_TIME")
+CHANCE = "UK_NHS"
+"""Has a check digit that every eleventh number of ten digits meets, those to call among them: it comes after these."""
+LOOSE = ("PHONE_NUMBER", CHANCE, "US_DRIVER_LICENSE", "US_PASSPORT", "US_BANK_NUMBER", "US_ITIN", "DATE_TIME")
 """Entities without a form of their own, the more telling first."""
 
 
@@ -26,4 +28,5 @@ def resolved(found: Iterable[Found]) -> tuple[Found, ...]:
 
 def _rank(each: Found) -> tuple[bool, int, float, int, int, str]:
     entity, start, end, score = each
-    return score < SURE, LOOSE.index(entity) + 1 if entity in LOOSE else 0, -score, start - end, start, entity
+    sure = score >= SURE and entity != CHANCE
+    return not sure, LOOSE.index(entity) + 1 if entity in LOOSE else 0, -score, start - end, start, entity

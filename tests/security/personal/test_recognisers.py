@@ -80,6 +80,11 @@ def found(text: str) -> set[tuple[str, str]]:
         ("call (212) 736-5000 ext. 12", "PHONE_NUMBER", "(212) 736-5000 ext. 12"),
         ("+1 212 736 5000 ext. 12", "PHONE_NUMBER", "+1 212 736 5000 ext. 12"),
         ("ask for (212) 736-5000. 12 of us wait", "PHONE_NUMBER", "(212) 736-5000"),
+        ("(+905012360544) wrote: still waiting", "PHONE_NUMBER", "+905012360544"),
+        ("tel (030 123456)", "PHONE_NUMBER", "030 123456"),
+        ("llámame al 612 30 96 58", "PHONE_NUMBER", "612 30 96 58"),
+        ("phone: 512-396-5106", "PHONE_NUMBER", "512-396-5106"),
+        ("customer no-reply56@nhs.uk", "EMAIL_ADDRESS", "no-reply56@nhs.uk"),
         ("Mobil/0171 2345678", "PHONE_NUMBER", "0171 2345678"),
         ("Büro/(0113) 496 0018", "PHONE_NUMBER", "(0113) 496 0018"),
         ("GET /users/+442079460018/orders", "PHONE_NUMBER", "+442079460018"),
@@ -129,6 +134,7 @@ def test_found(text: str, entity: str, value: str) -> None:
         *("user.name is null", "u.name", "order.date", "self.data.name", "self.data.app", "x = y //order.total"),
         *("http://localhost:8080/x", "s3://bucket/2024.csv"),
         *("4111 - 1111 - 1111 - 1112", "4111+1111+1111+1112", "0.2221000000000009", "12,2221000000000009"),
+        *("IMEI 356040319753816 blocked", "order id 3227505-5807184", "USPS 9400 1452 1554 3616 5339 51"),
         *("1111 2221 0000 0000 0009", "2221 0000 0000 0009 1325"),
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.6045.105 Safari/537.36",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 Version/17.1 Mobile/15E148",
@@ -238,7 +244,7 @@ def test_labelled_texts(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         print(f"\n  micro-F1 over seven entities: {ours:.3f}; Presidio as it comes: {theirs:.3f}")
     assert ours >= 0.98
     assert ours > theirs + 0.03
-    assert max(missed.values()) < 10
+    assert max(missed.values(), default=0) < 10
 
 
 entities = st.sampled_from(["URL", "IBAN_CODE", *LOOSE])
@@ -261,4 +267,6 @@ def test_what_has_a_check_digit_comes_first_and_a_length_last() -> None:
     assert found(f"pay {iban} now") == {("IBAN_CODE", iban)}
     assert resolved([("PHONE_NUMBER", 0, 12, 0.75), ("IP_ADDRESS", 0, 9, 0.6)]) == (("IP_ADDRESS", 0, 9, 0.6),)
     assert resolved([("URL", 3, 9, 0.5), ("EMAIL_ADDRESS", 0, 9, 1.0)]) == (("EMAIL_ADDRESS", 0, 9, 1.0),)
+    assert resolved([("PHONE_NUMBER", 0, 15, 0.75), ("UK_NHS", 3, 15, 1.0)]) == (("PHONE_NUMBER", 0, 15, 0.75),)
+    assert resolved([("UK_NHS", 0, 10, 1.0), ("US_BANK_NUMBER", 0, 10, 0.4)]) == (("UK_NHS", 0, 10, 1.0),)
     assert resolved([]) == ()
