@@ -72,7 +72,8 @@ def test_words_beside_a_column_count_as_those_in_its_texts(beside: list[str]) ->
 
 def spoken(count: int, seed: int) -> Iterator[str]:
     """Values behind, or in front of, context words of every recogniser, as logs and JSON write them."""
-    draw, words = random.Random(seed), sorted(analyzer().nlp_engine.known)  # type: ignore[attr-defined]
+    draw, asked = random.Random(seed), sorted(analyzer().registry.recognizers, key=lambda each: each.name)
+    groups = [sorted({*each.context}) for each in asked if each.context]
     forms = (
         str.lower,
         str.upper,
@@ -89,7 +90,7 @@ def spoken(count: int, seed: int) -> Iterator[str]:
     )
     numbers = ("9172345678", "536904399", "123456789", "A1234567", "12345678", "612345678", "22 12 34 56", "912701234")
     for _ in range(count):
-        word = draw.choice(forms)(draw.choice(words))
+        word = draw.choice(forms)(draw.choice(draw.choice(groups)))
         word = word.replace("o", "O\u0301").replace("k", "\u212a") if draw.random() < 0.05 else word
         value = mutated(draw.choice(numbers), draw) if draw.random() < 0.2 else draw.choice(numbers)
         yield f"{draw.choice(('', '/a?b=', '{', '12 '))}{word}{draw.choice(marks)}{value}{draw.choice(ends)}"
