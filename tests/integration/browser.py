@@ -7,6 +7,7 @@ test id in that UI and its graph is a canvas, so a node is found by the colour o
 import io
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -232,7 +233,12 @@ class Run:
                 break
             self.page.wait_for_timeout(100)
         for number in range(2, int(re.findall(r"Page 1 of (\d+)", told)[0] if "Page 1 of" in told else 1) + 1):
-            panel.get_by_role("button", name="Go to next page").click()
-            panel.filter(has_text=re.compile(rf"Page {number} of")).wait_for()
+            there = panel.filter(has_text=re.compile(rf"Page {number} of"))
+            for _ in range(10):  # a click while the table is drawn again is lost
+                panel.get_by_role("button", name="Go to next page").click()
+                with suppress(TimeoutError):
+                    there.wait_for(timeout=5_000)
+                    break
+            there.wait_for()
             told += str(panel.inner_text())
         return told
