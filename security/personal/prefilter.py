@@ -11,6 +11,7 @@ something anywhere.
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from security.personal.checks import Check, eleven, failed, luhn
 from security.personal.iban import Iban
 from security.personal.phones import GAP, SHORTEST, SURE, Phone
 from security.personal.recognisers import Card, Email
-from security.personal.relax import FLAGS, NEVER, Relaxed, Unknown
+from security.personal.relax import FLAGS, NEVER, Unknown, relaxed
 
 PLAIN = (PatternRecognizer.analyze, Email.analyze, Iban.analyze)
 """Ways to analyse that find nothing where none of the expressions matches."""
@@ -100,7 +101,7 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
     known = {each.lower() for each in recogniser.context or ()}
     spoken = () if known & {each.lower() for each in beside} else (_any(map(_spoken, known), special) or NEVER,)
     if isinstance(recogniser, Phone):
-        special.update(point for point in range(0x80, sys.maxunicode + 1) if re.match(r"\d", chr(point)))
+        special.update(_foreign())
         special.update(map(ord, "\uff0b"))
         yield _digits(SHORTEST), _digits(SURE), OPEN
         yield _digits(SHORTEST), r"\+"
@@ -124,12 +125,18 @@ def _spoken(word: str) -> str:
     return "".join(re.escape(sign) if sign.isascii() else r"[^\x00-\x7f]" for sign in word)
 
 
+@cache
+def _foreign() -> frozenset[int]:
+    """The digits beyond ASCII."""
+    return frozenset(point for point in range(0x80, sys.maxunicode + 1) if chr(point).isdecimal())
+
+
 def _digits(count: int) -> str:
     return rf"[0-9](?:[^0-9]{{0,{GAP}}}[0-9]){{{count - 1}}}"
 
 
 def _any(expressions: Any, special: set[int]) -> str:
     """One that matches where any of these does."""
-    made = [Relaxed(each) for each in expressions]
+    made = [relaxed(each) for each in expressions]
     special.update(*(each.special for each in made))
     return "|".join(dict.fromkeys(each.text for each in made))

@@ -95,17 +95,28 @@ class Relaxed:
         raise Unknown(f"a part that is not known: {kind}")
 
     def _class(self, items: Any) -> str:
-        members = _members(items)
-        beyond = members - _ASCII
-        ranges = _ranges(sorted(members & _ASCII))
-        if len(beyond) > WIDE:
-            ranges.append((0x80, 0x10FFFF))
-        else:
-            self.special |= beyond
-        if not ranges:
-            # Beyond ASCII only, and each member special: no text without one of them can match.
-            return NEVER
-        return f"[{''.join(map(_range, ranges))}]"
+        text, special = _classed(tuple(items))
+        self.special |= special
+        return text
+
+
+@cache
+def relaxed(pattern: str) -> Relaxed:
+    """That of an expression, made once."""
+    return Relaxed(pattern)
+
+
+@cache
+def _classed(items: tuple[Any, ...]) -> tuple[str, frozenset[int]]:
+    """A class for RE2, and its members beyond ASCII where these are few."""
+    members = _members(items)
+    beyond = members - _ASCII
+    ranges = _ranges(sorted(members & _ASCII))
+    if len(beyond) > WIDE:
+        ranges.append((0x80, 0x10FFFF))
+        beyond = frozenset()
+    # Beyond ASCII only, and each member special: no text without one of them can match.
+    return f"[{''.join(map(_range, ranges))}]" if ranges else NEVER, frozenset(beyond)
 
 
 def _trimmed(parts: Parts) -> Parts:
