@@ -165,11 +165,11 @@ def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> d
     length, key = told.limits.get("partitions", 1), UnsafeLocalKeys(home.root / "keys").public("producer")
     if type(length) is not int:
         return {}  # of which the terms will say what is wrong
-    pipeline, span = brief.parsed.pipeline_name, min(length, window or length)
+    known, span = baseline.entries(home, key, brief.parsed.pipeline_name), min(length, window or length)
     establishes = told.limits.get("first", "fail") == "establish"
     against, only = told.limits.get("against", "pinned"), "" if establishes else brief.policy_sha256
-    found = baseline.named(home, key, pipeline, partition, span, against=against, only=only)
-    others = dict.fromkeys(sorted(baseline.elsewhere(home, key, pipeline, span)), ELSEWHERE) if establishes else {}
+    found = baseline.named(known, partition, span, against=against, only=only)
+    others = dict.fromkeys(sorted(baseline.elsewhere(known, span)), ELSEWHERE) if establishes else {}
     return others | {task: entry.profiles[task] for task, entry in found.items()}
 
 

@@ -68,15 +68,13 @@ def rolling(known: list[Entry], task: str, partition: str) -> Entry | None:
     return max(reversed(earlier), key=lambda each: each.partition) if earlier else pinned(known, task)
 
 
-def named(
-    home: Home, key: PublicKey, pipeline: str, partition: str, span: int, *, against: str, only: str = ""
-) -> dict[str, Entry]:
-    """Task -> what its rows are held against in a run of a pipeline; without the task where there is none yet.
+def named(known: list[Entry], partition: str, span: int, *, against: str, only: str = "") -> dict[str, Entry]:
+    """Task -> what its rows are held against in a run of the pipeline that these are of; without it if there is none.
 
     Only profiles of as many partitions count. With `only`, the digest of a policy, what a person set counts, and what
     passed under this policy, and nothing that another let be established.
     """
-    known = [each for each in entries(home, key, pipeline) if each.span == span]
+    known = [each for each in known if each.span == span]
     known = [each for each in known if not only or each.how == "set" or each.policy == only]
     found = {
         task: pinned(known, task) if against == "pinned" else rolling(known, task, partition)
@@ -85,10 +83,10 @@ def named(
     return {task: each for task, each in found.items() if each}
 
 
-def elsewhere(home: Home, key: PublicKey, pipeline: str, span: int) -> set[str]:
+def elsewhere(known: list[Entry], span: int) -> set[str]:
     """Tasks whose rows are held against a baseline in runs over other numbers of partitions, and in these by none: who
     may choose how many partitions a run takes must not choose that nothing is compared."""
-    known = [each for each in entries(home, key, pipeline) if each.how != "passed"]
+    known = [each for each in known if each.how != "passed"]
     here = {task for each in known if each.span == span for task in each.profiles}
     return {task for each in known for task in each.profiles} - here
 

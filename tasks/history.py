@@ -64,9 +64,9 @@ def _order(found: dict[tuple[str, str], Series]) -> list[tuple[str, str]]:
     """What has drifted; then of every column what came nearest to its limit; then all others."""
     worst = sorted(found, key=lambda key: (_worst(found[key]), key))
     drifted = [key for key in worst if not _worst(found[key])[0]]
-    each = {key[0]: key for key in reversed(worst) if key not in drifted}
-    first = [key for key in worst if key in each.values()]
-    return [*drifted, *first, *(key for key in worst if key not in {*drifted, *first})]
+    calm = worst[len(drifted) :]
+    first = {key[0]: key for key in reversed(calm)}
+    return [*drifted, *sorted(calm, key=lambda key: first[key[0]] != key)]
 
 
 def plot(points: Sequence[Point]) -> str:

@@ -75,17 +75,19 @@ def fits(role: Role, kind: pa.DataType) -> bool:
 
 def decoded(array: pa.Array) -> pa.Array:
     """The values, however they are laid out."""
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+    array = _stored(array)
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
+def _stored(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array, pa.ExtensionArray) else array
+
+
 def settled(array: pa.Array) -> pa.Array:
     """The same values in a layout that can be filtered, with every null marked as one. Dictionaries stay."""
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+    array = _stored(array)
     if pa.types.is_dictionary(array.type):
         return array.dictionary_decode() if array.dictionary.null_count else array
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):

@@ -107,7 +107,7 @@ def _unclear(weighed: Weighed, scores: list[Score], role: str, levels: Levels) -
         for each in scores
         # How many categories there are is doubtful where there are few, however many rows: their shares are not.
         if each.limit
-        and (each.floor > levels.blind * each.limit or (each.name in SHARES and each.floor >= 1))
+        and (_blind(each, levels) or (each.name in SHARES and each.floor >= 1))
         and (each.name != "distinct" or role == "id")
     ]
     return "; ".join(blind)
@@ -118,10 +118,13 @@ def _volume(then: Reference, now: Reference, levels: Levels, part: Part | None) 
     chance = math.exp(min(floors.SPREAD * math.sqrt(then.kish / then.rows + now.kish / now.rows), 600))
     words = f"rows: {before:,}, now {now.rows:,}"
     score = scored(levels, "volume", ratio(before, now.rows), chance, words)
-    blind = score.limit is not None and score.floor > levels.blind * score.limit
-    outcome = "drifted" if score.drifted else "cannot tell" if blind else "steady"
+    outcome = "drifted" if score.drifted else "cannot tell" if _blind(score, levels) else "steady"
     words = _beyond(score) if outcome == "cannot tell" else words
     return Moved(column="", role="rows", outcome=outcome, reason=words, rows=min(before, now.rows), scores=(score,))
+
+
+def _blind(score: Score, levels: Levels) -> bool:
+    return score.limit is not None and score.floor > levels.blind * score.limit
 
 
 def _beyond(score: Score) -> str:

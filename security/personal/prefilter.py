@@ -101,7 +101,7 @@ def _needed(recogniser: Any, threshold: float, beside: Collection[str], special:
     known = {each.lower() for each in recogniser.context or ()}
     spoken = () if known & {each.lower() for each in beside} else (_any(map(_spoken, known), special) or NEVER,)
     if isinstance(recogniser, Phone):
-        special.update(_foreign())
+        special.update(_numerals())
         special.update(map(ord, "\uff0b"))
         yield _digits(SHORTEST), _digits(SURE), OPEN
         yield _digits(SHORTEST), r"\+"
@@ -126,7 +126,7 @@ def _spoken(word: str) -> str:
 
 
 @cache
-def _foreign() -> frozenset[int]:
+def _numerals() -> frozenset[int]:
     """The digits beyond ASCII."""
     return frozenset(point for point in range(0x80, sys.maxunicode + 1) if chr(point).isdecimal())
 

@@ -112,14 +112,14 @@ def test_a_run_that_passed_is_kept_and_the_index_says_so(ground: Ground, passed:
     assert opened(ground.home, REFERENCE.digest, ground.key) == REFERENCE
     folder = ground.home.root / "baselines"
     assert [each.stat().st_mode & 0o777 for each in (folder, *folder.iterdir())] == [0o700, 0o600]
-    named_now = named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against="pinned")
+    named_now = named(ground.known(), "2024-03-02", SPAN, against="pinned")
     assert named_now == {FETCH: told, PROTECT: told}
 
 
 def test_nothing_is_said_of_a_home_or_a_pipeline_without_runs(ground: Ground, passed: Held) -> None:
-    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", SPAN, against="pinned")) == ([], {})
+    assert (ground.known(), named(ground.known(), "2024-03-01", SPAN, against="pinned")) == ([], {})
     keep(ground.home, ground.signer, proof(passed, pipeline="other"))
-    assert (ground.known(), named(ground.home, ground.key, "shop", "2024-03-01", SPAN, against="rolling")) == ([], {})
+    assert (ground.known(), named(ground.known(), "2024-03-01", SPAN, against="rolling")) == ([], {})
     assert len(entries(ground.home, ground.key)) == 1
 
 
@@ -188,7 +188,7 @@ def test_setting_one_is_told_with_its_reason(ground: Ground, passed: Held) -> No
     told = enter(ground.home, ground.signer, plan, seen, "", "set", "the shop sells books too")
     assert (told.how, told.reason) == ("set", "the shop sells books too")
     assert ground.known() == [first, told]
-    chosen = named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against="pinned")[FETCH]
+    chosen = named(ground.known(), "2024-03-02", SPAN, against="pinned")[FETCH]
     assert opened(ground.home, chosen.profiles[FETCH], ground.key) == rows.made(rows.log(5))
 
 
@@ -286,7 +286,7 @@ def test_an_index_that_was_altered_names_no_baseline(ground: Ground, passed: Hel
     for lines in ([whole[0], altered, whole[2]], [whole[0], whole[2]], whole[1:], [*whole, whole[0]], [b"{}\n"]):
         ground.home.index.write_bytes(b"".join(lines))
         with pytest.raises(LogBroken, match="line "):
-            named(ground.home, ground.key, "shop", "2024-03-04", SPAN, against="pinned")
+            named(ground.known(), "2024-03-04", SPAN, against="pinned")
     stranger = UnsafeLocalKeys(ground.home.root.parent / "somebody").signer("producer")
     ground.home.index.unlink()
     Index(ground.home.index, stranger).append("reference", **json.loads(json.dumps(vars(entry("set")))))
@@ -306,7 +306,7 @@ def walk(ground: Ground, against: str, days: int) -> list[Verdict]:
     told = []
     for day in range(days):
         partition = f"2024-03-{day + 1:02d}"
-        chosen = named(ground.home, ground.key, "shop", partition, SPAN, against=against).get(FETCH)
+        chosen = named(ground.known(), partition, SPAN, against=against).get(FETCH)
         reference = opened(ground.home, chosen.profiles[FETCH], ground.key) if chosen else None
         found, held = look(walked(day), reference)
         told.append(found)
@@ -354,8 +354,8 @@ def test_only_profiles_of_as_many_partitions_count(ground: Ground, passed: Held)
     told = keep(ground.home, ground.signer, proof(passed))
     assert told is not None
     for against in ("pinned", "rolling"):
-        assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, against=against) == {FETCH: told}
-        assert named(ground.home, ground.key, "shop", "2024-03-02", 1, against=against) == {}
+        assert named(ground.known(), "2024-03-02", SPAN, against=against) == {FETCH: told}
+        assert named(ground.known(), "2024-03-02", 1, against=against) == {}
 
 
 def test_under_a_policy_that_establishes_nothing_what_another_policy_let_be_does_not_count(
@@ -364,17 +364,17 @@ def test_under_a_policy_that_establishes_nothing_what_another_policy_let_be_does
     lax = keep(ground.home, ground.signer, proof(passed, policy="c" * 64))
     assert lax is not None
     strict = {"against": "pinned", "only": POLICY}
-    assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, **strict) == {}
+    assert named(ground.known(), "2024-03-02", SPAN, **strict) == {}
     seen = {FETCH: Facts.model_validate(passed.seen.facts)}
     chosen = enter(ground.home, ground.signer, proof(passed, policy="c" * 64).plan, seen, "", "set", "looked at")
-    assert named(ground.home, ground.key, "shop", "2024-03-02", SPAN, **strict) == {FETCH: chosen}
+    assert named(ground.known(), "2024-03-02", SPAN, **strict) == {FETCH: chosen}
     profiles = {FETCH: REFERENCE.digest}
     keep(ground.home, ground.signer, proof(passed, policy="c" * 64, partition="2024-03-05", profiles=profiles))
     rolling_ = {"against": "rolling", "only": POLICY}
-    assert named(ground.home, ground.key, "shop", "2024-03-09", SPAN, **rolling_) == {FETCH: chosen}
+    assert named(ground.known(), "2024-03-09", SPAN, **rolling_) == {FETCH: chosen}
     own = keep(ground.home, ground.signer, proof(passed, partition="2024-03-06", profiles=profiles))
     assert own is not None
-    assert named(ground.home, ground.key, "shop", "2024-03-09", SPAN, **rolling_) == {FETCH: own}
+    assert named(ground.known(), "2024-03-09", SPAN, **rolling_) == {FETCH: own}
 
 
 def test_a_run_that_makes_nothing_of_its_rows_is_no_baseline(ground: Ground, passed: Held) -> None:

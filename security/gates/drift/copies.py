@@ -13,7 +13,7 @@ from security.drift.compare import compare
 from security.drift.levels import Score
 from security.drift.profile import Reference, read
 from security.drift.side import Part
-from security.gates.drift.facts import Given, found, like
+from security.gates.drift.facts import COLUMNS, ROLES, Given, found, like
 from security.gates.drift.limits import LOOSEST
 from security.rows.columns import SCHEMA
 
@@ -25,6 +25,7 @@ TIMES = 13
 """How many times more rows than any policy allows."""
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 """Microseconds."""
+IDS = tuple(name for name in COLUMNS if ROLES[name] == "id")
 Batches = Sequence[Given]
 
 
@@ -72,8 +73,12 @@ def beside(given: Given, rows: pa.Table, like: pa.Table, whole: bool = True) -> 
 def parted(given: Given, rows: pa.Table) -> tuple[list[Given], list[Given]]:
     """Rows as they are: those of earlier partitions, and the first ones, taken for those of the newest."""
     many = math.ceil(rows.num_rows * given.part) if given.part < 1 else 0
-    older, last = (given.of(part.combine_chunks().to_batches()) for part in (rows.slice(many), rows.slice(0, many)))
-    return [each._replace(newest=False) for each in older], [each._replace(newest=True) for each in last]
+    return dated(given, rows.slice(many), False), dated(given, rows.slice(0, many), True)
+
+
+def dated(given: Given, rows: pa.Table, newest: bool) -> list[Given]:
+    """Rows as those of the newest partition, or of earlier ones."""
+    return given._replace(newest=newest).of(rows.combine_chunks().to_batches())
 
 
 def drifted(items: Batches, column: str, newest: bool = False) -> set[str]:
@@ -97,3 +102,9 @@ def put(rows: pa.Table, column: str, values: Any) -> pa.Table:
     """Rows with other values in a column."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     return rows.set_column(rows.schema.get_field_index(column), column, array)
+
+
+def own(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
+    """Each row of an id of its own."""
+    made = word(draw)
+    return put(rows, column, [f"{made}{row}" for row in range(rows.num_rows)])

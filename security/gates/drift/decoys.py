@@ -18,12 +18,14 @@ from security.gate import Violation
 from security.gates.drift.copies import (
     DAY,
     HOUR,
+    IDS,
     MANY,
     TIMES,
     Batches,
     begun,
     beside,
     drifted,
+    own,
     parted,
     profile,
     put,
@@ -42,12 +44,6 @@ def _one(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
     return put(rows, column, pc.if_else(mask, pa.scalar(made), rows[column].combine_chunks()))
 
 
-def _own(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
-    """Each row of an id of its own."""
-    made = word(draw)
-    return put(rows, column, [f"{made}{row}" for row in range(rows.num_rows)])
-
-
 def _night(rows: pa.Table, column: str, draw: random.Random) -> pa.Table:
     """All rows within one hour of their days: one in which few were."""
     since = rows[column].combine_chunks().fill_null(0).to_numpy()
@@ -62,8 +58,8 @@ def _gone(rows: pa.Table, column: str, _: random.Random) -> pa.Table:
 
 
 WAYS: dict[str, tuple[Change, ...]] = {
-    "user_id": (_one, _own, _gone),
-    "item_id": (_one, _own, _gone),
+    "user_id": (_one, own, _gone),
+    "item_id": (_one, own, _gone),
     "interaction_type": (_one, _one, _gone),
     "timestamp": (_night, _night, _gone),
 }
@@ -108,7 +104,7 @@ def _swollen(sample: Batches, draw: random.Random) -> Batches:
         parts = [rows]
         for number in range(1, times):
             part = rows
-            for column in ("user_id", "item_id"):
+            for column in IDS:
                 part = put(part, column, pc.binary_join_element_wise(part[column], f"{word(draw)}{number}", "-"))
             parts.append(part)
         items = beside(given, pa.concat_tables(parts), rows, whole=False)

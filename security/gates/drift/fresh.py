@@ -7,10 +7,22 @@ import numpy as np
 import pyarrow as pa
 
 from security.drift.profile import read
-from security.gates.drift.copies import HOUR, MANY, TIMES, Batches, begun, drifted, parted, profile, put, repeated, word
-from security.gates.drift.facts import COLUMNS, ROLES, Given
-
-IDS = tuple(name for name in COLUMNS if ROLES[name] == "id")
+from security.gates.drift.copies import (
+    HOUR,
+    IDS,
+    MANY,
+    TIMES,
+    Batches,
+    begun,
+    dated,
+    drifted,
+    own,
+    parted,
+    profile,
+    repeated,
+    word,
+)
+from security.gates.drift.facts import Given
 
 STRANGERS = 2_000
 """Rows, each of an id of its own, of which it is beyond chance that more are new than a policy may allow."""
@@ -51,22 +63,22 @@ def _crowded(given: Given, rows: pa.Table, column: str, draw: random.Random) -> 
 def resized(sample: Batches, draw: random.Random) -> Batches:
     """Many times the rows of one's share of the baseline in the newest partition, or so many times fewer."""
     given, rows = begun(sample)
-    for own in (False, True):
-        if items := _sized(given, rows, own, draw):
+    for apart in (False, True):
+        if items := _sized(given, rows, apart, draw):
             return items
     # Of a few users, nothing is beyond chance: the baseline is one of as many users as rows.
     rows = _strange(repeated(rows, STRANGERS), draw)
     return _sized(given._replace(baseline=profile(given, rows).bytes), rows, True, draw)
 
 
-def _sized(given: Given, rows: pa.Table, own: bool, draw: random.Random) -> Batches:
-    """The same with the baseline that is given, and in the newest partition each row of `own` ids, or as it is; nothing
-    where some policy need not see that."""
+def _sized(given: Given, rows: pa.Table, apart: bool, draw: random.Random) -> Batches:
+    """The same with the baseline that is given, and in the newest partition each row of ids of its own where
+    `apart`; nothing where some policy need not see that."""
     usual = read(given.baseline).rows * given.part
     sizes = [size for size in (int(usual * TIMES), round(usual / TIMES)) if 0 < size <= MANY]
     for size in draw.sample(sizes, len(sizes)):
         last = repeated(rows, size)
-        items = _dated(given, rows, _strange(last, draw) if own else last)
+        items = [*dated(given, rows, False), *dated(given, _strange(last, draw) if apart else last, True)]
         if drifted(items, "", newest=True):
             return items
     return []
@@ -75,18 +87,11 @@ def _sized(given: Given, rows: pa.Table, own: bool, draw: random.Random) -> Batc
 def strangers(sample: Batches, draw: random.Random) -> Batches:
     """Rows as they are, and a newest partition in which no id is of one of them."""
     given, rows = begun(sample)
-    return _dated(given, rows, _strange(repeated(rows, STRANGERS), draw))
-
-
-def _dated(given: Given, rows: pa.Table, last: pa.Table) -> list[Given]:
-    """Rows, and those of the newest partition."""
-    older = given._replace(newest=False).of(rows.combine_chunks().to_batches())
-    return older + given._replace(newest=True).of(last.combine_chunks().to_batches())
+    return [*dated(given, rows, False), *dated(given, _strange(repeated(rows, STRANGERS), draw), True)]
 
 
 def _strange(rows: pa.Table, draw: random.Random) -> pa.Table:
     """The rows, each of ids of its own."""
     for column in IDS:
-        made = word(draw)
-        rows = put(rows, column, [f"{made}{row}" for row in range(rows.num_rows)])
+        rows = own(rows, column, draw)
     return rows

@@ -184,7 +184,7 @@ def _newest(facts: Facts, limits: DriftLimits) -> tuple[list[Breach], list[Canno
     judged = ("", *limits.named)
     unclear = [each for each in drift.columns if each.column in judged and each.outcome == "cannot tell"]
     loose = [each for each in drift.columns if each.column in limits.beside and each.outcome == "cannot tell"]
-    if len(loose) > limits.untested * len({*limits.named, *limits.beside}):
+    if any(_many({each.column: each.reason for each in loose}, {*limits.named, *limits.beside}, limits)):
         unclear += loose
     words = _open(unclear)
     return found, [CannotTell(f"of the newest partition alone, {words}", "newest")] if unclear else []

@@ -58,8 +58,8 @@ class DriftLimits(Frozen):
     def _meant(self) -> Self:
         alone, each = self.alone
         told = [("levels", self.levels), *((f"by.{name}", other) for name, other in self.each.items())]
-        told += [("newest", alone), *((f"newest with by.{name}", other) for name, other in each.items())]
-        for where, levels in told:
+        newest = [("newest", alone), *((f"newest with by.{name}", other) for name, other in each.items())]
+        for where, levels in (*told, *newest):
             for name, ceiling in CEILINGS.items():
                 limit = getattr(levels, name)
                 if limit is None or limit > ceiling:
@@ -68,7 +68,7 @@ class DriftLimits(Frozen):
                 raise ValueError(f"{where}.volume is {levels.volume:g}: nothing would be a drift; at most {VOLUME:g}")
             if levels.blind > BLIND:
                 raise ValueError(f"{where}.blind is {levels.blind:g}: chance would be taken for steady; at most 4")
-        for where, levels in told[1 + len(self.each) :]:
+        for where, levels in newest:
             if levels.new is not None and levels.new > NEW:
                 raise ValueError(f"{where}.new is {levels.new:g}: strangers would be taken for chance; at most {NEW:g}")
         known = (*self.named, *self.beside)

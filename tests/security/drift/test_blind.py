@@ -7,16 +7,12 @@ import pyarrow as pa
 import pytest
 
 from security.drift import floors
-from security.drift.levels import Drift, Levels, Moved
+from security.drift.levels import Levels
 from security.drift.sketch import planned
 from tests.security.drift.data import drift
+from tests.security.drift.test_compare import column
 
 ROWS = 20_000
-
-
-def column(found: Drift, name: str) -> Moved:
-    """What is said of a column."""
-    return next(each for each in found.columns if each.column == name)
 
 
 def kinds(users: int, names: tuple[str, ...], seed: int) -> pa.Table:

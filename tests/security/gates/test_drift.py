@@ -87,9 +87,9 @@ def given(
     return material(every, then, SECRET, columns, newest=lambda batch: batch is newest, partitions=partitions)
 
 
-def made(batch: pa.RecordBatch, secret: bytes = SECRET, columns: Sequence[str] = COLUMNS) -> Reference:
-    """The profile of a batch."""
-    return GATE.look(material(rows_of(batch), None, secret, columns).handed()[0]).profile
+def made(*batches: pa.RecordBatch, secret: bytes = SECRET, columns: Sequence[str] = COLUMNS) -> Reference:
+    """The profile of batches."""
+    return GATE.look(material(rows_of(*batches), None, secret, columns).handed()[0]).profile
 
 
 THEN = log(1)

@@ -12,10 +12,10 @@ import pytest
 
 from configs import load
 from deployments.lake import sample
-from security.gates.drift import DriftLimits, material, newest
+from security.gates.drift import DriftLimits, newest
 from security.rows.columns import SCHEMA
 from security.verdict import Outcome, Verdict
-from tests.security.gates.test_drift import GATE, SECRET, broken, log, put, rows_of, told
+from tests.security.gates.test_drift import GATE, broken, given, log, made, put, told
 
 
 def days(count: int) -> list[pa.RecordBatch]:
@@ -38,15 +38,13 @@ def days(count: int) -> list[pa.RecordBatch]:
 def test_no_day_of_the_sample_is_another_under_the_shipped_policy() -> None:
     told_, every = dict(load.text(load.find("local", "policies"))["gates"]["data_drift_monitoring"]["limits"]), days(58)
     span = told_["partitions"]
-    base = GATE.look(material(rows_of(*every[:span]), None, SECRET).handed()[0]).profile
+    base = made(*every[:span])
     limits = DriftLimits.model_validate(told_ | {"baseline": base.digest})
     rows_told = 0
     assert len(every) == 58
     for at in range(span, len(every)):
         rows, last = every[at - span + 1 : at], every[at]
-        look = material(
-            rows_of(*rows, last), base.bytes, SECRET, newest=lambda each, last=last: each is last, partitions=span
-        )
+        look = given(*rows, against=base, newest=last, partitions=span)
         alone = newest(GATE.look(look.handed()[0]), limits)
         assert alone is not None
         assert alone.drifted == (), at
@@ -77,13 +75,12 @@ def test_a_weekly_rhythm_is_no_drift_and_a_saturday_as_large_as_a_monday_is() ->
     draw, span = np.random.default_rng(4), 28
     told_ = load.text(load.find("kubernetes_prod", "policies"))["gates"]["data_drift_monitoring"]["limits"]
     every = [office(MONDAY + at, draw) for at in range(span + 7)]
-    base = GATE.look(material(rows_of(*every[:span]), None, SECRET).handed()[0]).profile
+    base = made(*every[:span])
 
     def verdict(at: int, last: pa.RecordBatch) -> Verdict:
         until = date(1970, 1, 1) + timedelta(days=MONDAY + at)
         dates = {"since": str(until - timedelta(days=span - 1)), "until": str(until)}
-        rows = rows_of(*every[at - span + 1 : at], last)
-        look = material(rows, base.bytes, SECRET, newest=lambda each: each is last, partitions=span)
+        look = given(*every[at - span + 1 : at], against=base, newest=last, partitions=span)
         return told(look, told_ | dates | {"baseline": base.digest})
 
     assert date(1970, 1, 1) + timedelta(days=MONDAY) == date(2023, 10, 30)
@@ -104,11 +101,10 @@ def test_a_shop_that_is_open_by_day_and_a_day_whose_rows_are_all_of_one_hour_of_
         return put(office(number, draw, 20_000), "timestamp", since)
 
     every = [shop(MONDAY + at, 8, 20) for at in range(span)]
-    base = GATE.look(material(rows_of(*every), None, SECRET).handed()[0]).profile
+    base = made(*every)
     for hours, outcome in (((8, 20), Outcome.PASS), ((3, 4), Outcome.FAIL)):
         last = shop(MONDAY + span, *hours)
-        rows = rows_of(*every[1:], last)
-        look = material(rows, base.bytes, SECRET, newest=lambda each, last=last: each is last, partitions=span)
+        look = given(*every[1:], against=base, newest=last, partitions=span)
         found = told(look, told_ | {"baseline": base.digest})
         assert found.outcome is outcome, found.reason
     assert broken(found) == {("DRIFT-NEWEST", "newest timestamp")}
@@ -125,8 +121,8 @@ def test_a_category_that_went_from_two_to_four_percent_is_found_under_every_ship
             batch = put(log(1, 168_000), "user_id", np.char.add("u", draw.integers(0, 8_000, 168_000).astype(str)))
             return put(batch, "interaction_type", mixed)
 
-        base = GATE.look(material(rows_of(rows(0.02)), None, SECRET).handed()[0]).profile
-        look = material(rows_of(rows(0.04)), base.bytes, SECRET).handed()[0]
+        base = made(rows(0.02))
+        look = given(rows(0.04), against=base).handed()[0]
         limits = DriftLimits.model_validate(told_ | {"baseline": base.digest, "newest": None})
         found = [each for each in GATE.judge(GATE.look(look), limits) if each.place == "interaction_type"]
         assert [each.rule for each in found] == ["DRIFT-COLUMN"]
