@@ -173,7 +173,11 @@ ROWS = {
         "ingest", r"\[data_contract\] fail: CON-BOTS accounts: 8 accounts, [\d,]+ of [\d,]+ rows, behave", bodies=swarm
     ),
     "suspects-that-were-not-filtered": Attack(
-        "ingest", r"CON-BOTS accounts: 1 accounts, .*allowed: none once", bodies=one_bot, patch=acts.lenient
+        "ingest",
+        r"CON-BOTS accounts: 1 accounts, .*allowed: none once",
+        bodies=one_bot,
+        changes={"data_drift_monitoring": {"levels": LEVELS | {"blind": 4.0}}},
+        patch=acts.lenient,
     ),
     "empty-file": Attack("ingest", rf"CON-EMPTY .*{FILE}: no rows", bodies=lambda: {LAST: packed(b"")}),
     "no-such-partition": Attack(
