@@ -93,6 +93,14 @@ def _baseline(given: argparse.Namespace) -> int:
     return baseline.diff(given.names, as_json=given.json)
 
 
+def _advisories(given: argparse.Namespace) -> int:
+    from flows import advisories
+
+    if given.what == "status":
+        return advisories.status(as_json=given.json)
+    return advisories.fetch(given.source or os.environ.get("SLUICE_ADVISORIES", ""), as_json=given.json)
+
+
 def _backfill(given: argparse.Namespace) -> int:
     from flows.shell import backfill
 
@@ -175,6 +183,15 @@ def parser() -> argparse.ArgumentParser:
     )
     each = parts.add_parser("diff", help="a run against what it was held against, or two profiles")
     each.add_argument("names", nargs="+", metavar="RUN|DIGEST")
+    each.add_argument("--json", action="store_true")
+    each = command("advisories", _advisories, "known vulnerabilities of packages: fetch them, or say how old they are")
+    parts = each.add_subparsers(dest="what", required=True, metavar="update|status")
+    each = parts.add_parser("update", help="fetch what changed; without a network it says so, and keeps what is here")
+    each.add_argument(
+        "--from", dest="source", default="", help="a URL or folder in the layout of OSV's export (or SLUICE_ADVISORIES)"
+    )
+    each.add_argument("--json", action="store_true")
+    each = parts.add_parser("status", help="how many there are, and how old they are")
     each.add_argument("--json", action="store_true")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")

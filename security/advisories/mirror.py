@@ -1,0 +1,150 @@
+"""Advisories on disk: one file of lines, the first of which says what the others are.
+
+The head names the source, when it was last asked, how many advisories follow and their SHA-256; each line is one
+advisory as its database spells it, in the order of ids. A file that is not what its head says is damaged: `CannotTell`,
+as is none at all. It is read whole, every line, once in a process for as long as it stays the same file.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from security.advisories.record import Advisory, read, when
+from security.errors import BadInput, CannotTell
+from security.verdict import Frozen
+
+FILE = "pypi.jsonl"
+CAUSE = "advisories"
+"""Why nobody can tell: there are none, or they are damaged."""
+LONGEST = 8 << 20
+"""Bytes of one advisory."""
+
+
+class Head(Frozen):
+    """What the file says of itself; times are UTC, as OSV writes them."""
+
+    source: str
+    checked: str
+    newest: str
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Advisories by the canonical name of their packages."""
+
+    head: Head
+    known: dict[str, tuple[Advisory, ...]]
+
+    def of(self, name: str) -> tuple[Advisory, ...]:
+        """What is known of a package, withdrawn advisories left out."""
+        return tuple(each for each in self.known.get(canonicalize_name(name), ()) if each.withdrawn is None)
+
+
+def days(told: str, now: datetime) -> float:
+    """How long ago a moment was, in days."""
+    return (now - when(told)).total_seconds() / 86400
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as OSV writes it, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def later(one: str, other: str) -> str:
+    """The later of two moments, of which the first may be empty."""
+    return other if not one or when(other) > when(one) else one
+
+
+def bodies(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Id and bytes of every advisory in the file, after its head."""
+    with path.open("rb") as file:
+        _head(path, file.readline(LONGEST))
+        for number, line in enumerate(file, 2):
+            body = line.rstrip(b"\n")
+            yield read(body, f"{path.name}, line {number}").id, body
+
+
+def write(path: Path, every: Iterable[tuple[str, bytes]], source: str, checked: str) -> Head:
+    """Write the file anew, whole or not at all: advisories by id in ascending order, each JSON on one line."""
+    total, count, newest, last = hashlib.sha256(), 0, "", ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as lines:
+        for id, body in every:
+            told = read(body, id)
+            if told.id != id or id <= last:
+                raise BadInput(id, "id", f"{told.id} after {last or 'nothing'}", "its own, each once, in order")
+            if b"\n" in body or len(body) > LONGEST:
+                raise BadInput(id, "the whole", "more than one line", f"one line of at most {LONGEST:,} bytes")
+            newest = later(newest, told.modified)
+            line = body + b"\n"
+            total.update(line)
+            lines.write(line)
+            count, last = count + 1, id
+        if not count:
+            raise BadInput(source, "the whole", "no advisory", "at least one")
+        head = Head(source=source, checked=checked, newest=newest, count=count, sha256=total.hexdigest())
+        lines.seek(0)
+        _placed(path, head, lines)
+    return head
+
+
+def _placed(path: Path, head: Head, lines: Iterable[bytes]) -> None:
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(head.model_dump_json().encode() + b"\n")
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _head(path: Path, line: bytes) -> Head:
+    try:
+        return Head.model_validate_json(line)
+    except ValueError:
+        raise CannotTell(
+            f"{path.name}, line 1: found no head; allowed: what `sluice advisories` wrote", CAUSE
+        ) from None
+
+
+def load(path: Path) -> Mirror:
+    """The advisories of a file, proven against its head. Read once for as long as it stays the same file."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        raise CannotTell("there are no advisories here; `sluice advisories update` fetches them", CAUSE) from None
+    return _loaded(path, (now.st_ino, now.st_mtime_ns, now.st_size))
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, _: tuple[int, int, int]) -> Mirror:
+    known: dict[str, list[Advisory]] = {}
+    total, count, newest = hashlib.sha256(), 0, ""
+    with path.open("rb") as file:
+        told = _head(path, file.readline(LONGEST))
+        for number, line in enumerate(file, 2):
+            total.update(line)
+            try:
+                each = read(line, f"{path.name}, line {number}")
+            except BadInput as why:
+                raise CannotTell(f"{why}; fetch them anew", CAUSE) from None
+            count, newest = count + 1, later(newest, each.modified)
+            for name in each.names:
+                known.setdefault(name, []).append(each)
+    if (count, newest, total.hexdigest()) != (told.count, told.newest, told.sha256):
+        raise CannotTell(f"{path.name}: found other advisories than its head names; fetch them anew", CAUSE)
+    return Mirror(told, {name: tuple(every) for name, every in known.items()})

@@ -1,0 +1,144 @@
+"""The query side of OSV's API over a mirror, on the loopback: what an audit engine asks.
+
+`POST /v1/query` with a package and a version answers with the advisories that affect it. It decides by code of its own,
+not by `ranges`: whoever asks both and holds the answers against each other sees a mistake of either. An advisory of
+which nobody can tell whom it affects is answered. Names are spelled canonically, since the engine compares them as
+text.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+
+import msgspec
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from security.advisories.mirror import Mirror
+from security.advisories.record import ECOSYSTEM, Advisory, Range
+
+LONGEST = 1 << 20
+"""Bytes of a question."""
+
+
+class Answers:
+    """What the server says to a question."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.mirror = mirror
+
+    def query(self, asked: Any) -> dict[str, Any]:
+        """The advisories that affect a version of a package. `ValueError` for a question of another form."""
+        try:
+            name, ecosystem, at = asked["package"]["name"], asked["package"]["ecosystem"], Version(asked["version"])
+        except (KeyError, TypeError, InvalidVersion):
+            raise ValueError("a package and its version are needed") from None
+        if ecosystem != ECOSYSTEM:
+            raise ValueError(f"nothing but {ECOSYSTEM} is here")
+        name = canonicalize_name(name)
+        told = [_spelled(each, name) for each in self.mirror.of(name) if _hit(each, name, Version(at.public))]
+        return {"vulns": told} if told else {}
+
+
+def _spelled(each: Advisory, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(each)
+    for affected, own in zip(told["affected"], each.affected, strict=True):
+        if own.of(name):
+            affected["package"]["name"] = name
+        for span in affected["ranges"]:
+            span["events"] = [{kind: at for kind, at in event.items() if at is not None} for event in span["events"]]
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _hit(each: Advisory, name: str, at: Version) -> bool:
+    for affected in each.affected:
+        if not affected.of(name):
+            continue
+        spans = [span for span in affected.ranges if span.type != "GIT"]
+        if at in map(_version, affected.versions) or any(
+            _covers(span, at, open=not affected.versions) for span in spans
+        ):
+            return True
+        if not spans and not affected.versions:
+            return True
+    return False
+
+
+@lru_cache(maxsize=1 << 16)
+def _version(told: str) -> Version | None:
+    try:
+        return Version(Version(told).public)
+    except InvalidVersion:
+        return None
+
+
+def _covers(span: Range, at: Version, *, open: bool) -> bool:  # noqa: A002 - an interval that is open
+    """Whether the nearest event at or before the version began something; `open` is what an unclear span counts as."""
+    starts: list[Version | None] = []
+    ends: list[Version | None] = []
+    after: list[Version | None] = []
+    for event in span.events:
+        for told, into in ((event.introduced, starts), (event.fixed, ends), (event.limit, ends)):
+            if told is not None and told != "*":
+                into.append(_version(told) if told != "0" else Version("0.dev0"))
+        if event.last_affected is not None:
+            after.append(_version(event.last_affected))
+    if not starts or None in (*starts, *ends, *after):
+        return open
+    begun = sorted(each for each in starts if each is not None)
+    place = bisect_right(begun, at)
+    if not place:
+        return False
+    start = begun[place - 1]
+    ended = any(start < each <= at for each in ends if each is not None)
+    return not ended and not any(start <= each < at for each in after if each is not None)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # One write for head and body: two would wait 40 ms for each other's acknowledgement, on every question.
+    wbufsize = -1
+    answers: ClassVar[Answers]
+
+    def do_POST(self) -> None:  # noqa: N802 - the base's name
+        size = self.headers.get("content-length", "")
+        if self.path != "/v1/query" or not size.isdigit() or int(size) > LONGEST:
+            self.close_connection = True
+            return self._say(404, {"message": "POST /v1/query"})
+        try:
+            self._say(200, self.answers.query(json.loads(self.rfile.read(int(size)))))
+        except ValueError as why:
+            self._say(400, {"message": str(why)})
+
+    def _say(self, status: int, told: dict[str, Any]) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Nothing: what was asked stands in the facts."""
+
+
+@contextmanager
+def serving(mirror: Mirror) -> Iterator[str]:
+    """The server, for as long as it is needed; its URL, up to `/v1/query`."""
+    handler = type("Handler", (_Handler,), {"answers": Answers(mirror)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1/query"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

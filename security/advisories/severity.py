@@ -1,0 +1,40 @@
+"""How bad an advisory is: the worst of its CVSS scores, as a level.
+
+Levels are CVSS's own (v3.1, section 5; v4.0, section 6): 0.1 low, 4.0 medium, 7.0 high, 9.0 critical. An advisory
+without a score that can be read counts as high, for nobody has said that it is less: most of PyPI's own have none. A
+malicious package (`MAL-`) is critical, whatever it scores; so is what its database calls critical.
+"""
+
+from typing import Literal
+
+from cvss import CVSS2, CVSS3, CVSS4
+from cvss.exceptions import CVSSError
+
+from security.advisories.record import Advisory, Score
+
+Level = Literal["none", "low", "medium", "high", "critical"]
+LEVELS: tuple[Level, ...] = ("none", "low", "medium", "high", "critical")
+_FROM = (0.1, 4.0, 7.0, 9.0)
+_KINDS = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
+
+
+def score(told: Score) -> float | None:
+    """The base score of a vector, 0 to 10; none where the scheme is not known or the vector cannot be read."""
+    kind = _KINDS.get(told.type)
+    try:
+        return None if kind is None else float(kind(told.score).scores()[0])
+    except (CVSSError, ValueError, KeyError, ArithmeticError):
+        return None
+
+
+def level(advisory: Advisory) -> Level:
+    """The level of an advisory."""
+    every = [*advisory.severity, *(each for affected in advisory.affected for each in affected.severity)]
+    scores = [score(each) for each in every]
+    known = [each for each in scores if each is not None]
+    worst = LEVELS[sum(max(known) >= least for least in _FROM)] if known else "high"
+    if None in scores:
+        worst = max(worst, "high", key=LEVELS.index)
+    word = advisory.database_specific.severity if advisory.database_specific else None
+    critical = advisory.id.startswith("MAL-") or (isinstance(word, str) and word.upper() == "CRITICAL")
+    return "critical" if critical else worst
