@@ -1,0 +1,1 @@
+"""Dependencies: what is locked, what is known of it."""

@@ -1,0 +1,143 @@
+"""A lock file in the format of pip's requirements: a package a line, its exact version, the SHA-256 of its files.
+
+Lines are joined as pip joins them. Whatever else a line is (an option, a URL, a folder, a range, no hash) is
+told apart by a word, and nothing is left out: each line is a pin or odd.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from packaging.markers import Marker, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from security.verdict import Frozen
+
+What = Literal["option", "url", "editable", "path", "unpinned", "unhashed", "weak hash", "unreadable"]
+ELSEWHERE: frozenset[What] = frozenset({"option", "url", "editable", "path"})
+"""What takes a package, or other lines, from somewhere else than the index."""
+_COMMENT = re.compile(r"(^|\s+)#.*$")
+_HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
+_SHA = re.compile(r"sha256:[0-9a-f]{64}")
+_EDITABLE = re.compile(r"(-e|--editable)([=\s]|$)")
+_PLACE = re.compile(r"[./~]|[A-Za-z]:\\|file:")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(git|hg|svn|bzr)\+|[^\s;]+\s*@\s*\S*:")
+SHOWN = 80
+"""Letters of a line that are told."""
+
+
+class Line(NamedTuple):
+    """A line as pip joins it, without its comment: the number of the first it is made of, and the text."""
+
+    number: int
+    text: str
+
+
+class Pin(Frozen):
+    """A package at a version. `hashes`: SHA-256 of its files; `applies`: whether its marker does, where it was read."""
+
+    line: int
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+    marker: str
+    applies: bool
+
+
+class Odd(Frozen):
+    """A line that pins nothing: what it is, and how it begins. `name` where one can be read."""
+
+    line: int
+    what: What
+    name: str
+    text: str
+
+
+def lines(text: str) -> Iterator[Line]:
+    """The lines of a lock, empty ones and comments left out."""
+    first, parts = 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first or number
+        remark = _COMMENT.match(line) is not None
+        if line.endswith("\\") and not remark:
+            parts.append(line.removesuffix("\\"))
+            continue
+        whole = _COMMENT.sub("", "".join([*parts, f" {line}" if remark else line])).strip()
+        if whole:
+            yield Line(first, whole)
+        first, parts = 0, []
+    if whole := _COMMENT.sub("", "".join(parts)).strip():
+        yield Line(first, whole)
+
+
+def read(line: Line) -> Pin | Odd:
+    """What a line says."""
+    told = line.text
+    if told.startswith("-"):
+        return _odd(line, "editable" if _EDITABLE.match(told) else "option")
+    if _PLACE.match(told):
+        return _odd(line, "path")
+    hashes = _HASH.findall(told)
+    bare = _HASH.sub("", told).strip()
+    try:
+        asked = Requirement(bare)
+    except InvalidRequirement:
+        return _odd(line, "url" if _URL.match(bare) else "unreadable")
+    name = canonicalize_name(asked.name)
+    if asked.url:
+        return _odd(line, "url", name)
+    version = _exact(asked)
+    if version is None:
+        return _odd(line, "unpinned", name)
+    if not hashes:
+        return _odd(line, "unhashed", name)
+    if not all(_SHA.fullmatch(each) for each in hashes):
+        return _odd(line, "weak hash", name)
+    try:
+        applies = asked.marker is None or asked.marker.evaluate()
+    except UndefinedEnvironmentName:
+        return _odd(line, "unreadable", name)
+    return Pin(
+        line=line.number,
+        name=name,
+        version=version,
+        hashes=tuple(sorted({each.removeprefix("sha256:") for each in hashes})),
+        marker=_spelled(asked.marker),
+        applies=applies,
+    )
+
+
+def _exact(asked: Requirement) -> str | None:
+    found = list(asked.specifier)
+    if len(found) != 1 or found[0].operator != "==" or found[0].version.endswith(".*"):
+        return None
+    try:
+        return str(Version(found[0].version))
+    except InvalidVersion:
+        return None
+
+
+def _spelled(marker: Marker | None) -> str:
+    return "" if marker is None else str(marker)
+
+
+def _odd(line: Line, what: What, name: str = "") -> Odd:
+    return Odd(line=line.number, what=what, name=name, text=line.text[:SHOWN])
+
+
+def spelled(pins: Iterable[Pin]) -> Iterator[str]:
+    """Pins as a lock again, without markers, so that every one counts wherever it is read: as many locks as a package
+    has versions, since no engine takes two of one."""
+    rounds: list[dict[str, str]] = []
+    for pin in pins:
+        text = " ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{each}" for each in pin.hashes)])
+        for taken in rounds:
+            if pin.name not in taken:
+                taken[pin.name] = text
+                break
+        else:
+            rounds.append({pin.name: text})
+    for taken in rounds:
+        yield "\n".join(taken.values()) + "\n"
