@@ -27,7 +27,7 @@ def share(pooled: float, apart: float) -> float:
 def above(limit: float, size: int) -> float:
     """Of a share of so many that are each one by themselves, where the true one is `limit`: Chernoff's bound by the
     relative entropy (Hoeffding 1963). 1 where not even all of them would be beyond chance."""
-    if limit <= 0 or limit >= 1 or size < 1:
+    if limit <= 0 or limit >= 1:
         return min(max(limit, 0.0), 1.0)
     low, high = limit, 1.0
     if -size * math.log(limit) < RARE:

@@ -60,4 +60,6 @@ def _share(sides: Sides, name: str, count: int, size: int, words: str, some: boo
     share, limit = count / max(size, 1), getattr(sides.levels, name) or 0.0
     # What is beyond a limit by chance is not beyond it.
     floor = floors.above(limit, size) if some else 0.0
+    if floor >= 1 and 1 - share > floors.above(1 - limit, size):  # as surely within it
+        floor = limit
     return scored(sides.levels, name, share, floor, f"{words}: about {percent(share)}")

@@ -7,9 +7,11 @@ import pyarrow as pa
 import pytest
 
 from security.drift import floors
+from security.drift.compare import compare
 from security.drift.levels import Levels
+from security.drift.side import Part
 from security.drift.sketch import planned
-from tests.security.drift.data import drift
+from tests.security.drift.data import drift, facts
 from tests.security.drift.test_compare import column
 
 ROWS = 20_000
@@ -82,6 +84,20 @@ def test_rows_of_a_handful_of_users_may_be_many_more_by_chance() -> None:
 @pytest.mark.parametrize(("limit", "size", "least"), [(0.9, 133, True), (0.9, 132, False), (0.95, 273, True)])
 def test_from_how_many_ids_on_that_all_are_new_is_beyond_chance(limit: float, size: int, least: bool) -> None:
     assert (floors.above(limit, size) < 1) is least
+
+
+@pytest.mark.parametrize(
+    ("size", "new", "outcome"), [(60, 0, "steady"), (60, 30, "steady"), (60, 55, "cannot tell"), (2, 0, "cannot tell")]
+)
+def test_of_few_ids_it_is_told_that_most_are_old_but_not_that_most_are_new(size: int, new: int, outcome: str) -> None:
+    """A shop of 60 items has no more in a day, and each of them is sold on every day."""
+    at = np.arange(ROWS)
+    before = pa.table({"user": (at % 5_000).astype(str), "item": (at % size).astype(str)})
+    under = planned(before.schema, {"user": "id", "item": "id"}, "user")
+    reference = facts(before, under=under).profile
+    part = Part(1.0, {"user": 0, "item": new})
+    found = compare(reference, facts(before, reference), Levels(new=0.9), part=part)
+    assert column(found, "item").outcome == outcome
 
 
 def test_a_share_is_beyond_chance_as_seldom_as_promised() -> None:
