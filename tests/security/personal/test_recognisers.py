@@ -113,7 +113,10 @@ def found(text: str) -> set[tuple[str, str]]:
         ("1698415391,2221000000000009,12.50", "CREDIT_CARD", "2221000000000009"),
         ("2221 0000 0000 0009 1225", "CREDIT_CARD", "2221 0000 0000 0009"),
         ("2221 0000 0000 0009 123", "CREDIT_CARD", "2221 0000 0000 0009"),
-        ("12 2221 0000 0000 0009", "CREDIT_CARD", "2221 0000 0000 0009"),
+        *(
+            (f"{before} 2221 0000 0000 0009", "CREDIT_CARD", "2221 0000 0000 0009")
+            for before in ("12", "zip 94110", "order 1234567", "2024", "sku A12", "user7")
+        ),
     ],
 )
 def test_found(text: str, entity: str, value: str) -> None:
