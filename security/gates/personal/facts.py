@@ -41,7 +41,7 @@ class Column(NamedTuple):
     """A column that was looked at: cells that hold something, and those of them whose bytes are of no known encoding.
 
     `declared`: whether it is one that the rows must have, and that stays. `like`: of entities with a check that some of
-    many ids pass, how many cells are as a whole written like one.
+    many ids pass, how many cells hold something that is written like one.
     """
 
     name: str

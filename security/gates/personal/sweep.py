@@ -37,13 +37,13 @@ COLUMNS, CONTEXTS = 1_000, 64
 HITS = 10_000
 """The most different findings: columns, entities and forms."""
 
-_NUMBER = "[0-9]{7}"
+_NUMBER, _END = "[0-9](?:_?[0-9]){6}", r"(?:[^0-9A-Za-z]|\z)"
 LIKE = {
-    "CREDIT_CARD": r"\A[A-Za-z._-]*[0-9]{12,19}\z",
-    "MEDICAL_LICENSE": r"\A[A-Za-z][A-Za-z9][0-9]{7}\z",
-    "UK_NHS": r"\A[A-Za-z._-]*[0-9]{10}\z",
+    "CREDIT_CARD": rf"(?:\A|[^0-9])[0-9](?:_?[0-9]){{11,18}}{_END}",
+    "MEDICAL_LICENSE": rf"(?:\A|[^0-9A-Za-z])[A-Za-z][A-Za-z9][0-9]{{7}}{_END}",
+    "UK_NHS": rf"(?:\A|[^0-9])[0-9]{{10}}{_END}",
 }
-"""Of RE2: how a whole cell is written that looks like one, its check aside."""
+"""Of RE2: how a cell is written in which something looks like one, its check aside."""
 
 Key = tuple[str, str, Form, Shape]
 """Column, entity, form and shape."""

@@ -421,8 +421,24 @@ def test_cards_among_other_ids_are_held_against_ids_that_are_written_like_them(t
     others = [{"user_id": f"u{n}"} for n in range(400)]
     cards = [{"user_id": decoys.card(draw)} for _ in range(25)]
     assert broken(verdict(lined(tmp_path, *others, *cards))) == {("PII-FOUND", "user_id")}
-    numbers = [{"user_id": f"4{draw.randrange(10**15):015d}"} for _ in range(400)]
-    assert broken(verdict(lined(tmp_path, *others, *numbers))) == set()
+    numbers = [f"4{draw.randrange(10**15):015d}" for _ in range(400)]
+    assert broken(verdict(lined(tmp_path, *others, *({"user_id": each} for each in numbers)))) == set()
+
+
+@pytest.mark.parametrize("form", ["card:{}", "pay/{}", "u1:{}", "urn:u:{}-x", "_"])
+def test_they_are_however_the_ids_around_them_are_written(tmp_path: Path, form: str) -> None:
+    def ids(numbers: list[str]) -> list[Row]:
+        if form == "_":
+            written = ["_".join(each[at : at + 4] for at in range(0, 16, 4)) for each in numbers]
+        else:
+            written = [form.format(each) for each in numbers]
+        return [*({"user_id": f"u{n}"} for n in range(400)), *({"user_id": each} for each in written)]
+
+    draw = random.Random(3)
+    cards = [decoys.card(draw) for _ in range(50)]
+    numbers = [f"4{draw.randrange(10**15):015d}" for _ in range(400)]
+    assert broken(verdict(lined(tmp_path, *ids(cards)))) == {("PII-FOUND", "user_id")}
+    assert broken(verdict(lined(tmp_path, *ids(numbers)))) == set()
 
 
 @pytest.mark.parametrize(
