@@ -41,6 +41,8 @@ OTHER = re.compile(r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\
 """What is no number to call: a decimal, a date."""
 BEFORE = re.compile(r"[^\W_]/|\d\.")
 """What stands before a version, or before the end of a decimal."""
+SAID = re.compile(r"(?:\A|[\W_])(?:call|fax|msisdn|phone|sms|tel|telephone|whatsapp)/\Z", re.IGNORECASE)
+"""What is before a slash that a number to call follows, and no version."""
 DIALLED = re.compile(rf"[{_PLUS_CHARS}(\[\uff08\uff3b]|0(?!\.)")
 """How a number begins that may stand there too."""
 AGAIN = re.compile(r"\.\d")
@@ -51,6 +53,8 @@ DATE = re.compile(
     r"(?![-/.]?\d)(?:[ T]{1,2}(?:[01]?\d|2[0-3])[:.h][0-5]\d(?!\d))?"
 )
 """A date, and the time behind it: no part of it is a number to call."""
+BEHIND = 16
+"""Characters before a number that are looked at for such a word."""
 SENTENCE = re.compile(r"(?<![^\W\d_])[.\s]\s|\n")
 """Where a candidate ends though there may be digits behind it; not behind the letters of an extension (`ext. 12`)."""
 WEAK = 0.2
@@ -76,7 +80,8 @@ Span = tuple[int, int]
 
 class Phone(PhoneRecognizer):
     """Of more countries than Presidio's; none of fewer than seven digits, and of fewer than ten, or of digits alone,
-    only where a word says so. No decimal, no date, and none after a name and a slash, which is a version's.
+    only where a word says so. No decimal, no date, and none after a name and a slash, which is a version's,
+    but after a word for a telephone.
     """
 
     def __init__(self) -> None:
@@ -131,7 +136,8 @@ def other(text: str, start: int, end: int) -> bool:
         return True
     if BEFORE.fullmatch(text, max(0, start - 2), start):
         fraction = text[start - 1] == "." and (text[start:end].isdigit() or AGAIN.match(text, end))
-        if fraction or not DIALLED.match(text, start):
+        said = SAID.search(text, max(0, start - BEHIND), start)
+        if fraction or not (said or DIALLED.match(text, start)):
             return True
     return any(each.start() <= start and end <= each.end() for each in DATE.finditer(text))
 

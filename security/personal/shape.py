@@ -9,13 +9,15 @@ Shape = Literal["digits", "dotted", "word", "part", "amid", "release", "version"
 a longer word, or in a text of several; digits or these behind a product's name and a slash, or a word of version, where
 all is one word; the same in a text of several, or with full stops; a UUID or a part of one; anything else."""
 _BEHIND = re.compile(
-    r"(?:(?:\A|[\s(\[;,])[A-Za-z][\w.+-]*(?:/[\w.+-]+)*(?<!ssn)(?<!nhs)(?<!passport)(?<!license)(?<!licence)/"
+    r"(?:(?:\A|[\s(\[;,])[A-Za-z][\w.+-]*(?:/[\w.+-]+)*(?<!ssn)(?<!nhs)(?<!passport)(?<!license)(?<!licence)"
+    r"(?<!\btel)(?<!\bphone)(?<!\btelephone)(?<!\bfax)(?<!\bsms)(?<!\bmsisdn)/"
     r"|\b(?:v|ver|version|rv|release|build)[ .:=/]?)\Z",
     re.ASCII | re.IGNORECASE,
 )
 """What stands before a version. A path of a link is none, nor what says that something else follows."""
 _NAMED = re.compile(
-    r"(?<![\w.])(?!(?:from|ip|ipv4|addr|address|host|client|by|at|for|of|via) )[A-Za-z][\w.+-]* \Z|//\Z",
+    r"(?<![\w.])(?!(?:[\w.+-]*[_.+-])?(?:from|ip|ipv4|addr|address|host|client|by|at|for|of|via|to|is|user|forwarded"
+    r"|remote|peer|proxy|source|src|origin|dst|server|gateway) )[A-Za-z][\w.+-]* \Z|//\Z",
     re.ASCII | re.IGNORECASE,
 )
 """What may stand before the numbers of a version between full stops too: a product's name; and before a site's."""

@@ -461,6 +461,9 @@ def test_an_id_in_words_and_what_lies_in_a_link_count(tmp_path: Path, value: str
         ("MyApp/1.0 ssn/536904399", {"US_SSN"}),
         ("MyApp/1.0 ssn 536.90.4399", {"US_SSN"}),
         ("MyApp/1.0 from 192.168.0.1", {"IP_ADDRESS"}),
+        ("MyApp/1.0 X-Forwarded-For 81.2.69.142", {"IP_ADDRESS"}),
+        ("MyApp/1.0 client_ip 81.2.69.142", {"IP_ADDRESS"}),
+        ("tel/9172345678", {"PHONE_NUMBER"}),
         (f"MyApp/1.0 (+http://a.com/{'x/' * 50}9434765919)", {"UK_NHS"}),
     ],
 )

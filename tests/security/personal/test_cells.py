@@ -114,6 +114,8 @@ def test_context_however_it_is_written_is_what_it_is_for_the_engine(cells: Cells
         ("my_social_security_no 536904399", "US_SSN"),
         ("phone=9172345678", "PHONE_NUMBER"),
         ("tel:9172345678", "PHONE_NUMBER"),
+        ("/users/phone/9172345678", "PHONE_NUMBER"),
+        ("TEL/917-234-5678", "PHONE_NUMBER"),
         ("mobile:9172345678,", "PHONE_NUMBER"),
         ("/signup?phone=9172345678&x=1", "PHONE_NUMBER"),
         ("phone_number 9172345678", "PHONE_NUMBER"),
