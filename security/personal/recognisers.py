@@ -22,13 +22,17 @@ _IN = r"[^\s()<>\"']*"
 _REST = rf"(?::\d{{1,5}})?(?:[/?#]{_IN}(?:\({_IN}\){_IN})*(?<![.,;:!?]))?"
 """The port, and the rest up to a sign that ends a sentence, or to a bracket that was not opened in it."""
 _ALONE, _OVER = r"(?<![\w@./-])", r"(?![\w-]|[.]\w)"
-_SPOKEN = r"v|ver|version|release|build|firmware|section|chapter"
+_SPOKEN = (
+    r"v|ver|version|release|build|firmware|section|chapter|versione|versi[oó]n|versie|vers[aã]o|wersja"
+    r"|abschnitt|kapitel|chapitre|cap[ií]tulo|capitolo"
+)
 _PRODUCT = (
     r"(?:(?<![A-Za-z0-9_)]/)|(?=127\.|192\.168\.|[0-9.]{7,15}:[0-9]{1,5}(?![0-9])))"
-    rf"(?<!\bv|\bver|\bversion|\brelease|\bbuild)(?<!\b(?:{_SPOKEN})[ .:=])"
+    rf"(?<!\bv|\bver|\bversion|\brelease|\bbuild)(?<!§[ ]?)"
+    rf"(?<!(?<![^\W_])(?:{_SPOKEN})[\"']?[ .:=]{{1,2}}[\"']?)"
 )
 """Not after the name of a product and a slash (it may be that of a host where a port follows, or where no version is so
-high), nor after a word that says that a version or a part of a book follows."""
+high), nor after a word or a sign that says that a version or a part of a book follows, in JSON too."""
 FILES = ("am", "bz", "cc", "in", "la", "md", "mk", "ml", "mm", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "st")
 """Ends of names that are of files as often as of domains."""
 WORDS = ("as", "at", "be", "do", "how", "id", "is", "it", "me", "my", "new", "no", "now", "one", "to", "us", "you")
@@ -49,9 +53,19 @@ _LETTERS = re.compile(r"(?=.*[A-Za-z])[^0-9]*")
 _USER = r"(?!(?<=[a-z]://[^\s/?#@:]{0,64}:[^\s/?#@]{0,64})@[^\s/?#@]*+(?!@))"
 """Not what stands between a link's scheme and its host, behind a colon."""
 
-_NONE = r"(?<![0-9][ -])(?!35[0-9]{13}(?![0-9])|[0-9]{7}[ -][0-9]{7}(?![0-9]))"
-"""Not amid groups of digits, nor the number of a telephone itself (IMEI), nor two groups of seven."""
-_TWO = r"2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)"
+_LIKE = (
+    r"(?!(?<=(?<!\w)\+)[0-9]{12,14}(?![0-9]))"
+    r"(?!(?<=(?<![^\W_])(?:ean|gtin|upc|barcode|siret)(?:-?1[34]|[ -]n[°ºor])?[\W_]{0,4})[0-9]{13,14}(?![0-9]))"
+)
+"""Not a number to call with the plus that it is dialled with, nor that of an article or of a company in France where a
+word says so: every tenth of the former, and each of the latter, passes Luhn's check."""
+_NONE = (
+    rf"{_LIKE}(?<![0-9][ -])(?!35[0-9]{{13}}(?![0-9])|[0-9]{{7}}[ -][0-9]{{7}}(?![0-9]))"
+    r"(?!1(?!(?:[ -]?[0-9]){14}(?![0-9])))"
+)
+"""Not amid groups of digits, nor the number of a telephone itself (IMEI), nor two groups of seven; with a 1 in front
+only 15 digits (UATP): more are a time in microseconds."""
+_TWO = r"2(?:20[0-4]|22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}|7[01][0-9]|720)"
 _FIRST = r"(?<![0-9])(?<!(?<!\w)(?:(?!19|20)[0-9]{4}|[A-Za-z]{2}[0-9]{2})[ ._-])"
 """Not behind another group of four, nor what an account begins with; but behind a year, and any other number."""
 _LATER = r"(?![0-9])(?!(?:[ ._\t+-]|  | - )(?!(?:0[1-9]|1[0-2])[0-9]{2}(?![0-9]))[0-9]{4})"
@@ -104,8 +118,8 @@ class Email(EmailRecognizer):
 
 
 class Card(CreditCardRecognizer):
-    """Also ranges of Mastercard that begin with 2, 12 to 19 digits, letters before; between groups dots, underscores,
-    and of four also pluses, tabs, two blanks and a hyphen among blanks.
+    """Also Mir, ranges of Mastercard that begin with 2, 12 to 19 digits, letters before; between groups dots and
+    underscores, and of four also pluses, tabs, two blanks and a hyphen among blanks.
 
     Numbers by ISO/IEC 7812; Luhn's digit must be right.
     """
@@ -116,7 +130,8 @@ class Card(CreditCardRecognizer):
         *(Pattern(each.name, _NONE + each.regex, each.score) for each in CreditCardRecognizer.PATTERNS),
         Pattern(
             "One piece",
-            r"(?<![0-9])(?<![0-9]\.)(?<!(?<![0-9])[0-9]{1,3},)(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|"
+            rf"{_LIKE}(?<![0-9])(?<![0-9]\.)(?<!(?<![0-9])[0-9]{{1,3}},)"
+            r"(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|"
             rf"{_TWO}"
             r"[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[689][0-9])[0-9]{11,16}|"
             r"(?:6(?:011|4[4-9][0-9]|5[0-9]{2})|62[0-9]{2}|35[2-8][0-9])[0-9]{12,15}|(?:50|5[6-9]|6[0-9])[0-9]{10,17})"

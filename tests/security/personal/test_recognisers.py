@@ -117,6 +117,15 @@ def found(text: str) -> set[tuple[str, str]]:
             (f"{before} 2221 0000 0000 0009", "CREDIT_CARD", "2221 0000 0000 0009")
             for before in ("12", "zip 94110", "order 1234567", "2024", "sku A12", "user7")
         ),
+        ("карта 2200928914842501", "CREDIT_CARD", "2200928914842501"),
+        ("122000000000003", "CREDIT_CARD", "122000000000003"),
+        ("q=+4111111111111111", "CREDIT_CARD", "4111111111111111"),
+        ("card+378282246310005", "CREDIT_CARD", "378282246310005"),
+        ("paid with +378282246310005", "CREDIT_CARD", "378282246310005"),
+        ("EAN 4111111111111111", "CREDIT_CARD", "4111111111111111"),
+        ("phone +4915123422599, mail", "PHONE_NUMBER", "+4915123422599"),
+        ("+573211225731", "PHONE_NUMBER", "+573211225731"),
+        ('{"version":"2","ip":"110.3.10.26"}', "IP_ADDRESS", "110.3.10.26"),
     ],
 )
 def test_found(text: str, entity: str, value: str) -> None:
@@ -139,6 +148,8 @@ def test_found(text: str, entity: str, value: str) -> None:
         *("4111 - 1111 - 1111 - 1112", "4111+1111+1111+1112", "0.2221000000000009", "12,2221000000000009"),
         *("IMEI 356040319753816 blocked", "order id 3227505-5807184", "USPS 9400 1452 1554 3616 5339 51"),
         *("1111 2221 0000 0000 0009", "2221 0000 0000 0009 1325"),
+        *("log 1698415391123457", "EAN 4040476285897", '{"gtin-13":"4089901739499"}', "SIRET n° 67846579871191"),
+        *("app version: 120.6.133.166", '"version": "120.6.133.166"', "§ 3.1.2.1 AGB", "Abschnitt 3.1.2.1"),
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.6045.105 Safari/537.36",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 Version/17.1 Mobile/15E148",
     ],
