@@ -35,16 +35,33 @@ SHORTEST, SURE, GAP = 7, 10, 4
 """Digits that a number has at least, with so many other characters between two of them at most; and digits from which
 on it needs no word beside it, unless it is `BARE`."""
 CLOSE, LONG = (re.compile(rf"\d(?:\D{{0,{GAP}}}\d){{{count - 1}}}") for count in (SHORTEST, SURE))
-BARE = re.compile(r"[1-9]\d*")
-"""What may as well be any other number: digits alone, and none of the zeros that a number is dialled with."""
-OTHER = re.compile(r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
-"""What is no number to call: a decimal, a date."""
+BARE = re.compile(r"[1-9]\d*|(?=(?:\d+ )*\d\d\b)(?=(?:\d+ )*?\d (?:\d+ )*\d\b)[1-9]\d?(?: \d\d?)+")
+"""What may as well be any other number: digits alone, and none of the zeros that a number is dialled with; or a row of
+numbers below a hundred, two of them below ten, but not all."""
+PART = r"(?:0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])"
+"""A number of an address."""
+OTHER = re.compile(
+    r"(?:0|[1-9]\d*)\.\d+|(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])"
+    rf"|(?:{PART}\.){{3}}{PART}"
+)
+"""What is no number to call: a decimal, a date, an address or a version that is written like one."""
 BEFORE = re.compile(r"[^\W_]/|\d\.")
 """What stands before a version, or before the end of a decimal."""
 SAID = re.compile(r"(?:\A|[\W_])(?:call|fax|msisdn|phone|sms|tel|telephone|whatsapp)/\Z", re.IGNORECASE)
 """What is before a slash that a number to call follows, and no version."""
 DIALLED = re.compile(rf"[{_PLUS_CHARS}(\[\uff08\uff3b]|0(?!\.)")
 """How a number begins that may stand there too."""
+COUNTED = re.compile(
+    r"(?<![^\W_])(?:(?<!to )order|invoice|tracking|ticket|policy|sku|ref|isbn|ean|gtin|p/n|s/n|serial|rechnung"
+    r"|bestellung|facture|commande|factura|pedido|fattura|ordine|factuur|bestelling|encomenda|fatura|faktura|zamówienie"
+    r"|sipariş|(?:account|reference|item|product|model|case|part)(?=[ _-]?(?:n|#))"
+    r"|(?:rechnungs|bestell|kunden|konto|artikel)nummer)(?:[ _-]?(?:number|numer|num|nummer|nr|no|n[°º]|id))?"
+    r"[ :=#./\"'_-]{1,4}\Z",
+    re.IGNORECASE,
+)
+"""What stands right before the number of an order, an article and the like, in some of the languages of `REGIONS`."""
+NEAR = 32
+"""Characters before a number that are looked at for it."""
 AGAIN = re.compile(r"\.\d")
 """What stands behind a number that goes from one decimal into the next."""
 DAY, MONTH, YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
@@ -131,7 +148,7 @@ class Phone(PhoneRecognizer):
 
 
 def other(text: str, start: int, end: int) -> bool:
-    """Whether what may be a number is a version, a decimal or a date, or a part of one."""
+    """Whether what may be a number is a version, a decimal or a date, or a part of one, or counts something else."""
     if OTHER.fullmatch(text, start, end):
         return True
     if BEFORE.fullmatch(text, max(0, start - 2), start):
@@ -139,6 +156,8 @@ def other(text: str, start: int, end: int) -> bool:
         said = SAID.search(text, max(0, start - BEHIND), start)
         if fraction or not (said or DIALLED.match(text, start)):
             return True
+    if not DIALLED.match(text, start) and COUNTED.search(text[max(0, start - NEAR) : start]):
+        return True
     return any(each.start() <= start and end <= each.end() for each in DATE.finditer(text))
 
 
