@@ -33,7 +33,7 @@ _PRODUCT = (
 )
 """Not after the name of a product and a slash (it may be that of a host where a port follows, or where no version is so
 high), nor after a word or a sign that says that a version or a part of a book follows, in JSON too."""
-FILES = ("am", "bz", "cc", "in", "la", "md", "mk", "ml", "mm", "mov", "pl", "pm", "ps", "py", "rs", "sh", "so", "st")
+FILES = ("am", "bz", "cc", "in", "la", "md", "mk", "ml", "mm", "mov", "pm", "ps", "py", "rs", "sh", "so", "st")
 """Ends of names that are of files as often as of domains."""
 WORDS = ("as", "at", "be", "do", "how", "id", "is", "it", "me", "my", "new", "no", "now", "one", "to", "us", "you")
 """Ends of names that are words as well: what is left when the space after a full stop is missing."""

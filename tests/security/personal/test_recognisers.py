@@ -50,6 +50,7 @@ def found(text: str) -> set[tuple[str, str]]:
         ("my license is A1234567", "US_DRIVER_LICENSE", "A1234567"),
         ("see https://a.example.com:8080/x?y=z.", "URL", "https://a.example.com:8080/x?y=z"),
         ("bit.ly/abc", "URL", "bit.ly/abc"),
+        ("kupione na allegro.pl wczoraj", "URL", "allegro.pl"),
         ("from 10.1.2.3, again", "IP_ADDRESS", "10.1.2.3"),
         ("write to john@example.com.", "EMAIL_ADDRESS", "john@example.com"),
         ("536-90-4399", "US_SSN", "536-90-4399"),
