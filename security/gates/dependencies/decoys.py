@@ -1,0 +1,149 @@
+"""Known-bad dependencies: for each rule a maker that takes a lock and breaks that rule.
+
+A canary is a small lock of its own, made of lines of the real one, with an environment that is just that; the
+advisories are the real ones, so that they must know of the vulnerability that is planted. Where there are none, some
+are made up: then it is the engines alone that are shown to work.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from security.advisories.mirror import Head, Mirror
+from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Package, Range
+from security.gate import Violation
+from security.gates.dependencies.facts import Dist, Item
+from security.gates.dependencies.lock import Line, Pin, read
+from security.gates.dependencies.match import FORGET_ME_NOT
+
+FEW = 4
+"""Lines of a canary."""
+
+
+class _World:
+    """A lock, its environment and the advisories, to be spoiled."""
+
+    def __init__(self, sample: Sequence[Item], draw: random.Random) -> None:
+        told = {item.kind: item.value for item in sample if item.kind not in ("line", "dist")}
+        self.now = str(told.get("now") or "2026-01-01T00:00:00Z")
+        self.service = str(told.get("service") or "")
+        self.mirror = told.get("advisories") or _made(self.now)
+        pins = [each for item in sample if item.kind == "line" and isinstance(each := read(item.value), Pin)]
+        here = list({pin.name: pin for pin in pins if pin.applies}.values())
+        chosen = draw.sample(here, min(FEW, len(here)))
+        self.lines = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
+        self.dists = [_dist(line) for line in self.lines]
+
+    def add(self, name: str, version: str, draw: random.Random) -> None:
+        """One package more, locked and installed."""
+        self.drop(name)
+        self.lines.append(_line(name, version, draw))
+        self.dists.append(Dist(name=name, version=version, direct=False))
+
+    def drop(self, name: str) -> None:
+        """Without a package."""
+        self.lines = [line for line in self.lines if not line.startswith(f"{name}==")]
+        self.dists = [dist for dist in self.dists if dist.name != name]
+
+    def items(self) -> list[Item]:
+        """What is handed out."""
+        made = [Item("advisories", self.mirror), Item("service", self.service), Item("now", self.now)]
+        made.append(Item("environment", True))
+        made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
+        return made + [Item("dist", dist) for dist in self.dists]
+
+
+def _line(name: str, version: str, draw: random.Random) -> str:
+    return f"{name}=={version} --hash=sha256:{draw.getrandbits(256):064x}"
+
+
+def _dist(line: str) -> Dist:
+    name, _, version = line.split()[0].partition("==")
+    return Dist(name=name, version=version, direct=False)
+
+
+def _advisory(id: str, name: str, version: str, now: str, **more: Any) -> Advisory:
+    span = Range(type="ECOSYSTEM", events=(Event(introduced=version), Event(last_affected=version)))
+    affected = Affected(package=Package(ecosystem=ECOSYSTEM, name=name), ranges=(span,))
+    return Advisory(id=id, modified=now, affected=(affected,), **more)
+
+
+def _made(now: str) -> Mirror:
+    known: dict[str, tuple[Advisory, ...]] = {name: (_advisory(id, name, at, now),) for name, at, id in FORGET_ME_NOT}
+    return Mirror(Head(source="made up", checked=now, newest=now, count=len(known), sha256=""), known)
+
+
+def _violation(spoil: Callable[[_World, random.Random], None]) -> Violation[Item]:
+    def make(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+        world = _World(sample, draw)
+        spoil(world, draw)
+        return world.items()
+
+    return make
+
+
+def _loose(world: _World, draw: random.Random) -> None:
+    place = draw.randrange(len(world.lines))
+    pin = world.lines[place].split()[0]
+    name = pin.partition("==")[0]
+    sha = f"--hash=sha256:{draw.getrandbits(256):064x}"
+    ways = (pin, f"{pin} --hash=md5:{draw.getrandbits(128):032x}", f"{name} {sha}", f"{name}>=0 {sha}", "?!")
+    world.lines[place] = draw.choice(ways)
+
+
+def _apart(world: _World, draw: random.Random) -> None:
+    dist = world.dists.pop(draw.randrange(len(world.dists)))
+    other = Dist(name=dist.name, version=f"{draw.randrange(900, 999)}.0", direct=False)
+    stowaway = dist.model_copy(update={"name": f"stowaway-{draw.randrange(99)}"})
+    world.dists += draw.choice(([], [other], [dist, stowaway]))
+
+
+def _elsewhere(world: _World, draw: random.Random) -> None:
+    name = f"canary-{draw.randrange(99)}"
+    ways = (
+        f"{name} @ https://example.org/{name}-1.0-py3-none-any.whl --hash=sha256:{draw.getrandbits(256):064x}",
+        f"-e ./{name}",
+        f"git+https://example.org/{name}",
+        "--extra-index-url https://example.org/simple",
+        f"./{name}-1.0-py3-none-any.whl",
+    )
+    world.lines.insert(draw.randrange(len(world.lines) + 1), draw.choice(ways))
+
+
+def _vulnerable(world: _World, draw: random.Random) -> None:
+    name, version, _ = draw.choice(FORGET_ME_NOT)
+    world.add(name, version, draw)
+
+
+def _unseen(world: _World, draw: random.Random) -> None:
+    world.dists.append(Dist(name=f"stowaway-{draw.randrange(99)}", version="1.0", direct=False))
+
+
+def _stranger(world: _World, draw: random.Random) -> None:
+    world.add(f"hallucinated-{draw.getrandbits(40):x}", "1.0", draw)
+
+
+def _stale(world: _World, draw: random.Random) -> None:
+    head, years = world.mirror.head, draw.randrange(11, 30)
+    old = f"{int(head.newest[:4]) - years:04d}{head.newest[4:]}" if head.newest[:4].isdigit() else head.newest
+    world.mirror = Mirror(head.model_copy(update={"newest": old}), world.mirror.known)
+
+
+def _torn(world: _World, draw: random.Random) -> None:
+    """An advisory that one of the two passes over: pip-audit leaves out what is of another version of the format."""
+    name, _, version = draw.choice(world.lines).split()[0].partition("==")
+    odd = _advisory(f"CANARY-{draw.randrange(9999)}", name, version, world.now, schema_version="2.0.0")
+    known = world.mirror.known
+    world.mirror = Mirror(world.mirror.head, {**known, name: (*known.get(name, ()), odd)})
+
+
+VIOLATIONS: dict[str, Violation[Any]] = {
+    "DEP-01": _violation(_loose),
+    "DEP-02": _violation(_apart),
+    "DEP-03": _violation(_elsewhere),
+    "DEP-04": _violation(_vulnerable),
+    "DEP-05": _violation(_unseen),
+    "DEP-06": _violation(_stranger),
+    "DEP-07": _violation(_stale),
+    "DEP-09": _violation(_torn),
+}

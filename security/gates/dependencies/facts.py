@@ -1,0 +1,117 @@
+"""What a look at dependencies shows: what is locked, installed and known of it, and how old that knowledge is."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from security.advisories.mirror import Head, Mirror
+from security.advisories.severity import Level
+from security.gates.dependencies.lock import Line, Odd, lines
+from security.material import Material
+from security.verdict import Frozen, Subject
+
+ANY = "UnsafeAnyName"
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Package(Frozen):
+    """A package that is locked. `hashes`: how many; `audited`: whether the engine reported on it."""
+
+    line: int
+    name: str
+    version: str
+    hashes: int
+    marker: str
+    applies: bool
+    audited: bool
+
+
+class Dist(Frozen):
+    """A package that is installed. `direct`: from a URL or a folder, not from an index."""
+
+    name: str
+    version: str
+    direct: bool
+
+
+class Hit(Frozen):
+    """A vulnerability of a locked package, and which of the two found it."""
+
+    name: str
+    version: str
+    ids: tuple[str, ...]
+    level: Level
+    fixes: tuple[str, ...]
+    engine: bool
+    matcher: bool
+
+
+class Facts(Frozen):
+    """`service`: whom the engine asked, empty for the mirror here; `failed`: why it gave no report.
+
+    `unclear`: name and id of advisories that do not say which versions they affect; `forgotten`: those of versions
+    that everybody knows to be bad and that one of the two does not know.
+    """
+
+    packages: tuple[Package, ...]
+    odd: tuple[Odd, ...]
+    installed: tuple[Dist, ...] | None
+    advisories: Head | None
+    now: str
+    service: str
+    engine: str
+    failed: str
+    skipped: dict[str, str]
+    hits: tuple[Hit, ...]
+    unclear: tuple[tuple[str, str], ...]
+    forgotten: tuple[tuple[str, str], ...]
+
+
+class Limits(Frozen):
+    """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory.
+
+    `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `installed`: whether
+    the lock is held against an environment; `UnsafeClock`: a moment that counts for now.
+    """
+
+    worst: Literal["low", "medium", "high", "critical"] = "high"
+    days: float = Field(default=7.0, gt=0)
+    allowed: tuple[Name, ...] | Literal["UnsafeAnyName"]
+    besides: tuple[Name, ...] = ()
+    installed: bool = True
+    UnsafeClock: str = ""
+
+
+class Item(NamedTuple):
+    """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `dist`: a `Dist`;
+    `environment`: whether dists are handed out at all."""
+
+    kind: str
+    value: Any
+
+
+def material(
+    subject: Subject,
+    text: str,
+    mirror: Mirror | None,
+    now: str,
+    *,
+    dists: Iterable[Dist] | None,
+    expected: int,
+    service: str = "",
+) -> Material[Item]:
+    """A lock and the environment it should be. `expected`: lines and installed packages, counted by somebody else."""
+    items = [Item("advisories", mirror), Item("service", service), Item("now", now)]
+    items.append(Item("environment", dists is not None))
+    items += [Item("line", line) for line in lines(text)]
+    items += [Item("dist", dist) for dist in dists or ()]
+    return Material(subject, lambda: items, expected=expected, unit="packages", weigh=weight)
+
+
+def weight(item: Item) -> int:
+    """What counts as looked at: lines, and packages that are installed."""
+    return int(item.kind in ("line", "dist"))
+
+
+__all__ = ["ANY", "Dist", "Facts", "Hit", "Item", "Limits", "Line", "Odd", "Package", "material", "weight"]

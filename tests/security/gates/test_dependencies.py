@@ -1,0 +1,258 @@
+"""Dependencies: pinned, installed as pinned, looked up by two engines in advisories that are new."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from security.advisories.mirror import Head, Mirror
+from security.advisories.record import Advisory
+from security.engines import audit
+from security.errors import CannotTell
+from security.gate import judge, observe
+from security.gates.dependencies import DependencyScanning, Dist, Facts, Limits, gate, lines, match, material, read
+from security.gates.dependencies.decoys import VIOLATIONS, _made
+from security.gates.dependencies.match import FORGET_ME_NOT
+from security.material import Material
+from security.verdict import Outcome, Subject, Verdict
+from tests.security.advisories.test_ranges import advisory, span
+
+GATE = DependencyScanning()
+SUBJECT = Subject(kind="lock", name="requirements.lock", sha256="0" * 64)
+NOW = "2026-11-29T00:00:00Z"
+HASH = f"--hash=sha256:{'a' * 64}"
+LOCK = f"alpha==1.0 {HASH}\nbeta==2.0 {HASH}\ngamma==3.0 ; sys_platform == 'win32' {HASH}\n"
+LIMITS: dict[str, Any] = {"allowed": ["alpha", "beta", "gamma"]}
+KNOWN = advisory(span({"introduced": "0"}, {"fixed": "1.1"}), name="alpha", id="PYSEC-1", aliases=["CVE-1"])
+
+
+def mirror(*more: Advisory, newest: str = NOW) -> Mirror:
+    """Advisories that know what everybody knows, and these."""
+    made = _made(newest)
+    known = dict(made.known)
+    for each in more:
+        for name in each.names:
+            known[name] = (*known.get(name, ()), each)
+    return Mirror(Head(source="made up", checked=NOW, newest=newest, count=1, sha256=""), known)
+
+
+def dists(text: str = LOCK) -> list[Dist]:
+    return [Dist(name=pin.name, version=pin.version, direct=False) for pin in map(read, lines(text)) if _here(pin)]
+
+
+def _here(pin: Any) -> bool:
+    return getattr(pin, "applies", False)
+
+
+def opened(text: str = LOCK, known: Mirror | None = None, **more: Any) -> Material[Any]:
+    given_ = {"dists": dists(text), "service": ""} | more
+    count = len(list(lines(text))) + len(given_["dists"] or ())
+    return material(SUBJECT, text, known or mirror(), NOW, expected=count, **given_)
+
+
+def look(text: str = LOCK, known: Mirror | None = None, **more: Any) -> Facts:
+    return GATE.look(opened(text, known, **more).handed()[0])
+
+
+def found(facts: Facts, **limits: Any) -> list[tuple[str, str]]:
+    told = []
+    try:
+        told += [(each.rule, each.place) for each in GATE.judge(facts, Limits.model_validate(LIMITS | limits))]
+    except CannotTell as why:
+        return [("cause", why.cause)]
+    return told
+
+
+def verdict(made: Material[Any], seed: int = 1, **limits: Any) -> Verdict:
+    return judge(GATE, observe(GATE, made, LIMITS | limits, random.Random(seed)), LIMITS | limits)
+
+
+def test_a_good_lock_passes_and_says_as_of_when() -> None:
+    told = verdict(opened())
+    assert told.outcome is Outcome.PASS, told.reason
+    assert told.reason == "5/5 packages, none known to be vulnerable, advisories of 2026-11-29"
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        (LOCK.replace(f"beta==2.0 {HASH}", "beta==2.0"), [("DEP-01", "lock, line 2")]),
+        (LOCK.replace("beta==2.0", "beta>=2.0"), [("DEP-01", "lock, line 2")]),
+        (LOCK + "?\n", [("DEP-01", "lock, line 4")]),
+        (LOCK + f"beta==2.1 {HASH}\n", [("DEP-01", "beta")]),
+        (LOCK + f"delta @ https://example.org/d.whl {HASH}\n", [("DEP-03", "lock, line 4")]),
+        ("--index-url https://example.org/simple\n" + LOCK, [("DEP-03", "lock, line 1")]),
+        ("-r another.txt\n" + LOCK, [("DEP-03", "lock, line 1")]),
+        (LOCK + f"delta==1.0 {HASH}\n", [("DEP-06", "delta")]),
+    ],
+)
+def test_a_bad_lock_fails_by_the_named_rule(text: str, rules: list[tuple[str, str]]) -> None:
+    facts = look(text)
+    assert found(facts, installed=False) == rules
+    told = verdict(opened(text), installed=False)
+    assert told.outcome is Outcome.FAIL
+    assert [(each.rule, each.place) for each in told.findings] == rules
+
+
+def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
+    def other(change: Callable[[list[Dist]], list[Dist]]) -> list[tuple[str, str]]:
+        return found(look(dists=change(dists())))
+
+    def dist(name: str, version: str = "1.0", direct: bool = False) -> Dist:
+        return Dist(name=name, version=version, direct=direct)
+
+    assert other(lambda here: here[1:]) == [("DEP-02", "alpha")]
+    assert other(lambda here: [dist("alpha", "1.1"), here[1]]) == [("DEP-02", "alpha")]
+    assert other(lambda here: [*here, dist("delta")]) == [("DEP-02", "delta"), ("DEP-05", "delta")]
+    assert other(lambda here: [*here, dist("gamma", "3.0")]) == [("DEP-02", "gamma"), ("DEP-05", "gamma")]
+    assert other(lambda here: [*here, here[0]]) == [("DEP-02", "alpha")]
+    assert other(lambda here: [dist("alpha", direct=True), here[1]]) == [("DEP-03", "alpha")]
+    assert found(look(dists=None)) == [("DEP-02", "environment")]
+    own = dist("sluice-ml", direct=True)
+    assert found(look(dists=[*dists(), own]), besides=["sluice-ml"]) == []
+
+
+def test_a_marker_that_hides_a_package_is_told_and_the_package_looked_up_all_the_same() -> None:
+    hidden = advisory(span({"introduced": "0"}), name="gamma", id="PYSEC-3")
+    assert found(look(known=mirror(hidden))) == [("DEP-04", "gamma 3.0: PYSEC-3")]
+
+
+def test_a_vulnerability_that_both_know_fails_with_its_fix() -> None:
+    facts = look(known=mirror(KNOWN))
+    (hit,) = facts.hits
+    assert (hit.ids, hit.level, hit.fixes, hit.engine, hit.matcher) == (
+        ("CVE-1", "PYSEC-1"),
+        "high",
+        ("1.1",),
+        True,
+        True,
+    )
+    (breach,) = GATE.judge(facts, Limits.model_validate(LIMITS))
+    assert (breach.rule, breach.place) == ("DEP-04", "alpha 1.0: CVE-1")
+    assert breach.message == "high (CVE-1, PYSEC-1), fixed in 1.1; allowed: nothing that is high or worse"
+    assert found(facts, worst="critical") == []
+    assert verdict(opened(known=mirror(KNOWN)), worst="critical").reason.startswith("5/5 packages, 1 known vuln")
+
+
+def test_what_was_withdrawn_counts_with_neither() -> None:
+    gone = advisory(span({"introduced": "0"}), name="alpha", id="PYSEC-1", withdrawn="2024-02-01T00:00:00Z")
+    assert look(known=mirror(gone)).hits == ()
+
+
+def test_what_only_one_of_them_knows_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = advisory(span({"introduced": "0"}), name="alpha", id="PYSEC-1")
+    passed_over = msgspec.structs.replace(told, schema_version="2.0.0")
+    assert found(look(known=mirror(passed_over))) == [("DEP-09", "alpha 1.0: PYSEC-1")]
+    monkeypatch.setattr(gate, "matched", lambda pins, mirror: match.Matched((), ()))
+    facts = look(known=mirror(KNOWN))
+    assert [(hit.engine, hit.matcher) for hit in facts.hits] == [(True, False)]
+    assert found(facts) == [("DEP-09", "alpha 1.0: CVE-1")]
+
+
+def test_old_advisories_are_refused_and_a_clock_of_their_date_finds_what_was_known_then() -> None:
+    old = mirror(KNOWN, newest="2024-10-10T17:22:00Z")
+    assert ("DEP-07", "advisories") in found(look(known=old))
+    assert found(look(known=old), UnsafeClock="2024-10-12T00:00:00Z") == [("DEP-04", "alpha 1.0: CVE-1")]
+    assert found(look(known=mirror(newest="2027-10-10T17:22:00Z"))) == [("DEP-07", "advisories")]
+    assert found(look(known=mirror(newest="2026-11-20T00:00:00Z")), days=10) == []
+
+
+def test_advisories_that_forget_what_everybody_knows_are_refused() -> None:
+    name, _, id = FORGET_ME_NOT[0]
+    full = mirror()
+    less = Mirror(full.head, {key: told for key, told in full.known.items() if key != name})
+    assert found(look(known=less)) == [("DEP-07", id)]
+
+
+def test_without_advisories_nobody_can_tell_and_the_rest_is_judged() -> None:
+    def bare(text: str) -> Material[Any]:
+        count = len(list(lines(text))) + len(dists(text))
+        return material(SUBJECT, text, None, NOW, dists=dists(text), expected=count)
+
+    told = verdict(bare(LOCK))
+    assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "advisories"), told.reason
+    assert told.cause in GATE.causes
+    assert verdict(bare(LOCK + "?\n")).outcome is Outcome.FAIL
+
+
+def test_an_advisory_that_names_no_version_leaves_it_open() -> None:
+    facts = look(known=mirror(advisory({}, name="alpha", id="PYSEC-9")))
+    assert (facts.unclear, facts.hits) == ((("alpha", "PYSEC-9"),), ())
+    assert found(facts) == [("cause", "unclear")]
+
+
+def test_a_service_that_is_down_leaves_it_open_and_what_the_matcher_knows_stands() -> None:
+    down = "http://127.0.0.1:9/v1/query"
+    facts = look(service=down)
+    assert "no report about its service (ConnectionError" in facts.failed
+    assert found(facts) == [("cause", "engine")]
+    assert [each.rule for each in _said(look(known=mirror(KNOWN), service=down))] == ["DEP-04"]
+
+
+def _said(facts: Facts) -> list[Any]:
+    told = []
+    try:
+        for each in GATE.judge(facts, Limits.model_validate(LIMITS)):
+            told.append(each)  # noqa: PERF402 - kept on a raise
+    except CannotTell:
+        pass
+    return told
+
+
+def test_an_engine_that_finds_nothing_is_not_taken_at_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = audit.audit
+
+    def clean(lock: str, url: str) -> audit.Report:
+        told = real(lock, url)
+        return audit.Report(audited=tuple(each.model_copy(update={"known": ()}) for each in told.audited), skipped={})
+
+    monkeypatch.setattr(match, "audit", clean)
+    assert verdict(opened()).outcome is Outcome.FAIL
+    assert {each[0] for each in found(look())} == {"DEP-07"}
+    assert ("DEP-09", "alpha 1.0: CVE-1") in found(look(known=mirror(KNOWN)))
+
+
+def test_what_the_engine_leaves_out_was_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = audit.audit
+
+    def half(lock: str, url: str) -> audit.Report:
+        told = real(lock, url)
+        kept = tuple(each for each in told.audited if each.name not in ("alpha", "beta"))
+        return audit.Report(audited=kept, skipped={"beta": "could not be found"})
+
+    monkeypatch.setattr(match, "audit", half)
+    assert found(look()) == [("DEP-05", "alpha"), ("DEP-05", "beta")]
+
+
+def test_an_empty_lock_is_nothing_to_look_at() -> None:
+    told = verdict(opened("# nothing\n", dists=[]), installed=False)
+    assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "coverage")
+
+
+def test_what_is_not_handed_out_once_is_no_look() -> None:
+    made = opened()
+    items = list(made.source())
+    for wrong in (items[1:], [*items, items[0]]):
+        told = Material(SUBJECT, lambda wrong=wrong: wrong, expected=1, unit="packages")  # type: ignore[misc]
+        with pytest.raises(CannotTell, match="once each"):
+            GATE.look(told.handed()[0])
+
+
+@pytest.mark.parametrize("rule", GATE.rules)
+@pytest.mark.parametrize("seed", range(3))
+def test_known_bad_material_breaks_its_rule(rule: str, seed: int) -> None:
+    made = VIOLATIONS[rule](list(opened().source()), random.Random(seed))
+    assert rule in {each[0] for each in found(look_at(made))}
+
+
+def look_at(items: Any) -> Facts:
+    return GATE.look(Material(SUBJECT, lambda: items, expected=1, unit="packages").handed()[0])
+
+
+def test_without_names_and_without_an_environment_those_rules_rest() -> None:
+    limits = Limits(allowed="UnsafeAnyName", installed=False)
+    assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06"}
+    told = verdict(opened(dists=None), installed=False, allowed="UnsafeAnyName")
+    assert told.reason.endswith("not held against an environment")
