@@ -16,6 +16,7 @@ from security.gates.dependencies.facts import Dist, Item
 from security.gates.dependencies.lock import Line, Pin, read
 from security.gates.dependencies.match import FORGET_ME_NOT
 
+LICENCE = "MIT"
 FEW = 4
 """Lines of a canary."""
 
@@ -38,7 +39,7 @@ class _World:
         """One package more, locked and installed."""
         self.drop(name)
         self.lines.append(_line(name, version, draw))
-        self.dists.append(Dist(name=name, version=version, direct=False))
+        self.dists.append(Dist(name=name, version=version, direct=False, licence=LICENCE))
 
     def drop(self, name: str) -> None:
         """Without a package."""
@@ -59,7 +60,7 @@ def _line(name: str, version: str, draw: random.Random) -> str:
 
 def _dist(line: str) -> Dist:
     name, _, version = line.split()[0].partition("==")
-    return Dist(name=name, version=version, direct=False)
+    return Dist(name=name, version=version, direct=False, licence=LICENCE)
 
 
 def _advisory(id: str, name: str, version: str, now: str, **more: Any) -> Advisory:
@@ -93,7 +94,7 @@ def _loose(world: _World, draw: random.Random) -> None:
 
 def _apart(world: _World, draw: random.Random) -> None:
     dist = world.dists.pop(draw.randrange(len(world.dists)))
-    other = Dist(name=dist.name, version=f"{draw.randrange(900, 999)}.0", direct=False)
+    other = Dist(name=dist.name, version=f"{draw.randrange(900, 999)}.0", direct=False, licence=LICENCE)
     stowaway = dist.model_copy(update={"name": f"stowaway-{draw.randrange(99)}"})
     world.dists += draw.choice(([], [other], [dist, stowaway]))
 
@@ -116,7 +117,7 @@ def _vulnerable(world: _World, draw: random.Random) -> None:
 
 
 def _unseen(world: _World, draw: random.Random) -> None:
-    world.dists.append(Dist(name=f"stowaway-{draw.randrange(99)}", version="1.0", direct=False))
+    world.dists.append(Dist(name=f"stowaway-{draw.randrange(99)}", version="1.0", direct=False, licence=LICENCE))
 
 
 def _stranger(world: _World, draw: random.Random) -> None:
@@ -127,6 +128,12 @@ def _stale(world: _World, draw: random.Random) -> None:
     head, years = world.mirror.head, draw.randrange(11, 30)
     old = f"{int(head.newest[:4]) - years:04d}{head.newest[4:]}" if head.newest[:4].isdigit() else head.newest
     world.mirror = Mirror(head.model_copy(update={"newest": old}), world.mirror.known)
+
+
+def _unlicensed(world: _World, draw: random.Random) -> None:
+    place = draw.randrange(len(world.dists))
+    told = draw.choice(("LicenseRef-canary", "", "NOASSERTION", f"{LICENCE} AND LicenseRef-canary"))
+    world.dists[place] = world.dists[place].model_copy(update={"licence": told})
 
 
 def _torn(world: _World, draw: random.Random) -> None:
@@ -146,4 +153,5 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "DEP-06": _violation(_stranger),
     "DEP-07": _violation(_stale),
     "DEP-09": _violation(_torn),
+    "DEP-10": _violation(_unlicensed),
 }

@@ -12,6 +12,7 @@ from security.material import Material
 from security.verdict import Frozen, Subject
 
 ANY = "UnsafeAnyName"
+FREE = "UnsafeAnyLicence"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -28,11 +29,13 @@ class Package(Frozen):
 
 
 class Dist(Frozen):
-    """A package that is installed. `direct`: from a URL or a folder, not from an index."""
+    """A package that is installed. `direct`: from a URL or a folder, not from an index; `licence`: an SPDX expression,
+    as its metadata declares it, or empty."""
 
     name: str
     version: str
     direct: bool
+    licence: str
 
 
 class Hit(Frozen):
@@ -72,12 +75,15 @@ class Limits(Frozen):
     """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory.
 
     `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `installed`: whether
-    the lock is held against an environment; `UnsafeClock`: a moment that counts for now.
+    the lock is held against an environment; `licences`: SPDX ids; `licensed`: name -> the licence that somebody read
+    where the metadata says none; `UnsafeClock`: a moment that counts for now.
     """
 
     worst: Literal["low", "medium", "high", "critical"] = "high"
     days: float = Field(default=7.0, gt=0)
     allowed: tuple[Name, ...] | Literal["UnsafeAnyName"]
+    licences: tuple[str, ...] | Literal["UnsafeAnyLicence"]
+    licensed: dict[Name, str] = {}
     besides: tuple[Name, ...] = ()
     installed: bool = True
     UnsafeClock: str = ""
@@ -114,4 +120,4 @@ def weight(item: Item) -> int:
     return int(item.kind in ("line", "dist"))
 
 
-__all__ = ["ANY", "Dist", "Facts", "Hit", "Item", "Limits", "Line", "Odd", "Package", "material", "weight"]
+__all__ = ["ANY", "FREE", "Dist", "Facts", "Hit", "Item", "Limits", "Line", "Odd", "Package", "material", "weight"]

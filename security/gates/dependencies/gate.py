@@ -12,7 +12,8 @@ from security.engines import audit
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.dependencies.decoys import VIOLATIONS
-from security.gates.dependencies.facts import ANY, Dist, Facts, Hit, Item, Limits, Package
+from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Hit, Item, Limits, Package
+from security.gates.dependencies.licence import allowed
 from security.gates.dependencies.lock import ELSEWHERE, Line, Odd, Pin, read
 from security.gates.dependencies.match import Matched, asked, forgotten, joined, matched
 from security.material import Handed
@@ -40,6 +41,7 @@ class DependencyScanning(Gate[Item]):
             ("DEP-06", "critical", "a name that nobody allowed", "check the name; allow it where the policy says so"),
             ("DEP-07", "high", "advisories that are too old, or forget", "sluice advisories update"),
             ("DEP-09", "high", "engines that do not agree", "find out which is wrong; bring the advisories up to date"),
+            ("DEP-10", "medium", "a licence that nobody allowed", "read it; allow it in the policy, or do without"),
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
@@ -78,6 +80,7 @@ class DependencyScanning(Gate[Item]):
         yield from _locked(facts, limits)
         if limits.installed:
             yield from _installed(facts, limits)
+            yield from _licensed(facts, limits)
         yield from _old(facts, limits)
         yield from _known(facts, limits)
         left = []
@@ -96,6 +99,7 @@ class DependencyScanning(Gate[Item]):
         """All, but what is installed where the policy does not ask, and names where any may be locked."""
         off = {"DEP-02"} if not limits.installed else set()
         off |= {"DEP-06"} if limits.allowed == ANY else set()
+        off |= {"DEP-10"} if limits.licences == FREE or not limits.installed else set()
         return tuple(rule for rule in self.rules if rule not in off)
 
     def brief(self, facts: Facts) -> str:
@@ -164,6 +168,16 @@ def _installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(rule="DEP-02", place=dist.name, message=message)
     for name in sorted(here.keys() - found.keys()):
         yield Breach(rule="DEP-02", place=name, message=f"locked {here[name]}, and not installed")
+
+
+def _licensed(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    if limits.licences == FREE:
+        return
+    for dist in facts.installed or ():
+        told = dist.licence or limits.licensed.get(dist.name, "")
+        if dist.name not in limits.besides and not allowed(told, limits.licences):
+            message = f"found {told or 'none that can be told'}; allowed: {', '.join(limits.licences) or 'none'}"
+            yield Breach(rule="DEP-10", place=dist.name, message=message)
 
 
 def _old(facts: Facts, limits: Limits) -> Iterator[Breach]:

@@ -24,7 +24,7 @@ SUBJECT = Subject(kind="lock", name="requirements.lock", sha256="0" * 64)
 NOW = "2026-11-29T00:00:00Z"
 HASH = f"--hash=sha256:{'a' * 64}"
 LOCK = f"alpha==1.0 {HASH}\nbeta==2.0 {HASH}\ngamma==3.0 ; sys_platform == 'win32' {HASH}\n"
-LIMITS: dict[str, Any] = {"allowed": ["alpha", "beta", "gamma"]}
+LIMITS: dict[str, Any] = {"allowed": ["alpha", "beta", "gamma"], "licences": ["MIT", "BSD-3-Clause"]}
 KNOWN = advisory(span({"introduced": "0"}, {"fixed": "1.1"}), name="alpha", id="PYSEC-1", aliases=["CVE-1"])
 
 
@@ -39,7 +39,11 @@ def mirror(*more: Advisory, newest: str = NOW) -> Mirror:
 
 
 def dists(text: str = LOCK) -> list[Dist]:
-    return [Dist(name=pin.name, version=pin.version, direct=False) for pin in map(read, lines(text)) if _here(pin)]
+    return [
+        Dist(name=pin.name, version=pin.version, direct=False, licence="MIT")
+        for pin in map(read, lines(text))
+        if _here(pin)
+    ]
 
 
 def _here(pin: Any) -> bool:
@@ -101,7 +105,7 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
         return found(look(dists=change(dists())))
 
     def dist(name: str, version: str = "1.0", direct: bool = False) -> Dist:
-        return Dist(name=name, version=version, direct=direct)
+        return Dist(name=name, version=version, direct=direct, licence="MIT")
 
     assert other(lambda here: here[1:]) == [("DEP-02", "alpha")]
     assert other(lambda here: [dist("alpha", "1.1"), here[1]]) == [("DEP-02", "alpha")]
@@ -112,6 +116,19 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
     assert found(look(dists=None)) == [("DEP-02", "environment")]
     own = dist("sluice-ml", direct=True)
     assert found(look(dists=[*dists(), own]), besides=["sluice-ml"]) == []
+
+
+def test_a_licence_that_nobody_allowed_is_told() -> None:
+    first, second = dists()
+
+    def here(told: str, **limits: Any) -> list[tuple[str, str]]:
+        return found(look(dists=[first.model_copy(update={"licence": told}), second]), **limits)
+
+    assert here("MIT OR GPL-3.0-only") == []
+    assert here("GPL-3.0-only") == here("") == [("DEP-10", "alpha")]
+    assert here("", licensed={"alpha": "BSD-3-Clause"}) == []
+    assert here("GPL-3.0-only", licensed={"alpha": "MIT"}) == [("DEP-10", "alpha")]
+    assert here("GPL-3.0-only", besides=["alpha"]) == here("GPL-3.0-only", licences="UnsafeAnyLicence") == []
 
 
 def test_a_marker_that_hides_a_package_is_told_and_the_package_looked_up_all_the_same() -> None:
@@ -252,7 +269,7 @@ def look_at(items: Any) -> Facts:
 
 
 def test_without_names_and_without_an_environment_those_rules_rest() -> None:
-    limits = Limits(allowed="UnsafeAnyName", installed=False)
-    assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06"}
+    limits = Limits(allowed="UnsafeAnyName", licences="UnsafeAnyLicence", installed=False)
+    assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06", "DEP-10"}
     told = verdict(opened(dists=None), installed=False, allowed="UnsafeAnyName")
     assert told.reason.endswith("not held against an environment")

@@ -1,0 +1,57 @@
+"""What is installed: every distribution on the paths that Python imports from, as its own metadata says.
+
+The metadata is declared by whoever built the package; it is read, and nothing of it is run. How many there are is
+counted apart, from the names of the folders alone.
+"""
+
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from security.errors import BadInput
+from security.gates.dependencies.facts import Dist
+from security.gates.dependencies.licence import licence
+
+_KINDS = (".dist-info", ".egg-info", ".egg-link")
+
+
+def paths() -> list[Path]:
+    """The folders that this process imports from, each once."""
+    return list(dict.fromkeys(path for each in sys.path if (path := Path(each or ".").resolve()).is_dir()))
+
+
+def installed(where: Iterable[Path]) -> list[Dist]:
+    """The distributions in these folders, by name; one that is there twice is there twice."""
+    found = [_dist(each) for path in where for each in metadata.distributions(path=[str(path)])]
+    return sorted(found, key=lambda dist: (dist.name, dist.version))
+
+
+def counted(where: Iterable[Path]) -> int:
+    """How many there are, by the names of what lies in the folders."""
+    return sum(each.name.endswith(_KINDS) for path in where for each in path.iterdir())
+
+
+def _dist(found: metadata.Distribution) -> Dist:
+    told = found.metadata
+    name, version = told["Name"], told["Version"]
+    try:
+        at = str(Version(version))
+    except (InvalidVersion, TypeError):
+        raise BadInput("METADATA", str(name or "a package without a name"), "no version", "one of PEP 440") from None
+    if not name:
+        raise BadInput("METADATA", "Name", "none", "the name of a package")
+    return Dist(
+        name=canonicalize_name(name),
+        version=at,
+        direct=_direct(found),
+        licence=licence(told["License-Expression"] or "", told.get_all("Classifier") or [], told["License"] or ""),
+    )
+
+
+def _direct(found: metadata.Distribution) -> bool:
+    """Whether it came from a URL or a folder: only then is this file there, whatever it says (PEP 610)."""
+    return found.read_text("direct_url.json") is not None
