@@ -79,7 +79,7 @@ def _spelled(told: str) -> str:
 
 
 def allowed(told: str, licences: Collection[str]) -> bool:
-    """Whether these licences are all that an expression asks for: one part of an `OR` is enough, of an `AND` every one."""
+    """Whether these licences are all that an expression asks for: of `OR` one part is enough, of `AND` it takes all."""
     found = parsed(told)
     return found is not None and _kept(found, licences)
 
