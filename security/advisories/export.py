@@ -56,7 +56,7 @@ class Web:
         told = urlsplit(self.name)
         if told.username or told.query or told.fragment or not told.hostname:
             raise CannotTell(f"{url}: found another URL; allowed: https://HOST/FOLDER", CAUSE)
-        if told.scheme != "https" and not (told.scheme == "http" and _loopback(told.hostname)):
+        if told.scheme != "https" and not (told.scheme == "http" and loopback(told.hostname)):
             raise CannotTell(f"{url}: found {told.scheme}; allowed: https, and http on the loopback", CAUSE)
         self.client = httpx.Client(timeout=httpx.Timeout(SECONDS, connect=SECONDS / 4), follow_redirects=False)
 
@@ -85,7 +85,8 @@ def _whole(reply: "httpx.Response", file: str) -> None:
         raise CannotTell(f"{file}: cut after {reply.num_bytes_downloaded:,} of {told} bytes", CAUSE)
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether a host is this machine itself, by its address or as `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -11,6 +11,7 @@ from typing import Any
 
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Package, Range
+from security.engines.index import Listing
 from security.gate import Violation
 from security.gates.dependencies.facts import Dist, Item
 from security.gates.dependencies.lock import Line, Pin, read
@@ -34,12 +35,14 @@ class _World:
         chosen = draw.sample(here, min(FEW, len(here)))
         self.lines = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
         self.dists = [_dist(line) for line in self.lines]
+        self.listings = {dist.name: _known(dist.name, dist.version) for dist in self.dists}
 
     def add(self, name: str, version: str, draw: random.Random) -> None:
         """One package more, locked and installed."""
         self.drop(name)
         self.lines.append(_line(name, version, draw))
         self.dists.append(Dist(name=name, version=version, direct=False, licence=LICENCE))
+        self.listings[name] = _known(name, version)
 
     def drop(self, name: str) -> None:
         """Without a package."""
@@ -49,13 +52,17 @@ class _World:
     def items(self) -> list[Item]:
         """What is handed out."""
         made = [Item("advisories", self.mirror), Item("service", self.service), Item("now", self.now)]
-        made.append(Item("environment", True))
+        made += [Item("environment", True), Item("listings", tuple(self.listings.values()))]
         made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
         return made + [Item("dist", dist) for dist in self.dists]
 
 
 def _line(name: str, version: str, draw: random.Random) -> str:
     return f"{name}=={version} --hash=sha256:{draw.getrandbits(256):064x}"
+
+
+def _known(name: str, version: str) -> Listing:
+    return Listing(name=name, version=version, known=True)
 
 
 def _dist(line: str) -> Dist:
@@ -121,7 +128,9 @@ def _unseen(world: _World, draw: random.Random) -> None:
 
 
 def _stranger(world: _World, draw: random.Random) -> None:
-    world.add(f"hallucinated-{draw.getrandbits(40):x}", "1.0", draw)
+    name = f"hallucinated-{draw.getrandbits(40):x}"
+    world.add(name, "1.0", draw)
+    world.listings[name] = Listing(name=name, version="1.0", known=False, strange=1)
 
 
 def _stale(world: _World, draw: random.Random) -> None:
@@ -134,6 +143,12 @@ def _unlicensed(world: _World, draw: random.Random) -> None:
     place = draw.randrange(len(world.dists))
     told = draw.choice(("LicenseRef-canary", "", "NOASSERTION", f"{LICENCE} AND LicenseRef-canary"))
     world.dists[place] = world.dists[place].model_copy(update={"licence": told})
+
+
+def _withdrawn(world: _World, draw: random.Random) -> None:
+    name = draw.choice(sorted(world.listings))
+    told = draw.choice(({"yanked": "broken"}, {"status": "quarantined"}))
+    world.listings[name] = world.listings[name].model_copy(update=told)
 
 
 def _torn(world: _World, draw: random.Random) -> None:
@@ -154,4 +169,5 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "DEP-07": _violation(_stale),
     "DEP-09": _violation(_torn),
     "DEP-10": _violation(_unlicensed),
+    "DEP-12": _violation(_withdrawn),
 }

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from security.advisories.mirror import Head, Mirror
 from security.advisories.severity import Level
+from security.engines.index import Listing
 from security.gates.dependencies.lock import Line, Odd, lines
 from security.material import Material
 from security.verdict import Frozen, Subject
@@ -17,7 +18,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 class Package(Frozen):
-    """A package that is locked. `hashes`: how many; `audited`: whether the engine reported on it."""
+    """A package that is locked. `hashes`: how many; `audited`: whether the engine reported on it; `listing`: what the
+    index says of it, none where it was not asked."""
 
     line: int
     name: str
@@ -26,6 +28,7 @@ class Package(Frozen):
     marker: str
     applies: bool
     audited: bool
+    listing: Listing | None
 
 
 class Dist(Frozen):
@@ -76,7 +79,8 @@ class Limits(Frozen):
 
     `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `installed`: whether
     the lock is held against an environment; `licences`: SPDX ids; `licensed`: name -> the licence that somebody read
-    where the metadata says none; `UnsafeClock`: a moment that counts for now.
+    where the metadata says none; `index`: whether the index is to be asked;
+    `UnsafeClock`: a moment that counts for now.
     """
 
     worst: Literal["low", "medium", "high", "critical"] = "high"
@@ -84,6 +88,7 @@ class Limits(Frozen):
     allowed: tuple[Name, ...] | Literal["UnsafeAnyName"]
     licences: tuple[str, ...] | Literal["UnsafeAnyLicence"]
     licensed: dict[Name, str] = {}
+    index: bool = True
     besides: tuple[Name, ...] = ()
     installed: bool = True
     UnsafeClock: str = ""
@@ -91,7 +96,7 @@ class Limits(Frozen):
 
 class Item(NamedTuple):
     """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `dist`: a `Dist`;
-    `environment`: whether dists are handed out at all."""
+    `environment`: whether dists are handed out at all; `listings`: those of the index, or none."""
 
     kind: str
     value: Any
@@ -106,10 +111,12 @@ def material(
     dists: Iterable[Dist] | None,
     expected: int,
     service: str = "",
+    listings: Iterable[Listing] | None = None,
 ) -> Material[Item]:
     """A lock and the environment it should be. `expected`: lines and installed packages, counted by somebody else."""
     items = [Item("advisories", mirror), Item("service", service), Item("now", now)]
     items.append(Item("environment", dists is not None))
+    items.append(Item("listings", None if listings is None else tuple(listings)))
     items += [Item("line", line) for line in lines(text)]
     items += [Item("dist", dist) for dist in dists or ()]
     return Material(subject, lambda: items, expected=expected, unit="packages", weigh=weight)

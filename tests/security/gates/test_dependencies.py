@@ -10,9 +10,10 @@ import pytest
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory
 from security.engines import audit
+from security.engines.index import Listing
 from security.errors import CannotTell
 from security.gate import judge, observe
-from security.gates.dependencies import DependencyScanning, Dist, Facts, Limits, gate, lines, match, material, read
+from security.gates.dependencies import DependencyScanning, Dist, Facts, Limits, Pin, gate, lines, match, material, read
 from security.gates.dependencies.decoys import VIOLATIONS, _made
 from security.gates.dependencies.match import FORGET_ME_NOT
 from security.material import Material
@@ -24,7 +25,7 @@ SUBJECT = Subject(kind="lock", name="requirements.lock", sha256="0" * 64)
 NOW = "2026-11-29T00:00:00Z"
 HASH = f"--hash=sha256:{'a' * 64}"
 LOCK = f"alpha==1.0 {HASH}\nbeta==2.0 {HASH}\ngamma==3.0 ; sys_platform == 'win32' {HASH}\n"
-LIMITS: dict[str, Any] = {"allowed": ["alpha", "beta", "gamma"], "licences": ["MIT", "BSD-3-Clause"]}
+LIMITS: dict[str, Any] = {"allowed": ["alpha", "beta", "gamma"], "licences": ["MIT", "BSD-3-Clause"], "index": False}
 KNOWN = advisory(span({"introduced": "0"}, {"fixed": "1.1"}), name="alpha", id="PYSEC-1", aliases=["CVE-1"])
 
 
@@ -129,6 +130,24 @@ def test_a_licence_that_nobody_allowed_is_told() -> None:
     assert here("", licensed={"alpha": "BSD-3-Clause"}) == []
     assert here("GPL-3.0-only", licensed={"alpha": "MIT"}) == [("DEP-10", "alpha")]
     assert here("GPL-3.0-only", besides=["alpha"]) == here("GPL-3.0-only", licences="UnsafeAnyLicence") == []
+
+
+def test_what_the_index_does_not_know_or_has_withdrawn_is_told() -> None:
+    pins = [pin for pin in map(read, lines(LOCK)) if isinstance(pin, Pin)]
+    every = [Listing(name=pin.name, version=pin.version, known=True) for pin in pins]
+
+    def listed(**told: Any) -> list[tuple[str, str]]:
+        return found(look(listings=[every[0].model_copy(update=told), *every[1:]]), index=True)
+
+    assert listed() == listed(yanked=None, status="archived") == []
+    assert listed(known=False, strange=1) == listed(strange=1) == [("DEP-06", "alpha")]
+    assert listed(yanked="leaks") == listed(status="quarantined") == [("DEP-12", "alpha")]
+    assert listed(version="9.9") == [("cause", "index")]
+    assert found(look(), index=True) == [("cause", "index")]
+    assert found(look(listings=every[1:]), index=True) == [("cause", "index")]
+    assert "index" in GATE.causes
+    told = verdict(opened(listings=every), index=True)
+    assert told.outcome is Outcome.PASS, told.reason
 
 
 def test_a_marker_that_hides_a_package_is_told_and_the_package_looked_up_all_the_same() -> None:
@@ -261,7 +280,7 @@ def test_what_is_not_handed_out_once_is_no_look() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_known_bad_material_breaks_its_rule(rule: str, seed: int) -> None:
     made = VIOLATIONS[rule](list(opened().source()), random.Random(seed))
-    assert rule in {each[0] for each in found(look_at(made))}
+    assert rule in {each[0] for each in found(look_at(made), index=True)}
 
 
 def look_at(items: Any) -> Facts:
@@ -269,7 +288,7 @@ def look_at(items: Any) -> Facts:
 
 
 def test_without_names_and_without_an_environment_those_rules_rest() -> None:
-    limits = Limits(allowed="UnsafeAnyName", licences="UnsafeAnyLicence", installed=False)
-    assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06", "DEP-10"}
+    limits = Limits(allowed="UnsafeAnyName", licences="UnsafeAnyLicence", installed=False, index=False)
+    assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06", "DEP-10", "DEP-12"}
     told = verdict(opened(dists=None), installed=False, allowed="UnsafeAnyName")
     assert told.reason.endswith("not held against an environment")

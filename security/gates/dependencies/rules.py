@@ -1,0 +1,132 @@
+"""What is wrong with dependencies, rule by rule: from the facts and the limits alone."""
+
+from collections.abc import Iterator
+
+from security.advisories import mirror
+from security.advisories.record import when
+from security.advisories.severity import LEVELS
+from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Hit, Limits
+from security.gates.dependencies.licence import allowed
+from security.gates.dependencies.lock import ELSEWHERE, SHOWN
+from security.verdict import Breach
+
+LOCK = "lock"
+
+
+def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """What a lock may not say: odd lines, two versions, names that nobody allowed, packages that nobody looked up."""
+    for odd in facts.odd:
+        place = f"{LOCK}, line {odd.line}"
+        if odd.what in ELSEWHERE:
+            yield Breach(rule="DEP-03", place=place, message=f"found {odd.what}: {odd.text}; allowed: name==version")
+        else:
+            yield Breach(
+                rule="DEP-01", place=place, message=f"found {odd.what}: {odd.text}; allowed: name==version, SHA-256"
+            )
+    taken: dict[str, str] = {}
+    for each in facts.packages:
+        if each.applies and taken.setdefault(each.name, each.version) != each.version:
+            message = f"found {each.version} beside {taken[each.name]}; allowed: one version that applies here"
+            yield Breach(rule="DEP-01", place=each.name, message=message)
+        if not each.audited and not facts.failed and (facts.service or facts.advisories):
+            reason = facts.skipped.get(each.name, "not in its report")
+            yield Breach(rule="DEP-05", place=each.name, message=f"{facts.engine}: {reason}; allowed: every package")
+        if limits.allowed != ANY and each.name not in limits.allowed:
+            message = f"found {each.name}; allowed: the {len(limits.allowed):,} names of the policy"
+            yield Breach(rule="DEP-06", place=each.name, message=message)
+    for name, reason in sorted(facts.skipped.items()):
+        if not any(each.name == name for each in facts.packages):
+            yield Breach(rule="DEP-05", place=name, message=f"{facts.engine}: {reason}; allowed: every package")
+
+
+def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Where the environment is not what is locked, either way."""
+    if facts.installed is None:
+        yield Breach(rule="DEP-02", place="environment", message="found none to hold the lock against; allowed: one")
+        return
+    here = {each.name: each.version for each in facts.packages if each.applies}
+    elsewhere = {each.name for each in facts.packages} - here.keys()
+    found: dict[str, Dist] = {}
+    for dist in facts.installed:
+        if dist.name in found:
+            message = f"found {found[dist.name].version} and {dist.version}; allowed: one"
+            yield Breach(rule="DEP-02", place=dist.name, message=message)
+        found[dist.name] = dist
+        if dist.name in limits.besides:
+            continue
+        if dist.direct:
+            yield Breach(
+                rule="DEP-03", place=dist.name, message="installed from a URL or a folder; allowed: from the index"
+            )
+        if dist.name not in here:
+            why = "under a marker that does not apply here" if dist.name in elsewhere else "nowhere"
+            yield Breach(rule="DEP-02", place=dist.name, message=f"installed {dist.version}, locked {why}")
+            yield Breach(rule="DEP-05", place=dist.name, message=f"{dist.version} is installed, and was not looked up")
+        elif dist.version != here[dist.name]:
+            message = f"installed {dist.version}; allowed: {here[dist.name]}, as it is locked"
+            yield Breach(rule="DEP-02", place=dist.name, message=message)
+    for name in sorted(here.keys() - found.keys()):
+        yield Breach(rule="DEP-02", place=name, message=f"locked {here[name]}, and not installed")
+
+
+def licensed(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Installed packages whose licence is none of those that are allowed."""
+    if limits.licences == FREE:
+        return
+    for dist in facts.installed or ():
+        told = dist.licence or limits.licensed.get(dist.name, "")
+        if dist.name not in limits.besides and not allowed(told, limits.licences):
+            message = f"found {told or 'none that can be told'}; allowed: {', '.join(limits.licences) or 'none'}"
+            yield Breach(rule="DEP-10", place=dist.name, message=message)
+
+
+def listed(facts: Facts) -> Iterator[Breach]:
+    """What the index does not know, or has withdrawn."""
+    for each in facts.packages:
+        told = each.listing
+        if told is None:
+            continue
+        if not told.known:
+            yield Breach(rule="DEP-06", place=each.name, message="the index does not know it; allowed: what it has")
+        elif told.strange:
+            message = f"{told.strange} of {each.hashes} hashes are of no file of the index; allowed: none"
+            yield Breach(rule="DEP-06", place=each.name, message=message)
+        if told.yanked is not None or told.status == "quarantined":
+            why = told.status if told.yanked is None else f"withdrawn: {told.yanked[:SHOWN]}"
+            yield Breach(rule="DEP-12", place=each.name, message=f"{each.version} is {why}; allowed: what is not")
+
+
+def old(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Advisories that are too old, from days to come, or that forget what everybody knows."""
+    if facts.advisories is None:
+        return
+    now = when(limits.UnsafeClock or facts.now)
+    days = mirror.days(facts.advisories.newest, now)
+    if not -1.0 <= days <= limits.days:
+        message = f"the newest is of {facts.advisories.newest}, {_age(days)}; allowed: {limits.days:g} days"
+        yield Breach(rule="DEP-07", place="advisories", message=message)
+    for name, id in facts.forgotten:
+        yield Breach(rule="DEP-07", place=id, message=f"{id} of {name} is not known; allowed: what everybody knows")
+
+
+def _age(days: float) -> str:
+    return f"{days:,.0f} days old" if days >= 0 else f"{-days:,.0f} days from now"
+
+
+def known(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Vulnerabilities: those that both engines know, and those that one of them does not."""
+    both = facts.advisories is not None and not facts.failed
+    for hit in facts.hits:
+        place = f"{hit.name} {hit.version}: {hit.ids[0]}"
+        if both and not (hit.engine and hit.matcher):
+            yield Breach(rule="DEP-09", place=place, message=_lone(hit, facts.engine))
+        elif LEVELS.index(hit.level) >= LEVELS.index(limits.worst):
+            fixed = f"fixed in {', '.join(hit.fixes)}" if hit.fixes else "not fixed in any version"
+            message = f"{hit.level} ({', '.join(hit.ids)}), {fixed}; allowed: nothing that is {limits.worst} or worse"
+            yield Breach(rule="DEP-04", place=place, message=message)
+
+
+def _lone(hit: Hit, engine: str) -> str:
+    knows, other = (engine, "the advisories here") if hit.engine else ("the advisories here", engine)
+    does = "do" if hit.engine else "does"
+    return f"known to {knows}, and {other} {does} not know it; allowed: both or neither"
