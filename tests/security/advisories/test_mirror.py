@@ -68,17 +68,20 @@ def test_none_at_all_says_how_to_get_some(tmp_path: Path) -> None:
     assert why.value.cause == mirror.CAUSE
 
 
-@pytest.fixture(scope="module")
-def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> mirror.Mirror:
-    """The advisories of October 2024, with a list made from them."""
-    folder = tmp_path_factory.mktemp("real")
+def fetched(shared: Path, folder: Path) -> Path:
+    """The advisories of October 2024, fetched from an export that is made of them."""
     packed = next((shared / "advisories").glob("*.zip"))
     shutil.copy(packed, folder / update.WHOLE)
     with zipfile.ZipFile(packed) as archive:
         times = {name[:-5]: json.loads(archive.read(name))["modified"] for name in archive.namelist()}
     (folder / update.LIST).write_text("".join(f"{at},{id}\n" for id, at in times.items()))
     update.update(folder / mirror.FILE, export.source(str(folder)))
-    return mirror.load(folder / mirror.FILE)
+    return folder / mirror.FILE
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> mirror.Mirror:
+    return mirror.load(fetched(shared, tmp_path_factory.mktemp("real")))
 
 
 def test_real_advisories_are_read_and_are_old(real: mirror.Mirror) -> None:

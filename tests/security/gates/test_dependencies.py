@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from security.advisories.mirror import Head, Mirror
+from security.advisories.mirror import Head, Mirror, load
 from security.advisories.record import Advisory
 from security.engines import audit
 from security.engines.index import Listing
@@ -18,6 +19,7 @@ from security.gates.dependencies.decoys import VIOLATIONS, _made
 from security.gates.dependencies.match import FORGET_ME_NOT
 from security.material import Material
 from security.verdict import Outcome, Subject, Verdict
+from tests.security.advisories.test_mirror import fetched
 from tests.security.advisories.test_ranges import advisory, span
 
 GATE = DependencyScanning()
@@ -193,6 +195,17 @@ def test_old_advisories_are_refused_and_a_clock_of_their_date_finds_what_was_kno
     assert found(look(known=old), UnsafeClock="2024-10-12T00:00:00Z") == [("DEP-04", "alpha 1.0: CVE-1")]
     assert found(look(known=mirror(newest="2027-10-10T17:22:00Z"))) == [("DEP-07", "advisories")]
     assert found(look(known=mirror(newest="2026-11-20T00:00:00Z")), days=10) == []
+
+
+def test_real_advisories_are_too_old_and_find_what_was_known_then(shared: Path, tmp_path: Path) -> None:
+    real = load(fetched(shared, tmp_path))
+    text = f"requests==2.19.0 {HASH}\nurllib3==1.26.19 {HASH}\njinja2==3.1.4 {HASH}\n"
+    told = {"allowed": "UnsafeAnyName", "installed": False}
+    facts = look(text, real)
+    assert found(facts, **told)[0] == ("DEP-07", "advisories")
+    places = [place for rule, place in found(facts, **told, UnsafeClock="2024-10-12T00:00:00Z") if rule == "DEP-04"]
+    assert places == ["requests 2.19.0: CVE-2018-18074", "requests 2.19.0: CVE-2023-32681"]
+    assert {each.rule for each in verdict(opened(text, real), **told).findings} == {"DEP-07", "DEP-04"}
 
 
 def test_advisories_that_forget_what_everybody_knows_are_refused() -> None:
