@@ -101,6 +101,12 @@ def _advisories(given: argparse.Namespace) -> int:
     return advisories.fetch(given.source or os.environ.get("SLUICE_ADVISORIES", ""), as_json=given.json)
 
 
+def _check(given: argparse.Namespace) -> int:
+    from flows import check
+
+    return check.check(given.gate, given.subject, given.limits, as_json=given.json)
+
+
 def _backfill(given: argparse.Namespace) -> int:
     from flows.shell import backfill
 
@@ -192,6 +198,11 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("--json", action="store_true")
     each = parts.add_parser("status", help="how many there are, and how old they are")
+    each.add_argument("--json", action="store_true")
+    each = command("check", _check, "one gate over one subject, without a run; 0 pass, 1 fail, 2 inconclusive")
+    each.add_argument("gate", choices=["dependency_scanning"])
+    each.add_argument("subject", metavar="SUBJECT", help="dependency_scanning: a lock file")
+    each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows; only the lock, if left out")
     each.add_argument("--json", action="store_true")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")

@@ -124,7 +124,10 @@ def _vulnerable(world: _World, draw: random.Random) -> None:
 
 
 def _unseen(world: _World, draw: random.Random) -> None:
-    world.dists.append(Dist(name=f"stowaway-{draw.randrange(99)}", version="1.0", direct=False, licence=LICENCE))
+    """A line that names no version, and a package that is installed and not locked."""
+    name = f"stowaway-{draw.randrange(99)}"
+    world.lines.append(draw.choice((f"{name}>=0", name, f"./{name}")))
+    world.dists.append(Dist(name=name, version="1.0", direct=False, licence=LICENCE))
 
 
 def _stranger(world: _World, draw: random.Random) -> None:

@@ -23,6 +23,8 @@ def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(
                 rule="DEP-01", place=place, message=f"found {odd.what}: {odd.text}; allowed: name==version, SHA-256"
             )
+        if odd.what != "option":
+            yield Breach(rule="DEP-05", place=place, message=f"{odd.what}: it cannot be looked up; allowed: a pin")
     taken: dict[str, str] = {}
     for each in facts.packages:
         if each.applies and taken.setdefault(each.name, each.version) != each.version:

@@ -85,11 +85,14 @@ def test_a_good_lock_passes_and_says_as_of_when() -> None:
 @pytest.mark.parametrize(
     ("text", "rules"),
     [
-        (LOCK.replace(f"beta==2.0 {HASH}", "beta==2.0"), [("DEP-01", "lock, line 2")]),
-        (LOCK.replace("beta==2.0", "beta>=2.0"), [("DEP-01", "lock, line 2")]),
-        (LOCK + "?\n", [("DEP-01", "lock, line 4")]),
+        (LOCK.replace(f"beta==2.0 {HASH}", "beta==2.0"), [("DEP-01", "lock, line 2"), ("DEP-05", "lock, line 2")]),
+        (LOCK.replace("beta==2.0", "beta>=2.0"), [("DEP-01", "lock, line 2"), ("DEP-05", "lock, line 2")]),
+        (LOCK + "?\n", [("DEP-01", "lock, line 4"), ("DEP-05", "lock, line 4")]),
         (LOCK + f"beta==2.1 {HASH}\n", [("DEP-01", "beta")]),
-        (LOCK + f"delta @ https://example.org/d.whl {HASH}\n", [("DEP-03", "lock, line 4")]),
+        (
+            LOCK + f"delta @ https://example.org/d.whl {HASH}\n",
+            [("DEP-03", "lock, line 4"), ("DEP-05", "lock, line 4")],
+        ),
         ("--index-url https://example.org/simple\n" + LOCK, [("DEP-03", "lock, line 1")]),
         ("-r another.txt\n" + LOCK, [("DEP-03", "lock, line 1")]),
         (LOCK + f"delta==1.0 {HASH}\n", [("DEP-06", "delta")]),
@@ -294,6 +297,9 @@ def test_what_is_not_handed_out_once_is_no_look() -> None:
 def test_known_bad_material_breaks_its_rule(rule: str, seed: int) -> None:
     made = VIOLATIONS[rule](list(opened().source()), random.Random(seed))
     assert rule in {each[0] for each in found(look_at(made), index=True)}
+    bare = LIMITS | {"allowed": "UnsafeAnyName", "installed": False}
+    active = GATE.active(Limits.model_validate(bare))
+    assert rule not in active or rule in {each[0] for each in found(look_at(made), **bare)}
 
 
 def look_at(items: Any) -> Facts:

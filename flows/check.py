@@ -1,0 +1,90 @@
+"""`sluice check`: one gate over one subject, anywhere, without a run. 0: pass; 1: fail; 2: inconclusive."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from flows.screen import MARKS, plain
+from security.errors import PlanError, SluiceError
+from security.gate import Gate, judge, observe, unopened
+from security.gates.dependencies import DependencyScanning
+from security.material import Material
+from security.verdict import Outcome, Subject, Trouble, Verdict
+from tasks import lock
+from tasks.home import Home
+
+INDEX = ("SLUICE_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+"""Variables that may name the index, the first that is set."""
+_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
+Opener = Callable[[Path, dict[str, Any]], Material[Any]]
+
+
+def _lock(path: Path, limits: dict[str, Any]) -> Material[Any]:
+    url = next((os.environ[name] for name in INDEX if os.environ.get(name)), "")
+    return lock.opened(Home.here(), path, limits, url)
+
+
+CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
+    "dependency_scanning": (
+        DependencyScanning(),
+        {"allowed": "UnsafeAnyName", "licences": "UnsafeAnyLicence", "installed": False, "index": False},
+        _lock,
+    )
+}
+"""Gate, the limits where none are given, and who opens its subject."""
+
+
+def check(name: str, subject: str, limits: Path | None = None, *, as_json: bool = False) -> int:
+    """Run a gate over a subject, say what it found, and answer with the outcome's code."""
+    gate, told, opener = CHECKS[name]
+    asked = told | _limits(gate, told, limits)
+    verdict = _verdict(gate, Path(subject), asked, opener)
+    rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
+    unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
+    if as_json:
+        said = verdict.model_dump(mode="json") | {"subject": Path(subject).name, "not_asked": rests, "unsafe": unsafe}
+        print(json.dumps(said, indent=1, sort_keys=True))
+    else:
+        _show(verdict, Path(subject).name, rests, unsafe, gate)
+    return _CODES[verdict.outcome]
+
+
+def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        told = yaml.safe_load(path.read_text())
+        gate.limits.model_validate(default | told)
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as why:
+        raise PlanError(f"{path.name}: found no mapping of limits ({type(why).__name__})") from None
+    except ValidationError as why:
+        first = why.errors()[0]
+        raise PlanError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return dict(told)
+
+
+def _verdict(gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Opener) -> Verdict:
+    try:
+        seen = observe(gate, opener(path, limits), limits)
+    except SluiceError as why:
+        subject = Subject(kind=gate.kind, name=path.name, sha256="")
+        seen = unopened(gate, subject, Trouble(cause="unreadable", message=str(why)))
+    return judge(gate, seen, limits)
+
+
+def _show(verdict: Verdict, subject: str, rests: list[str], unsafe: list[str], gate: Gate[Any]) -> None:
+    mark, _ = MARKS[verdict.outcome]
+    print(f"{mark} {verdict.gate} {plain(subject)}: {verdict.outcome}")
+    if verdict.outcome is not Outcome.FAIL:
+        print(f"  {plain(verdict.reason)}")
+    for each in verdict.findings:
+        print(f"  {each.rule} ({each.severity}) {plain(each.place)}: {plain(each.message)}\n    {each.remedy}")
+    for name in unsafe:
+        print(f"  {name} is set")
+    for rule in rests:
+        print(f"  not asked: {rule}, {gate.rules[rule].title}")

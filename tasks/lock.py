@@ -1,0 +1,70 @@
+"""Opens a lock for the gate over dependencies: its lines, the environment that runs, advisories, and the index's word.
+
+How many lines there are is counted by other code than reads them, and packages by the names of their folders. Where
+there are no advisories, or the index cannot be asked, the gate is given none: it judges the rest, and says that of this
+nobody can tell. Advisories that are damaged are another matter, and open nothing.
+"""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from security.advisories import mirror
+from security.engines import index
+from security.errors import BadInput, CannotTell
+from security.gates import dependencies
+from security.gates.dependencies import Limits, Pin, environment
+from security.material import Material
+from security.verdict import Subject
+from tasks.home import Home
+from tasks.store import hashed
+
+_JOINED = re.compile(r"\\\r?\n")
+_SAYS = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)
+LONGEST = 16 << 20
+"""Bytes of a lock."""
+
+
+def counted(text: str) -> int:
+    """How many lines say something, continued ones as one."""
+    return len(_SAYS.findall(_JOINED.sub(" ", text)))
+
+
+def opened(home: Home, path: Path, limits: dict[str, Any], index_url: str = "") -> Material[Any]:
+    """The material of a lock, for one look under these limits. `index_url`: empty where there is none to ask."""
+    asked = Limits.model_validate(limits)
+    text, subject = _text(path)
+    file = home.root / "advisories" / mirror.FILE
+    known = mirror.load(file) if file.exists() else None
+    where = environment.paths() if asked.installed else []
+    return dependencies.material(
+        subject,
+        text,
+        known,
+        mirror.stamp(datetime.now(UTC)),
+        dists=environment.installed(where) if asked.installed else None,
+        expected=counted(text) + environment.counted(where),
+        listings=_listings(text, index_url) if asked.index and index_url else None,
+    )
+
+
+def _text(path: Path) -> tuple[str, Subject]:
+    try:
+        if path.stat().st_size > LONGEST:
+            raise BadInput(path.name, "the whole", f"{path.stat().st_size:,} bytes", f"at most {LONGEST:,}")
+        sha, _ = hashed(path)
+        return path.read_bytes().decode("utf-8"), Subject(kind="lock", name=path.name, sha256=sha)
+    except OSError as why:
+        raise BadInput(path.name, "the whole", type(why).__name__, "a lock file") from None
+    except UnicodeDecodeError as why:
+        raise BadInput(path.name, f"byte {why.start}", "no UTF-8", "UTF-8") from None
+
+
+def _listings(text: str, url: str) -> list[index.Listing] | None:
+    pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+    wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in pins]
+    try:
+        return index.ask(url, wanted)
+    except CannotTell:
+        return None

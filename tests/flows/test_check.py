@@ -1,0 +1,112 @@
+"""`sluice check`: one gate over one subject, with an answer for people and for machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from tasks.home import Home
+from tests.security.advisories.exports import export, told
+
+HASH = f"--hash=sha256:{'a' * 64}"
+NEW = "2026-11-28T00:00:00Z"
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Home:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))
+    for name in ("SLUICE_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def known(home: Home, tmp_path: Path, capsys: Said) -> Path:
+    """Advisories that know what everybody knows, and limits whose clock is theirs."""
+    from security.gates.dependencies.match import FORGET_ME_NOT
+
+    def span(version: str) -> list[dict[str, object]]:
+        return [{"type": "ECOSYSTEM", "events": [{"introduced": version}, {"last_affected": version}]}]
+
+    every = [
+        told(id, NEW, affected=[{"package": {"ecosystem": "PyPI", "name": name}, "ranges": span(at)}])
+        for name, at, id in FORGET_ME_NOT
+    ]
+    assert main(["advisories", "update", "--from", str(export(tmp_path / "e", *every))]) == 0
+    capsys.readouterr()
+    limits = tmp_path / "limits.yaml"
+    limits.write_text(f"UnsafeClock: {NEW!r}\n")
+    return limits
+
+
+def lock(folder: Path, text: str) -> str:
+    (folder / "some.lock").write_text(text)
+    return str(folder / "some.lock")
+
+
+def test_a_good_lock_passes_and_what_was_not_asked_is_named(known: Path, tmp_path: Path, capsys: Said) -> None:
+    path = lock(tmp_path, f"alpha==1.0 {HASH}\n")
+    assert main(["check", "dependency_scanning", path, "--limits", str(known)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("✓ dependency_scanning some.lock: pass\n  1/1 packages, none known to be vulnerable")
+    assert "  UnsafeClock is set\n" in said
+    for rule in ("DEP-02", "DEP-06", "DEP-10", "DEP-12"):
+        assert f"  not asked: {rule}, " in said
+
+
+def test_a_bad_one_fails_with_rule_place_and_remedy(known: Path, tmp_path: Path, capsys: Said) -> None:
+    path = lock(tmp_path, f"jinja2==2.11.0 {HASH}\nbeta\n")
+    assert main(["check", "dependency_scanning", path, "--limits", str(known), "--json"]) == 1
+    machine = json.loads(capsys.readouterr().out)
+    assert (machine["outcome"], machine["subject"], machine["unsafe"]) == ("fail", "some.lock", ["UnsafeClock"])
+    assert [(each["rule"], each["place"]) for each in machine["findings"]] == [
+        ("DEP-01", "lock, line 2"),
+        ("DEP-05", "lock, line 2"),
+        ("DEP-04", "jinja2 2.11.0: PYSEC-2021-66"),
+    ]
+    assert main(["check", "dependency_scanning", path, "--limits", str(known)]) == 1
+    said = capsys.readouterr().out
+    assert "  DEP-04 (critical) jinja2 2.11.0: PYSEC-2021-66: high (PYSEC-2021-66), not fixed in any version" in said
+    assert "    lock a version that fixes it\n" in said
+
+
+def test_without_advisories_it_is_inconclusive(home: Home, tmp_path: Path, capsys: Said) -> None:
+    path = lock(tmp_path, f"alpha==1.0 {HASH}\n")
+    assert main(["check", "dependency_scanning", path]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("? dependency_scanning some.lock: inconclusive\n  there are no advisories here")
+
+
+def test_an_index_that_nobody_named_is_inconclusive(known: Path, tmp_path: Path, capsys: Said) -> None:
+    known.write_text(f"UnsafeClock: {NEW!r}\nindex: true\n")
+    path = lock(tmp_path, f"alpha==1.0 {HASH}\n")
+    assert main(["check", "dependency_scanning", path, "--limits", str(known)]) == 2
+    assert "the index was not asked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", None])
+def test_what_cannot_be_opened_is_inconclusive(known: Path, tmp_path: Path, capsys: Said, text: bytes | None) -> None:
+    path = tmp_path / "odd.lock"
+    if text is not None:
+        path.write_bytes(text)
+    assert main(["check", "dependency_scanning", str(path), "--limits", str(known), "--json"]) == 2
+    machine = json.loads(capsys.readouterr().out)
+    assert (machine["outcome"], machine["cause"]) == ("inconclusive", "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", "no mapping"),
+        ("{", "no mapping"),
+        ("days: 0\n", "days: "),
+        ("unknown: 1\n", "unknown: "),
+        ("7", "no map"),
+    ],
+)
+def test_limits_that_are_none_are_an_error(known: Path, tmp_path: Path, capsys: Said, text: str, said: str) -> None:
+    known.write_text(text)
+    assert main(["check", "dependency_scanning", lock(tmp_path, "a\n"), "--limits", str(known)]) == 2
+    assert f"limits.yaml: found {said}" in (err := capsys.readouterr().err) or f"limits.yaml: {said}" in err

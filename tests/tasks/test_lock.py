@@ -1,0 +1,126 @@
+"""What opens a lock for its gate: every line and package is counted by somebody else than who reads them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from security.advisories import mirror, update
+from security.advisories.export import source
+from security.errors import BadInput, CannotTell
+from security.gate import judge, observe
+from security.gates.dependencies import DependencyScanning, environment, lines
+from security.verdict import Outcome
+from tasks import lock
+from tasks.home import Home
+from tests.security.advisories.exports import behind, export, told
+from tests.security.engines.test_index import Index
+
+ROOT = Path(__file__).parent.parent.parent
+HASH = f"--hash=sha256:{'a' * 64}"
+LIMITS: dict[str, Any] = {
+    "allowed": "UnsafeAnyName",
+    "licences": "UnsafeAnyLicence",
+    "installed": False,
+    "index": False,
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "some.lock"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def kinds(home: Home, path: Path, limits: dict[str, Any] = LIMITS, url: str = "") -> dict[str, Any]:
+    return {item.kind: item.value for item in lock.opened(home, path, limits, url).source()}
+
+
+def test_without_advisories_the_gate_is_given_none(home: Home, tmp_path: Path) -> None:
+    path = written(tmp_path, f"a==1.0 {HASH}\n")
+    told_ = kinds(home, path)
+    assert (told_["advisories"], told_["environment"], told_["listings"]) == (None, False, None)
+    seen = observe(DependencyScanning(), lock.opened(home, path, LIMITS), LIMITS)
+    verdict = judge(DependencyScanning(), seen, LIMITS)
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "advisories"), verdict.reason
+
+
+def test_damaged_advisories_open_nothing(home: Home, tmp_path: Path) -> None:
+    path = home.folder("advisories") / mirror.FILE
+    update.update(path, source(str(export(tmp_path / "e", told("A-1")))))
+    assert kinds(home, written(tmp_path, "a\n"))["advisories"].head.count == 1
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CannotTell, match="fetch them anew"):
+        lock.opened(home, written(tmp_path, "a\n"), LIMITS)
+
+
+def test_the_environment_that_runs_is_handed_out_whole(home: Home) -> None:
+    limits = LIMITS | {"installed": True}
+    made = lock.opened(home, ROOT / "requirements-dev.lock", limits)
+    items = list(made.source())
+    dists = [item.value for item in items if item.kind == "dist"]
+    assert dists == environment.installed(environment.paths())
+    assert made.expected == sum(map(made.weigh, items)) > 500
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with behind(Index) as made:
+        yield f"{made}/simple"
+
+
+def test_the_index_is_asked_about_every_pin(home: Home, tmp_path: Path, url: str) -> None:
+    path = written(tmp_path, f"good==1.0 {HASH}\nnobody==2.0 {HASH}\n?\n")
+    found = kinds(home, path, LIMITS | {"index": True}, url)["listings"]
+    assert [(each.name, each.version, each.known) for each in found] == [
+        ("good", "1.0", True),
+        ("nobody", "2.0", False),
+    ]
+    assert kinds(home, path, LIMITS, url)["listings"] is None
+
+
+def test_one_that_gives_no_answer_was_not_asked(home: Home, tmp_path: Path, url: str) -> None:
+    path = written(tmp_path, f"good==1.0 {HASH}\nbusy==2.0 {HASH}\n")
+    assert kinds(home, path, LIMITS | {"index": True}, url)["listings"] is None
+
+
+@pytest.mark.parametrize("text", [b"a==1.0 \xff\n", b"\x00\xfe"])
+def test_what_is_no_text_is_an_error_with_its_place(home: Home, tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(BadInput, match=r"some\.lock, byte \d+: found no UTF-8"):
+        lock.opened(home, written(tmp_path, text), LIMITS)
+
+
+def test_what_is_not_there_or_too_long_is_an_error(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="FileNotFoundError"):
+        lock.opened(home, tmp_path / "none.lock", LIMITS)
+    monkeypatch.setattr(lock, "LONGEST", 3)
+    with pytest.raises(BadInput, match="found 4 bytes; allowed: at most 3"):
+        lock.opened(home, written(tmp_path, "a==1"), LIMITS)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools.lock"])
+def test_both_counts_agree_on_real_locks(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert lock.counted(text) == len(list(lines(text))) > 0
+
+
+@given(
+    st.lists(st.sampled_from(["a==1.0", "# x", "", "  ", "b==2 # y", "c \\\n  --hash=x", "d \\\n \\\n e"]), max_size=8)
+)
+def test_both_counts_agree(parts: list[str]) -> None:
+    text = "\n".join(parts)
+    assert lock.counted(text) == len(list(lines(text)))
+
+
+def test_a_comment_amid_a_line_is_where_they_part_and_the_look_is_not_whole(home: Home, tmp_path: Path) -> None:
+    path = written(tmp_path, f"a==1.0 {HASH} \\\n# x\nb==1.0 {HASH}\nc==1.0 \\\n# {HASH} \\\nd==1.0 {HASH}\n")
+    made = lock.opened(home, path, LIMITS)
+    assert made.expected != sum(map(made.weigh, made.source()))
