@@ -1,7 +1,8 @@
 """A lock file in the format of pip's requirements: a package a line, its exact version, the SHA-256 of its files.
 
 Lines are joined as pip joins them. Whatever else a line is (an option, a URL, a folder, a range, no hash) is
-told apart by a word, and nothing is left out: each line is a pin or odd.
+told apart by a word, and nothing is left out: each line is a pin or odd. So is what pip reads as something else than it
+looks like: a file named like a pin, a variable of its environment, a remark that declares another encoding.
 """
 
 import re
@@ -23,6 +24,9 @@ _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _SHA = re.compile(r"sha256:[0-9a-f]{64}")
 _EDITABLE = re.compile(r"(-e|--editable)([=\s]|$)")
 _PLACE = re.compile(r"[./~]|[A-Za-z]:\\|file:")
+_ARCHIVE = re.compile(r"[^\s;:/]+\.(zip|whl|tgz|tar|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma))\s*(;|$)", re.IGNORECASE)
+_CODING = re.compile(r"#.*coding[:=]\s*(?!utf-?8\b)[-\w.]", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(git|hg|svn|bzr)\+|[^\s;]+\s*@\s*\S*:")
 SHOWN = 80
 """Letters of a line that are told."""
@@ -56,8 +60,11 @@ class Odd(Frozen):
 
 
 def lines(text: str) -> Iterator[Line]:
-    """The lines of a lock, empty ones and comments left out."""
+    """The lines of a lock, empty ones and comments left out, but for one that has pip decode the file otherwise."""
     first, parts = 0, list[str]()
+    for number, line in enumerate(text.split("\n")[:2], 1):
+        if _CODING.match(line):
+            yield Line(number, line.strip())
     for number, line in enumerate(text.splitlines(), 1):
         first = first or number
         remark = _COMMENT.match(line) is not None
@@ -75,12 +82,14 @@ def lines(text: str) -> Iterator[Line]:
 def read(line: Line) -> Pin | Odd:
     """What a line says."""
     told = line.text
+    if told.startswith("#") or _VARIABLE.search(told):
+        return _odd(line, "unreadable")
     if told.startswith("-"):
         return _odd(line, "editable" if _EDITABLE.match(told) else "option")
-    if _PLACE.match(told):
-        return _odd(line, "path")
     hashes = _HASH.findall(told)
     bare = _HASH.sub("", told).strip()
+    if _PLACE.match(bare) or _ARCHIVE.match(bare):
+        return _odd(line, "path")
     try:
         asked = Requirement(bare)
     except InvalidRequirement:

@@ -63,6 +63,10 @@ def test_a_marker_is_told_and_whether_it_applies_here(marker: str, applies: bool
         ("./a-1.0-py3-none-any.whl", "path", ""),
         ("/tmp/a", "path", ""),
         ("file:///tmp/a", "path", ""),
+        (f"a==1.0+x.zip --hash=sha256:{A}", "path", ""),
+        (f"a==1.0+x.TAR.GZ ; python_version > '3' --hash=sha256:{A}", "path", ""),
+        (f"a-1.0-py3-none-any.whl --hash=sha256:{A}", "path", ""),
+        (f"a==1.0 ; sys_platform == '${{PLATFORM}}' --hash=sha256:{A}", "unreadable", ""),
         ("--index-url https://example.org/simple", "option", ""),
         ("--extra-index-url=https://example.org/simple", "option", ""),
         ("-r another.txt", "option", ""),
@@ -89,6 +93,13 @@ def test_lines_are_joined_as_pip_joins_them() -> None:
         (4, "c==3.0#not-a-comment"),
         (5, "d==4.0"),
     ]
+
+
+def test_a_remark_that_has_pip_decode_the_file_otherwise_is_told() -> None:
+    hidden = f"# coding: unicode_escape\n# note \\nevil==1.0 --hash=sha256:{B}\na==1.0 --hash=sha256:{A}\n"
+    assert [(each.line, getattr(each, "what", "pin")) for each in every(hidden)] == [(1, "unreadable"), (3, "pin")]
+    assert len(every(f"#\n# -*- coding=latin-1 -*-\na==1.0 --hash=sha256:{A}\n")) == 2
+    assert every("# -*- coding: utf-8 -*-\n") == every("#\n#\n# coding: latin-1\n") == []
 
 
 def test_an_empty_lock_has_no_line() -> None:
