@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from packaging.markers import Marker, UndefinedEnvironmentName
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -19,7 +19,8 @@ from security.verdict import Frozen
 What = Literal["option", "url", "editable", "path", "unpinned", "unhashed", "weak hash", "unreadable"]
 ELSEWHERE: frozenset[What] = frozenset({"option", "url", "editable", "path"})
 """What takes a package, or other lines, from somewhere else than the index."""
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+# Both begin where a run begins: at every place of it they would take the square of its length, under the GIL.
+_COMMENT = re.compile(r"(^|(?<!\s)\s+)#.*$")
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _SHA = re.compile(r"sha256:[0-9a-f]{64}")
 _EDITABLE = re.compile(r"(-e|--editable)([=\s]|$)")
@@ -27,9 +28,10 @@ _PLACE = re.compile(r"[./~]|[A-Za-z]:\\|file:")
 _ARCHIVE = re.compile(r"[^\s;:/]+\.(zip|whl|tgz|tar|tbz|txz|tlz|tar\.(gz|bz2|xz|lz|lzma))\s*(;|$)", re.IGNORECASE)
 _CODING = re.compile(r"#.*coding[:=]\s*(?!utf-?8\b)[-\w.]", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(git|hg|svn|bzr)\+|[^\s;]+\s*@\s*\S*:")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(git|hg|svn|bzr)\+|[^\s;@]+\s*@\s*\S*:")
+_SECRET = re.compile(r"(?<=://)(?!git@)[^\s/]+(?=@)")
 SHOWN = 80
-"""Letters of a line that are told."""
+"""Letters of a line that are told, without the password of a URL."""
 
 
 class Line(NamedTuple):
@@ -61,7 +63,7 @@ class Odd(Frozen):
 
 def lines(text: str) -> Iterator[Line]:
     """The lines of a lock, empty ones and comments left out, but for one that has pip decode the file otherwise."""
-    first, parts = 0, list[str]()
+    first, parts, text = 0, list[str](), text.removeprefix("\ufeff")
     for number, line in enumerate(text.split("\n")[:2], 1):
         if _CODING.match(line):
             yield Line(number, line.strip())
@@ -106,7 +108,7 @@ def read(line: Line) -> Pin | Odd:
         return _odd(line, "weak hash", name)
     try:
         applies = asked.marker is None or asked.marker.evaluate()
-    except UndefinedEnvironmentName:
+    except (UndefinedComparison, UndefinedEnvironmentName):
         return _odd(line, "unreadable", name)
     return Pin(
         line=line.number,
@@ -133,7 +135,7 @@ def _spelled(marker: Marker | None) -> str:
 
 
 def _odd(line: Line, what: What, name: str = "") -> Odd:
-    return Odd(line=line.number, what=what, name=name, text=line.text[:SHOWN])
+    return Odd(line=line.number, what=what, name=name, text=_SECRET.sub("***", line.text)[:SHOWN])
 
 
 def spelled(pins: Iterable[Pin]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_a_marker_is_told_and_whether_it_applies_here(marker: str, applies: bool
         ("a==1.0 b==2.0", "unreadable", ""),
         ("!!!", "unreadable", ""),
         (f"a==1.0 ; nonsense == 'x' --hash=sha256:{A}", "unreadable", ""),
+        (f"a==1.0 ; os_name ~= 'x' --hash=sha256:{A}", "unreadable", "a"),
         (f"a==1.0 ; extra == 'x' --hash=sha256:{A} --no-binary", "unreadable", ""),
     ],
 )
@@ -100,6 +102,26 @@ def test_a_remark_that_has_pip_decode_the_file_otherwise_is_told() -> None:
     assert [(each.line, getattr(each, "what", "pin")) for each in every(hidden)] == [(1, "unreadable"), (3, "pin")]
     assert len(every(f"#\n# -*- coding=latin-1 -*-\na==1.0 --hash=sha256:{A}\n")) == 2
     assert every("# -*- coding: utf-8 -*-\n") == every("#\n#\n# coding: latin-1\n") == []
+
+
+def test_a_byte_order_mark_is_no_letter_of_the_first_line() -> None:
+    assert isinstance(one(f"\ufeffa==1.0 --hash=sha256:{A}\r\n"), Pin)
+    assert every("\ufeff# nothing\r\n") == []
+
+
+def test_the_password_of_a_url_is_not_told() -> None:
+    for text in ("--index-url https://me:s3cret@example.org/x", f"a @ https://s3cret@example.org/{'a' * 90}"):
+        told = one(text)
+        assert isinstance(told, Odd)
+        assert "s3cret" not in told.text
+        assert "https://***@example.org/" in told.text
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 200_000 + "b", "@" * 200_000 + " x"])
+def test_a_long_line_takes_no_square_of_its_length(text: str) -> None:
+    began = time.process_time()
+    assert isinstance(one(text), Odd)
+    assert time.process_time() - began < 5
 
 
 def test_an_empty_lock_has_no_line() -> None:
