@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from packaging.version import Version
+
 from security.advisories import mirror
 from security.advisories.record import when
 from security.advisories.severity import LEVELS
@@ -54,7 +56,7 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             message = f"found {found[dist.name].version} and {dist.version}; allowed: one"
             yield Breach(rule="DEP-02", place=dist.name, message=message)
         found[dist.name] = dist
-        if dist.name in limits.besides:
+        if dist.name in limits.besides and dist.name not in here:
             continue
         if dist.direct:
             yield Breach(
@@ -64,7 +66,7 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             why = "under a marker that does not apply here" if dist.name in elsewhere else "nowhere"
             yield Breach(rule="DEP-02", place=dist.name, message=f"installed {dist.version}, locked {why}")
             yield Breach(rule="DEP-05", place=dist.name, message=f"{dist.version} is installed, and was not looked up")
-        elif dist.version != here[dist.name]:
+        elif Version(dist.version) != Version(here[dist.name]):
             message = f"installed {dist.version}; allowed: {here[dist.name]}, as it is locked"
             yield Breach(rule="DEP-02", place=dist.name, message=message)
     for name in sorted(here.keys() - found.keys()):
@@ -75,9 +77,10 @@ def licensed(facts: Facts, limits: Limits) -> Iterator[Breach]:
     """Installed packages whose licence is none of those that are allowed."""
     if limits.licences == FREE:
         return
+    here = {each.name for each in facts.packages if each.applies}
     for dist in facts.installed or ():
         told = dist.licence or limits.licensed.get(dist.name, "")
-        if dist.name not in limits.besides and not allowed(told, limits.licences):
+        if (dist.name in here or dist.name not in limits.besides) and not allowed(told, limits.licences):
             message = f"found {told or 'none that can be told'}; allowed: {', '.join(limits.licences) or 'none'}"
             yield Breach(rule="DEP-10", place=dist.name, message=message)
 

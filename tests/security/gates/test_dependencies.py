@@ -122,6 +122,11 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
     assert found(look(dists=None)) == [("DEP-02", "environment")]
     own = dist("sluice-ml", direct=True)
     assert found(look(dists=[*dists(), own]), besides=["sluice-ml"]) == []
+    assert other(lambda here: [dist("alpha", "1.0.0"), here[1]]) == []
+    assert found(look(dists=[dists()[0], dist("beta", "0.1", direct=True)]), besides=["beta"]) == [
+        ("DEP-03", "beta"),
+        ("DEP-02", "beta"),
+    ]
 
 
 def test_a_licence_that_nobody_allowed_is_told() -> None:
@@ -134,7 +139,10 @@ def test_a_licence_that_nobody_allowed_is_told() -> None:
     assert here("GPL-3.0-only") == here("") == [("DEP-10", "alpha")]
     assert here("", licensed={"alpha": "BSD-3-Clause"}) == []
     assert here("GPL-3.0-only", licensed={"alpha": "MIT"}) == [("DEP-10", "alpha")]
-    assert here("GPL-3.0-only", besides=["alpha"]) == here("GPL-3.0-only", licences="UnsafeAnyLicence") == []
+    assert here("GPL-3.0-only", licences="UnsafeAnyLicence") == []
+    assert here("GPL-3.0-only", besides=["alpha"]) == [("DEP-10", "alpha")]
+    own = Dist(name="own", version="1.0", direct=True, licence="")
+    assert found(look(dists=[first, second, own]), besides=["own"]) == []
 
 
 def test_what_the_index_does_not_know_or_has_withdrawn_is_told() -> None:
