@@ -7,10 +7,13 @@ are made up: then it is the engines alone that are shown to work.
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
-from security.advisories.mirror import Head, Mirror
-from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Package, Range
+import msgspec
+
+from security.advisories.mirror import Head, Mirror, stamp
+from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Own, Package, Range, when
 from security.engines.index import Listing
 from security.gate import Violation
 from security.gates.dependencies.facts import Dist, Item
@@ -119,8 +122,12 @@ def _elsewhere(world: _World, draw: random.Random) -> None:
 
 
 def _vulnerable(world: _World, draw: random.Random) -> None:
+    """Of what the advisories know, called critical: it must be found, however bad it has to be to stop."""
     name, version, _ = draw.choice(FORGET_ME_NOT)
     world.add(name, version, draw)
+    known = world.mirror.known
+    worst = tuple(msgspec.structs.replace(each, database_specific=Own("CRITICAL")) for each in known.get(name, ()))
+    world.mirror = Mirror(world.mirror.head, {**known, name: worst})
 
 
 def _unseen(world: _World, draw: random.Random) -> None:
@@ -137,15 +144,20 @@ def _stranger(world: _World, draw: random.Random) -> None:
 
 
 def _stale(world: _World, draw: random.Random) -> None:
-    head, years = world.mirror.head, draw.randrange(11, 30)
-    old = f"{int(head.newest[:4]) - years:04d}{head.newest[4:]}" if head.newest[:4].isdigit() else head.newest
+    head = world.mirror.head
+    try:
+        old = stamp(when(head.newest) - timedelta(days=366 * draw.randrange(11, 30)))
+    except OverflowError:
+        old = head.newest
     world.mirror = Mirror(head.model_copy(update={"newest": old}), world.mirror.known)
 
 
 def _unlicensed(world: _World, draw: random.Random) -> None:
     place = draw.randrange(len(world.dists))
     told = draw.choice(("LicenseRef-canary", "", "NOASSERTION", f"{LICENCE} AND LicenseRef-canary"))
-    world.dists[place] = world.dists[place].model_copy(update={"licence": told})
+    # A policy may say what the licence of a package is that declares none: not of one with this name.
+    more = {"name": f"unlicensed-{draw.randrange(99)}"} if not told else {}
+    world.dists[place] = world.dists[place].model_copy(update={"licence": told, **more})
 
 
 def _withdrawn(world: _World, draw: random.Random) -> None:

@@ -319,3 +319,23 @@ def test_without_names_and_without_an_environment_those_rules_rest() -> None:
     assert {*GATE.rules} - {*GATE.active(limits)} == {"DEP-02", "DEP-06", "DEP-10", "DEP-12"}
     told = verdict(opened(dists=None), installed=False, allowed="UnsafeAnyName")
     assert told.reason.endswith("not held against an environment")
+
+
+@pytest.mark.parametrize(
+    ("now", "limits"),
+    [
+        (NOW, {"installed": False}),
+        (NOW, {"worst": "critical"}),
+        (NOW, {"licensed": {"alpha": "MIT", "beta": "MIT"}}),
+        ("2028-02-29T00:00:00Z", {}),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_known_bad_material_breaks_every_active_rule_under_any_limits(
+    now: str, limits: dict[str, Any], seed: int
+) -> None:
+    source = opened(known=mirror(newest=now)).source()
+    sample = [item._replace(value=now) if item.kind == "now" else item for item in source]
+    for rule in GATE.active(Limits.model_validate(LIMITS | limits)):
+        facts = look_at(VIOLATIONS[rule](sample, random.Random(seed)))
+        assert rule in {each.rule for each in GATE.judge(facts, Limits.model_validate(LIMITS | limits))}
