@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, ClassVar
 
-import msgspec
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -46,13 +45,16 @@ class Answers:
 
 
 def _spelled(each: Advisory, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(each)
-    for affected, own in zip(told["affected"], each.affected, strict=True):
-        if own.of(name):
-            affected["package"]["name"] = name
-        for span in affected["ranges"]:
-            span["events"] = [{kind: at for kind, at in event.items() if at is not None} for event in span["events"]]
-    return {key: value for key, value in told.items() if value is not None}
+    """What the engine reads of it, of this package alone, in the spellings that it takes: another would end its run."""
+    told = {"id": each.id, "modified": each.modified, "schema_version": each.schema_version}
+    spans = [span for affected in each.affected if affected.of(name) for span in affected.ranges if span.type != "GIT"]
+    events = [
+        [{kind: at} for event in span.events for kind, at in event.told() if kind != "fixed" or _version(at)]
+        for span in spans
+    ]
+    ranges = [{"type": span.type, "events": every} for span, every in zip(spans, events, strict=True)]
+    affected = {"package": {"ecosystem": ECOSYSTEM, "name": name}, "ranges": ranges}
+    return {**told, "summary": each.summary, "aliases": list(each.aliases), "affected": [affected]}
 
 
 def _hit(each: Advisory, name: str, at: Version) -> bool:

@@ -185,6 +185,22 @@ def test_a_vulnerability_that_both_know_fails_with_its_fix() -> None:
     assert verdict(opened(known=mirror(KNOWN)), worst="critical").reason.startswith("5/5 packages, 1 known vuln")
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        advisory(span({"introduced": "0"}), name="alpha", published="2024-01-01T00:00:00.123456789Z"),
+        advisory(span({"introduced": "0"}), name="alpha", published="1-01-01T00:00:00Z"),
+        advisory(span({"introduced": "0"}, {"fixed": "0.2.0-n653"}, versions=["1.0"]), name="alpha"),
+        advisory(span({"introduced": "0"}), span({"introduced": "0"}) | {"package": None}, name="alpha"),
+    ],
+    ids=["published-to-the-nanosecond", "published-never", "fixed-in-no-version", "of-no-package-too"],
+)
+def test_an_advisory_of_an_odd_spelling_does_not_end_the_engine(told: Advisory) -> None:
+    facts = look(known=mirror(told))
+    assert facts.failed == ""
+    assert found(facts) == [("DEP-04", "alpha 1.0: A-1")]
+
+
 def test_what_was_withdrawn_counts_with_neither() -> None:
     gone = advisory(span({"introduced": "0"}), name="alpha", id="PYSEC-1", withdrawn="2024-02-01T00:00:00Z")
     assert look(known=mirror(gone)).hits == ()
