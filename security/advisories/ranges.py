@@ -1,9 +1,9 @@
 """Whether a version is affected: the evaluation of the OSV schema, over versions in the order of PEP 440.
 
 A version is affected if it is listed, or if it lies in a range: events in order, `introduced` begins, `fixed` and
-`limit` end before, `last_affected` ends after. A local version (`2.0+cpu`) stands for its public one: advisories know
-no other. A range with an event that cannot be ordered says nothing; where no list of versions stands beside it, or
-where nothing at all is said of versions, nobody can tell.
+`limit` end before, `last_affected` ends after. A local version (`2.0+cpu`) stands for its public one, but what
+`2.0+fix` ends is not ended at `2.0`. A range with an event that cannot be ordered says nothing; where no list of
+versions stands beside it, or where nothing at all is said of versions, nobody can tell.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def affects(advisory: Advisory, name: str, at: Version) -> bool | None:
 
 
 def _within(affected: Affected, at: Version) -> bool | None:
-    at = Version(at.public)
-    if any(version(each) == at for each in affected.versions):
+    public = Version(at.public)
+    if any(version(each) == public for each in affected.versions):
         return True
     ordered = [each for each in affected.ranges if each.type in _ORDERED]
     answers = [_inside(each, at) for each in ordered]
@@ -51,11 +51,11 @@ def _inside(each: Range, at: Version) -> bool | None:
     points = _points(each.events)
     if points is None:
         return None
-    inside = False
+    inside, public = False, Version(at.public)
     for point, kind in points:
-        if kind == "introduced" and point <= at:
-            inside = True
-        elif (kind in ("fixed", "limit") and point <= at) or (kind == "last_affected" and point < at):
+        if kind == "introduced":
+            inside = inside or point <= public
+        elif point < public if kind == "last_affected" else point <= (at if point.local else public):
             inside = False
     return inside
 
@@ -70,7 +70,7 @@ def _points(events: Sequence[Event]) -> list[tuple[Version, str]] | None:
             point = Version("0.dev0") if told == FIRST else version(told)
             if point is None:
                 return None
-            found.append((point, kind))
+            found.append((Version(told) if kind in ("fixed", "limit") and "+" in told else point, kind))
     if not any(kind == "introduced" for _, kind in found):
         return None
     return sorted(found, key=lambda each: (each[0], _ORDER.index(each[1])))

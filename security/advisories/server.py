@@ -40,7 +40,7 @@ class Answers:
         if ecosystem != ECOSYSTEM:
             raise ValueError(f"nothing but {ECOSYSTEM} is here")
         name = canonicalize_name(name)
-        told = [_spelled(each, name) for each in self.mirror.of(name) if _hit(each, name, Version(at.public))]
+        told = [_spelled(each, name) for each in self.mirror.of(name) if _hit(each, name, at)]
         return {"vulns": told} if told else {}
 
 
@@ -62,7 +62,7 @@ def _hit(each: Advisory, name: str, at: Version) -> bool:
         if not affected.of(name):
             continue
         spans = [span for span in affected.ranges if span.type != "GIT"]
-        if at in map(_version, affected.versions) or any(
+        if Version(at.public) in map(_version, affected.versions) or any(
             _covers(span, at, open=not affected.versions) for span in spans
         ):
             return True
@@ -87,17 +87,19 @@ def _covers(span: Range, at: Version, *, open: bool) -> bool:  # noqa: A002 - an
     for event in span.events:
         for told, into in ((event.introduced, starts), (event.fixed, ends), (event.limit, ends)):
             if told is not None and told != "*":
-                into.append(_version(told) if told != "0" else Version("0.dev0"))
+                point = _version(told) if told != "0" else Version("0.dev0")
+                into.append(Version(told) if point and into is ends and "+" in told else point)
         if event.last_affected is not None:
             after.append(_version(event.last_affected))
     if not starts or None in (*starts, *ends, *after):
         return open
     begun = sorted(each for each in starts if each is not None)
+    full, at = at, Version(at.public)
     place = bisect_right(begun, at)
     if not place:
         return False
     start = begun[place - 1]
-    ended = any(start < each <= at for each in ends if each is not None)
+    ended = any(start < each <= (full if each.local else at) for each in ends if each is not None)
     return not ended and not any(start <= each < at for each in after if each is not None)
 
 

@@ -69,6 +69,15 @@ def test_a_local_version_stands_for_its_public_one() -> None:
     assert [hit(told, each) for each in ("2.0+cpu", "1.0+cu121", "1.1+x")] == [True, True, False]
 
 
+@pytest.mark.parametrize("kind", ["fixed", "limit"])
+def test_what_a_local_version_ends_is_not_ended_at_its_public_one(kind: str) -> None:
+    told = advisory(span({"introduced": "1.0"}, {kind: "2.0+fix.2"}))
+    versions = ("0.9+x", "1.0", "2.0", "2.0+fix.1", "2.0+fix.2", "2.0.1")
+    assert [hit(told, each) for each in versions] == [False, True, True, True, False, False]
+    once = advisory(span({"introduced": "2.0"}, {kind: "2.0+fix"}))
+    assert [hit(once, each) for each in ("2.0", "2.0+fix", "2.1")] == [True, False, False]
+
+
 def test_names_are_compared_as_pep_503_spells_them() -> None:
     told = advisory(span({"introduced": "0"}), name="Some_PACKAGE")
     assert hit(told, "1.0") is True
