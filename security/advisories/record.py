@@ -46,6 +46,11 @@ class Package(msgspec.Struct, frozen=True):
     ecosystem: str
     name: str
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is of the ecosystem: that of another index (`PyPI:https://...`) has the same name in a lock."""
+        return self.ecosystem.partition(":")[0] == ECOSYSTEM
+
 
 class Score(msgspec.Struct, frozen=True):
     """A severity in a scheme: `CVSS_V3` and a vector."""
@@ -65,7 +70,7 @@ class Affected(msgspec.Struct, frozen=True):
     def of(self, name: str) -> bool:
         """Whether it speaks of the package of the ecosystem that has this canonical name."""
         told = self.package
-        return told is not None and told.ecosystem == ECOSYSTEM and canonicalize_name(told.name) == name
+        return told is not None and told.ours and canonicalize_name(told.name) == name
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -92,7 +97,7 @@ class Advisory(msgspec.Struct, frozen=True):
     def names(self) -> frozenset[str]:
         """The canonical names (PEP 503) of the ecosystem's packages that it speaks of."""
         told = (each.package for each in self.affected)
-        return frozenset(canonicalize_name(each.name) for each in told if each and each.ecosystem == ECOSYSTEM)
+        return frozenset(canonicalize_name(each.name) for each in told if each and each.ours)
 
 
 _DECODER = msgspec.json.Decoder(Advisory)

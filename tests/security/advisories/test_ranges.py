@@ -108,6 +108,12 @@ def test_the_package_of_another_ecosystem_is_another_package() -> None:
     assert hit(told, "1.0") is False
 
 
+@pytest.mark.parametrize(("ecosystem", "ours"), [("PyPI:https://example.org/simple", True), ("PyPIx", False)])
+def test_the_package_of_another_index_is_known_by_its_name(ecosystem: str, ours: bool) -> None:
+    told = advisory(span({"introduced": "0"}) | {"package": {"ecosystem": ecosystem, "name": "some-package"}})
+    assert hit(told, "1.0") is ours
+
+
 def test_fixes_are_those_that_can_be_ordered_in_order() -> None:
     told = advisory(
         span({"introduced": "0"}, {"fixed": "10.0"}, {"introduced": "11"}, {"fixed": "0.2.0-n653"}),
