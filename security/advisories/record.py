@@ -101,6 +101,21 @@ class Advisory(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(Advisory)
+_NULLABLE = ("aliases", "severity", "affected")
+"""Lists that the schema lets be null."""
+
+
+def _decoded(body: bytes) -> Advisory:
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError:
+        told = msgspec.json.decode(body, type=dict[str, Any])
+        lists = [told, *(each for each in told.get("affected") or () if isinstance(each, dict))]
+        if not any(key in each and each[key] is None for each in lists for key in _NULLABLE):
+            raise
+        for each in lists:
+            each.update({key: [] for key in _NULLABLE if key in each and each[key] is None})
+        return msgspec.convert(told, Advisory)
 
 
 def when(told: str) -> datetime:
@@ -122,7 +137,7 @@ def named(id: str) -> bool:
 def read(body: bytes, file: str) -> Advisory:
     """The advisory in a file's bytes."""
     try:
-        made = _DECODER.decode(body)
+        made = _decoded(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
         place = str(why).rpartition(" - at ")[2] if " - at " in str(why) else "the whole"
         raise BadInput(file, place, "no advisory in the OSV format", "JSON as its schema has it") from None

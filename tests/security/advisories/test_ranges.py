@@ -12,6 +12,7 @@ from security.advisories import ranges
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory, read
 from security.advisories.server import Answers
+from security.errors import BadInput
 
 LINE = ["0.9", "1.0a1", "1.0", "1.0.post1", "1.1", "2.0rc1", "2.0", "2.0.1", "3!0.1", "3!1.0"]
 """Versions in the order of PEP 440."""
@@ -112,6 +113,15 @@ def test_the_package_of_another_ecosystem_is_another_package() -> None:
 def test_the_package_of_another_index_is_known_by_its_name(ecosystem: str, ours: bool) -> None:
     told = advisory(span({"introduced": "0"}) | {"package": {"ecosystem": ecosystem, "name": "some-package"}})
     assert hit(told, "1.0") is ours
+
+
+def test_a_list_may_be_null_where_the_schema_lets_it() -> None:
+    told = advisory(span({"introduced": "0"}, severity=None), aliases=None, severity=None)
+    assert hit(told, "1.0") is True
+    assert advisory(affected=None).names == frozenset()
+    for wrong in ({"affected": [{"ranges": None}]}, {"aliases": None, "affected": "x"}, {"aliases": None, "id": None}):
+        with pytest.raises(BadInput):
+            advisory(**wrong)
 
 
 def test_fixes_are_those_that_can_be_ordered_in_order() -> None:
