@@ -81,6 +81,8 @@ class Web:
 
 def _whole(reply: "httpx.Response", file: str) -> None:
     told = reply.headers.get("content-length")
+    if told is None and "chunked" not in reply.headers.get("transfer-encoding", ""):
+        raise CannotTell(f"{file}: came without a length; allowed: one, so that a cut is seen", CAUSE)
     if told is not None and int(told) != reply.num_bytes_downloaded:
         raise CannotTell(f"{file}: cut after {reply.num_bytes_downloaded:,} of {told} bytes", CAUSE)
 

@@ -10,6 +10,7 @@ import csv
 import io
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ from security.errors import BadInput, CannotTell
 
 WHOLE, LIST = "all.zip", "modified_id.csv"
 FEW = 500
-"""So many are fetched one by one; of more the whole is."""
+"""So many are fetched one by one; of more the whole is. A list that lacks more of what is here is a cut one: what is
+wrong is withdrawn, and stays on it."""
 
 
 Progress = Callable[[str], None]
@@ -45,6 +47,9 @@ def update(path: Path, export: Export, say: Progress = lambda _: None, now: date
     held = _held(path)
     wanted = sorted(id for id, at in listed.items() if id not in held or when(held[id]) < when(at))
     gone = held.keys() - listed.keys()
+    if len(gone) > FEW:
+        found = f"{len(listed):,}, without {len(gone):,} of the {len(held):,} that are here"
+        raise BadInput(LIST, "the whole", found, f"at most {FEW} fewer; remove {path.name} to start anew")
     whole = not held or len(wanted) > FEW
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         if whole:
@@ -111,7 +116,7 @@ def _unpacked(export: Export, folder: Path, listed: dict[str, str]) -> Iterator[
                 if members[id].file_size > mirror.LONGEST:
                     raise BadInput(WHOLE, id, f"{members[id].file_size:,} bytes", f"{mirror.LONGEST:,}")
                 yield id, _line(archive.read(members[id]), id)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as why:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as why:
         raise BadInput(WHOLE, "the whole", f"no zip file ({type(why).__name__})", "a whole one") from None
 
 

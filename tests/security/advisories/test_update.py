@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -146,6 +147,49 @@ def test_without_a_network_it_says_so_at_once(path: Path, kept: bytes) -> None:
 def test_only_https_is_taken_and_http_on_the_loopback(url: str) -> None:
     with pytest.raises(CannotTell, match="allowed: https"):
         Web(url)
+
+
+def test_a_list_that_lacks_much_of_what_is_here_is_a_cut_one(
+    tmp_path: Path, path: Path, kept: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "FEW", 1)
+    with pytest.raises(BadInput, match=r"modified_id\.csv, .* found 1, without 2 of the 3 that are here"):
+        update.update(path, source(str(export(tmp_path / "e", FIRST[0]))), now=NOW)
+    assert path.read_bytes() == kept
+
+
+@pytest.mark.parametrize("spoil", [0, 1], ids=["not-to-be-unpacked", "locked"])
+def test_a_member_that_cannot_be_unpacked_leaves_nothing(tmp_path: Path, path: Path, spoil: int) -> None:
+    packed = export(tmp_path / "e", FIRST[0]) / "all.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("A-1.json", json.dumps(FIRST[0]))
+    whole = bytearray(packed.read_bytes())
+    if spoil:
+        whole[6] |= 1
+        whole[whole.index(b"PK\x01\x02") + 8] |= 1
+    else:
+        whole[38:68] = b"\xff" * 30
+    packed.write_bytes(whole)
+    with pytest.raises(BadInput, match=r"all\.zip"):
+        update.update(path, source(str(tmp_path / "e")), now=NOW)
+    assert not os.listdir(path.parent)
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Ends when it hangs up: nobody can tell whether that was the end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"{NEXT},A-1\n".encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_answer_without_a_length_may_be_cut_anywhere(path: Path) -> None:
+    with behind(Endless) as url, pytest.raises(CannotTell, match="without a length"):
+        update.update(path, source(url), now=NOW)
 
 
 class Half(BaseHTTPRequestHandler):
