@@ -71,7 +71,7 @@ class _Vulnerability(BaseModel):
 class _Dependency(BaseModel):
     name: str
     version: str = ""
-    vulns: list[_Vulnerability] = []
+    vulns: list[_Vulnerability] | None = None
     skip_reason: str = ""
 
 
@@ -105,8 +105,8 @@ def _read(told: bytes) -> Report:
         raise CannotTell(f"{NAME}'s report, {place}: found {first['type']}; allowed: its own form", CAUSE) from None
     audited, skipped = list[Audited](), dict[str, str]()
     for each in found.dependencies:
-        if each.skip_reason or not each.version:
-            skipped[each.name] = each.skip_reason or "without a version"
+        if each.skip_reason or not each.version or each.vulns is None:
+            skipped[each.name] = each.skip_reason or "without a version, or without a word on it"
             continue
         known = tuple(
             Known(ids=tuple(sorted({one.id, *one.aliases})), fixes=tuple(one.fix_versions)) for one in each.vulns
@@ -126,7 +126,7 @@ class _Worker:
     """The process that has imported the engine. One question at a time."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock, self.owner = threading.Lock(), os.getpid()
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> int:
@@ -160,8 +160,8 @@ class _Worker:
         return self.process
 
     def stop(self) -> None:
-        """End it, and whatever it has forked."""
-        if self.process is not None:
+        """End it, and whatever it has forked; not from a process that was forked from its owner."""
+        if self.process is not None and self.owner == os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
@@ -173,6 +173,10 @@ def _worker() -> _Worker:
     made = _Worker()
     atexit.register(made.stop)
     return made
+
+
+# Two processes on one pipe would take each other's answers; a lock that was held at the fork stays held for ever.
+os.register_at_fork(after_in_child=_worker.cache_clear)
 
 
 def _answer(process: subprocess.Popen[bytes], until: float) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -131,6 +132,38 @@ def test_a_report_of_another_form_is_none(report: str) -> None:
     with pytest.raises(CannotTell, match="pip-audit's report, ") as why:
         audit._read(report.encode())
     assert why.value.cause == audit.CAUSE
+
+
+def test_a_package_without_a_word_on_it_was_not_looked_up() -> None:
+    found = audit._read(
+        b'{"dependencies": [{"name": "a", "version": "1"}, {"name": "b", "version": "1", "vulns": []}]}'
+    )
+    assert [each.name for each in found.audited] == ["b"]
+    assert [*found.skipped] == ["a"]
+
+
+def test_a_fork_has_a_process_of_its_own_and_leaves_that_of_the_first(url: str) -> None:
+    audit.audit(BAD, url)
+    worker = audit._worker()
+    assert worker.process is not None
+    with worker.lock:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                worker.stop()
+                code = 0 if audit.audit(BAD, url).audited[0].known else 2
+                audit._worker().stop()
+            finally:
+                os._exit(code)
+    until = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
+        time.sleep(0.05)
+    if ended == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
+    assert worker.process.poll() is None
 
 
 def test_its_process_is_one_and_ends_with_what_it_forked(url: str) -> None:
