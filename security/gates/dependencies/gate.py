@@ -71,7 +71,7 @@ class DependencyScanning(Gate[Item]):
             engine=f"{audit.NAME} {audit.engine_version()}",
             failed=theirs.failed,
             skipped=theirs.skipped,
-            hits=joined(ours, theirs),
+            hits=joined(ours, theirs, apart=bool(service)),
             unclear=ours.unclear,
             forgotten=tuple(sorted({*theirs.forgotten, *(forgotten(known) if known else ())})),
         )

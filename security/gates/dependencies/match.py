@@ -95,8 +95,9 @@ def _knows(told: Audited | None, id: str) -> bool:
     return told is not None and any(id in one.ids for one in told.known)
 
 
-def joined(ours: Matched, theirs: Answered) -> tuple[Hit, ...]:
-    """What either found, once: the same where they share an id. What nobody can tell is no hit of the engine's."""
+def joined(ours: Matched, theirs: Answered, *, apart: bool = False) -> tuple[Hit, ...]:
+    """What either found, once: the same where they share an id. What nobody can tell is no hit of the engine's, unless
+    it asked a service apart from the mirror, which can."""
     found = [(each.name, each.version, frozenset(one.ids), one.fixes) for each in theirs.audited for one in each.known]
     hits = []
     for hit in ours.hits:
@@ -104,7 +105,7 @@ def joined(ours: Matched, theirs: Answered) -> tuple[Hit, ...]:
         hits.append(hit.model_copy(update={"engine": bool(same)}))
     for name, at, ids, fixes in found:
         known = [hit for hit in ours.hits if (hit.name, hit.version) == (name, at) and ids & {*hit.ids}]
-        if not known and not any(of == name and id in ids for of, id in ours.unclear):
+        if not known and (apart or not any(of == name and id in ids for of, id in ours.unclear)):
             told = tuple(sorted(ids))
             level: severity.Level = "critical" if any(each.startswith("MAL-") for each in told) else "high"
             hits.append(Hit(name=name, version=at, ids=told, level=level, fixes=fixes, engine=True, matcher=False))

@@ -10,6 +10,7 @@ import pytest
 
 from security.advisories.mirror import Head, Mirror, load
 from security.advisories.record import Advisory
+from security.advisories.server import serving
 from security.engines import audit
 from security.engines.index import Listing
 from security.errors import CannotTell
@@ -257,6 +258,13 @@ def test_an_advisory_that_names_no_version_leaves_it_open() -> None:
     facts = look(known=mirror(advisory({}, name="alpha", id="PYSEC-9")))
     assert (facts.unclear, facts.hits) == ((("alpha", "PYSEC-9"),), ())
     assert found(facts) == [("cause", "unclear")]
+
+
+def test_what_another_service_can_tell_is_told() -> None:
+    unclear = mirror(advisory({}, name="alpha", id="PYSEC-9"))
+    with serving(mirror(advisory({"versions": ["1.0"]}, name="alpha", id="PYSEC-9"))) as url:
+        facts = look(known=unclear, service=url)
+    assert [(each.rule, each.place) for each in _said(facts)] == [("DEP-09", "alpha 1.0: PYSEC-9")]
 
 
 def test_a_service_that_is_down_leaves_it_open_and_what_the_matcher_knows_stands() -> None:
