@@ -167,7 +167,11 @@ def _withdrawn(world: _World, draw: random.Random) -> None:
 
 
 def _torn(world: _World, draw: random.Random) -> None:
-    """An advisory that one of the two passes over: pip-audit leaves out what is of another version of the format."""
+    """An advisory that one of the two passes over: pip-audit leaves out what is of another version of the format.
+
+    It asks the mirror, whose odd one no other service has: so one that is down is told as that, not as a canary's miss.
+    """
+    world.service = ""
     name, _, version = draw.choice(world.lines).split()[0].partition("==")
     odd = _advisory(f"CANARY-{draw.randrange(9999)}", name, version, world.now, schema_version="2.0.0")
     known = world.mirror.known

@@ -275,6 +275,17 @@ def test_a_service_that_is_down_leaves_it_open_and_what_the_matcher_knows_stands
     assert [each.rule for each in _said(look(known=mirror(KNOWN), service=down))] == ["DEP-04"]
 
 
+@pytest.mark.parametrize("other", [rule for rule in GATE.rules if rule != "DEP-09"])
+def test_a_service_that_is_down_is_the_cause_whichever_canaries_are_drawn(other: str) -> None:
+    class Drawn(random.Random):
+        def sample(self, population: Any, k: int, **_: Any) -> list[Any]:
+            return ["DEP-09", other] if "DEP-09" in population else super().sample(population, k)
+
+    made = opened(service="http://127.0.0.1:9/v1/query")
+    told = judge(GATE, observe(GATE, made, LIMITS, Drawn(1)), LIMITS)
+    assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "engine"), told.reason
+
+
 def _said(facts: Facts) -> list[Any]:
     told = []
     try:
