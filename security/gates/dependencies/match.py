@@ -45,7 +45,8 @@ def matched(pins: Iterable[Pin], mirror: Mirror) -> Matched:
     """Our own matcher over the mirror."""
     hits, unclear = list[Hit](), list[tuple[str, str]]()
     for pin in pins:
-        for each in mirror.of(pin.name):
+        every = mirror.of(pin.name)
+        for each in every:
             told = ranges.affects(each, pin.name, Version(pin.version))
             if told is None:
                 unclear.append((pin.name, each.id))
@@ -55,7 +56,7 @@ def matched(pins: Iterable[Pin], mirror: Mirror) -> Matched:
                         name=pin.name,
                         version=pin.version,
                         ids=tuple(sorted({each.id, *each.aliases})),
-                        level=severity.level(each),
+                        level=severity.level(each, every),
                         fixes=ranges.fixes(each, pin.name),
                         engine=False,
                         matcher=True,

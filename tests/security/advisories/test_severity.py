@@ -45,5 +45,20 @@ def test_the_score_of_one_package_counts_too() -> None:
     assert level(advisory({"versions": ["1.0"], "severity": scored(("CVSS_V3", CRITICAL))})) == "critical"
 
 
+def test_without_a_score_another_database_counts_that_speaks_of_the_same() -> None:
+    def made(id: str, *vectors: str, **more: Any) -> Any:
+        told = scored(*(("CVSS_V3", vector) for vector in vectors))
+        return advisory({"versions": ["1.0"]}, id=id, severity=told, **more)
+
+    bare, low, worse = made("P-1", aliases=["CVE-1"]), made("G-1", LOW, aliases=["CVE-1"]), made("CVE-1", CRITICAL)
+    other = made("G-2", MEDIUM, aliases=["CVE-2"])
+    assert level(bare, [bare, other]) == "high"
+    assert level(bare, [bare, other, low]) == "low"
+    assert level(bare, [low, worse]) == "critical"
+    assert level(low, [bare, worse]) == "low"
+    assert level(made("MAL-1", aliases=["CVE-1"]), [low]) == "critical"
+    assert level(bare, [made("G-3", "nonsense", aliases=["CVE-1"])]) == "high"
+
+
 def test_levels_are_in_order() -> None:
     assert LEVELS == ("none", "low", "medium", "high", "critical")

@@ -281,8 +281,11 @@ def test_a_service_that_is_down_is_the_cause_whichever_canaries_are_drawn(other:
         def sample(self, population: Any, k: int, **_: Any) -> list[Any]:
             return ["DEP-09", other] if "DEP-09" in population else super().sample(population, k)
 
-    made = opened(service="http://127.0.0.1:9/v1/query")
-    told = judge(GATE, observe(GATE, made, LIMITS, Drawn(1)), LIMITS)
+    pins = [pin for pin in map(read, lines(LOCK)) if isinstance(pin, Pin)]
+    every = [Listing(name=pin.name, version=pin.version, known=True) for pin in pins]
+    limits = LIMITS | {"index": True}
+    made = opened(service="http://127.0.0.1:9/v1/query", listings=every)
+    told = judge(GATE, observe(GATE, made, limits, Drawn(1)), limits)
     assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "engine"), told.reason
 
 
