@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from pydantic import ValidationError
 
 from flows.screen import MARKS, plain
+from security import sarif
 from security.errors import PlanError, SluiceError
 from security.gate import Gate, judge, observe, unopened
 from security.gates.dependencies import DependencyScanning
@@ -39,14 +41,17 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
 """Gate, the limits where none are given, and who opens its subject."""
 
 
-def check(name: str, subject: str, limits: Path | None = None, *, as_json: bool = False) -> int:
+def check(name: str, subject: str, limits: Path | None = None, *, as_json: bool = False, as_sarif: bool = False) -> int:
     """Run a gate over a subject, say what it found, and answer with the outcome's code."""
     gate, told, opener = CHECKS[name]
     asked = told | _limits(gate, told, limits)
     verdict = _verdict(gate, Path(subject), asked, opener)
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
     unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
-    if as_json:
+    if as_sarif:
+        code = _CODES[verdict.outcome]
+        print(json.dumps(sarif.log(verdict, gate, quote(Path(subject).as_posix()), code, rests), indent=1))
+    elif as_json:
         said = verdict.model_dump(mode="json") | {"subject": Path(subject).name, "not_asked": rests, "unsafe": unsafe}
         print(json.dumps(said, indent=1, sort_keys=True))
     else:

@@ -72,6 +72,16 @@ def test_a_bad_one_fails_with_rule_place_and_remedy(known: Path, tmp_path: Path,
     assert "    lock a version that fixes it\n" in said
 
 
+def test_it_writes_sarif(known: Path, tmp_path: Path, capsys: Said) -> None:
+    path = lock(tmp_path, f"jinja2==2.11.0 {HASH}\n")
+    assert main(["check", "dependency_scanning", path, "--limits", str(known), "--sarif"]) == 1
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
+    assert [each["ruleId"] for each in run["results"]] == ["DEP-04"]
+    rests = [each["id"] for each in run["tool"]["driver"]["rules"] if not each["defaultConfiguration"]["enabled"]]
+    assert rests == ["DEP-02", "DEP-06", "DEP-10", "DEP-12"]
+
+
 def test_without_advisories_it_is_inconclusive(home: Home, tmp_path: Path, capsys: Said) -> None:
     path = lock(tmp_path, f"alpha==1.0 {HASH}\n")
     assert main(["check", "dependency_scanning", path]) == 2

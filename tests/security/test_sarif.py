@@ -1,0 +1,88 @@
+"""A verdict as SARIF: results, or a run that says that it did not succeed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from security import sarif
+from security.gate import judge, observe
+from security.gates.dependencies import DependencyScanning
+from security.gates.inputs import ApprovedInputs
+from security.verdict import Verdict
+from tests.security.gates.test_dependencies import HASH, LIMITS, LOCK, opened
+
+GATE = DependencyScanning()
+
+
+def verdict(text: str = LOCK, **limits: Any) -> Verdict:
+    told = LIMITS | {"installed": False} | limits
+    return judge(GATE, observe(GATE, opened(text), told), told)
+
+
+def run(told: Verdict, code: int = 0, rests: tuple[str, ...] = ()) -> dict[str, Any]:
+    made = sarif.log(told, GATE, "requirements.lock", code, rests)
+    assert json.loads(json.dumps(made)) == made
+    assert (made["version"], made["$schema"].rpartition("/")[2]) == ("2.1.0", "sarif-schema-2.1.0.json")
+    (found,) = made["runs"]
+    return dict(found)
+
+
+def test_a_pass_is_a_run_that_succeeded_without_results() -> None:
+    told = run(verdict(), rests=("DEP-02",))
+    assert (told["results"], told["invocations"]) == ([], [{"executionSuccessful": True, "exitCode": 0}])
+    assert told["properties"]["outcome"] == "pass"
+    rules = {each["id"]: each["defaultConfiguration"]["enabled"] for each in told["tool"]["driver"]["rules"]}
+    assert rules == {id: id != "DEP-02" for id in GATE.rules}
+
+
+def test_a_finding_is_a_result_with_its_rule_place_and_fingerprint() -> None:
+    made = verdict(LOCK + "delta\n" + f"omega==1.0 {HASH}\n")
+    told = run(made, 1)
+    assert told["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
+    rules = told["tool"]["driver"]["rules"]
+    assert [(each["ruleId"], each["level"]) for each in told["results"]] == [
+        ("DEP-01", "error"),
+        ("DEP-05", "error"),
+        ("DEP-06", "error"),
+    ]
+    for each, finding in zip(told["results"], made.findings, strict=True):
+        assert rules[each["ruleIndex"]]["id"] == each["ruleId"] == finding.rule
+        assert each["partialFingerprints"] == {"sluice/v1": finding.fingerprint}
+        assert each["message"]["text"] == f"{finding.place}: {finding.message}"
+    first, _, last = (each["locations"][0] for each in told["results"])
+    assert first["physicalLocation"] == {"artifactLocation": {"uri": "requirements.lock"}, "region": {"startLine": 4}}
+    assert last["physicalLocation"] == {"artifactLocation": {"uri": "requirements.lock"}}
+    assert last["logicalLocations"] == [{"fullyQualifiedName": "omega"}]
+
+
+def test_what_nobody_can_tell_is_a_run_that_did_not_succeed() -> None:
+    told = run(verdict(index=True), 2)
+    assert told["results"] == []
+    (invocation,) = told["invocations"]
+    assert (invocation["executionSuccessful"], invocation["exitCode"]) == (False, 2)
+    (said,) = invocation["toolExecutionNotifications"]
+    assert (said["level"], said["descriptor"]) == ("error", {"id": "index"})
+    assert said["message"]["text"].startswith("the index was not asked")
+
+
+def test_a_finding_beside_what_nobody_can_tell_is_a_result() -> None:
+    told = run(verdict(LOCK + "delta\n", index=True), 1)
+    assert {each["ruleId"] for each in told["results"]} == {"DEP-01", "DEP-05"}
+
+
+def test_advice_is_to_be_reviewed_and_has_no_level() -> None:
+    told = verdict(LOCK + "delta\n")
+    advised = told.model_copy(update={"findings": (), "advice": told.findings[:1]})
+    (result,) = run(advised)["results"]
+    assert (result["kind"], result["level"]) == ("review", "none")
+
+
+@pytest.mark.parametrize("gate", [GATE, ApprovedInputs()])
+def test_every_rule_is_described(gate: Any) -> None:
+    made = sarif.log(verdict(), gate, "x", 0)
+    for each in made["runs"][0]["tool"]["driver"]["rules"]:
+        rule = gate.rules[each["id"]]
+        assert (each["shortDescription"]["text"], each["help"]["text"]) == (rule.title, rule.remedy)
+        assert float(each["properties"]["security-severity"]) > 0
+        assert each["properties"]["tags"] == ["security", *rule.controls]
