@@ -53,11 +53,14 @@ class Web:
         import httpx
 
         self.name = url.rstrip("/")
-        told = urlsplit(self.name)
+        try:
+            told = urlsplit(self.name)
+        except ValueError:
+            raise CannotTell("the URL cannot be read; allowed: https://HOST/FOLDER", CAUSE) from None
         if told.username or told.query or told.fragment or not told.hostname:
-            raise CannotTell(f"{url}: found another URL; allowed: https://HOST/FOLDER", CAUSE)
+            raise CannotTell("the URL has a user, a query or no host; allowed: https://HOST/FOLDER", CAUSE)
         if told.scheme != "https" and not (told.scheme == "http" and loopback(told.hostname)):
-            raise CannotTell(f"{url}: found {told.scheme}; allowed: https, and http on the loopback", CAUSE)
+            raise CannotTell(f"the URL is {told.scheme}; allowed: https, and http on the loopback", CAUSE)
         self.client = httpx.Client(timeout=httpx.Timeout(SECONDS, connect=SECONDS / 4), follow_redirects=False)
 
     def fetch(self, file: str, into: IO[bytes]) -> None:

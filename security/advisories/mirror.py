@@ -127,7 +127,12 @@ def load(path: Path) -> Mirror:
         now = path.stat()
     except FileNotFoundError:
         raise CannotTell("there are no advisories here; `sluice advisories update` fetches them", CAUSE) from None
-    return _loaded(path, (now.st_ino, now.st_mtime_ns, now.st_size))
+    except OSError as why:
+        raise CannotTell(f"{path.name}: cannot be read ({type(why).__name__})", CAUSE) from None
+    try:
+        return _loaded(path, (now.st_ino, now.st_mtime_ns, now.st_size))
+    except OSError as why:
+        raise CannotTell(f"{path.name}: cannot be read ({type(why).__name__})", CAUSE) from None
 
 
 @lru_cache(maxsize=1)

@@ -17,14 +17,18 @@ from security.advisories.record import Advisory, Score
 Level = Literal["none", "low", "medium", "high", "critical"]
 LEVELS: tuple[Level, ...] = ("none", "low", "medium", "high", "critical")
 _FROM = (0.1, 4.0, 7.0, 9.0)
+_BASE = frozenset({"AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA"})
 _KINDS = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
 
 
 def score(told: Score) -> float | None:
     """The base score of a vector, 0 to 10; none where the scheme is not known or the vector cannot be read."""
-    kind = _KINDS.get(told.type)
+    kind, vector = _KINDS.get(told.type), told.score
+    if kind is CVSS4:  # whose one score would count what was added to the base
+        first, *metrics = vector.split("/")
+        vector = "/".join([first, *(each for each in metrics if each.partition(":")[0] in _BASE)])
     try:
-        return None if kind is None else float(kind(told.score).scores()[0])
+        return None if kind is None else float(kind(vector).scores()[0])
     except (CVSSError, ValueError, KeyError, ArithmeticError):
         return None
 

@@ -187,7 +187,7 @@ def _answer(process: subprocess.Popen[bytes], until: float) -> int:
             raise CannotTell(f"{NAME} was still looking when its time was up", "timeout")
     line = process.stdout.readline()
     if not line.strip().lstrip(b"-").isdigit():
-        raise CannotTell(f"{NAME} cannot be started", CAUSE)
+        raise CannotTell(f"{NAME} cannot be started, or was ended", CAUSE)
     return int(line)
 
 

@@ -36,8 +36,11 @@ def counted(where: Iterable[Path]) -> int:
 
 
 def _dist(found: metadata.Distribution) -> Dist:
-    told = found.metadata
-    name, version = told["Name"], told["Version"]
+    try:
+        told = found.metadata
+        name, version = told["Name"], told["Version"]
+    except (OSError, UnicodeDecodeError) as why:
+        raise BadInput("METADATA", "a package", type(why).__name__, "text in UTF-8") from None
     try:
         at = str(Version(version))
     except (InvalidVersion, TypeError):

@@ -62,6 +62,14 @@ def test_a_file_that_is_not_what_its_head_says_tells_nothing(path: Path, damage:
     assert why.value.cause == mirror.CAUSE
 
 
+def test_what_is_no_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path, tmp_path / "file" / mirror.FILE):
+        with pytest.raises(CannotTell, match="cannot be read") as why:
+            mirror.load(path)
+        assert why.value.cause == mirror.CAUSE
+
+
 def test_none_at_all_says_how_to_get_some(tmp_path: Path) -> None:
     with pytest.raises(CannotTell, match="there are no advisories here; `sluice advisories update`") as why:
         mirror.load(tmp_path / mirror.FILE)

@@ -25,6 +25,7 @@ def scored(*vectors: tuple[str, str]) -> list[dict[str, str]]:
         ({"severity": scored(("CVSS_V3", MEDIUM))}, "medium"),
         ({"severity": scored(("CVSS_V3", CRITICAL))}, "critical"),
         ({"severity": scored(("CVSS_V4", FOUR))}, "critical"),
+        ({"severity": scored(("CVSS_V4", f"{FOUR}/E:U/MVC:N/MVI:N/MVA:N"))}, "critical"),
         ({"severity": scored(("CVSS_V2", TWO))}, "critical"),
         ({"severity": scored(("CVSS_V3", LOW), ("CVSS_V3", MEDIUM))}, "medium"),
         ({}, "high"),

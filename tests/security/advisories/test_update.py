@@ -142,7 +142,7 @@ def test_without_a_network_it_says_so_at_once(path: Path, kept: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.org/x", "ftp://127.0.0.1/x", "https://u:p@example.org/x", "https:///x"]
+    "url", ["http://example.org/x", "ftp://127.0.0.1/x", "https://u:p@example.org/x", "https:///x", "http://[::1"]
 )
 def test_only_https_is_taken_and_http_on_the_loopback(url: str) -> None:
     with pytest.raises(CannotTell, match="allowed: https"):

@@ -91,6 +91,13 @@ def test_metadata_without_a_name_or_a_version_is_an_error(tmp_path: Path, text: 
         environment.installed([tmp_path])
 
 
+def test_metadata_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    made(tmp_path, "alpha-1.0", "")
+    (tmp_path / "alpha-1.0.dist-info" / "METADATA").write_bytes(b"Name: alpha\nVersion: 1.0\nSummary: \xff\n")
+    with pytest.raises(BadInput, match="METADATA, a package: found UnicodeDecodeError; allowed: text in UTF-8"):
+        environment.installed([tmp_path])
+
+
 def test_this_environment_is_what_python_says_of_it() -> None:
     where = environment.paths()
     found = environment.installed(where)
