@@ -33,12 +33,13 @@ class Package(Frozen):
 
 class Dist(Frozen):
     """A package that is installed. `direct`: from a URL or a folder, not from an index; `licence`: an SPDX expression,
-    as its metadata declares it, or empty."""
+    as its metadata declares it, or empty; `audited`: whether the engine reported on it, which a look finds out."""
 
     name: str
     version: str
     direct: bool
     licence: str
+    audited: bool = False
 
 
 class Hit(Frozen):

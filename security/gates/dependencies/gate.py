@@ -1,6 +1,6 @@
 """The gate over what is locked and what is installed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from packaging.version import Version
@@ -12,7 +12,7 @@ from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.dependencies import rules
 from security.gates.dependencies.decoys import VIOLATIONS
-from security.gates.dependencies.facts import ANY, FREE, Facts, Item, Limits, Package
+from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Item, Limits, Package
 from security.gates.dependencies.lock import Line, Odd, Pin, read
 from security.gates.dependencies.match import Matched, asked, forgotten, joined, matched
 from security.material import Handed
@@ -56,15 +56,16 @@ class DependencyScanning(Gate[Item]):
         entries = [read(item.value) for item in told if item.kind == "line" and isinstance(item.value, Line)]
         pins = [entry for entry in entries if isinstance(entry, Pin)]
         dists = [item.value for item in told if item.kind == "dist"]
-        theirs = asked(pins, known, service)
-        ours = matched(pins, known) if known else Matched((), ())
+        every = [*pins, *_besides(pins, dists)]
+        theirs = asked(every, known, service)
+        ours = matched(every, known) if known else Matched((), ())
         audited = {(each.name, str(Version(each.version))) for each in theirs.audited}
         return Facts(
             packages=tuple(
                 _package(pin, (pin.name, pin.version) in audited, _listed(pin, single["listings"])) for pin in pins
             ),
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
-            installed=tuple(sorted(dists, key=lambda dist: dist.name)) if single["environment"] else None,
+            installed=tuple(_looked(dists, audited)) if single["environment"] else None,
             advisories=known.head if known else None,
             now=single["now"],
             service=service,
@@ -117,6 +118,18 @@ class DependencyScanning(Gate[Item]):
         minor = f"{len(facts.hits)} known vulnerabilities" if facts.hits else "none known to be vulnerable"
         held = "" if facts.installed is not None else ", not held against an environment"
         return f"{minor}, advisories of {facts.advisories.newest[:10]}{held}"
+
+
+def _besides(pins: Sequence[Pin], dists: Sequence[Dist]) -> list[Pin]:
+    """What is installed and not locked, or at another version, as pins: it is looked up all the same."""
+    known = {(pin.name, pin.version) for pin in pins}
+    others = sorted({(dist.name, dist.version) for dist in dists} - known)
+    return [Pin(line=0, name=name, version=at, hashes=("0" * 64,), marker="", applies=True) for name, at in others]
+
+
+def _looked(dists: Sequence[Dist], audited: Collection[tuple[str, str]]) -> list[Dist]:
+    done = [dist.model_copy(update={"audited": (dist.name, str(Version(dist.version))) in audited}) for dist in dists]
+    return sorted(done, key=lambda dist: dist.name)
 
 
 def _package(pin: Pin, audited: bool, listing: Listing | None) -> Package:

@@ -50,12 +50,15 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
         return
     here = {each.name: each.version for each in facts.packages if each.applies}
     elsewhere = {each.name for each in facts.packages} - here.keys()
+    looked = not facts.failed and bool(facts.service or facts.advisories)
     found: dict[str, Dist] = {}
     for dist in facts.installed:
         if dist.name in found:
             message = f"found {found[dist.name].version} and {dist.version}; allowed: one"
             yield Breach(rule="DEP-02", place=dist.name, message=message)
         found[dist.name] = dist
+        if not dist.audited and looked:
+            yield Breach(rule="DEP-05", place=dist.name, message=f"{dist.version} is installed, and was not looked up")
         if dist.name in limits.besides and dist.name not in here:
             continue
         if dist.direct:
@@ -65,7 +68,6 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
         if dist.name not in here:
             why = "under a marker that does not apply here" if dist.name in elsewhere else "nowhere"
             yield Breach(rule="DEP-02", place=dist.name, message=f"installed {dist.version}, locked {why}")
-            yield Breach(rule="DEP-05", place=dist.name, message=f"{dist.version} is installed, and was not looked up")
         elif Version(dist.version) != Version(here[dist.name]):
             message = f"installed {dist.version}; allowed: {here[dist.name]}, as it is locked"
             yield Breach(rule="DEP-02", place=dist.name, message=message)

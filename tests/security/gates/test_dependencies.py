@@ -116,8 +116,8 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
 
     assert other(lambda here: here[1:]) == [("DEP-02", "alpha")]
     assert other(lambda here: [dist("alpha", "1.1"), here[1]]) == [("DEP-02", "alpha")]
-    assert other(lambda here: [*here, dist("delta")]) == [("DEP-02", "delta"), ("DEP-05", "delta")]
-    assert other(lambda here: [*here, dist("gamma", "3.0")]) == [("DEP-02", "gamma"), ("DEP-05", "gamma")]
+    assert other(lambda here: [*here, dist("delta")]) == [("DEP-02", "delta")]
+    assert other(lambda here: [*here, dist("gamma", "3.0")]) == [("DEP-02", "gamma")]
     assert other(lambda here: [*here, here[0]]) == [("DEP-02", "alpha")]
     assert other(lambda here: [dist("alpha", direct=True), here[1]]) == [("DEP-03", "alpha")]
     assert found(look(dists=None)) == [("DEP-02", "environment")]
@@ -128,6 +128,15 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
         ("DEP-03", "beta"),
         ("DEP-02", "beta"),
     ]
+
+
+def test_what_is_installed_is_looked_up_locked_or_not() -> None:
+    other = advisory(span({"introduced": "0"}), name="delta", id="PYSEC-4")
+    here = [*dists(), Dist(name="delta", version="1.0", direct=True, licence="")]
+    assert found(look(dists=here, known=mirror(other)), besides=["delta"]) == [("DEP-04", "delta 1.0: PYSEC-4")]
+    assert found(look(dists=here), besides=["delta"]) == []
+    newer = [dists()[0].model_copy(update={"version": "0.9"}), dists()[1]]
+    assert ("DEP-04", "alpha 0.9: CVE-1") in found(look(dists=newer, known=mirror(KNOWN)))
 
 
 def test_a_licence_that_nobody_allowed_is_told() -> None:
@@ -321,7 +330,8 @@ def test_what_the_engine_leaves_out_was_not_looked_up(monkeypatch: pytest.Monkey
         return audit.Report(audited=kept, skipped={"beta": "could not be found"})
 
     monkeypatch.setattr(match, "audit", half)
-    assert found(look()) == [("DEP-05", "alpha"), ("DEP-05", "beta")]
+    assert found(look()) == [("DEP-05", "alpha"), ("DEP-05", "beta")] * 2
+    assert found(look(), installed=False) == [("DEP-05", "alpha"), ("DEP-05", "beta")]
 
 
 def test_an_empty_lock_is_nothing_to_look_at() -> None:
