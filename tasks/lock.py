@@ -28,7 +28,7 @@ LONGEST = 16 << 20
 
 def counted(text: str) -> int:
     """How many lines say something, continued ones as one."""
-    return len(_SAYS.findall(_JOINED.sub(" ", text)))
+    return len(_SAYS.findall(_JOINED.sub(" ", text.removeprefix("\ufeff"))))
 
 
 def opened(home: Home, path: Path, limits: dict[str, Any], index_url: str = "") -> Material[Any]:

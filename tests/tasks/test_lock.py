@@ -112,11 +112,12 @@ def test_both_counts_agree_on_real_locks(name: str) -> None:
     assert lock.counted(text) == len(list(lines(text))) > 0
 
 
-@given(
-    st.lists(st.sampled_from(["a==1.0", "# x", "", "  ", "b==2 # y", "c \\\n  --hash=x", "d \\\n \\\n e"]), max_size=8)
-)
-def test_both_counts_agree(parts: list[str]) -> None:
-    text = "\n".join(parts)
+PARTS = ["a==1.0", "# x", "", "  ", "b==2 # y", "c \\\n  --hash=x", "d \\\n \\\n e"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=8), st.sampled_from(["", "\ufeff"]))
+def test_both_counts_agree(parts: list[str], mark: str) -> None:
+    text = mark + "\n".join(parts)
     assert lock.counted(text) == len(list(lines(text)))
 
 
