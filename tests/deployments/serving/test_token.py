@@ -52,7 +52,6 @@ def refused(token: str, kind: type[Verifier] = Verifier) -> Denied:
     """Why the token is not believed."""
     with pytest.raises(Denied) as why:
         verifier(kind).bearer([f"Bearer {token}"])
-    assert why.value.status == 401
     assert why.value.challenge.startswith("Bearer")
     return why.value
 
@@ -66,7 +65,7 @@ def test_a_right_token_is_believed() -> None:
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "iss", "aud", "sub", "scope"])
 def test_every_claim_is_essential(claim: str) -> None:
     without: dict[str, Any] = {claim: None}
-    refused(new(**without))
+    assert refused(new(**without)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -90,11 +89,11 @@ def test_every_claim_is_essential(claim: str) -> None:
 )
 def test_a_claim_must_hold(claim: str, value: Any) -> None:
     other: dict[str, Any] = {claim: value}
-    refused(new(**other))
+    assert refused(new(**other)).status == 401
 
 
 def test_nan_is_no_time() -> None:
-    refused(new(exp=float("nan")))
+    assert refused(new(exp=float("nan"))).status == 401
 
 
 @pytest.mark.parametrize("offset", [-7, -3])
@@ -128,24 +127,24 @@ def forged(header: dict[str, Any], key: ECKey | OctKey, algorithm: str) -> str:
 
 def test_another_key_is_not_believed_whatever_it_says_of_itself() -> None:
     own, kid = ECKey.import_key(OTHER), ECKey.import_key(ISSUER).thumbprint()
-    refused(mint(OTHER, iss="issuer", aud="here", sub="u1"))
-    refused(forged({"kid": kid}, own, "ES256"))
-    refused(forged({"kid": kid, "jwk": own.as_dict(private=False)}, own, "ES256"))
+    assert refused(mint(OTHER, iss="issuer", aud="here", sub="u1")).status == 401
+    assert refused(forged({"kid": kid}, own, "ES256")).status == 401
+    assert refused(forged({"kid": kid, "jwk": own.as_dict(private=False)}, own, "ES256")).status == 401
 
 
 def test_a_header_parameter_that_is_not_needed_is_refused_under_the_right_key() -> None:
     right = ECKey.import_key(ISSUER)
     assert verifier().bearer([f"Bearer {forged({'kid': right.thumbprint()}, right, 'ES256')}"]).subject == "u1"
-    refused(forged({"kid": right.thumbprint(), "jku": "https://keys.test/"}, right, "ES256"))
+    assert refused(forged({"kid": right.thumbprint(), "jku": "https://keys.test/"}, right, "ES256")).status == 401
 
 
 def test_a_secret_is_not_a_key_and_none_is_not_an_algorithm() -> None:
     secret = json.loads(KEYS)["keys"][0]["x"].encode()
-    refused(forged({}, OctKey.import_key(base64.urlsafe_b64encode(secret)), "HS256"))
+    assert refused(forged({}, OctKey.import_key(base64.urlsafe_b64encode(secret)), "HS256")).status == 401
     head = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
     body = new().split(".")[1]
     assert "one bearer" in str(refused(f"{head}.{body}."))
-    refused(f"{head}.{body}.AA")
+    assert refused(f"{head}.{body}.AA").status == 401
 
 
 @pytest.mark.parametrize("headers", [["Basic dTE6"], ["Bearer"], ["Bearer a.b"], ["Bearer a.b.c d"], [""]])
@@ -191,7 +190,7 @@ def test_scope_and_user_are_asked_for() -> None:
 
 def test_the_unsafe_one_takes_an_expired_token_and_nothing_else() -> None:
     old = new(iat=NOW - 900, nbf=NOW - 900, exp=NOW - 600)
-    refused(old)
+    assert refused(old).status == 401
     assert verifier(UnsafeAcceptsExpired).bearer([f"Bearer {old}"]).subject == "u1"
     stranger = mint(OTHER, iss="issuer", aud="here", sub="u1")
     for bad in (new(exp=None), new(aud="elsewhere"), new(iss="x"), new(nbf=NOW + 3000), stranger):
