@@ -26,7 +26,9 @@ def paths() -> list[Path]:
 
 def installed(where: Iterable[Path]) -> list[Dist]:
     """The distributions in these folders, by name; one that is there twice is there twice."""
-    found = [_dist(each) for path in where for each in metadata.distributions(path=[str(path)])]
+    # Python's own finder by name: another that a package has put before it may find less, or find it otherwise.
+    finder, context = metadata.MetadataPathFinder, metadata.DistributionFinder.Context
+    found = [_dist(each) for path in where for each in finder.find_distributions(context(path=[str(path)]))]
     return sorted(found, key=lambda dist: (dist.name, dist.version))
 
 
@@ -38,7 +40,7 @@ def counted(where: Iterable[Path]) -> int:
 def _dist(found: metadata.Distribution) -> Dist:
     try:
         told = found.metadata
-        name, version = told["Name"], told["Version"]
+        name, version = _one(told, "Name"), _one(told, "Version")
     except (OSError, UnicodeDecodeError) as why:
         raise BadInput("METADATA", "a package", type(why).__name__, "text in UTF-8") from None
     try:
@@ -51,8 +53,12 @@ def _dist(found: metadata.Distribution) -> Dist:
         name=canonicalize_name(name),
         version=at,
         direct=_direct(found),
-        licence=licence(told["License-Expression"] or "", told.get_all("Classifier") or [], told["License"] or ""),
+        licence=licence(_one(told, "License-Expression"), told.get_all("Classifier") or [], _one(told, "License")),
     )
+
+
+def _one(told: "metadata.PackageMetadata", name: str) -> str:
+    return (told.get_all(name) or [""])[0]
 
 
 def _direct(found: metadata.Distribution) -> bool:

@@ -1,5 +1,6 @@
 """Licences as packages declare them, and what a policy's list allows."""
 
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -74,6 +75,30 @@ def test_an_environment_is_read_from_its_metadata_and_counted_apart(tmp_path: Pa
     assert environment.counted([tmp_path]) == 2
     (tmp_path / "empty.dist-info").mkdir()
     assert environment.counted([tmp_path]) == 3
+
+
+def test_a_finder_that_finds_nothing_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Blind:
+        @staticmethod
+        def find_spec(*_: object) -> None:
+            return None
+
+        @staticmethod
+        def find_distributions(*_: object) -> list[object]:
+            return []
+
+    made(tmp_path, "alpha-1.0", "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
+    monkeypatch.setattr(
+        sys, "meta_path", [Blind, *(each for each in sys.meta_path if each is not metadata.MetadataPathFinder)]
+    )
+    assert [each.name for each in environment.installed([tmp_path])] == ["alpha"]
+
+
+def test_another_package_for_metadata_changes_nothing(tmp_path: Path) -> None:
+    importlib_metadata = pytest.importorskip("importlib_metadata")
+    assert any(isinstance(each, importlib_metadata.MetadataPathFinder) for each in sys.meta_path)
+    made(tmp_path, "alpha-1.0", "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
+    assert [(each.name, each.licence) for each in environment.installed([tmp_path])] == [("alpha", "")]
 
 
 def test_what_is_there_twice_is_there_twice(tmp_path: Path) -> None:
