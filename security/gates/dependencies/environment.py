@@ -58,7 +58,7 @@ def _dist(found: metadata.Distribution) -> Dist:
 
 
 def _one(told: "metadata.PackageMetadata", name: str) -> str:
-    return (told.get_all(name) or [""])[0]
+    return str((told.get_all(name) or [""])[0])
 
 
 def _direct(found: metadata.Distribution) -> bool:
