@@ -16,9 +16,8 @@ PUBLIC = "https://osv-vulnerabilities.storage.googleapis.com/PyPI"
 def fetch(told: str, *, as_json: bool = False) -> int:
     """Bring the file up to date from an export. Where that cannot be, say so, and how old what is here is: 2."""
     home, now = Home.here(), datetime.now(UTC)
-    path = home.folder("advisories") / mirror.FILE
     try:
-        change = update.update(path, source(told or PUBLIC), lambda _: None if as_json else print(_), now)
+        change = update.update(home.advisories, source(told or PUBLIC), lambda _: None if as_json else print(_), now)
     except CannotTell as why:
         raise CannotTell(f"{why}; {_kept(home, now)}", why.cause) from None
     said = _said(change.head, now) | {"fetched": change.fetched, "dropped": change.dropped}
@@ -31,7 +30,7 @@ def fetch(told: str, *, as_json: bool = False) -> int:
 
 def status(*, as_json: bool = False) -> int:
     """What is here, proven, and how old it is."""
-    said = _said(mirror.load(Home.here().root / "advisories" / mirror.FILE).head, datetime.now(UTC))
+    said = _said(mirror.load(Home.here().advisories).head, datetime.now(UTC))
     print(json.dumps(said) if as_json else _line(said))
     return 0
 
@@ -54,7 +53,7 @@ def _line(said: dict[str, Any]) -> str:
 
 def _kept(home: Home, now: datetime) -> str:
     try:
-        held = mirror.load(home.root / "advisories" / mirror.FILE).head
+        held = mirror.load(home.advisories).head
     except CannotTell:
         return "there are none here"
     return f"what is here stays, its newest advisory {mirror.days(held.newest, now):,.1f} days old"

@@ -48,15 +48,15 @@ def check(name: str, subject: str, limits: Path | None = None, *, as_json: bool 
     verdict = _verdict(gate, Path(subject), asked, opener)
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
     unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
+    code = _CODES[verdict.outcome]
     if as_sarif:
-        code = _CODES[verdict.outcome]
         print(json.dumps(sarif.log(verdict, gate, quote(Path(subject).as_posix()), code, rests), indent=1))
     elif as_json:
         said = verdict.model_dump(mode="json") | {"subject": Path(subject).name, "not_asked": rests, "unsafe": unsafe}
         print(json.dumps(said, indent=1, sort_keys=True))
     else:
         _show(verdict, Path(subject).name, rests, unsafe, gate)
-    return _CODES[verdict.outcome]
+    return code
 
 
 def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict[str, Any]:

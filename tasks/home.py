@@ -53,6 +53,11 @@ class Home:
         """The index of runs."""
         return self.root / "evidence" / "index.jsonl"
 
+    @property
+    def advisories(self) -> Path:
+        """Known vulnerabilities of packages."""
+        return self.root / "advisories" / "pypi.jsonl"
+
     def path(self, uri: str, run: str) -> Path:
         """Where a reference's bytes lie."""
         scheme, _, name = uri.partition(":")

@@ -5,6 +5,7 @@ there are no advisories, or the index cannot be asked, the gate is given none: i
 nobody can tell. Advisories that are damaged are another matter, and open nothing.
 """
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,6 @@ from security.gates.dependencies import Limits, Pin, environment
 from security.material import Material
 from security.verdict import Subject
 from tasks.home import Home
-from tasks.store import hashed
 
 _JOINED = re.compile(r"\\\r?\n")
 _SAYS = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)
@@ -35,8 +35,7 @@ def opened(home: Home, path: Path, limits: dict[str, Any], index_url: str = "") 
     """The material of a lock, for one look under these limits. `index_url`: empty where there is none to ask."""
     asked = Limits.model_validate(limits)
     text, subject = _text(path)
-    file = home.root / "advisories" / mirror.FILE
-    known = mirror.load(file) if file.exists() else None
+    known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
     return dependencies.material(
         subject,
@@ -53,8 +52,8 @@ def _text(path: Path) -> tuple[str, Subject]:
     try:
         if path.stat().st_size > LONGEST:
             raise BadInput(path.name, "the whole", f"{path.stat().st_size:,} bytes", f"at most {LONGEST:,}")
-        sha, _ = hashed(path)
-        return path.read_bytes().decode("utf-8"), Subject(kind="lock", name=path.name, sha256=sha)
+        data = path.read_bytes()
+        return data.decode("utf-8"), Subject(kind="lock", name=path.name, sha256=hashlib.sha256(data).hexdigest())
     except OSError as why:
         raise BadInput(path.name, "the whole", type(why).__name__, "a lock file") from None
     except UnicodeDecodeError as why:

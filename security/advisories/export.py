@@ -1,23 +1,20 @@
 """Where advisories come from: an export in OSV's layout, behind a URL or in a folder on disk.
 
 Nothing of it is believed for where it came from: what is fetched is read as advisories and held against the list of the
-same export. The URL is HTTPS; plain HTTP is for the loopback alone. Redirects are not followed.
+same export.
 """
 
-import ipaddress
 import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 from security.advisories.mirror import CAUSE
+from security.engines import web
 from security.errors import CannotTell
 
 if TYPE_CHECKING:
     import httpx
 
-SECONDS = 20.0
-"""How long an answer, or the next piece of one, may take; a connection a quarter of that."""
 LARGEST = 4 << 30
 """Bytes of one file."""
 
@@ -50,33 +47,21 @@ class Web:
     """An export behind a URL."""
 
     def __init__(self, url: str) -> None:
-        import httpx
-
         self.name = url.rstrip("/")
-        try:
-            told = urlsplit(self.name)
-        except ValueError:
-            raise CannotTell("the URL cannot be read; allowed: https://HOST/FOLDER", CAUSE) from None
+        told = web.split(self.name, "the URL", CAUSE)
         if told.username or told.query or told.fragment or not told.hostname:
             raise CannotTell("the URL has a user, a query or no host; allowed: https://HOST/FOLDER", CAUSE)
-        if told.scheme != "https" and not (told.scheme == "http" and loopback(told.hostname)):
-            raise CannotTell(f"the URL is {told.scheme}; allowed: https, and http on the loopback", CAUSE)
-        self.client = httpx.Client(timeout=httpx.Timeout(SECONDS, connect=SECONDS / 4), follow_redirects=False)
+        self.client = web.client()
 
     def fetch(self, file: str, into: IO[bytes]) -> None:
         """Get a file, in pieces."""
         import httpx
 
-        size = 0
         try:
             with self.client.stream("GET", f"{self.name}/{file}") as reply:
                 if reply.status_code != 200:
                     raise CannotTell(f"{self.name}/{file}: answered {reply.status_code}; allowed: 200", CAUSE)
-                for piece in reply.iter_bytes(1 << 20):
-                    size += len(piece)
-                    if size > LARGEST:
-                        raise CannotTell(f"{self.name}/{file}: more than {LARGEST:,} bytes", CAUSE)
-                    into.write(piece)
+                into.writelines(web.pieces(reply, f"{self.name}/{file}", LARGEST, CAUSE))
                 _whole(reply, file)
         except httpx.HTTPError as why:
             raise CannotTell(f"{self.name} cannot be reached ({type(why).__name__})", CAUSE) from None
@@ -88,14 +73,6 @@ def _whole(reply: "httpx.Response", file: str) -> None:
         raise CannotTell(f"{file}: came without a length; allowed: one, so that a cut is seen", CAUSE)
     if told is not None and int(told) != reply.num_bytes_downloaded:
         raise CannotTell(f"{file}: cut after {reply.num_bytes_downloaded:,} of {told} bytes", CAUSE)
-
-
-def loopback(host: str) -> bool:
-    """Whether a host is this machine itself, by its address or as `localhost`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def source(told: str) -> Export:

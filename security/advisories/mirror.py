@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -20,7 +21,6 @@ from security.advisories.record import Advisory, read, when
 from security.errors import BadInput, CannotTell
 from security.verdict import Frozen
 
-FILE = "pypi.jsonl"
 CAUSE = "advisories"
 """Why nobody can tell: there are none, or they are damaged."""
 LONGEST = 8 << 20
@@ -35,6 +35,13 @@ class Head(Frozen):
     newest: str
     count: int
     sha256: str
+
+
+class Kept(NamedTuple):
+    """An advisory, and its bytes as its database spells them, on one line."""
+
+    told: Advisory
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -64,31 +71,30 @@ def later(one: str, other: str) -> str:
     return other if not one or when(other) > when(one) else one
 
 
-def bodies(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Id and bytes of every advisory in the file, after its head."""
+def bodies(path: Path) -> Iterator[Kept]:
+    """Every advisory in the file, after its head."""
     with path.open("rb") as file:
         _head(path, file.readline(LONGEST))
         for number, line in enumerate(file, 2):
             body = line.rstrip(b"\n")
-            yield read(body, f"{path.name}, line {number}").id, body
+            yield Kept(read(body, f"{path.name}, line {number}"), body)
 
 
-def write(path: Path, every: Iterable[tuple[str, bytes]], source: str, checked: str) -> Head:
+def write(path: Path, every: Iterable[Kept], source: str, checked: str) -> Head:
     """Write the file anew, whole or not at all: advisories by id in ascending order, each JSON on one line."""
     total, count, newest, last = hashlib.sha256(), 0, "", ""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent) as lines:
-        for id, body in every:
-            told = read(body, id)
-            if told.id != id or id <= last:
-                raise BadInput(id, "id", f"{told.id} after {last or 'nothing'}", "its own, each once, in order")
+        for told, body in every:
+            if told.id <= last:
+                raise BadInput(told.id, "id", f"it after {last}", "each once, in order")
             if b"\n" in body or len(body) > LONGEST:
-                raise BadInput(id, "the whole", "more than one line", f"one line of at most {LONGEST:,} bytes")
+                raise BadInput(told.id, "the whole", "more than one line", f"one line of at most {LONGEST:,} bytes")
             newest = later(newest, told.modified)
             line = body + b"\n"
             total.update(line)
             lines.write(line)
-            count, last = count + 1, id
+            count, last = count + 1, told.id
         if not count:
             raise BadInput(source, "the whole", "no advisory", "at least one")
         head = Head(source=source, checked=checked, newest=newest, count=count, sha256=total.hexdigest())

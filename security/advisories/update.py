@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from security.advisories import mirror
 from security.advisories.export import LARGEST, Export
+from security.advisories.mirror import Kept
 from security.advisories.record import named, read, when
 from security.errors import BadInput, CannotTell
 
@@ -26,8 +27,6 @@ WHOLE, LIST = "all.zip", "modified_id.csv"
 FEW = 500
 """So many are fetched one by one; of more the whole is. A list that lacks more of what is here is a cut one: what is
 wrong is withdrawn, and stays on it."""
-
-
 Progress = Callable[[str], None]
 
 
@@ -57,7 +56,7 @@ def update(path: Path, export: Export, say: Progress = lambda _: None, now: date
             every = _unpacked(export, Path(folder), listed)
         else:
             say(f"fetching {len(wanted):,} of {len(listed):,} advisories")
-            every = (each for each in mirror.bodies(path) if each[0] in listed)
+            every = (each for each in mirror.bodies(path) if each.told.id in listed)
         head = mirror.write(path, _exact(every, listed, export), export.name, checked)
     return Change(head, len(listed) if whole else len(wanted), len(gone), whole)
 
@@ -84,26 +83,27 @@ def _held(path: Path) -> dict[str, str]:
     """Id -> modified of what is here; nothing where it is damaged, so that the whole is fetched."""
     try:
         mirror.load(path)
-        return {id: read(body, id).modified for id, body in mirror.bodies(path)}
+        return {told.id: told.modified for told, _ in mirror.bodies(path)}
     except CannotTell:
         return {}
 
 
-def _one(export: Export, id: str) -> bytes:
+def _one(export: Export, id: str) -> Kept:
     with closing(io.BytesIO()) as file:
         export.fetch(f"{id}.json", file)
         return _line(file.getvalue(), id)
 
 
-def _line(body: bytes, id: str) -> bytes:
+def _line(body: bytes, id: str) -> Kept:
     """The advisory on one line, otherwise as it is spelled: JSON has line breaks between its tokens only."""
-    told = b" ".join(part.strip() for part in body.splitlines())
-    if read(told, id).id != id:
+    line = b" ".join(part.strip() for part in body.splitlines())
+    told = read(line, id)
+    if told.id != id:
         raise BadInput(f"{id}.json", "id", "another one", id)
-    return told
+    return Kept(told, line)
 
 
-def _unpacked(export: Export, folder: Path, listed: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+def _unpacked(export: Export, folder: Path, listed: dict[str, str]) -> Iterator[Kept]:
     packed = folder / WHOLE
     with packed.open("wb") as file:
         export.fetch(WHOLE, file)
@@ -115,24 +115,24 @@ def _unpacked(export: Export, folder: Path, listed: dict[str, str]) -> Iterator[
             for id in sorted(listed.keys() & members.keys()):
                 if members[id].file_size > mirror.LONGEST:
                     raise BadInput(WHOLE, id, f"{members[id].file_size:,} bytes", f"{mirror.LONGEST:,}")
-                yield id, _line(archive.read(members[id]), id)
+                yield _line(archive.read(members[id]), id)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as why:
         raise BadInput(WHOLE, "the whole", f"no zip file ({type(why).__name__})", "a whole one") from None
 
 
-def _exact(every: Iterator[tuple[str, bytes]], listed: dict[str, str], export: Export) -> Iterator[tuple[str, bytes]]:
+def _exact(every: Iterator[Kept], listed: dict[str, str], export: Export) -> Iterator[Kept]:
     """What is listed, no more and no less: what is missing or older than it is listed is fetched by itself."""
     found, asked = next(every, None), 0
     for id, at in sorted(listed.items()):
-        while found and found[0] < id:
+        while found and found.told.id < id:
             found = next(every, None)
-        if found and found[0] == id and when(read(found[1], id).modified) >= when(at):
+        if found and found.told.id == id and when(found.told.modified) >= when(at):
             yield found
             continue
         asked += 1
         if asked > FEW:
             raise BadInput(export.name, id, f"more than {FEW} that are listed and not in {WHOLE}", "all of them there")
-        body = _one(export, id)
-        if when(read(body, id).modified) < when(at):
+        one = _one(export, id)
+        if when(one.told.modified) < when(at):
             raise BadInput(export.name, id, "an older one than is listed", f"of {at}")
-        yield id, body
+        yield one

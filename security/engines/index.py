@@ -1,20 +1,19 @@
 """Asks a package index about pinned packages: is the name known, are the files there, were they withdrawn.
 
-The index is one in the simple form (PEP 691, JSON), behind a URL that is given: HTTPS, and HTTP on the loopback alone.
+The index is one in the simple form (PEP 691, JSON), behind a URL that is given.
 A name that it does not know (404) is an answer; anything else but a page of its own form is none, and then nobody can
 tell. A file is known by its SHA-256, not by its name: a pinned package is withdrawn (PEP 592) where each file of it
 that the lock would take is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from security.advisories.export import loopback
+from security.engines import web
 from security.errors import CannotTell
 from security.verdict import Frozen
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 CAUSE = "index"
 """Why nobody can tell: the index was not asked, or gave no answer."""
 FORM = "application/vnd.pypi.simple.v1+json"
-SECONDS = 20.0
 LARGEST = 64 << 20
 """Bytes of a page."""
 AT_ONCE = 8
@@ -71,17 +69,8 @@ class _Page(BaseModel):
 
 def ask(url: str, wanted: Sequence[Wanted]) -> list[Listing]:
     """The index's word on each, in their order. `CannotTell` where any has no answer."""
-    import httpx
-
-    told = urlsplit(url)
-    if told.scheme != "https" and not (told.scheme == "http" and loopback(told.hostname or "")):
-        raise CannotTell(f"the index: found {told.scheme or 'no'} URL; allowed: https, and http on the loopback", CAUSE)
-    limits = httpx.Limits(max_connections=AT_ONCE)
-    timeout = httpx.Timeout(SECONDS, connect=SECONDS / 4)
-    with (
-        httpx.Client(timeout=timeout, limits=limits, follow_redirects=False, headers={"Accept": FORM}) as client,
-        ThreadPoolExecutor(AT_ONCE) as pool,
-    ):
+    web.split(url, "the URL of the index", CAUSE)
+    with web.client(Accept=FORM) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda each: _listing(client, url.rstrip("/"), each), wanted))
 
 
@@ -116,17 +105,8 @@ def _page(client: "httpx.Client", url: str, name: str) -> _Page | None:
             form = reply.headers.get("content-type", "").partition(";")[0].strip()
             if reply.status_code != 200 or form != FORM:
                 raise CannotTell(f"the index, {name}: answered {reply.status_code} {form}; allowed: {FORM}", CAUSE)
-            return _Page.model_validate_json(b"".join(_pieces(reply, name)))
+            return _Page.model_validate_json(b"".join(web.pieces(reply, f"the index, {name}", LARGEST, CAUSE)))
     except httpx.HTTPError as why:
         raise CannotTell(f"the index cannot be asked about {name} ({type(why).__name__})", CAUSE) from None
     except ValidationError as why:
         raise CannotTell(f"the index, {name}: {why.errors()[0]['type']}; allowed: a page of PEP 691", CAUSE) from None
-
-
-def _pieces(reply: "httpx.Response", name: str) -> Iterator[bytes]:
-    size = 0
-    for piece in reply.iter_bytes(1 << 20):
-        size += len(piece)
-        if size > LARGEST:
-            raise CannotTell(f"the index, {name}: a page of more than {LARGEST:,} bytes", CAUSE)
-        yield piece

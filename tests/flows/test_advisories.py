@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from security.advisories import mirror
 from tasks.home import Home
 from tests.security.advisories.exports import behind, export, told
 
@@ -67,16 +66,16 @@ def test_without_a_network_what_is_here_stays_and_its_age_is_said(home: Home, fo
     assert main(["advisories", "update", "--from", url]) == 2
     assert f"{url} cannot be reached (ConnectError); there are none here" in capsys.readouterr().err
     assert main(["advisories", "update", "--from", folder]) == 0
-    before = (home.root / "advisories" / mirror.FILE).read_bytes()
+    before = (home.root / "advisories" / "pypi.jsonl").read_bytes()
     capsys.readouterr()
     assert main(["advisories", "update", "--from", url, "--json"]) == 2
     assert "what is here stays, its newest advisory" in json.loads(capsys.readouterr().out)["error"]
-    assert (home.root / "advisories" / mirror.FILE).read_bytes() == before
+    assert (home.root / "advisories" / "pypi.jsonl").read_bytes() == before
 
 
 def test_what_was_damaged_is_said(home: Home, folder: str, capsys: Said) -> None:
     assert main(["advisories", "update", "--from", folder]) == 0
-    path = home.root / "advisories" / mirror.FILE
+    path = home.root / "advisories" / "pypi.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
     capsys.readouterr()
     assert main(["advisories", "status"]) == 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.advisories import mirror, update
+from security.advisories import update
 from security.advisories.export import source
 from security.errors import BadInput, CannotTell
 from security.gate import judge, observe
@@ -54,7 +54,7 @@ def test_without_advisories_the_gate_is_given_none(home: Home, tmp_path: Path) -
 
 
 def test_damaged_advisories_open_nothing(home: Home, tmp_path: Path) -> None:
-    path = home.folder("advisories") / mirror.FILE
+    path = home.folder("advisories") / "pypi.jsonl"
     update.update(path, source(str(export(tmp_path / "e", told("A-1")))))
     assert kinds(home, written(tmp_path, "a\n"))["advisories"].head.count == 1
     path.write_bytes(path.read_bytes()[:-5])

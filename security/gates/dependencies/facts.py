@@ -8,7 +8,7 @@ from pydantic import Field
 from security.advisories.mirror import Head, Mirror
 from security.advisories.severity import Level
 from security.engines.index import Listing
-from security.gates.dependencies.lock import Line, Odd, lines
+from security.gates.dependencies.lock import Odd, lines
 from security.material import Material
 from security.verdict import Frozen, Subject
 
@@ -74,6 +74,11 @@ class Facts(Frozen):
     unclear: tuple[tuple[str, str], ...]
     forgotten: tuple[tuple[str, str], ...]
 
+    @property
+    def looked(self) -> bool:
+        """Whether the engine was asked, and gave a report."""
+        return not self.failed and bool(self.service or self.advisories)
+
 
 class Limits(Frozen):
     """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory.
@@ -126,6 +131,3 @@ def material(
 def weight(item: Item) -> int:
     """What counts as looked at: lines, and packages that are installed."""
     return int(item.kind in ("line", "dist"))
-
-
-__all__ = ["ANY", "FREE", "Dist", "Facts", "Hit", "Item", "Limits", "Line", "Odd", "Package", "material", "weight"]

@@ -13,7 +13,7 @@ from security.gate import Gate, Violation
 from security.gates.dependencies import rules
 from security.gates.dependencies.decoys import VIOLATIONS
 from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Item, Limits, Package
-from security.gates.dependencies.lock import Line, Odd, Pin, read
+from security.gates.dependencies.lock import Line, Odd, Pin, bare, read
 from security.gates.dependencies.match import Matched, asked, forgotten, joined, matched
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
@@ -123,8 +123,7 @@ class DependencyScanning(Gate[Item]):
 def _besides(pins: Sequence[Pin], dists: Sequence[Dist]) -> list[Pin]:
     """What is installed and not locked, or at another version, as pins: it is looked up all the same."""
     known = {(pin.name, pin.version) for pin in pins}
-    others = sorted({(dist.name, dist.version) for dist in dists} - known)
-    return [Pin(line=0, name=name, version=at, hashes=("0" * 64,), marker="", applies=True) for name, at in others]
+    return [bare(name, at) for name, at in sorted({(dist.name, dist.version) for dist in dists} - known)]
 
 
 def _looked(dists: Sequence[Dist], audited: Collection[tuple[str, str]]) -> list[Dist]:

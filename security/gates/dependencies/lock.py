@@ -52,6 +52,11 @@ class Pin(Frozen):
     applies: bool
 
 
+def bare(name: str, version: str) -> Pin:
+    """A package at a version that stands in no lock, to be looked up beside those that do."""
+    return Pin(line=0, name=name, version=version, hashes=("0" * 64,), marker="", applies=True)
+
+
 class Odd(Frozen):
     """A line that pins nothing: what it is, and how it begins. `name` where one can be read."""
 

@@ -10,7 +10,7 @@ from security.advisories.mirror import Mirror
 from security.engines.audit import Audited, audit
 from security.errors import CannotTell
 from security.gates.dependencies.facts import Hit
-from security.gates.dependencies.lock import Pin, spelled
+from security.gates.dependencies.lock import Pin, bare, spelled
 
 FORGET_ME_NOT = (
     ("django", "1.11.0", "PYSEC-2019-16"),
@@ -19,9 +19,7 @@ FORGET_ME_NOT = (
     ("urllib3", "1.24.1", "PYSEC-2019-132"),
 )
 """Versions of which everybody who looks knows: package, version, advisory."""
-_PLANTED = tuple(
-    Pin(line=0, name=name, version=at, hashes=("0" * 64,), marker="", applies=True) for name, at, _ in FORGET_ME_NOT
-)
+_PLANTED = tuple(bare(name, at) for name, at, _ in FORGET_ME_NOT)
 
 
 class Matched(NamedTuple):

@@ -32,7 +32,7 @@ def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
         if each.applies and taken.setdefault(each.name, each.version) != each.version:
             message = f"found {each.version} beside {taken[each.name]}; allowed: one version that applies here"
             yield Breach(rule="DEP-01", place=each.name, message=message)
-        if not each.audited and not facts.failed and (facts.service or facts.advisories):
+        if not each.audited and facts.looked:
             reason = facts.skipped.get(each.name, "not in its report")
             yield Breach(rule="DEP-05", place=each.name, message=f"{facts.engine}: {reason}; allowed: every package")
         if limits.allowed != ANY and each.name not in limits.allowed:
@@ -50,14 +50,13 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
         return
     here = {each.name: each.version for each in facts.packages if each.applies}
     elsewhere = {each.name for each in facts.packages} - here.keys()
-    looked = not facts.failed and bool(facts.service or facts.advisories)
     found: dict[str, Dist] = {}
     for dist in facts.installed:
         if dist.name in found:
             message = f"found {found[dist.name].version} and {dist.version}; allowed: one"
             yield Breach(rule="DEP-02", place=dist.name, message=message)
         found[dist.name] = dist
-        if not dist.audited and looked:
+        if not dist.audited and facts.looked:
             yield Breach(rule="DEP-05", place=dist.name, message=f"{dist.version} is installed, and was not looked up")
         if dist.name in limits.besides and dist.name not in here:
             continue

@@ -21,7 +21,7 @@ from tests.security.advisories.exports import told
 def path(tmp_path: Path) -> Path:
     gone = told("A-3", withdrawn="2024-01-05T00:00:00Z")
     zero = told("A-4", "1-01-01T00:00:00Z", name="flask")
-    path = tmp_path / mirror.FILE
+    path = tmp_path / "pypi.jsonl"
     update.update(path, export.source(str(made(tmp_path / "e", told("A-1"), told("A-2", name="x"), gone, zero))))
     return path
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_not_what_its_head_says_tells_nothing(path: Path, damage:
 
 def test_what_is_no_file_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for path in (tmp_path, tmp_path / "file" / mirror.FILE):
+    for path in (tmp_path, tmp_path / "file" / "pypi.jsonl"):
         with pytest.raises(CannotTell, match="cannot be read") as why:
             mirror.load(path)
         assert why.value.cause == mirror.CAUSE
@@ -72,7 +72,7 @@ def test_what_is_no_file_cannot_be_read(tmp_path: Path) -> None:
 
 def test_none_at_all_says_how_to_get_some(tmp_path: Path) -> None:
     with pytest.raises(CannotTell, match="there are no advisories here; `sluice advisories update`") as why:
-        mirror.load(tmp_path / mirror.FILE)
+        mirror.load(tmp_path / "pypi.jsonl")
     assert why.value.cause == mirror.CAUSE
 
 
@@ -83,8 +83,8 @@ def fetched(shared: Path, folder: Path) -> Path:
     with zipfile.ZipFile(packed) as archive:
         times = {name[:-5]: json.loads(archive.read(name))["modified"] for name in archive.namelist()}
     (folder / update.LIST).write_text("".join(f"{at},{id}\n" for id, at in times.items()))
-    update.update(folder / mirror.FILE, export.source(str(folder)))
-    return folder / mirror.FILE
+    update.update(folder / "pypi.jsonl", export.source(str(folder)))
+    return folder / "pypi.jsonl"
 
 
 @pytest.fixture(scope="module")

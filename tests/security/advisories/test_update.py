@@ -21,7 +21,7 @@ FIRST = [told("A-1"), told("A-2", name="requests"), told("A-3", name="Flask")]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "here" / mirror.FILE
+    return tmp_path / "here" / "pypi.jsonl"
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_the_zip_does_not_have_yet_is_fetched_by_itself(tmp_path: Path, pat
     with web(export(tmp_path / "e", *fresh, packed=[told("A-0"), told("A-1"), told("A-2")]), asked) as url:
         assert update.update(path, source(url), now=NOW).head.newest == NEXT
     assert asked == ["/modified_id.csv", "/all.zip", "/A-1.json", "/A-3.json"]
-    assert [id for id, _ in mirror.bodies(path)] == ["A-1", "A-2", "A-3"]
+    assert [each.told.id for each in mirror.bodies(path)] == ["A-1", "A-2", "A-3"]
 
 
 def test_a_damaged_file_is_fetched_anew(tmp_path: Path, path: Path, kept: bytes) -> None:
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_leaves_what_is_here(tmp_path: Path, path: Path, kep
     with pytest.raises(CannotTell, match=r"modified_id\.csv|A-3|advisory"):
         update.update(path, source(str(folder)), now=NOW)
     assert path.read_bytes() == kept
-    assert os.listdir(path.parent) == [mirror.FILE]
+    assert os.listdir(path.parent) == ["pypi.jsonl"]
 
 
 @pytest.mark.parametrize("spoil", [b"no zip", b"", None], ids=["no-zip", "empty-zip", "cut-zip"])

@@ -27,8 +27,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service over two advisories, of which one was withdrawn."""
     folder = tmp_path_factory.mktemp("e")
     every = told("A-1", name="Jinja2", aliases=["CVE-1"]), told("A-2", withdrawn="2024-01-05T00:00:00Z")
-    update.update(folder / mirror.FILE, source(str(export(folder / "e", *every))))
-    with serving(mirror.load(folder / mirror.FILE)) as made:
+    update.update(folder / "pypi.jsonl", source(str(export(folder / "e", *every))))
+    with serving(mirror.load(folder / "pypi.jsonl")) as made:
         yield made
 
 

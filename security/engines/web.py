@@ -1,0 +1,54 @@
+"""How something is fetched over HTTP from where a person says: HTTPS, or plain HTTP on the loopback alone.
+
+Redirects are not followed. A connection, an answer, and each next piece of one have their time; an answer has a most.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from security.errors import CannotTell
+
+if TYPE_CHECKING:
+    import httpx
+
+SECONDS = 20.0
+"""How long an answer, or the next piece of one, may take; a connection a quarter of that."""
+PIECE = 1 << 20
+
+
+def split(url: str, what: str, cause: str) -> SplitResult:
+    """The parts of a URL that may be asked; `CannotTell` with the cause for another."""
+    try:
+        told = urlsplit(url)
+    except ValueError:
+        raise CannotTell(f"{what} cannot be read; allowed: https://HOST/FOLDER", cause) from None
+    if told.scheme != "https" and not (told.scheme == "http" and _loopback(told.hostname or "")):
+        raise CannotTell(f"{what} is {told.scheme or 'of no scheme'}; allowed: https, and http on the loopback", cause)
+    return told
+
+
+def client(**headers: str) -> "httpx.Client":
+    """Who asks."""
+    import httpx
+
+    timeout = httpx.Timeout(SECONDS, connect=SECONDS / 4)
+    return httpx.Client(timeout=timeout, follow_redirects=False, headers=headers)
+
+
+def pieces(reply: "httpx.Response", what: str, most: int, cause: str) -> Iterator[bytes]:
+    """An answer as it comes; `CannotTell` with the cause for one of more than so many bytes."""
+    size = 0
+    for piece in reply.iter_bytes(PIECE):
+        size += len(piece)
+        if size > most:
+            raise CannotTell(f"{what}: more than {most:,} bytes", cause)
+        yield piece
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
