@@ -1,7 +1,6 @@
 """`sluice check`: one gate over one subject, anywhere, without a run. 0: pass; 1: fail; 2: inconclusive."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,12 @@ from security.verdict import Outcome, Subject, Trouble, Verdict
 from tasks import lock
 from tasks.home import Home
 
-INDEX = ("SLUICE_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
-"""Variables that may name the index, the first that is set."""
 _CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
 Opener = Callable[[Path, dict[str, Any]], Material[Any]]
 
 
 def _lock(path: Path, limits: dict[str, Any]) -> Material[Any]:
-    url = next((os.environ[name] for name in INDEX if os.environ.get(name)), "")
-    return lock.opened(Home.here(), path, limits, url)
+    return lock.opened(Home.here(), path, limits)
 
 
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {

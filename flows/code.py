@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from security.errors import PlanError
+from tasks.lock import PIPELINE
 
 FOREIGN = tuple(set(importlib.machinery.all_suffixes()) - {".py"} | {".so", ".pyd", ".pyc", ".pth"})
 """Endings that Python imports and nobody reviews."""
@@ -37,5 +38,4 @@ def code() -> str:
 @cache
 def lock() -> str:
     """Digest of the lock file that this environment is made from; empty where Sluice runs without one beside it."""
-    path = Path(__file__).parent.parent / "requirements.lock"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return hashlib.sha256(PIPELINE.read_bytes()).hexdigest() if PIPELINE.is_file() else ""

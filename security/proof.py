@@ -109,6 +109,8 @@ class Walk:
             raise LogBroken(f"{where}: {again.outcome} leads to {follows.action}, not to what was recorded")
         if seen.taken < self.plan.started - 1:
             raise LogBroken(f"{where}: was looked at before the run began")
+        if gate.kind == "lock" and seen.facts and seen.subject.sha256 != self.plan.lock:
+            raise LogBroken(f"{where}: looked at another lock than the plan's")
         subject = seen.subject.of or seen.subject.sha256
         if (stage, task, name, subject) in self.subjects:
             raise LogBroken(f"{where}: a second verdict on one subject")

@@ -10,6 +10,7 @@ from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.bucket import AccessControlS3
 from security.gates.contract import DataContract, Tally
+from security.gates.dependencies import DependencyScanning
 from security.gates.drift import DriftMonitoring
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
@@ -29,6 +30,7 @@ GATES: dict[str, Gate[Any]] = {
         PiiDetection(),
         DriftMonitoring(),
         ApprovedInputs(),
+        DependencyScanning(),
         ModelSignature(),
         MetricThresholds(),
         AccessControlApi(),
@@ -44,7 +46,6 @@ PLANNED = (
     "bias_detection",
     "code_integrity_check",
     "data_poisoning",
-    "dependency_scanning",
     "deployment_authorization",
     "fairness_metrics",
     "image_vulnerability_scanning",

@@ -6,6 +6,7 @@ nobody can tell. Advisories that are damaged are another matter, and open nothin
 """
 
 import hashlib
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,10 @@ _JOINED = re.compile(r"\\\r?\n")
 _SAYS = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)
 LONGEST = 16 << 20
 """Bytes of a lock."""
+INDEX = ("SLUICE_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+"""Variables that may name the index, the first that is set."""
+PIPELINE = Path(__file__).parent.parent / "requirements.lock"
+"""The lock that this environment is made from; the service of the target `local` runs in it too."""
 
 
 def counted(text: str) -> int:
@@ -31,39 +36,44 @@ def counted(text: str) -> int:
     return len(_SAYS.findall(_JOINED.sub(" ", text.removeprefix("\ufeff"))))
 
 
-def opened(home: Home, path: Path, limits: dict[str, Any], index_url: str = "") -> Material[Any]:
-    """The material of a lock, for one look under these limits. `index_url`: empty where there is none to ask."""
+def opened(home: Home, path: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
+    """The material of a lock, for one look under these limits. `of`: what the environment is about to work on."""
     asked = Limits.model_validate(limits)
-    text, subject = _text(path)
+    text, sha = _text(path)
     known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
     return dependencies.material(
-        subject,
+        Subject(kind="lock", name=path.name, sha256=sha, of=of),
         text,
         known,
         mirror.stamp(datetime.now(UTC)),
         dists=environment.installed(where) if asked.installed else None,
         expected=counted(text) + environment.counted(where),
-        listings=_listings(text, index_url) if asked.index and index_url else None,
+        service=asked.service,
+        listings=_listings(text) if asked.index else "the policy does not ask",
+        also={name: _text(beside)[0] for name in asked.also if (beside := path.parent / name).exists()},
     )
 
 
-def _text(path: Path) -> tuple[str, Subject]:
+def _text(path: Path) -> tuple[str, str]:
     try:
         if path.stat().st_size > LONGEST:
             raise BadInput(path.name, "the whole", f"{path.stat().st_size:,} bytes", f"at most {LONGEST:,}")
         data = path.read_bytes()
-        return data.decode("utf-8"), Subject(kind="lock", name=path.name, sha256=hashlib.sha256(data).hexdigest())
+        return data.decode("utf-8"), hashlib.sha256(data).hexdigest()
     except OSError as why:
         raise BadInput(path.name, "the whole", type(why).__name__, "a lock file") from None
     except UnicodeDecodeError as why:
         raise BadInput(path.name, f"byte {why.start}", "no UTF-8", "UTF-8") from None
 
 
-def _listings(text: str, url: str) -> list[index.Listing] | None:
+def _listings(text: str) -> list[index.Listing] | str:
+    """The word of the index, or why there is none."""
+    if not (url := next((os.environ[name] for name in INDEX if os.environ.get(name)), "")):
+        return f"{INDEX[0]} names no index"
     pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
     wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in pins]
     try:
         return index.ask(url, wanted)
-    except CannotTell:
-        return None
+    except CannotTell as why:
+        return str(why)

@@ -22,7 +22,7 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import baseline, dataset, form, issuer, source, span
+from tasks import baseline, dataset, form, issuer, lock, source, span
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -34,6 +34,7 @@ OPENS = {
     "manifest": ("rows", "features"),
     "bucket": ("bucket",),
     "model": ("model",),
+    "lock": ("features", "model"),
     "scores": ("scores",),
     "endpoint": ("endpoint",),
 }
@@ -58,6 +59,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return rows if known is None else personal.material(rows, known, language(limits.get("model")))
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
+    if gate.kind == "lock":
+        return _lock(run, run.plan.terms[where[0]][where[1]][gate.name].limits, ref)
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)
     if gate.kind == "model":
@@ -89,6 +92,15 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     else:
         form.features(folder)
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
+
+
+def _lock(run: Run, limits: dict[str, Any], ref: Ref) -> Material[Any]:
+    """The lock that the plan has sealed, and the environment that is about to work on a reference."""
+    made = lock.opened(run.home, lock.PIPELINE, limits, ref.sha256)
+    if made.subject.sha256 != run.plan.lock:
+        found, wanted = f"SHA-256 {made.subject.sha256[:12]}", f"{run.plan.lock[:12] or 'none'}, as the plan has it"
+        raise BadInput(made.subject.name, "the whole", found, wanted)
+    return made
 
 
 def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:

@@ -60,7 +60,7 @@ def card(run: Run, data: Ref, hyper: dict[str, Any], best: int) -> dict[str, Any
     }
 
 
-@guarded("train", before=["data_contract", "approved_inputs"], after=["model_signature"])
+@guarded("train", before=["data_contract", "approved_inputs", "dependency_scanning"], after=["model_signature"])
 def fit(data: Ref) -> Ref:
     """Train, write, sign."""
     run = current()

@@ -7,6 +7,7 @@ nobody (between listing and reading, between signing and looking, between two st
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Ground:
     passed: Run
     """A run that passed and serves."""
     kept: dict[Path, bytes] = field(default_factory=dict)
+    ends: ExitStack = field(default_factory=ExitStack)
+    """Servers that the attacker runs."""
 
     def write(self, path: Path, data: bytes) -> None:
         """Alter a file; what was in it is remembered if it is one that outlives a run."""
@@ -59,10 +62,11 @@ class Ground:
         self.write(path, bytes(data))
 
     def restore(self) -> None:
-        """Every such file as it was."""
+        """Every such file as it was, and servers ended."""
         for path, data in self.kept.items():
             path.write_bytes(data)
         self.kept.clear()
+        self.ends.close()
 
 
 Act = Callable[[Run, Ground], object]

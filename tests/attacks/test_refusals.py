@@ -22,9 +22,10 @@ from tests.attacks.bucket import Operator
 from tests.attacks.conftest import BUCKET, Pair
 from tests.attacks.drifts import BASELINES, COLUMNS
 from tests.attacks.newest import NEWEST
+from tests.attacks.packages import PACKAGES
 from tests.attacks.table import GROUPS, Attack
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

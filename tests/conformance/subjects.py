@@ -16,7 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from security.gates import contract, inputs, metrics, model, personal
+from security.engines.index import Listing
+from security.gates import contract, dependencies, inputs, metrics, model, personal
+from security.gates.dependencies import Pin
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
 from security.material import Material
@@ -29,6 +31,7 @@ from security.verdict import Snapshot, Subject
 from tests.security.gates import (
     test_api,
     test_bucket,
+    test_dependencies,
     test_drift,
     test_inputs,
     test_metrics,
@@ -275,6 +278,28 @@ def _manifest(_: Path) -> Case:
     )
 
 
+def _lock(_: Path) -> Case:
+    """Three packages, two of them here and both known to the index; of the bad ones one has a known vulnerability."""
+    pins = [pin for pin in map(dependencies.read, dependencies.lines(test_dependencies.LOCK)) if isinstance(pin, Pin)]
+    every = [Listing(name=pin.name, version=pin.version, known=True) for pin in pins]
+    limits = test_dependencies.LIMITS | {"allowed": "UnsafeAnyName", "index": True}
+    bad = test_dependencies.mirror(test_dependencies.KNOWN)
+    return Case(
+        limits,
+        limits | {"allowed": ["alpha", "beta"]},
+        good=lambda: test_dependencies.opened(listings=every),
+        bad=lambda: test_dependencies.opened(known=bad, listings=every),
+        rule="DEP-04",
+        # A line that cannot be looked up pins nothing either, and a package beside the lock is in none.
+        beside={"DEP-05": frozenset({"DEP-02"})},
+        maybe={
+            "DEP-01": frozenset({"DEP-02", "DEP-05"}),
+            "DEP-03": frozenset({"DEP-05"}),
+            "DEP-05": frozenset({"DEP-01", "DEP-03"}),
+        },
+    )
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "PII_detection": _personal,
     "access_control_api": _endpoint,
@@ -284,6 +309,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "data_drift_monitoring": _drift,
     "data_encryption_at_rest": _objects,
     "data_encryption_in_transit": _way,
+    "dependency_scanning": _lock,
     "metric_thresholds": _scores,
     "model_signature": _model,
 }

@@ -50,9 +50,13 @@ def test_the_matrix_is_this() -> None:
             },
             "prepare": {"before": ["PII_detection"], "after": ["data_contract"]},
         },
-        "train": {"fit": {"before": ["data_contract", "approved_inputs"], "after": ["model_signature"]}},
+        "train": {
+            "fit": {"before": ["data_contract", "approved_inputs", "dependency_scanning"], "after": ["model_signature"]}
+        },
         "evaluate": {"score": {"before": ["model_signature"], "after": ["metric_thresholds"]}},
-        "deploy": {"serve": {"before": ["model_signature"], "after": ["access_control_api"]}},
+        "deploy": {
+            "serve": {"before": ["model_signature", "dependency_scanning"], "after": ["access_control_api"]},
+        },
     }
 
 

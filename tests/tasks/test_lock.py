@@ -40,14 +40,25 @@ def written(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def kinds(home: Home, path: Path, limits: dict[str, Any] = LIMITS, url: str = "") -> dict[str, Any]:
-    return {item.kind: item.value for item in lock.opened(home, path, limits, url).source()}
+def kinds(home: Home, path: Path, limits: dict[str, Any] = LIMITS) -> dict[str, Any]:
+    return {item.kind: item.value for item in lock.opened(home, path, limits).source()}
+
+
+@pytest.fixture(autouse=True)
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No index is named."""
+    for name in lock.INDEX:
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_without_advisories_the_gate_is_given_none(home: Home, tmp_path: Path) -> None:
     path = written(tmp_path, f"a==1.0 {HASH}\n")
     told_ = kinds(home, path)
-    assert (told_["advisories"], told_["environment"], told_["listings"]) == (None, False, None)
+    assert (told_["advisories"], told_["environment"], told_["listings"]) == (
+        None,
+        False,
+        "the policy does not ask",
+    )
     seen = observe(DependencyScanning(), lock.opened(home, path, LIMITS), LIMITS)
     verdict = judge(DependencyScanning(), seen, LIMITS)
     assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "advisories"), verdict.reason
@@ -77,19 +88,39 @@ def url() -> Iterator[str]:
         yield f"{made}/simple"
 
 
-def test_the_index_is_asked_about_every_pin(home: Home, tmp_path: Path, url: str) -> None:
+def test_the_index_is_asked_about_every_pin(
+    home: Home, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_INDEX", url)
     path = written(tmp_path, f"good==1.0 {HASH}\nnobody==2.0 {HASH}\n?\n")
-    found = kinds(home, path, LIMITS | {"index": True}, url)["listings"]
+    found = kinds(home, path, LIMITS | {"index": True})["listings"]
     assert [(each.name, each.version, each.known) for each in found] == [
         ("good", "1.0", True),
         ("nobody", "2.0", False),
     ]
-    assert kinds(home, path, LIMITS, url)["listings"] is None
+    assert kinds(home, path)["listings"] == "the policy does not ask"
+    monkeypatch.delenv("SLUICE_INDEX")
+    assert kinds(home, path, LIMITS | {"index": True})["listings"] == "SLUICE_INDEX names no index"
 
 
-def test_one_that_gives_no_answer_was_not_asked(home: Home, tmp_path: Path, url: str) -> None:
+def test_of_one_that_gives_no_answer_it_is_told_why(
+    home: Home, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", url)
     path = written(tmp_path, f"good==1.0 {HASH}\nbusy==2.0 {HASH}\n")
-    assert kinds(home, path, LIMITS | {"index": True}, url)["listings"] is None
+    limits = LIMITS | {"index": True}
+    assert "busy: answered 503" in kinds(home, path, limits)["listings"]
+    told_ = judge(DependencyScanning(), observe(DependencyScanning(), lock.opened(home, path, limits), limits), limits)
+    assert "busy: answered 503" in told_.reason
+
+
+def test_locks_beside_it_are_handed_out_by_their_names(home: Home, tmp_path: Path) -> None:
+    path = written(tmp_path, f"a==1.0 {HASH}\n")
+    (tmp_path / "more.lock").write_text(f"b==1.0 {HASH}\n")
+    limits = LIMITS | {"also": ["more.lock", "none.lock"]}
+    made = lock.opened(home, path, limits, "f" * 64)
+    assert [item.value for item in made.source() if item.kind == "also"] == [("more.lock", f"b==1.0 {HASH}\n")]
+    assert (made.expected, made.subject.of) == (1, "f" * 64)
 
 
 @pytest.mark.parametrize("text", [b"a==1.0 \xff\n", b"\x00\xfe"])

@@ -16,7 +16,7 @@ from security.advisories.mirror import Head, Mirror, stamp
 from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Own, Package, Range, when
 from security.engines.index import Listing
 from security.gate import Violation
-from security.gates.dependencies.facts import Dist, Item
+from security.gates.dependencies.facts import MANY, Dist, Item
 from security.gates.dependencies.lock import Line, Pin, read
 from security.gates.dependencies.match import FORGET_ME_NOT
 
@@ -29,7 +29,7 @@ class _World:
     """A lock, its environment and the advisories, to be spoiled."""
 
     def __init__(self, sample: Sequence[Item], draw: random.Random) -> None:
-        told = {item.kind: item.value for item in sample if item.kind not in ("line", "dist")}
+        told = {item.kind: item.value for item in sample if item.kind not in MANY}
         self.now = str(told.get("now") or "2026-01-01T00:00:00Z")
         self.service = str(told.get("service") or "")
         self.mirror = told.get("advisories") or _made(self.now)
@@ -153,11 +153,10 @@ def _stale(world: _World, draw: random.Random) -> None:
 
 
 def _unlicensed(world: _World, draw: random.Random) -> None:
-    place = draw.randrange(len(world.dists))
     told = draw.choice(("LicenseRef-canary", "", "NOASSERTION", f"{LICENCE} AND LicenseRef-canary"))
     # A policy may say what the licence of a package is that declares none: not of one with this name.
-    more = {"name": f"unlicensed-{draw.randrange(99)}"} if not told else {}
-    world.dists[place] = world.dists[place].model_copy(update={"licence": told, **more})
+    world.add(f"unlicensed-{draw.randrange(99)}", "1.0", draw)
+    world.dists[-1] = world.dists[-1].model_copy(update={"licence": told})
 
 
 def _withdrawn(world: _World, draw: random.Random) -> None:

@@ -1,6 +1,6 @@
 """What a look at dependencies shows: what is locked, installed and known of it, and how old that knowledge is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -14,6 +14,9 @@ from security.verdict import Frozen, Subject
 
 ANY = "UnsafeAnyName"
 FREE = "UnsafeAnyLicence"
+UNASKED = "nobody asked it"
+MANY = ("line", "also", "dist")
+"""Kinds of item of which there are any number; of the others there is one each."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -57,12 +60,16 @@ class Hit(Frozen):
 class Facts(Frozen):
     """`service`: whom the engine asked, empty for the mirror here; `failed`: why it gave no report.
 
+    `also`: name of a lock beside it -> package -> version that it pins; `unlisted`: why the index gave no word, empty
+    where it did;
     `unclear`: name and id of advisories that do not say which versions they affect; `forgotten`: those of versions
     that everybody knows to be bad and that one of the two does not know.
     """
 
     packages: tuple[Package, ...]
     odd: tuple[Odd, ...]
+    also: dict[str, dict[str, str]]
+    unlisted: str
     installed: tuple[Dist, ...] | None
     advisories: Head | None
     now: str
@@ -83,9 +90,10 @@ class Facts(Frozen):
 class Limits(Frozen):
     """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory.
 
-    `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `installed`: whether
-    the lock is held against an environment; `licences`: SPDX ids; `licensed`: name -> the licence that somebody read
-    where the metadata says none; `index`: whether the index is to be asked;
+    `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `also`: the names of
+    locks beside it: what they pin may be installed too, at that version; `installed`: whether the lock is held against
+    an environment; `service`: whom the engine asks, a URL, empty for the mirror here; `licences`: SPDX ids; `licensed`:
+    name -> the licence that somebody read where the metadata says none; `index`: whether the index is to be asked;
     `UnsafeClock`: a moment that counts for now.
     """
 
@@ -96,13 +104,16 @@ class Limits(Frozen):
     licensed: dict[Name, str] = {}
     index: bool = True
     besides: tuple[Name, ...] = ()
+    also: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
+    service: str = ""
     installed: bool = True
     UnsafeClock: str = ""
 
 
 class Item(NamedTuple):
-    """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `dist`: a `Dist`;
-    `environment`: whether dists are handed out at all; `listings`: those of the index, or none."""
+    """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `also`: name and text of
+    a lock beside it; `dist`: a `Dist`; `environment`: whether dists are handed out at all; `listings`: those of the
+    index, or why there are none."""
 
     kind: str
     value: Any
@@ -117,13 +128,16 @@ def material(
     dists: Iterable[Dist] | None,
     expected: int,
     service: str = "",
-    listings: Iterable[Listing] | None = None,
+    listings: Iterable[Listing] | str = UNASKED,
+    also: Mapping[str, str] | None = None,
 ) -> Material[Item]:
-    """A lock and the environment it should be. `expected`: lines and installed packages, counted by somebody else."""
+    """A lock and the environment it should be. `expected`: lines and installed packages, counted by somebody else;
+    `also`: name -> text of locks beside it."""
     items = [Item("advisories", mirror), Item("service", service), Item("now", now)]
     items.append(Item("environment", dists is not None))
-    items.append(Item("listings", None if listings is None else tuple(listings)))
+    items.append(Item("listings", listings if isinstance(listings, str) else tuple(listings)))
     items += [Item("line", line) for line in lines(text)]
+    items += [Item("also", other) for other in (also or {}).items()]
     items += [Item("dist", dist) for dist in dists or ()]
     return Material(subject, lambda: items, expected=expected, unit="packages", weigh=weight)
 

@@ -12,8 +12,8 @@ from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.dependencies import rules
 from security.gates.dependencies.decoys import VIOLATIONS
-from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Item, Limits, Package
-from security.gates.dependencies.lock import Line, Odd, Pin, bare, read
+from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package
+from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, read
 from security.gates.dependencies.match import Matched, asked, forgotten, joined, matched
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
@@ -49,10 +49,10 @@ class DependencyScanning(Gate[Item]):
     def look(self, material: Handed[Item]) -> Facts:
         """What every line says, and what both engines know of it."""
         told = list(material)
-        single = {item.kind: item.value for item in told if item.kind not in ("line", "dist")}
+        single = {item.kind: item.value for item in told if item.kind not in MANY}
         if len(single) != 5 or len(single) != sum(item.kind in single for item in told):
             raise CannotTell("advisories, service, time, environment and listings are handed out once each")
-        known, service = single["advisories"], single["service"]
+        known, service, listings = single["advisories"], single["service"], single["listings"]
         entries = [read(item.value) for item in told if item.kind == "line" and isinstance(item.value, Line)]
         pins = [entry for entry in entries if isinstance(entry, Pin)]
         dists = [item.value for item in told if item.kind == "dist"]
@@ -61,10 +61,10 @@ class DependencyScanning(Gate[Item]):
         ours = matched(every, known) if known else Matched((), ())
         audited = {(each.name, str(Version(each.version))) for each in theirs.audited}
         return Facts(
-            packages=tuple(
-                _package(pin, (pin.name, pin.version) in audited, _listed(pin, single["listings"])) for pin in pins
-            ),
+            packages=tuple(_package(pin, (pin.name, pin.version) in audited, _listed(pin, listings)) for pin in pins),
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
+            also={name: _pinned(text) for name, text in (item.value for item in told if item.kind == "also")},
+            unlisted=listings if isinstance(listings, str) else "",
             installed=tuple(_looked(dists, audited)) if single["environment"] else None,
             advisories=known.head if known else None,
             now=single["now"],
@@ -82,20 +82,23 @@ class DependencyScanning(Gate[Item]):
         yield from rules.locked(facts, limits)
         if limits.installed:
             yield from rules.installed(facts, limits)
-            yield from rules.licensed(facts, limits)
         if limits.index:
             yield from rules.listed(facts)
         yield from rules.old(facts, limits)
         yield from rules.known(facts, limits)
+        if limits.installed:
+            yield from rules.licensed(facts, limits)
         left = []
         if facts.advisories is None:
-            left.append((mirror.CAUSE, "there are no advisories here: of known vulnerabilities nobody can tell"))
-        if facts.failed:
+            left.append((mirror.CAUSE, "no advisories are here: whether a vulnerability is known nobody can tell"))
+        if facts.service != limits.service:
+            asked_, wanted = (each or "the mirror here" for each in (facts.service, limits.service))
+            left.append((audit.CAUSE, f"{facts.engine} asked {asked_}; the policy wants {wanted}"))
+        elif facts.failed:
             left.append((audit.CAUSE, facts.failed))
         if limits.index and any(each.listing is None for each in facts.packages):
-            left.append(
-                (index.CAUSE, "the index was not asked: whether names are known, or withdrawn, nobody can tell")
-            )
+            why = facts.unlisted or "it left some out"
+            left.append((index.CAUSE, f"whether the index knows each name nobody can tell: {why}"))
         if facts.unclear:
             name, id = facts.unclear[0]
             more = f", and {len(facts.unclear) - 1} more" if len(facts.unclear) > 1 else ""
@@ -136,6 +139,13 @@ def _package(pin: Pin, audited: bool, listing: Listing | None) -> Package:
     return Package(**told, hashes=len(pin.hashes), audited=audited, listing=listing)
 
 
-def _listed(pin: Pin, listings: Sequence[Listing] | None) -> Listing | None:
+def _listed(pin: Pin, listings: Sequence[Listing] | str) -> Listing | None:
     """The index's word on a pin."""
-    return next((each for each in listings or () if (each.name, each.version) == (pin.name, pin.version)), None)
+    told = () if isinstance(listings, str) else listings
+    return next((each for each in told if (each.name, each.version) == (pin.name, pin.version)), None)
+
+
+def _pinned(text: str) -> dict[str, str]:
+    """Of a lock beside it, name -> version. What is no pin there lets nothing be installed."""
+    pins = [entry for line in lines(text) if isinstance(entry := read(line), Pin) and entry.applies]
+    return {pin.name: pin.version for pin in pins}

@@ -50,6 +50,7 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
         return
     here = {each.name: each.version for each in facts.packages if each.applies}
     elsewhere = {each.name for each in facts.packages} - here.keys()
+    beside = {pin for name in limits.also for pin in facts.also.get(name, {}).items()}
     found: dict[str, Dist] = {}
     for dist in facts.installed:
         if dist.name in found:
@@ -64,6 +65,8 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(
                 rule="DEP-03", place=dist.name, message="installed from a URL or a folder; allowed: from the index"
             )
+        if dist.name not in here and (dist.name, dist.version) in beside:
+            continue
         if dist.name not in here:
             why = "under a marker that does not apply here" if dist.name in elsewhere else "nowhere"
             yield Breach(rule="DEP-02", place=dist.name, message=f"installed {dist.version}, locked {why}")

@@ -130,6 +130,22 @@ def test_what_is_installed_is_held_against_the_lock_both_ways() -> None:
     ]
 
 
+def test_what_a_lock_beside_it_pins_may_be_installed_at_that_version_where_the_policy_names_it() -> None:
+    def here(version: str, *, direct: bool = False, **limits: Any) -> list[tuple[str, str]]:
+        own = Dist(name="delta", version=version, direct=direct, licence="MIT")
+        beside = {"dev.lock": f"delta==1.0 {HASH}\nbeta==9.0 {HASH}\n", "odd.lock": "delta>=0\n-e .\n"}
+        return found(look(dists=[*dists(), own], also=beside), **limits)
+
+    assert here("1.0", also=["dev.lock"]) == here("1.0", also=["odd.lock", "dev.lock"]) == []
+    assert here("1.1", also=["dev.lock"]) == here("1.0", also=["odd.lock"]) == [("DEP-02", "delta")]
+    assert here("1.0") == here("1.0", also=["none.lock"]) == [("DEP-02", "delta")]
+    assert here("1.0", also=["dev.lock"], direct=True) == [("DEP-03", "delta")]
+    changed = [dists()[0], dists()[1].model_copy(update={"version": "9.0"})]
+    assert found(look(dists=changed, also={"dev.lock": f"beta==9.0 {HASH}\n"}), also=["dev.lock"]) == [
+        ("DEP-02", "beta")
+    ]
+
+
 def test_what_is_installed_is_looked_up_locked_or_not() -> None:
     other = advisory(span({"introduced": "0"}), name="delta", id="PYSEC-4")
     here = [*dists(), Dist(name="delta", version="1.0", direct=True, licence="")]
@@ -274,6 +290,15 @@ def test_what_another_service_can_tell_is_told() -> None:
     with serving(mirror(advisory({"versions": ["1.0"]}, name="alpha", id="PYSEC-9"))) as url:
         facts = look(known=unclear, service=url)
     assert [(each.rule, each.place) for each in _said(facts)] == [("DEP-09", "alpha 1.0: PYSEC-9")]
+
+
+def test_a_service_that_the_policy_does_not_want_leaves_it_open() -> None:
+    with serving(mirror()) as url:
+        assert found(look(service=url), service=url) == []
+        assert found(look(service=url)) == [("cause", "engine")]
+        assert found(look(), service=url) == [("cause", "engine")]
+        assert verdict(opened(service=url), service=url).outcome is Outcome.PASS
+        assert f"asked the mirror here; the policy wants {url}" in verdict(opened(), service=url).reason
 
 
 def test_a_service_that_is_down_leaves_it_open_and_what_the_matcher_knows_stands() -> None:
