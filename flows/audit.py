@@ -13,6 +13,8 @@ from security.log import missing, placed
 from security.registry import GATES
 from security.verdict import Outcome
 from security.verify import UNSIGNED, Held, Proof, Trust, verify
+from tasks.lock import billed
+from tasks.store import hashed
 
 
 def outside(path: Path, evidence: Path, what: str) -> Path:
@@ -68,6 +70,7 @@ def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as
         if proof.plan.run != evidence.resolve().name:
             raise LogBroken(f"this folder holds the log of another run, {proof.plan.run}")
         told["index"], told["elsewhere"] = _index(evidence, public, proof)
+        told["bills"] = _bills(evidence, proof)
         told["holds"] = True
     except SluiceError as why:
         told["why"] = str(why)
@@ -76,6 +79,19 @@ def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as
         print(json.dumps(told, indent=1, sort_keys=True))
         return 0 if told["holds"] else 1
     return _show(told)
+
+
+def _bills(evidence: Path, proof: Proof) -> list[str]:
+    """The bills of materials beside the log; `LogBroken` unless they are the ones that were looked at."""
+    names = []
+    for each in proof.held:
+        if bill := each.seen.facts.get("bill"):
+            path = evidence / billed(each.stage)
+            if not path.is_file() or hashed(path)[0] != bill["sha256"]:
+                found = f"SHA-256 {hashed(path)[0][:12]}" if path.is_file() else "none"
+                raise LogBroken(f"{path.name}: found {found}; {each.verdict.gate} looked at {bill['sha256'][:12]}")
+            names.append(path.name)
+    return names
 
 
 def _index(evidence: Path, key: PublicKey, proof: Proof) -> tuple[str, list[str]]:
@@ -105,6 +121,8 @@ def _show(told: dict[str, Any]) -> int:
             print(f"    advice: {plain(sentence)}")
     for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
+    if told.get("bills"):
+        print(f"  bills of materials, as they were looked at: {', '.join(told['bills'])}")
     for sentence in told.get("elsewhere", []):
         print(f"! {plain(sentence)}")
     count = len(told["held"])

@@ -20,28 +20,39 @@ from tasks import lock
 from tasks.home import Home
 
 _CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
-Opener = Callable[[Path, dict[str, Any]], Material[Any]]
+Opener = Callable[[Path, dict[str, Any], Path | None], Material[Any]]
 
 
-def _lock(path: Path, limits: dict[str, Any]) -> Material[Any]:
-    return lock.opened(Home.here(), path, limits)
+def _lock(path: Path, limits: dict[str, Any], out: Path | None) -> Material[Any]:
+    return lock.opened(Home.here(), path, limits, out=out)
 
 
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "dependency_scanning": (
         DependencyScanning(),
-        {"allowed": "UnsafeAnyName", "licences": "UnsafeAnyLicence", "installed": False, "index": False},
+        {"allowed": "UnsafeAnyName", "licences": "UnsafeAnyLicence", "installed": False, "index": False, "bill": False},
         _lock,
     )
 }
 """Gate, the limits where none are given, and who opens its subject."""
 
 
-def check(name: str, subject: str, limits: Path | None = None, *, as_json: bool = False, as_sarif: bool = False) -> int:
-    """Run a gate over a subject, say what it found, and answer with the outcome's code."""
+def check(
+    name: str,
+    subject: str,
+    limits: Path | None = None,
+    *,
+    bill: Path | None = None,
+    as_json: bool = False,
+    as_sarif: bool = False,
+) -> int:
+    """Run a gate over a subject, say what it found, and answer with the outcome's code. `bill`: where the bill of
+    materials is written."""
     gate, told, opener = CHECKS[name]
     asked = told | _limits(gate, told, limits)
-    verdict = _verdict(gate, Path(subject), asked, opener)
+    if bill:
+        asked["bill"] = True
+    verdict = _verdict(gate, Path(subject), asked, lambda path, limits: opener(path, limits, bill))
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
     unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
     code = _CODES[verdict.outcome]
@@ -69,7 +80,9 @@ def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict
     return dict(told)
 
 
-def _verdict(gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Opener) -> Verdict:
+def _verdict(
+    gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Callable[[Path, dict[str, Any]], Material[Any]]
+) -> Verdict:
     try:
         seen = observe(gate, opener(path, limits), limits)
     except SluiceError as why:

@@ -104,7 +104,8 @@ def _advisories(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from flows import check
 
-    return check.check(given.gate, given.subject, given.limits, as_json=given.json, as_sarif=given.sarif)
+    asked = {"bill": given.bill, "as_json": given.json, "as_sarif": given.sarif}
+    return check.check(given.gate, given.subject, given.limits, **asked)
 
 
 def _backfill(given: argparse.Namespace) -> int:
@@ -203,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("gate", choices=["dependency_scanning"])
     each.add_argument("subject", metavar="SUBJECT", help="dependency_scanning: a lock file")
     each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows; only the lock, if left out")
+    each.add_argument("--bill", type=Path, metavar="FILE", help="write the bill of materials, CycloneDX 1.6")
     form = each.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the verdict as one JSON object")
     form.add_argument("--sarif", action="store_true", help="the verdict as SARIF 2.1.0")

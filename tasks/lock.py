@@ -1,4 +1,5 @@
 """Opens a lock for the gate over dependencies: its lines, the environment that runs, advisories, and the index's word.
+And writes the environment's bill of materials, for the gate to read.
 
 How many lines there are is counted by other code than reads them, and packages by the names of their folders. Where
 there are no advisories, or the index cannot be asked, the gate is given none: it judges the rest, and says that of this
@@ -16,7 +17,7 @@ from security.advisories import mirror
 from security.engines import index
 from security.errors import BadInput, CannotTell
 from security.gates import dependencies
-from security.gates.dependencies import Limits, Pin, environment
+from security.gates.dependencies import Dist, Limits, Pin, bill, environment
 from security.material import Material
 from security.verdict import Subject
 from tasks.home import Home
@@ -31,25 +32,36 @@ PIPELINE = Path(__file__).parent.parent / "requirements.lock"
 """The lock that this environment is made from; the service of the target `local` runs in it too."""
 
 
+def billed(stage: str) -> str:
+    """The file of a stage's bill of materials in the evidence of its run."""
+    return f"{stage}.cdx.json"
+
+
 def counted(text: str) -> int:
     """How many lines say something, continued ones as one."""
     return len(_SAYS.findall(_JOINED.sub(" ", text.removeprefix("\ufeff"))))
 
 
-def opened(home: Home, path: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
-    """The material of a lock, for one look under these limits. `of`: what the environment is about to work on."""
+def opened(
+    home: Home, path: Path, limits: dict[str, Any], of: str = "", *, root: str = "environment", out: Path | None = None
+) -> Material[Any]:
+    """The material of a lock, for one look under these limits. `of`: what the environment is about to work on; `root`:
+    what it is called in its bill of materials, which is written to `out`."""
     asked = Limits.model_validate(limits)
     text, sha = _text(path)
+    now = mirror.stamp(datetime.now(UTC))
     known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
+    dists = environment.installed(where) if asked.installed else None
     return dependencies.material(
         Subject(kind="lock", name=path.name, sha256=sha, of=of),
         text,
         known,
-        mirror.stamp(datetime.now(UTC)),
-        dists=environment.installed(where) if asked.installed else None,
+        now,
+        dists=dists,
         expected=counted(text) + environment.counted(where),
         service=asked.service,
+        bill=_bill(dists, text, environment.needs(where), now, root, out) if asked.bill else None,
         listings=_listings(text) if asked.index else "the policy does not ask",
         also={name: _text(beside)[0] for name in asked.also if (beside := path.parent / name).exists()},
     )
@@ -67,12 +79,35 @@ def _text(path: Path) -> tuple[str, str]:
         raise BadInput(path.name, f"byte {why.start}", "no UTF-8", "UTF-8") from None
 
 
+def _pins(text: str) -> list[Pin]:
+    return [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+
+
+def _bill(
+    dists: list[Dist] | None, text: str, needs: dict[str, set[str]], now: str, root: str, out: Path | None
+) -> bytes:
+    """The bill of materials of what is installed, or locked and applies; read again from where it was written."""
+    pins = [pin for pin in _pins(text) if pin.applies]
+    locked = [Dist(name=pin.name, version=pin.version, direct=False, licence="") for pin in pins]
+    hashes = {pin.name: pin.hashes for pin in pins}
+    body = bill.made(locked if dists is None else dists, hashes, needs, now, root=root)
+    if out is None:
+        return body
+    fresh = out.with_name(f".{out.name}")
+    try:
+        fresh.write_bytes(body)
+        fresh.replace(out)
+        return out.read_bytes()
+    except OSError as why:
+        where = f"{out.parent.name}/{out.name}"
+        raise BadInput(where, "the whole", type(why).__name__, "a folder that can be written to") from None
+
+
 def _listings(text: str) -> list[index.Listing] | str:
     """The word of the index, or why there is none."""
     if not (url := next((os.environ[name] for name in INDEX if os.environ.get(name)), "")):
         return f"{INDEX[0]} names no index"
-    pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
-    wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in pins]
+    wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in _pins(text)]
     try:
         return index.ask(url, wanted)
     except CannotTell as why:

@@ -60,7 +60,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
     if gate.kind == "lock":
-        return _lock(run, run.plan.terms[where[0]][where[1]][gate.name].limits, ref)
+        return _lock(run, run.plan.terms[where[0]][where[1]][gate.name].limits, ref, where[0])
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)
     if gate.kind == "model":
@@ -94,9 +94,11 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
 
 
-def _lock(run: Run, limits: dict[str, Any], ref: Ref) -> Material[Any]:
+def _lock(run: Run, limits: dict[str, Any], ref: Ref, stage: str) -> Material[Any]:
     """The lock that the plan has sealed, and the environment that is about to work on a reference."""
-    made = lock.opened(run.home, lock.PIPELINE, limits, ref.sha256)
+    out = run.home.evidence(run.plan.run) / lock.billed(stage)
+    root = f"{run.plan.document['pipeline_name']} {stage}"
+    made = lock.opened(run.home, lock.PIPELINE, limits, ref.sha256, root=root, out=out)
     if made.subject.sha256 != run.plan.lock:
         found, wanted = f"SHA-256 {made.subject.sha256[:12]}", f"{run.plan.lock[:12] or 'none'}, as the plan has it"
         raise BadInput(made.subject.name, "the whole", found, wanted)

@@ -52,7 +52,7 @@ def test_a_good_lock_passes_and_what_was_not_asked_is_named(known: Path, tmp_pat
     said = capsys.readouterr().out
     assert said.startswith("✓ dependency_scanning some.lock: pass\n  1/1 packages, none known to be vulnerable")
     assert "  UnsafeClock is set\n" in said
-    for rule in ("DEP-02", "DEP-06", "DEP-10", "DEP-12"):
+    for rule in ("DEP-02", "DEP-06", "DEP-10", "DEP-11", "DEP-12"):
         assert f"  not asked: {rule}, " in said
 
 
@@ -79,7 +79,7 @@ def test_it_writes_sarif(known: Path, tmp_path: Path, capsys: Said) -> None:
     assert run["invocations"] == [{"executionSuccessful": True, "exitCode": 1}]
     assert [each["ruleId"] for each in run["results"]] == ["DEP-04"]
     rests = [each["id"] for each in run["tool"]["driver"]["rules"] if not each["defaultConfiguration"]["enabled"]]
-    assert rests == ["DEP-02", "DEP-06", "DEP-10", "DEP-12"]
+    assert rests == ["DEP-02", "DEP-06", "DEP-10", "DEP-11", "DEP-12"]
 
 
 def test_without_advisories_it_is_inconclusive(home: Home, tmp_path: Path, capsys: Said) -> None:
@@ -87,6 +87,17 @@ def test_without_advisories_it_is_inconclusive(home: Home, tmp_path: Path, capsy
     assert main(["check", "dependency_scanning", path]) == 2
     said = capsys.readouterr().out
     assert said.startswith("? dependency_scanning some.lock: inconclusive\n  no advisories are here")
+
+
+def test_it_writes_a_bill_of_materials_of_what_is_locked(known: Path, tmp_path: Path, capsys: Said) -> None:
+    path = lock(tmp_path, f"alpha==1.0 {HASH}\nbeta==2.0 ; sys_platform == 'win32' {HASH}\n")
+    bill = tmp_path / "bill.json"
+    assert main(["check", "dependency_scanning", path, "--limits", str(known), "--bill", str(bill)]) == 0
+    assert "DEP-11" not in capsys.readouterr().out
+    (part,) = json.loads(bill.read_text())["components"]
+    assert (part["purl"], part["externalReferences"][0]["hashes"][0]["content"]) == ("pkg:pypi/alpha@1.0", "a" * 64)
+    assert main(["check", "dependency_scanning", path, "--bill", str(tmp_path / "none" / "bill.json")]) == 2
+    assert "none/bill.json, the whole: found FileNotFoundError" in capsys.readouterr().out
 
 
 def test_an_index_that_nobody_named_is_inconclusive(known: Path, tmp_path: Path, capsys: Said) -> None:

@@ -1,6 +1,7 @@
 """A run whose packages are looked at in full: advisories that are new, an index that knows every file of the lock."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from configs import load
+from flows.audit import audit
 from flows.shell import once
 from security.advisories import mirror, update
 from security.advisories.export import source
@@ -86,6 +88,24 @@ def test_it_passes_before_it_trains_and_before_it_serves(whole: Run) -> None:
         whole.published["features"].sha256,
         whole.published["model"].sha256,
     ]
+
+
+def test_the_evidence_has_the_bills_of_materials_that_were_looked_at(
+    whole: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And an auditor is told of another."""
+    folder = Path(shutil.copytree(whole.log.path.parent, tmp_path / whole.plan.run))
+    policy = str(next(Path(os.environ["SLUICE_CONFIGS"]).glob("packages_*.yaml")))
+    given = (folder, whole.home.root / "trust" / "producer.pub", policy)
+    assert audit(*given) == 0
+    assert "bills of materials, as they were looked at: train.cdx.json, deploy.cdx.json\n" in capsys.readouterr().out
+    path = folder / "deploy.cdx.json"
+    path.write_bytes(path.read_bytes().replace(b'"numpy"', b'"nunpy"'))
+    assert audit(*given) == 1
+    assert "deploy.cdx.json: found SHA-256" in capsys.readouterr().out
+    path.unlink()
+    assert audit(*given) == 1
+    assert "deploy.cdx.json: found none; dependency_scanning looked at" in capsys.readouterr().out
 
 
 def test_what_it_saw_is_refused_under_terms_that_want_more(whole: Run) -> None:

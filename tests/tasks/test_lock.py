@@ -1,5 +1,6 @@
 """What opens a lock for its gate: every line and package is counted by somebody else than who reads them."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from security.advisories import update
 from security.advisories.export import source
 from security.errors import BadInput, CannotTell
 from security.gate import judge, observe
-from security.gates.dependencies import DependencyScanning, environment, lines
+from security.gates.dependencies import DependencyScanning, bill, environment, lines
+from security.gates.dependencies.facts import Bill
 from security.verdict import Outcome
 from tasks import lock
 from tasks.home import Home
@@ -26,6 +28,7 @@ LIMITS: dict[str, Any] = {
     "licences": "UnsafeAnyLicence",
     "installed": False,
     "index": False,
+    "bill": False,
 }
 
 
@@ -112,6 +115,17 @@ def test_of_one_that_gives_no_answer_it_is_told_why(
     assert "busy: answered 503" in kinds(home, path, limits)["listings"]
     told_ = judge(DependencyScanning(), observe(DependencyScanning(), lock.opened(home, path, limits), limits), limits)
     assert "busy: answered 503" in told_.reason
+
+
+def test_the_bill_of_materials_that_is_looked_at_is_the_one_that_was_written(home: Home, tmp_path: Path) -> None:
+    limits = LIMITS | {"bill": True, "installed": True}
+    items = lock.opened(home, ROOT / "requirements.lock", limits, root="all", out=tmp_path / "b.json").source()
+    (body,) = (item.value for item in items if item.kind == "bill")
+    assert (tmp_path / "b.json").read_bytes() == body
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+    assert bill.seen(body, {(dist.name, dist.version) for dist in environment.installed(environment.paths())}) == (
+        Bill(sha256=hashlib.sha256(body).hexdigest(), read=True, listed=body.count(b'"purl"'), missing=(), strange=())
+    )
 
 
 def test_locks_beside_it_are_handed_out_by_their_names(home: Home, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from security.advisories.mirror import Head, Mirror, stamp
 from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Own, Package, Range, when
 from security.engines.index import Listing
 from security.gate import Violation
+from security.gates.dependencies import bill
 from security.gates.dependencies.facts import MANY, Dist, Item
 from security.gates.dependencies.lock import Line, Pin, read
 from security.gates.dependencies.match import FORGET_ME_NOT
@@ -39,6 +40,8 @@ class _World:
         self.lines = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
         self.dists = [_dist(line) for line in self.lines]
         self.listings = {dist.name: _known(dist.name, dist.version) for dist in self.dists}
+        self.billed = list[Dist]()
+        """What the bill of materials lists, where that is not what is installed."""
 
     def add(self, name: str, version: str, draw: random.Random) -> None:
         """One package more, locked and installed."""
@@ -57,6 +60,7 @@ class _World:
         made = [Item("advisories", self.mirror), Item("service", self.service), Item("now", self.now)]
         made += [Item("environment", True), Item("listings", tuple(self.listings.values()))]
         made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
+        made.append(Item("bill", bill.made(self.billed or self.dists, {}, {}, self.now, root="canary")))
         return made + [Item("dist", dist) for dist in self.dists]
 
 
@@ -159,6 +163,14 @@ def _unlicensed(world: _World, draw: random.Random) -> None:
     world.dists[-1] = world.dists[-1].model_copy(update={"licence": told})
 
 
+def _unbilled(world: _World, draw: random.Random) -> None:
+    kept = list(world.dists)
+    lost = kept.pop(draw.randrange(len(kept)))
+    other = lost.model_copy(update={"version": f"{draw.randrange(900, 999)}.0"})
+    stowaway = lost.model_copy(update={"name": f"stowaway-{draw.randrange(99)}"})
+    world.billed = draw.choice((kept or [stowaway], [*kept, other], [*world.dists, stowaway]))
+
+
 def _withdrawn(world: _World, draw: random.Random) -> None:
     name = draw.choice(sorted(world.listings))
     told = draw.choice(({"yanked": "broken"}, {"status": "quarantined"}))
@@ -187,5 +199,6 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "DEP-07": _violation(_stale),
     "DEP-09": _violation(_torn),
     "DEP-10": _violation(_unlicensed),
+    "DEP-11": _violation(_unbilled),
     "DEP-12": _violation(_withdrawn),
 }

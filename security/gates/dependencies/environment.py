@@ -6,9 +6,12 @@ counted apart, from the names of the folders alone.
 
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -35,6 +38,31 @@ def installed(where: Iterable[Path]) -> list[Dist]:
 def counted(where: Iterable[Path]) -> int:
     """How many there are, by the names of what lies in the folders."""
     return sum(each.name.endswith(_KINDS) for path in where for each in path.iterdir())
+
+
+def needs(where: Iterable[Path]) -> dict[str, set[str]]:
+    """Package -> the packages that it says it needs here, extras left out; what cannot be read needs nothing."""
+    told: dict[str, set[str]] = {}
+    for path in where:
+        for name, others in _needs(path, path.stat().st_mtime_ns):
+            told.setdefault(name, set()).update(others)
+    return told
+
+
+@cache
+def _needs(path: Path, _: int) -> list[tuple[str, set[str]]]:
+    """Of one folder, kept until it changes: a run asks before it trains and before it serves."""
+    finder, context = metadata.MetadataPathFinder, metadata.DistributionFinder.Context
+    every = finder.find_distributions(context(path=[str(path)]))
+    return [(canonicalize_name(each.name), {*filter(None, map(_needed, each.requires or ()))}) for each in every]
+
+
+def _needed(text: str) -> str:
+    try:
+        asked = Requirement(text)
+        return canonicalize_name(asked.name) if asked.marker is None or asked.marker.evaluate({"extra": ""}) else ""
+    except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        return ""
 
 
 def _dist(found: metadata.Distribution) -> Dist:

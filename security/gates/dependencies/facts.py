@@ -45,6 +45,17 @@ class Dist(Frozen):
     audited: bool = False
 
 
+class Bill(Frozen):
+    """A bill of materials, as it was read. `read`: whether it could be; `listed`: how many packages it names;
+    `missing`, `strange`: what is here and not in it, and the other way round, as `name version`."""
+
+    sha256: str
+    read: bool
+    listed: int
+    missing: tuple[str, ...]
+    strange: tuple[str, ...]
+
+
 class Hit(Frozen):
     """A vulnerability of a locked package, and which of the two found it."""
 
@@ -70,6 +81,7 @@ class Facts(Frozen):
     odd: tuple[Odd, ...]
     also: dict[str, dict[str, str]]
     unlisted: str
+    bill: Bill | None
     installed: tuple[Dist, ...] | None
     advisories: Head | None
     now: str
@@ -92,8 +104,9 @@ class Limits(Frozen):
 
     `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `also`: the names of
     locks beside it: what they pin may be installed too, at that version; `installed`: whether the lock is held against
-    an environment; `service`: whom the engine asks, a URL, empty for the mirror here; `licences`: SPDX ids; `licensed`:
-    name -> the licence that somebody read where the metadata says none; `index`: whether the index is to be asked;
+    an environment; `bill`: whether its bill of materials is to be written; `service`: whom the engine asks, a URL,
+    empty for the mirror here; `licences`: SPDX ids; `licensed`: name -> the licence that somebody read where the
+    metadata says none; `index`: whether the index is to be asked;
     `UnsafeClock`: a moment that counts for now.
     """
 
@@ -106,6 +119,7 @@ class Limits(Frozen):
     besides: tuple[Name, ...] = ()
     also: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
     service: str = ""
+    bill: bool = True
     installed: bool = True
     UnsafeClock: str = ""
 
@@ -113,7 +127,7 @@ class Limits(Frozen):
 class Item(NamedTuple):
     """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `also`: name and text of
     a lock beside it; `dist`: a `Dist`; `environment`: whether dists are handed out at all; `listings`: those of the
-    index, or why there are none."""
+    index, or why there are none; `bill`: the bytes of a bill of materials, or none."""
 
     kind: str
     value: Any
@@ -130,12 +144,14 @@ def material(
     service: str = "",
     listings: Iterable[Listing] | str = UNASKED,
     also: Mapping[str, str] | None = None,
+    bill: bytes | None = None,
 ) -> Material[Item]:
     """A lock and the environment it should be. `expected`: lines and installed packages, counted by somebody else;
     `also`: name -> text of locks beside it."""
     items = [Item("advisories", mirror), Item("service", service), Item("now", now)]
     items.append(Item("environment", dists is not None))
     items.append(Item("listings", listings if isinstance(listings, str) else tuple(listings)))
+    items.append(Item("bill", bill))
     items += [Item("line", line) for line in lines(text)]
     items += [Item("also", other) for other in (also or {}).items()]
     items += [Item("dist", dist) for dist in dists or ()]

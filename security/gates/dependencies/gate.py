@@ -11,6 +11,7 @@ from security.engines.index import Listing
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.dependencies import rules
+from security.gates.dependencies.bill import seen
 from security.gates.dependencies.decoys import VIOLATIONS
 from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package
 from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, read
@@ -40,6 +41,7 @@ class DependencyScanning(Gate[Item]):
             ("DEP-07", "high", "advisories that are too old, or forget", "sluice advisories update"),
             ("DEP-09", "high", "engines that do not agree", "find out which is wrong; bring the advisories up to date"),
             ("DEP-12", "high", "a release that was withdrawn", "lock another release"),
+            ("DEP-11", "medium", "no bill of materials of what is here", "write it again, of this environment"),
             ("DEP-10", "medium", "a licence that nobody allowed", "read it; allow it in the policy, or do without"),
         )
     }  # fmt: skip
@@ -50,8 +52,8 @@ class DependencyScanning(Gate[Item]):
         """What every line says, and what both engines know of it."""
         told = list(material)
         single = {item.kind: item.value for item in told if item.kind not in MANY}
-        if len(single) != 5 or len(single) != sum(item.kind in single for item in told):
-            raise CannotTell("advisories, service, time, environment and listings are handed out once each")
+        if len(single) != 6 or len(single) != sum(item.kind in single for item in told):
+            raise CannotTell("advisories, service, time, environment, listings and bill are handed out once each")
         known, service, listings = single["advisories"], single["service"], single["listings"]
         entries = [read(item.value) for item in told if item.kind == "line" and isinstance(item.value, Line)]
         pins = [entry for entry in entries if isinstance(entry, Pin)]
@@ -65,6 +67,7 @@ class DependencyScanning(Gate[Item]):
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
             also={name: _pinned(text) for name, text in (item.value for item in told if item.kind == "also")},
             unlisted=listings if isinstance(listings, str) else "",
+            bill=None if single["bill"] is None else seen(single["bill"], _here(pins, dists, single["environment"])),
             installed=tuple(_looked(dists, audited)) if single["environment"] else None,
             advisories=known.head if known else None,
             now=single["now"],
@@ -88,6 +91,8 @@ class DependencyScanning(Gate[Item]):
         yield from rules.known(facts, limits)
         if limits.installed:
             yield from rules.licensed(facts, limits)
+        if limits.bill:
+            yield from rules.billed(facts)
         left = []
         if facts.advisories is None:
             left.append((mirror.CAUSE, "no advisories are here: whether a vulnerability is known nobody can tell"))
@@ -110,6 +115,7 @@ class DependencyScanning(Gate[Item]):
         """All, but what is installed where the policy does not ask, and names where any may be locked."""
         off = {"DEP-02"} if not limits.installed else set()
         off |= {"DEP-06"} if limits.allowed == ANY and not limits.index else set()
+        off |= {"DEP-11"} if not limits.bill else set()
         off |= {"DEP-12"} if not limits.index else set()
         off |= {"DEP-10"} if limits.licences == FREE or not limits.installed else set()
         return tuple(rule for rule in self.rules if rule not in off)
@@ -127,6 +133,13 @@ def _besides(pins: Sequence[Pin], dists: Sequence[Dist]) -> list[Pin]:
     """What is installed and not locked, or at another version, as pins: it is looked up all the same."""
     known = {(pin.name, pin.version) for pin in pins}
     return [bare(name, at) for name, at in sorted({(dist.name, dist.version) for dist in dists} - known)]
+
+
+def _here(pins: Sequence[Pin], dists: Sequence[Dist], environment: bool) -> set[tuple[str, str]]:
+    """What a bill has to list: what is installed, or what is locked and applies where no environment was opened."""
+    if environment:
+        return {(dist.name, dist.version) for dist in dists}
+    return {(pin.name, pin.version) for pin in pins if pin.applies}
 
 
 def _looked(dists: Sequence[Dist], audited: Collection[tuple[str, str]]) -> list[Dist]:

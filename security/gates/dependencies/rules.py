@@ -89,6 +89,19 @@ def licensed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(rule="DEP-10", place=dist.name, message=message)
 
 
+def billed(facts: Facts) -> Iterator[Breach]:
+    """Where the bill of materials is none, or not of what is here."""
+    told, place = facts.bill, "bill of materials"
+    if told is None or not told.read:
+        found = "none" if told is None else "what is no CycloneDX 1.6 over packages of the index"
+        yield Breach(rule="DEP-11", place=place, message=f"found {found}; allowed: one of what is here")
+        return
+    for each in told.missing:
+        yield Breach(rule="DEP-11", place=place, message=f"{each} is here and not in it; allowed: all that is here")
+    for each in told.strange:
+        yield Breach(rule="DEP-11", place=place, message=f"{each} is in it and not here; allowed: what is here")
+
+
 def listed(facts: Facts) -> Iterator[Breach]:
     """What the index does not know, or has withdrawn."""
     for each in facts.packages:

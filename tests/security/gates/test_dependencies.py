@@ -1,5 +1,6 @@
 """Dependencies: pinned, installed as pinned, looked up by two engines in advisories that are new."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from security.advisories.mirror import Head, Mirror, load
 from security.advisories.record import Advisory
@@ -15,7 +18,20 @@ from security.engines import audit
 from security.engines.index import Listing
 from security.errors import CannotTell
 from security.gate import judge, observe
-from security.gates.dependencies import DependencyScanning, Dist, Facts, Limits, Pin, gate, lines, match, material, read
+from security.gates.dependencies import (
+    DependencyScanning,
+    Dist,
+    Facts,
+    Limits,
+    Pin,
+    bill,
+    environment,
+    gate,
+    lines,
+    match,
+    material,
+    read,
+)
 from security.gates.dependencies.decoys import VIOLATIONS, _made
 from security.gates.dependencies.match import FORGET_ME_NOT
 from security.material import Material
@@ -57,6 +73,7 @@ def _here(pin: Any) -> bool:
 def opened(text: str = LOCK, known: Mirror | None = None, **more: Any) -> Material[Any]:
     given_ = {"dists": dists(text), "service": ""} | more
     count = len(list(lines(text))) + len(given_["dists"] or ())
+    given_ = {"bill": bill.made(given_["dists"] or dists(text), {}, {}, NOW, root="here")} | given_
     return material(SUBJECT, text, known or mirror(), NOW, expected=count, **given_)
 
 
@@ -189,6 +206,54 @@ def test_what_the_index_does_not_know_or_has_withdrawn_is_told() -> None:
     assert told.outcome is Outcome.PASS, told.reason
 
 
+def test_a_bill_of_materials_is_of_what_is_here() -> None:
+    def billed(change: Callable[[dict[str, Any]], object]) -> list[str]:
+        told = json.loads(bill.made(dists(), {}, {}, NOW, root="here"))
+        changed = change(told)
+        facts = look(bill=changed if isinstance(changed, bytes) else json.dumps(told).encode())
+        return [each.message for each in GATE.judge(facts, Limits.model_validate(LIMITS)) if each.rule == "DEP-11"]
+
+    assert billed(lambda told: None) == []
+    assert billed(lambda told: told["components"].pop(0)) == [
+        "alpha 1.0 is here and not in it; allowed: all that is here"
+    ]
+    assert billed(lambda told: told["components"].append(_part("delta", "1.0"))) == [
+        "delta 1.0 is in it and not here; allowed: what is here"
+    ]
+    assert len(billed(lambda told: told["components"][0].update(_part("alpha", "1.1")))) == 2
+    nothing = ["found what is no CycloneDX 1.6 over packages of the index; allowed: one of what is here"]
+    assert billed(lambda told: told.update(specVersion="1.4")) == nothing
+    assert len(billed(lambda told: told.pop("components"))) == 2
+    assert billed(lambda told: told["components"][0].update(purl="pkg:npm/alpha@1.0")) == nothing
+    assert billed(lambda told: told["components"][0].update(version="9.9")) == nothing
+    assert billed(lambda told: b"[" * 100_000) == billed(lambda told: b"7") == nothing
+    assert found(look(bill=None)) == [("DEP-11", "bill of materials")]
+    assert found(look(bill=None), bill=False) == []
+
+
+def _part(name: str, version: str) -> dict[str, Any]:
+    return {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name}@{version}"}
+
+
+def test_a_bill_of_materials_keeps_to_the_published_schema() -> None:
+    here = environment.installed(environment.paths())
+    needs = environment.needs(environment.paths())
+    body = bill.made(here, {"numpy": ["a" * 64, "b" * 64]}, needs, NOW, root="here")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(body.decode()) is None
+    told = json.loads(body)
+    assert bill.seen(body, {(dist.name, dist.version) for dist in here}).listed == len(here) > 200
+    (numpy,) = (each for each in told["components"] if each["name"] == "numpy")
+    assert [each["content"] for each in numpy["externalReferences"][0]["hashes"]] == ["a" * 64, "b" * 64]
+    edges = {each["ref"]: each.get("dependsOn", []) for each in told["dependencies"]}
+    assert numpy["bom-ref"] in edges[next(ref for ref in edges if ref.startswith("pkg:pypi/scipy@"))]
+    assert body == bill.made(here, {"numpy": ["a" * 64, "b" * 64]}, needs, NOW, root="here")
+
+
+def test_packages_that_need_each_other_are_in_the_bill_all_the_same() -> None:
+    body = bill.made(dists(), {}, {"alpha": {"beta", "alpha"}, "beta": {"alpha"}}, NOW, root="here")
+    assert bill.seen(body, {("alpha", "1.0"), ("beta", "2.0")}).missing == ()
+
+
 def test_a_marker_that_hides_a_package_is_told_and_the_package_looked_up_all_the_same() -> None:
     hidden = advisory(span({"introduced": "0"}), name="gamma", id="PYSEC-3")
     assert found(look(known=mirror(hidden))) == [("DEP-04", "gamma 3.0: PYSEC-3")]
@@ -271,7 +336,8 @@ def test_advisories_that_forget_what_everybody_knows_are_refused() -> None:
 def test_without_advisories_nobody_can_tell_and_the_rest_is_judged() -> None:
     def bare(text: str) -> Material[Any]:
         count = len(list(lines(text))) + len(dists(text))
-        return material(SUBJECT, text, None, NOW, dists=dists(text), expected=count)
+        listed = bill.made(dists(text), {}, {}, NOW, root="here")
+        return material(SUBJECT, text, None, NOW, dists=dists(text), expected=count, bill=listed)
 
     told = verdict(bare(LOCK))
     assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "advisories"), told.reason
