@@ -31,7 +31,8 @@ def _argv(run: Run, release: Path, ready: Path) -> list[str]:
     issuer = run.home.folder("trust") / "issuer.jwks.json"
     issuer.write_bytes(jwks(run.keys.public("issuer")))
     path = run.plan.document["stages"][4]["inference_endpoint"]
-    argv = [sys.executable, "-m", "deployments.serving", "--release", str(release)]
+    # -P: the folder that a run happens to be started in is no place to import from, and no gate has looked there.
+    argv = [sys.executable, "-P", "-m", "deployments.serving", "--release", str(release)]
     argv += ["--key", str(run.home.root / "trust" / "producer.pub"), "--jwks", str(issuer)]
     argv += ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", path, "--ready", str(ready)]
     argv += ["--name", str(run.plan.document["pipeline_name"])]

@@ -9,6 +9,7 @@ nobody can tell. Advisories that are damaged are another matter, and open nothin
 import hashlib
 import os
 import re
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def opened(
     known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
     dists = environment.installed(where) if asked.installed else None
+    url, listings = _listings(text) if asked.index else ("", "the policy does not ask")
     return dependencies.material(
         Subject(kind="lock", name=path.name, sha256=sha, of=of),
         text,
@@ -60,9 +62,9 @@ def opened(
         now,
         dists=dists,
         expected=counted(text) + environment.counted(where),
-        service=asked.service,
-        bill=_bill(dists, text, environment.needs(where), now, root, out) if asked.bill else None,
-        listings=_listings(text) if asked.index else "the policy does not ask",
+        bill=_bill(dists, text, environment.needs(where), now, root, out, path) if asked.bill else None,
+        index=url,
+        listings=listings,
         also={name: _text(beside)[0] for name in asked.also if (beside := path.parent / name).exists()},
     )
 
@@ -84,31 +86,46 @@ def _pins(text: str) -> list[Pin]:
 
 
 def _bill(
-    dists: list[Dist] | None, text: str, needs: dict[str, set[str]], now: str, root: str, out: Path | None
+    dists: list[Dist] | None, text: str, needs: dict[str, set[str]], now: str, root: str, out: Path | None, of: Path
 ) -> bytes:
     """The bill of materials of what is installed, or locked and applies; read again from where it was written."""
     pins = [pin for pin in _pins(text) if pin.applies]
     locked = [Dist(name=pin.name, version=pin.version, direct=False, licence="") for pin in pins]
-    hashes = {pin.name: pin.hashes for pin in pins}
-    body = bill.made(locked if dists is None else dists, hashes, needs, now, root=root)
+    sha = hashlib.sha256(text.encode()).hexdigest()
+    body = bill.made(locked if dists is None else dists, needs, now, root=root, lock=sha)
     if out is None:
         return body
-    fresh = out.with_name(f".{out.name}")
+    where = f"{out.absolute().parent.name}/{out.name}"
     try:
-        fresh.write_bytes(body)
-        fresh.replace(out)
-        return out.read_bytes()
+        if out.is_dir() or out.resolve() == of.resolve():
+            raise BadInput(where, "the whole", "a folder" if out.is_dir() else "the lock", "a file of its own")
+        return _placed(out, body)
     except OSError as why:
-        where = f"{out.parent.name}/{out.name}"
         raise BadInput(where, "the whole", type(why).__name__, "a folder that can be written to") from None
 
 
-def _listings(text: str) -> list[index.Listing] | str:
-    """The word of the index, or why there is none."""
+def _placed(out: Path, body: bytes) -> bytes:
+    """Written whole or not at all; and read again."""
+    number, name = tempfile.mkstemp(dir=out.parent, prefix=".new-")
+    try:
+        with open(number, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return out.read_bytes()
+
+
+def _listings(text: str) -> tuple[str, list[index.Listing | str] | str]:
+    """Which index was asked, and its word on each line that is a pin, or why there is none."""
     if not (url := next((os.environ[name] for name in INDEX if os.environ.get(name)), "")):
-        return f"{INDEX[0]} names no index"
+        return "", f"{INDEX[0]} names no index"
     wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in _pins(text)]
     try:
-        return index.ask(url, wanted)
+        return index.shown(url), index.ask(url, wanted)
     except CannotTell as why:
-        return str(why)
+        return "", str(why)

@@ -6,6 +6,7 @@ tell. A file is known by its SHA-256, not by its name: a pinned package is withd
 that the lock would take is.
 """
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -26,6 +27,12 @@ FORM = "application/vnd.pypi.simple.v1+json"
 LARGEST = 64 << 20
 """Bytes of a page."""
 AT_ONCE = 8
+SECONDS = 120.0
+"""How long the whole may take."""
+PATIENCE = 3
+"""After so many names without an answer no more are asked."""
+KNOWN = "pip"
+"""A name that every index has: one that does not know it is none."""
 
 
 class Wanted(Frozen):
@@ -67,15 +74,35 @@ class _Page(BaseModel):
     state: _Status = Field(default=_Status(), alias="project-status")
 
 
-def ask(url: str, wanted: Sequence[Wanted]) -> list[Listing]:
-    """The index's word on each, in their order. `CannotTell` where any has no answer."""
-    web.split(url, "the URL of the index", CAUSE)
-    with web.client(Accept=FORM) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda each: _listing(client, url.rstrip("/"), each), wanted))
+def shown(url: str) -> str:
+    """A URL without the name and password in it."""
+    return web.bare(web.split(url, "the URL of the index", CAUSE))
 
 
-def _listing(client: "httpx.Client", url: str, wanted: Wanted) -> Listing:
-    page = _page(client, f"{url}/{wanted.name}/", wanted.name)
+def ask(url: str, wanted: Sequence[Wanted]) -> list[Listing | str]:
+    """The index's word on each, in their order, or why it has none on that one: an answer that fails takes nothing from
+    those that were given. `CannotTell` where the URL is none, or what is behind it no index of packages."""
+    parts = web.split(url, "the URL of the index", CAUSE)
+    ends, failed = time.monotonic() + SECONDS, list[str]()
+
+    def one(each: Wanted) -> Listing | str:
+        if len(failed) >= PATIENCE:
+            return failed[0]
+        try:
+            return _listing(client, base, each, ends)
+        except CannotTell as why:
+            failed.append(str(why))
+            return str(why)
+
+    base = web.bare(parts).rstrip("/")
+    with web.client(parts, Accept=FORM) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        if _page(client, f"{base}/{KNOWN}/", KNOWN, ends) is None:
+            raise CannotTell(f"the index does not know {KNOWN}: what is behind its URL is none", CAUSE)
+        return list(pool.map(one, wanted))
+
+
+def _listing(client: "httpx.Client", url: str, wanted: Wanted, ends: float) -> Listing:
+    page = _page(client, f"{url}/{wanted.name}/", wanted.name, ends)
     if page is None:
         return Listing(name=wanted.name, version=wanted.version, known=False, strange=len(wanted.hashes))
     if canonicalize_name(page.name) != wanted.name:
@@ -95,17 +122,19 @@ def _listing(client: "httpx.Client", url: str, wanted: Wanted) -> Listing:
     )
 
 
-def _page(client: "httpx.Client", url: str, name: str) -> _Page | None:
+def _page(client: "httpx.Client", url: str, name: str, ends: float) -> _Page | None:
     import httpx
 
     try:
+        if time.monotonic() > ends:
+            raise CannotTell(f"the index, {name}: not asked within {SECONDS:g} s", CAUSE)
         with client.stream("GET", url) as reply:
             if reply.status_code == 404:
                 return None
             form = reply.headers.get("content-type", "").partition(";")[0].strip()
             if reply.status_code != 200 or form != FORM:
                 raise CannotTell(f"the index, {name}: answered {reply.status_code} {form}; allowed: {FORM}", CAUSE)
-            return _Page.model_validate_json(b"".join(web.pieces(reply, f"the index, {name}", LARGEST, CAUSE)))
+            return _Page.model_validate_json(b"".join(web.pieces(reply, f"the index, {name}", LARGEST, CAUSE, ends)))
     except httpx.HTTPError as why:
         raise CannotTell(f"the index cannot be asked about {name} ({type(why).__name__})", CAUSE) from None
     except ValidationError as why:

@@ -4,9 +4,10 @@ Redirects are not followed. A connection, an answer, and each next piece of one 
 """
 
 import ipaddress
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from security.errors import CannotTell
 
@@ -24,24 +25,37 @@ def split(url: str, what: str, cause: str) -> SplitResult:
         told = urlsplit(url)
     except ValueError:
         raise CannotTell(f"{what} cannot be read; allowed: https://HOST/FOLDER", cause) from None
-    if told.scheme != "https" and not (told.scheme == "http" and _loopback(told.hostname or "")):
+    try:
+        host, _ = told.hostname or "", told.port
+    except ValueError:
+        raise CannotTell(f"{what} cannot be read; allowed: https://HOST/FOLDER", cause) from None
+    if told.scheme != "https" and not (told.scheme == "http" and _loopback(host)):
         raise CannotTell(f"{what} is {told.scheme or 'of no scheme'}; allowed: https, and http on the loopback", cause)
     return told
 
 
-def client(**headers: str) -> "httpx.Client":
-    """Who asks."""
+def bare(told: SplitResult) -> str:
+    """A URL without the name and password in it: what is asked, shown and kept."""
+    return urlunsplit((told.scheme, told.netloc.rpartition("@")[2], told.path, "", ""))
+
+
+def client(told: SplitResult | None = None, **headers: str) -> "httpx.Client":
+    """Who asks, with the name and password of a URL where it has some."""
     import httpx
 
     timeout = httpx.Timeout(SECONDS, connect=SECONDS / 4)
-    return httpx.Client(timeout=timeout, follow_redirects=False, headers=headers)
+    auth = (unquote(told.username), unquote(told.password or "")) if told and told.username else None
+    return httpx.Client(timeout=timeout, follow_redirects=False, headers=headers, auth=auth)
 
 
-def pieces(reply: "httpx.Response", what: str, most: int, cause: str) -> Iterator[bytes]:
-    """An answer as it comes; `CannotTell` with the cause for one of more than so many bytes."""
+def pieces(reply: "httpx.Response", what: str, most: int, cause: str, ends: float = float("inf")) -> Iterator[bytes]:
+    """An answer as it comes; `CannotTell` with the cause for one of more than so many bytes, or that goes on after a
+    moment of the monotonic clock."""
     size = 0
     for piece in reply.iter_bytes(PIECE):
         size += len(piece)
+        if time.monotonic() > ends:
+            raise CannotTell(f"{what}: an answer without an end", cause)
         if size > most:
             raise CannotTell(f"{what}: more than {most:,} bytes", cause)
         yield piece

@@ -40,7 +40,8 @@ class Knowing(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.strip("/").rpartition("/")[2]
-        every = [sha for pin in self.pins if pin.name == name for sha in pin.hashes]
+        every = ["0" * 64] if name == "pip" else []
+        every += [sha for pin in self.pins if pin.name == name for sha in pin.hashes]
         files = [{"filename": sha, "url": sha, "hashes": {"sha256": sha}} for sha in every]
         body = json.dumps({"meta": {"api-version": "1.0"}, "name": name, "files": files}).encode()
         self.send_response(200 if every else 404)

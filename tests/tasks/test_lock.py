@@ -112,7 +112,8 @@ def test_of_one_that_gives_no_answer_it_is_told_why(
     monkeypatch.setenv("PIP_INDEX_URL", url)
     path = written(tmp_path, f"good==1.0 {HASH}\nbusy==2.0 {HASH}\n")
     limits = LIMITS | {"index": True}
-    assert "busy: answered 503" in kinds(home, path, limits)["listings"]
+    first, second = kinds(home, path, limits)["listings"]
+    assert (first.name, "busy: answered 503" in second, kinds(home, path, limits)["index"]) == ("good", True, url)
     told_ = judge(DependencyScanning(), observe(DependencyScanning(), lock.opened(home, path, limits), limits), limits)
     assert "busy: answered 503" in told_.reason
 
@@ -124,8 +125,35 @@ def test_the_bill_of_materials_that_is_looked_at_is_the_one_that_was_written(hom
     assert (tmp_path / "b.json").read_bytes() == body
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
     assert bill.seen(body, {(dist.name, dist.version) for dist in environment.installed(environment.paths())}) == (
-        Bill(sha256=hashlib.sha256(body).hexdigest(), read=True, listed=body.count(b'"purl"'), missing=(), strange=())
+        Bill(
+            sha256=hashlib.sha256(body).hexdigest(),
+            read=True,
+            listed=len(environment.installed(environment.paths())),
+            missing=(),
+            strange=(),
+        )
     )
+
+
+def test_a_bill_of_materials_is_no_folder_and_never_the_lock(home: Home, tmp_path: Path) -> None:
+    path = written(tmp_path, f"a==1.0 {HASH}\n")
+    for wrong in (path, tmp_path, Path("/"), tmp_path / "none" / "b.json"):
+        with pytest.raises(BadInput, match=r"allowed: (a file of its own|a folder that can be written to)"):
+            lock.opened(home, path, LIMITS | {"bill": True}, out=wrong)
+    assert [each.name for each in tmp_path.iterdir()] == ["some.lock"]
+    assert path.read_text() == f"a==1.0 {HASH}\n"
+
+
+def test_an_archive_that_python_imports_from_is_an_error(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "evil.zip"
+    archive.write_bytes(b"")
+    monkeypatch.syspath_prepend(str(archive))
+    with pytest.raises(
+        BadInput, match=r"sys\.path, evil\.zip: found a file that Python imports from; allowed: folders"
+    ):
+        lock.opened(home, written(tmp_path, f"a==1.0 {HASH}\n"), LIMITS | {"installed": True})
 
 
 def test_locks_beside_it_are_handed_out_by_their_names(home: Home, tmp_path: Path) -> None:

@@ -20,54 +20,59 @@ KIND = "pypi"
 _SPACE = uuid.UUID("8a2bb7a4-6c0f-5f0b-9d4e-0a6f6b1f3c11")
 
 
-def made(
-    dists: Iterable[Dist],
-    hashes: Mapping[str, Collection[str]],
-    needs: Mapping[str, Collection[str]],
-    now: str,
-    *,
-    root: str,
-) -> bytes:
-    """The bill of these. `hashes`: package -> SHA-256 of the files that its lock takes; `needs`: package -> packages;
-    `now`: when, RFC 3339; `root`: what all of this is for."""
+def made(dists: Iterable[Dist], needs: Mapping[str, Collection[str]], now: str, *, root: str, lock: str = "") -> bytes:
+    """The bill of these. `needs`: package -> packages; `now`: when, RFC 3339; `root`: what all of this is for; `lock`:
+    SHA-256 of the lock that has the hashes of their files."""
     from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+    from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.dependency import Dependency
+    from cyclonedx.model.license import LicenseAcknowledgement
     from cyclonedx.output.json import JsonV1Dot6
 
     every = {(dist.name, dist.version): dist for dist in dists}
-    licences = LicenseFactory()
     whole = Component(name=root, type=ComponentType.APPLICATION, bom_ref=root)
-    bill = Bom(serial_number=uuid.uuid5(_SPACE, repr((sorted(every), now))))
-    bill.metadata.timestamp = when(now)
-    bill.metadata.component = whole
-    parts: dict[str, Any] = {}
-    for name, version in sorted(every):
-        url = PackageURL(KIND, None, name, version)
-        files = [HashType(alg=HashAlgorithm.SHA_256, content=each) for each in sorted(hashes.get(name, ()))]
-        told = every[name, version].licence
-        parts[name] = Component(
+    edges = {name: {other for other in needs.get(name, ()) if other != name} for name, _ in every}
+    about = sorted((each.model_dump_json(), sorted(edges[each.name])) for each in every.values())
+    bill = Bom(serial_number=uuid.uuid5(_SPACE, repr((about, now, root, lock))))
+    bill.metadata.timestamp, bill.metadata.component = when(now), whole
+    bill.metadata.tools.components.add(Component(name="sluice", type=ComponentType.APPLICATION))
+    if lock:
+        bill.metadata.properties.add(Property(name="sluice:lock:sha256", value=lock))
+    licences, declared, refs = LicenseFactory(), LicenseAcknowledgement.DECLARED, {}
+    for (name, version), dist in sorted(every.items()):
+        # What came from elsewhere is not the package of that name of the index.
+        url = None if dist.direct else PackageURL(KIND, None, name, version)
+        part = Component(
             name=name,
             version=version,
             type=ComponentType.LIBRARY,
             purl=url,
-            bom_ref=url.to_string(),
-            licenses=[licences.make_from_string(told)] if told else [],
-            external_references=[
-                ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(url.to_string()), hashes=files)
-            ]
-            if files
+            bom_ref=url.to_string() if url else f"{name} {version}",
+            licenses=[licences.make_from_string(dist.licence, license_acknowledgement=declared)]
+            if dist.licence
             else [],
         )
-        bill.components.add(parts[name])
-    refs = {name: part.bom_ref for name, part in parts.items()}
-    needed = {other for name in refs for other in needs.get(name, ()) if other != name}
-    edges = {refs[name]: [refs[other] for other in needs.get(name, ()) if other in refs] for name in refs}
-    edges[whole.bom_ref] = [refs[name] for name in refs if name not in needed] or [*refs.values()]
-    bill.dependencies = [Dependency(ref, [Dependency(to) for to in others]) for ref, others in edges.items()]
+        bill.components.add(part)
+        refs[name] = part.bom_ref
+    below = {refs[name]: [refs[other] for other in others if other in refs] for name, others in edges.items()}
+    below[whole.bom_ref] = [refs[name] for name in _roots(edges)]
+    bill.dependencies = [Dependency(ref, [Dependency(to) for to in others]) for ref, others in below.items()]
     return JsonV1Dot6(bill).output_as_string(indent=1).encode()
+
+
+def _roots(edges: Mapping[str, Collection[str]]) -> list[str]:
+    """What nothing else needs; and one of each circle of packages that only need each other."""
+    needed = {other for others in edges.values() for other in others}
+    roots, left = [], dict(edges)
+    for name in [*(each for each in sorted(edges) if each not in needed), *sorted(needed & edges.keys())]:
+        if name in left:
+            roots.append(name)
+            below = [name]
+            while below:
+                below += left.pop(below.pop(), ())
+    return roots
 
 
 def seen(body: bytes, here: Collection[tuple[str, str]]) -> Bill:
@@ -78,6 +83,8 @@ def seen(body: bytes, here: Collection[tuple[str, str]]) -> Bill:
         if (told["bomFormat"], told["specVersion"]) != ("CycloneDX", "1.6"):
             raise ValueError
         listed = [_package(each) for each in told.get("components", [])]
+        if len({*listed}) != len(listed):
+            raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Bill(sha256=sha, read=False, listed=0, missing=(), strange=())
     missing, strange = {*here} - {*listed}, {*listed} - {*here}
@@ -85,10 +92,14 @@ def seen(body: bytes, here: Collection[tuple[str, str]]) -> Bill:
 
 
 def _package(component: Mapping[str, Any]) -> tuple[str, str]:
-    url = PackageURL.from_string(component["purl"])
-    if url.type != KIND or (url.name, url.version) != (component["name"], component["version"]):
+    name, version = str(component["name"]), str(component["version"])
+    if component.keys() & {"components", "group"} or component.get("purl", "") not in ("", _url(name, version)):
         raise ValueError
-    return url.name, str(url.version)
+    return name, version
+
+
+def _url(name: str, version: str) -> str:
+    return PackageURL(KIND, None, name, version).to_string()
 
 
 def _spelled(packages: Iterable[tuple[str, str]]) -> tuple[str, ...]:

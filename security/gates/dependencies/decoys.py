@@ -59,8 +59,9 @@ class _World:
         """What is handed out."""
         made = [Item("advisories", self.mirror), Item("service", self.service), Item("now", self.now)]
         made += [Item("environment", True), Item("listings", tuple(self.listings.values()))]
+        made.append(Item("index", "canary"))
         made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
-        made.append(Item("bill", bill.made(self.billed or self.dists, {}, {}, self.now, root="canary")))
+        made.append(Item("bill", bill.made(self.billed or self.dists, {}, self.now, root="canary")))
         return made + [Item("dist", dist) for dist in self.dists]
 
 

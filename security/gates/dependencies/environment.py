@@ -23,8 +23,13 @@ _KINDS = (".dist-info", ".egg-info", ".egg-link")
 
 
 def paths() -> list[Path]:
-    """The folders that this process imports from, each once."""
-    return list(dict.fromkeys(path for each in sys.path if (path := Path(each or ".").resolve()).is_dir()))
+    """The folders that this process imports from, each once. Python also imports from archives, in which nobody here
+    looks: one on its path is an error."""
+    found = list(dict.fromkeys(path for each in sys.path if (path := Path(each or ".").resolve()).exists()))
+    for path in found:
+        if not path.is_dir():
+            raise BadInput("sys.path", path.name, "a file that Python imports from", "folders")
+    return found
 
 
 def installed(where: Iterable[Path]) -> list[Dist]:

@@ -71,8 +71,8 @@ class Hit(Frozen):
 class Facts(Frozen):
     """`service`: whom the engine asked, empty for the mirror here; `failed`: why it gave no report.
 
-    `also`: name of a lock beside it -> package -> version that it pins; `unlisted`: why the index gave no word, empty
-    where it did;
+    `also`: name of a lock beside it -> package -> version that it pins; `index`: which was asked, empty where none was;
+    `unlisted`: why it gave no word on some, empty where it did;
     `unclear`: name and id of advisories that do not say which versions they affect; `forgotten`: those of versions
     that everybody knows to be bad and that one of the two does not know.
     """
@@ -80,6 +80,7 @@ class Facts(Frozen):
     packages: tuple[Package, ...]
     odd: tuple[Odd, ...]
     also: dict[str, dict[str, str]]
+    index: str
     unlisted: str
     bill: Bill | None
     installed: tuple[Dist, ...] | None
@@ -104,9 +105,9 @@ class Limits(Frozen):
 
     `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `also`: the names of
     locks beside it: what they pin may be installed too, at that version; `installed`: whether the lock is held against
-    an environment; `bill`: whether its bill of materials is to be written; `service`: whom the engine asks, a URL,
-    empty for the mirror here; `licences`: SPDX ids; `licensed`: name -> the licence that somebody read where the
-    metadata says none; `index`: whether the index is to be asked;
+    an environment; `bill`: whether its bill of materials is to be written; `least`: how many advisories there must be;
+    `licences`: SPDX ids; `licensed`: name -> the licence that somebody read where the metadata says none; `index`:
+    whether the index is to be asked;
     `UnsafeClock`: a moment that counts for now.
     """
 
@@ -118,16 +119,17 @@ class Limits(Frozen):
     index: bool = True
     besides: tuple[Name, ...] = ()
     also: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
-    service: str = ""
     bill: bool = True
+    least: int = Field(default=0, ge=0)
     installed: bool = True
     UnsafeClock: str = ""
 
 
 class Item(NamedTuple):
     """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `also`: name and text of
-    a lock beside it; `dist`: a `Dist`; `environment`: whether dists are handed out at all; `listings`: those of the
-    index, or why there are none; `bill`: the bytes of a bill of materials, or none."""
+    a lock beside it; `dist`: a `Dist`; `environment`: whether dists are handed out at all; `index`: a URL, or empty;
+    `listings`: its word on each line that is a pin, or why there is none; `bill`: the bytes of a bill of materials, or
+    none."""
 
     kind: str
     value: Any
@@ -142,7 +144,8 @@ def material(
     dists: Iterable[Dist] | None,
     expected: int,
     service: str = "",
-    listings: Iterable[Listing] | str = UNASKED,
+    index: str = "",
+    listings: Iterable[Listing | str] | str = UNASKED,
     also: Mapping[str, str] | None = None,
     bill: bytes | None = None,
 ) -> Material[Item]:
@@ -150,6 +153,7 @@ def material(
     `also`: name -> text of locks beside it."""
     items = [Item("advisories", mirror), Item("service", service), Item("now", now)]
     items.append(Item("environment", dists is not None))
+    items.append(Item("index", index))
     items.append(Item("listings", listings if isinstance(listings, str) else tuple(listings)))
     items.append(Item("bill", bill))
     items += [Item("line", line) for line in lines(text)]

@@ -52,8 +52,8 @@ class DependencyScanning(Gate[Item]):
         """What every line says, and what both engines know of it."""
         told = list(material)
         single = {item.kind: item.value for item in told if item.kind not in MANY}
-        if len(single) != 6 or len(single) != sum(item.kind in single for item in told):
-            raise CannotTell("advisories, service, time, environment, listings and bill are handed out once each")
+        if len(single) != 7 or len(single) != sum(item.kind in single for item in told):
+            raise CannotTell("advisories, service, time, environment, index, listings and bill are handed out once")
         known, service, listings = single["advisories"], single["service"], single["listings"]
         entries = [read(item.value) for item in told if item.kind == "line" and isinstance(item.value, Line)]
         pins = [entry for entry in entries if isinstance(entry, Pin)]
@@ -63,10 +63,14 @@ class DependencyScanning(Gate[Item]):
         ours = matched(every, known) if known else Matched((), ())
         audited = {(each.name, str(Version(each.version))) for each in theirs.audited}
         return Facts(
-            packages=tuple(_package(pin, (pin.name, pin.version) in audited, _listed(pin, listings)) for pin in pins),
+            packages=tuple(
+                _package(pin, (pin.name, pin.version) in audited, listing)
+                for pin, listing in zip(pins, _listed(pins, listings), strict=True)
+            ),
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
             also={name: _pinned(text) for name, text in (item.value for item in told if item.kind == "also")},
-            unlisted=listings if isinstance(listings, str) else "",
+            index=single["index"],
+            unlisted=listings if isinstance(listings, str) else next((x for x in listings if isinstance(x, str)), ""),
             bill=None if single["bill"] is None else seen(single["bill"], _here(pins, dists, single["environment"])),
             installed=tuple(_looked(dists, audited)) if single["environment"] else None,
             advisories=known.head if known else None,
@@ -96,14 +100,12 @@ class DependencyScanning(Gate[Item]):
         left = []
         if facts.advisories is None:
             left.append((mirror.CAUSE, "no advisories are here: whether a vulnerability is known nobody can tell"))
-        if facts.service != limits.service:
-            asked_, wanted = (each or "the mirror here" for each in (facts.service, limits.service))
-            left.append((audit.CAUSE, f"{facts.engine} asked {asked_}; the policy wants {wanted}"))
-        elif facts.failed:
+        if facts.failed:
             left.append((audit.CAUSE, facts.failed))
-        if limits.index and any(each.listing is None for each in facts.packages):
-            why = facts.unlisted or "it left some out"
-            left.append((index.CAUSE, f"whether the index knows each name nobody can tell: {why}"))
+        unknown = sum(each.listing is None for each in facts.packages)
+        if limits.index and (unknown or facts.unlisted):
+            why = facts.unlisted or "it left them out"
+            left.append((index.CAUSE, f"of {unknown} names nobody can tell whether the index knows them: {why}"))
         if facts.unclear:
             name, id = facts.unclear[0]
             more = f", and {len(facts.unclear) - 1} more" if len(facts.unclear) > 1 else ""
@@ -125,8 +127,9 @@ class DependencyScanning(Gate[Item]):
         if facts.advisories is None:
             return "no advisories"
         minor = f"{len(facts.hits)} known vulnerabilities" if facts.hits else "none known to be vulnerable"
+        minor += f" by {facts.advisories.count:,}"
         held = "" if facts.installed is not None else ", not held against an environment"
-        return f"{minor}, advisories of {facts.advisories.newest[:10]}{held}"
+        return f"{minor} advisories of {facts.advisories.newest[:10]}{held}"
 
 
 def _besides(pins: Sequence[Pin], dists: Sequence[Dist]) -> list[Pin]:
@@ -152,10 +155,14 @@ def _package(pin: Pin, audited: bool, listing: Listing | None) -> Package:
     return Package(**told, hashes=len(pin.hashes), audited=audited, listing=listing)
 
 
-def _listed(pin: Pin, listings: Sequence[Listing] | str) -> Listing | None:
-    """The index's word on a pin."""
-    told = () if isinstance(listings, str) else listings
-    return next((each for each in told if (each.name, each.version) == (pin.name, pin.version)), None)
+def _listed(pins: Sequence[Pin], listings: Sequence[Listing | str] | str) -> Iterator[Listing | None]:
+    """The index's word on each pin: no answer is taken for two lines, of which one may have other files."""
+    left = [each for each in listings if isinstance(each, Listing)]
+    for pin in pins:
+        mine = next((each for each in left if (each.name, each.version) == (pin.name, pin.version)), None)
+        if mine is not None:
+            left.remove(mine)
+        yield mine
 
 
 def _pinned(text: str) -> dict[str, str]:

@@ -29,15 +29,19 @@ def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(rule="DEP-05", place=place, message=f"{odd.what}: it cannot be looked up; allowed: a pin")
     taken: dict[str, str] = {}
     for each in facts.packages:
-        if each.applies and taken.setdefault(each.name, each.version) != each.version:
-            message = f"found {each.version} beside {taken[each.name]}; allowed: one version that applies here"
+        if each.applies and each.name in taken:
+            message = f"found {each.version} beside {taken[each.name]}; allowed: one line that applies here"
             yield Breach(rule="DEP-01", place=each.name, message=message)
+        if each.applies:
+            taken[each.name] = each.version
         if not each.audited and facts.looked:
             reason = facts.skipped.get(each.name, "not in its report")
             yield Breach(rule="DEP-05", place=each.name, message=f"{facts.engine}: {reason}; allowed: every package")
         if limits.allowed != ANY and each.name not in limits.allowed:
             message = f"found {each.name}; allowed: the {len(limits.allowed):,} names of the policy"
             yield Breach(rule="DEP-06", place=each.name, message=message)
+    if not taken:
+        yield Breach(rule="DEP-01", place=LOCK, message="found no package that applies here; allowed: one or more")
     for name, reason in sorted(facts.skipped.items()):
         if not any(each.name == name for each in facts.packages):
             yield Breach(rule="DEP-05", place=name, message=f"{facts.engine}: {reason}; allowed: every package")
@@ -93,7 +97,7 @@ def billed(facts: Facts) -> Iterator[Breach]:
     """Where the bill of materials is none, or not of what is here."""
     told, place = facts.bill, "bill of materials"
     if told is None or not told.read:
-        found = "none" if told is None else "what is no CycloneDX 1.6 over packages of the index"
+        found = "none" if told is None else "what is no flat CycloneDX 1.6 over packages, each of them once"
         yield Breach(rule="DEP-11", place=place, message=f"found {found}; allowed: one of what is here")
         return
     for each in told.missing:
@@ -119,13 +123,16 @@ def listed(facts: Facts) -> Iterator[Breach]:
 
 
 def old(facts: Facts, limits: Limits) -> Iterator[Breach]:
-    """Advisories that are too old, from days to come, or that forget what everybody knows."""
+    """Advisories that are too old, too few, from days to come, or that forget what everybody knows."""
     if facts.advisories is None:
         return
     now = when(limits.UnsafeClock or facts.now)
     days = mirror.days(facts.advisories.newest, now)
     if not -1.0 <= days <= limits.days:
         message = f"the newest is of {facts.advisories.newest}, {_age(days)}; allowed: {limits.days:g} days"
+        yield Breach(rule="DEP-07", place="advisories", message=message)
+    if facts.advisories.count < limits.least:
+        message = f"there are {facts.advisories.count:,}; allowed: {limits.least:,} or more"
         yield Breach(rule="DEP-07", place="advisories", message=message)
     for name, id in facts.forgotten:
         yield Breach(rule="DEP-07", place=id, message=f"{id} of {name} is not known; allowed: what everybody knows")

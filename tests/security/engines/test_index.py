@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from security.engines import index
 from security.engines.index import CAUSE, FORM, Listing, Wanted, ask
 from security.errors import CannotTell
 from tests.security.advisories.exports import behind
@@ -23,6 +24,7 @@ def file(sha: str, **more: Any) -> dict[str, Any]:
 
 
 PAGES: dict[str, Any] = {
+    "pip": page("pip", file(A)),
     "good": page("Good", file(A), file(B, yanked=False), file(C, yanked="broken")),
     "yanked": page("yanked", file(A, yanked="leaks"), file(B, yanked=True)),
     "wordless": page("wordless", file(A, yanked=True)),
@@ -40,7 +42,7 @@ class Index(BaseHTTPRequestHandler):
     """Answers as an index does, and as some do not."""
 
     def do_GET(self) -> None:
-        name = self.path.strip("/").rpartition("/")[2]
+        name = self.path.strip("/").rpartition("/")[2] if "/nothing/" not in self.path else "nothing"
         body = json.dumps(PAGES[name]).encode() if name in PAGES else b"404"
         status = {"moved": 302, "busy": 503}.get(name, 200 if name in PAGES else 404)
         self.send_response(status)
@@ -62,6 +64,8 @@ def url() -> Iterator[str]:
 
 def one(url: str, name: str, *hashes: str) -> Listing:
     (found,) = ask(url, [Wanted(name=name, version="1.0", hashes=hashes)])
+    if isinstance(found, str):
+        raise CannotTell(found, CAUSE)
     return found
 
 
@@ -77,7 +81,7 @@ def test_what_it_has_is_known(url: str) -> None:
 
 def test_answers_come_in_the_order_of_the_questions(url: str) -> None:
     asked = [Wanted(name=name, version="1.0", hashes=(A,)) for name in ("held", "good", "nobody", "good")]
-    assert [(each.name, each.known) for each in ask(url, asked)] == [
+    assert [(each.name, each.known) for each in ask(url, asked) if isinstance(each, Listing)] == [
         ("held", True),
         ("good", True),
         ("nobody", False),
@@ -118,15 +122,52 @@ def test_anything_else_is_no_answer(url: str, name: str, said: str) -> None:
     assert why.value.cause == CAUSE
 
 
-def test_one_without_an_answer_leaves_all_open(url: str) -> None:
-    with pytest.raises(CannotTell):
-        ask(url, [Wanted(name=name, version="1.0", hashes=(A,)) for name in ("good", "busy")])
+def test_one_without_an_answer_takes_nothing_from_the_others(url: str) -> None:
+    first, second, third = ask(
+        url, [Wanted(name=name, version="1.0", hashes=(A,)) for name in ("yanked", "busy", "nobody")]
+    )
+    assert (first, third) == (
+        listing("yanked", yanked="leaks"),
+        Listing(name="nobody", version="1.0", known=False, strange=1),
+    )
+    assert "busy: answered 503" in str(second)
+
+
+def test_after_a_few_without_an_answer_no_more_are_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "AT_ONCE", 1)
+    found = ask(url, [Wanted(name=name, version="1.0", hashes=(A,)) for name in (*["busy"] * 3, "good")])
+    assert len(found) == 4
+    assert all(isinstance(each, str) for each in found)
+
+
+def test_the_whole_has_its_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SECONDS", -1.0)
+    with pytest.raises(CannotTell, match="not asked within"):
+        one(url, "good", A)
+
+
+def test_a_server_that_is_no_index_leaves_all_open(url: str) -> None:
+    with pytest.raises(CannotTell, match="does not know pip: what is behind its URL is none"):
+        one(url.replace("/simple/", "/nothing/"), "good", A)
+
+
+def test_a_name_and_a_password_are_given_and_never_shown(url: str) -> None:
+    mine = url.replace("://", "://ada:se%2Fcret@")
+    assert one(mine, "good", A) == listing("good")
+    assert index.shown(mine) == url
+    with pytest.raises(CannotTell, match="answered 503") as why:
+        one(mine, "busy", A)
+    assert "cret" not in str(why.value)
+    for wrong in (url.replace("://", "://ada:se/cret@"), "https://ada:cret@[::1", "https://127.0.0.1:x/simple"):
+        with pytest.raises(CannotTell, match=r"cannot be read|allowed: https") as why:
+            one(wrong, "good", A)
+        assert "cret" not in str(why.value)
 
 
 def test_one_that_is_down_is_no_answer() -> None:
     with behind(Index) as gone:
         pass
-    with pytest.raises(CannotTell, match="cannot be asked about good \\(ConnectError\\)"):
+    with pytest.raises(CannotTell, match="cannot be asked about pip \\(ConnectError\\)"):
         one(gone, "good", A)
 
 
