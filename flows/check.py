@@ -13,13 +13,14 @@ from flows.screen import MARKS, plain
 from security import sarif
 from security.errors import PlanError, SluiceError
 from security.gate import Gate, judge, observe, unopened
+from security.gates.code import CodeIntegrity
 from security.gates.dependencies import DependencyScanning
 from security.material import Material
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import lock
+from tasks import lock, tree
 from tasks.home import Home
 
-_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
+CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
 Opener = Callable[[Path, dict[str, Any], Path | None], Material[Any]]
 
 
@@ -27,12 +28,17 @@ def _lock(path: Path, limits: dict[str, Any], out: Path | None) -> Material[Any]
     return lock.opened(Home.here(), path, limits, out=out)
 
 
+def _tree(path: Path, limits: dict[str, Any], _: Path | None) -> Material[Any]:
+    return tree.opened(path, limits)
+
+
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "dependency_scanning": (
         DependencyScanning(),
         {"allowed": "UnsafeAnyName", "licences": "UnsafeAnyLicence", "installed": False, "index": False, "bill": False},
         _lock,
-    )
+    ),
+    "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, _tree),
 }
 """Gate, the limits where none are given, and who opens its subject."""
 
@@ -49,21 +55,29 @@ def check(
     """Run a gate over a subject, say what it found, and answer with the outcome's code. `bill`: where the bill of
     materials is written."""
     gate, told, opener = CHECKS[name]
+    if limits and Path(subject).is_dir() and limits.resolve().is_relative_to(Path(subject).resolve()):
+        raise PlanError(f"{limits.name}: limits of {_name(subject)} found in it; allowed: from outside of it alone")
     asked = told | _limits(gate, told, limits)
     if bill:
+        if "bill" not in gate.limits.model_fields:
+            raise PlanError(f"--bill: {name} writes no bill of materials")
         asked["bill"] = True
     verdict = _verdict(gate, Path(subject), asked, lambda path, limits: opener(path, limits, bill))
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
     unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
-    code = _CODES[verdict.outcome]
+    code = CODES[verdict.outcome]
     if as_sarif:
         print(json.dumps(sarif.log(verdict, gate, quote(Path(subject).as_posix()), code, rests), indent=1))
     elif as_json:
-        said = verdict.model_dump(mode="json") | {"subject": Path(subject).name, "not_asked": rests, "unsafe": unsafe}
+        said = verdict.model_dump(mode="json") | {"subject": _name(subject), "not_asked": rests, "unsafe": unsafe}
         print(json.dumps(said, indent=1, sort_keys=True))
     else:
-        _show(verdict, Path(subject).name, rests, unsafe, gate)
+        _show(verdict, _name(subject), rests, unsafe, gate)
     return code
+
+
+def _name(subject: str) -> str:
+    return Path(subject).name or Path(subject).resolve().name
 
 
 def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict[str, Any]:

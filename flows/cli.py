@@ -108,6 +108,12 @@ def _check(given: argparse.Namespace) -> int:
     return check.check(given.gate, given.subject, given.limits, **asked)
 
 
+def _manifest(given: argparse.Namespace) -> int:
+    from flows import manifest
+
+    return manifest.make(given.checkout, given.limits, given.out)
+
+
 def _backfill(given: argparse.Namespace) -> int:
     from flows.shell import backfill
 
@@ -201,13 +207,17 @@ def parser() -> argparse.ArgumentParser:
     each = parts.add_parser("status", help="how many there are, and how old they are")
     each.add_argument("--json", action="store_true")
     each = command("check", _check, "one gate over one subject, without a run; 0 pass, 1 fail, 2 inconclusive")
-    each.add_argument("gate", choices=["dependency_scanning"])
-    each.add_argument("subject", metavar="SUBJECT", help="dependency_scanning: a lock file")
-    each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows; only the lock, if left out")
-    each.add_argument("--bill", type=Path, metavar="FILE", help="write the bill of materials, CycloneDX 1.6")
+    each.add_argument("gate", choices=["code_integrity_check", "dependency_scanning"])
+    each.add_argument("subject", metavar="SUBJECT", help="a lock file; of code_integrity_check a checkout")
+    each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows, from elsewhere")
+    each.add_argument("--bill", type=Path, metavar="FILE", help="of a lock: write its bill of materials, CycloneDX 1.6")
     form = each.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the verdict as one JSON object")
     form.add_argument("--sarif", action="store_true", help="the verdict as SARIF 2.1.0")
+    each = command("manifest", _manifest, "the signed list of a checkout's files, if code_integrity_check passes it")
+    each.add_argument("checkout", metavar="CHECKOUT")
+    each.add_argument("--limits", type=Path, help="as of `sluice check`")
+    each.add_argument("--out", type=Path, required=True, help="where it goes; the folder has it as code.manifest")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")
     return made

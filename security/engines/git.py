@@ -6,23 +6,20 @@ grafts, a history that is cut off, objects borrowed from elsewhere. Ids are SHA-
 whoever makes two files of one id at once.
 """
 
-import hashlib
 import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from security.engines.objects import ID, TREE, Commit, Entry, entries, hashed, read
 from security.errors import BadInput, CannotTell
 
 SECONDS = 120.0
 LARGEST = 1 << 30
 """Bytes of one object."""
-_ID = re.compile(r"[0-9a-f]{40}")
-_WHO = re.compile(rb".* (\d{1,12}) [+-]\d{4}")
 _OFF = (
+    "core.commitGraph=false",
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.useReplaceRefs=false",
@@ -41,34 +38,14 @@ _QUIET = {
     "HOME": os.devnull,
     "LC_ALL": "C",
 }
-TREE, LINK, MODULE = 0o040000, 0o120000, 0o160000
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit: `signed` is what its signature is over, `signature` the armour, empty where there is none."""
-
-    id: str
-    tree: str
-    parents: tuple[str, ...]
-    committed: datetime
-    signed: bytes
-    signature: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of a tree: its mode and the id of its content (of a submodule: of its commit)."""
-
-    mode: int
-    id: str
 
 
 class Repository:
     """The objects of a checkout."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.folder = root, _folder(root)
+        self.root = root.absolute()
+        self.folder = _folder(self.root)
         self.common = _common(self.folder)
 
     def head(self) -> str:
@@ -76,16 +53,36 @@ class Repository:
         found = (
             self._git("rev-parse", "--verify", "--end-of-options", "HEAD^{commit}").decode("ascii", "replace").strip()
         )
-        if not _ID.fullmatch(found):
+        if not ID.fullmatch(found):
             raise CannotTell("the repository has no commit that is checked out")
         return found
 
     def commit(self, id: str) -> Commit:
         """A commit, read from its bytes."""
+        return next(self.commits([id]))
+
+    def commits(self, ids: Iterable[str]) -> Iterator[Commit]:
+        """Commits, read from their bytes."""
+        asked = list(ids)
+        for id, (kind, body) in zip(asked, self.objects(asked), strict=True):
+            if kind != "commit":
+                raise BadInput(id[:12], "the object", f"a {kind}", "a commit")
+            yield read(id, body)
+
+    def peeled(self, id: str) -> str:
+        """The commit that a tag of this id is of; of a commit, itself."""
         ((kind, body),) = self.objects([id])
-        if kind != "commit":
-            raise BadInput(id[:12], "the object", f"a {kind}", "a commit")
-        return _commit(id, body)
+        if kind != "tag":
+            return id
+        found = re.match(rb"object ([0-9a-f]{40})\ntype commit\n", body)
+        if not found:
+            raise BadInput(id[:12], "the tag", "no commit", "a tag of a commit")
+        return found[1].decode()
+
+    def since(self, head: str, release: str) -> list[str]:
+        """The ids of the commits that lead to `head` and not to `release`, the newest first."""
+        told = self._git("rev-list", "--topo-order", "--end-of-options", head, f"^{release}")
+        return told.decode("ascii", "replace").split()
 
     def files(self, tree: str) -> dict[str, Entry]:
         """Every file of a tree by its path, those in folders too."""
@@ -96,7 +93,7 @@ class Repository:
             for (path, id), (kind, body) in zip(level.items(), self.objects(level.values()), strict=True):
                 if kind != "tree":
                     raise BadInput(id[:12], "the object", f"a {kind}", "a tree")
-                for name, entry in _tree(body, id):
+                for name, entry in entries(id, body):
                     if entry.mode == TREE:
                         below[f"{path}{name}/"] = entry.id
                     else:
@@ -121,6 +118,17 @@ class Repository:
             at = end + size + 2
             yield head[1], body
 
+    def hidden(self) -> list[tuple[str, str]]:
+        """Files that the index keeps out of what git shows as changed, by path, and by which of its bits."""
+        found = []
+        for line in self._git("ls-files", "-v", "-z").split(b"\0"):
+            mark, path = line[:1], os.fsdecode(line[2:])
+            if mark in (b"S", b"s"):
+                found.append((path, "skip-worktree"))
+            if mark.islower():
+                found.append((path, "assume-unchanged"))
+        return found
+
     def oddities(self) -> list[str]:
         """What could make git tell another story than the objects do, by name."""
         found = []
@@ -137,6 +145,8 @@ class Repository:
     def _git(self, *arguments: str, into: bytes = b"") -> bytes:
         switched = [part for each in _OFF for part in ("-c", each)]
         env = _QUIET | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
+        # Where git stands is all of its work tree: a configuration that names another would narrow what it lists.
+        env["GIT_WORK_TREE"] = str(self.folder)
         try:
             ended = subprocess.run(  # noqa: S603 - no shell, and nothing of the repository names the program
                 ["git", *switched, *arguments],  # noqa: S607 - found on the path of whoever runs this
@@ -154,11 +164,6 @@ class Repository:
         if ended.returncode:
             raise CannotTell(f"git {arguments[0]} ended with {ended.returncode}")
         return ended.stdout
-
-
-def hashed(kind: str, body: bytes) -> str:
-    """The id that an object has: of its kind, its size and its content."""
-    return hashlib.sha1(f"{kind} {len(body)}\0".encode() + body, usedforsecurity=False).hexdigest()
 
 
 def _folder(root: Path) -> Path:
@@ -181,60 +186,3 @@ def _common(folder: Path) -> Path:
     """Where a worktree's repository keeps what all of its worktrees share."""
     told = folder / "commondir"
     return (folder / told.read_text(errors="replace").strip()).resolve() if told.is_file() else folder
-
-
-def _commit(id: str, body: bytes) -> Commit:
-    head, _, _ = body.partition(b"\n\n")
-    fields: list[tuple[bytes, bytes]] = []
-    for line in head.split(b"\n"):
-        if line.startswith(b" ") and fields:
-            fields[-1] = (fields[-1][0], fields[-1][1] + b"\n" + line[1:])
-        else:
-            name, _, value = line.partition(b" ")
-            fields.append((name, value))
-    told = dict(reversed(fields))
-    times = _WHO.fullmatch(told.get(b"committer", b""))
-    names = [name for name, _ in fields]
-    trees, signatures = names.count(b"tree"), names.count(b"gpgsig")
-    if trees != 1 or names[0] != b"tree" or not times or signatures > 1:
-        raise BadInput(id[:12], "the commit", "another form", "one tree, one committer, at most one signature")
-    parents = tuple(value.decode("ascii", "replace") for name, value in fields if name == b"parent")
-    ids = (told[b"tree"].decode("ascii", "replace"), *parents)
-    if not all(_ID.fullmatch(each) for each in ids):
-        raise BadInput(id[:12], "the commit", "no id", "40 hexadecimal digits")
-    return Commit(
-        id=id,
-        tree=ids[0],
-        parents=parents,
-        committed=datetime.fromtimestamp(int(times[1]), UTC),
-        signed=_unsigned(body),
-        signature=told.get(b"gpgsig", b"").decode("ascii", "replace"),
-    )
-
-
-def _unsigned(body: bytes) -> bytes:
-    """The commit without its signature: what was signed."""
-    head, gap, message = body.partition(b"\n\n")
-    kept, inside = [], False
-    for line in head.split(b"\n"):
-        inside = line.startswith(b"gpgsig ") or (inside and line.startswith(b" "))
-        if not inside:
-            kept.append(line)
-    return b"\n".join(kept) + gap + message
-
-
-def _tree(body: bytes, id: str) -> Iterator[tuple[str, Entry]]:
-    at = 0
-    while at < len(body):
-        gap, end = body.find(b" ", at), body.find(b"\0", at)
-        mode, name = body[at:gap], body[gap + 1 : end]
-        if (
-            not at < gap < end <= len(body) - 21
-            or not mode.isdigit()
-            or not name
-            or b"/" in name
-            or name in (b".", b"..")
-        ):
-            raise BadInput(id[:12], "the tree", "another form", "mode, name and id")
-        yield os.fsdecode(name), Entry(int(mode, 8), body[end + 1 : end + 21].hex())
-        at = end + 21

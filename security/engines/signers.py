@@ -8,7 +8,7 @@ nobody. A key stands for one principal, and a moment outside its validity is as 
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +58,11 @@ class Signers:
         if len(text) > LONGEST:
             raise BadInput(path.name, "the whole", f"{len(text):,} letters", f"at most {LONGEST:,}")
         return cls(_lines(text, path.name))
+
+    @classmethod
+    def listed(cls, lines: Iterable[str]) -> "Signers":
+        """The list in lines that were given; `BadInput` with the line that cannot be read."""
+        return cls(_lines("\n".join(lines), "signers"))
 
     def who(self, key: bytes, at: datetime, namespace: str = "git") -> str:
         """The principal whose key it is. `KeyBroken` where nobody's is, or not then, or not for that."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from security.engines.git import LINK, MODULE, Entry, Repository, hashed
+from security.engines.git import Repository
+from security.engines.objects import LINK, MODULE, Entry, hashed
 from security.engines.signers import Signers
 from security.engines.sshsig import verify
 from security.errors import BadInput, CannotTell, KeyBroken
@@ -131,6 +132,31 @@ def test_what_the_index_hides_is_another_content(root: Path, bit: str) -> None:
     repository = Repository(root)
     entry = repository.files(repository.commit(repository.head()).tree)["code.py"]
     assert hashed("blob", (root / "code.py").read_bytes()) != entry.id
+
+
+def test_files_that_the_index_hides_are_told_with_the_bit(root: Path) -> None:
+    commit(root, "first")
+    assert Repository(root).hidden() == []
+    git(root, "update-index", "--assume-unchanged", "a/b/ü.txt")
+    git(root, "update-index", "--skip-worktree", "a/b/ü.txt", "run")
+    assert Repository(root).hidden() == [
+        ("a/b/ü.txt", "skip-worktree"),
+        ("a/b/ü.txt", "assume-unchanged"),
+        ("run", "skip-worktree"),
+    ]
+
+
+def test_a_range_is_read_from_the_objects_of_both_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = (commit(root, name) for name in ("first", "second", "third"))
+    monkeypatch.chdir(root)
+    repository = Repository(Path("."))
+    assert repository.since(third, first) == [third, second]
+    assert repository.since(first, third) == []
+    git(root, "tag", "-a", "-m", "release", "v1", first)
+    assert repository.peeled(git(root, "rev-parse", "v1")) == repository.peeled(first) == first
+    git(root, "tag", "-a", "-m", "of a tree", "v2", "HEAD^{tree}")
+    with pytest.raises(BadInput, match="found no commit; allowed: a tag of a commit"):
+        repository.peeled(git(root, "rev-parse", "v2"))
 
 
 def test_the_repositorys_own_configuration_runs_nothing(root: Path, tmp_path: Path) -> None:

@@ -1,0 +1,150 @@
+"""What this process has imported, and from where it could: each module's file, each `.pth` file, each folder's names.
+
+Modules say of themselves where they are from: code that runs can say otherwise. What packages hold is told by their own
+record of what was installed, which nobody signs.
+"""
+
+import csv
+import os
+import sys
+import sysconfig
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from importlib import machinery
+from pathlib import Path
+from types import ModuleType
+
+from security.errors import CannotTell
+from security.gates.code.facts import Entry, Item, Loaded
+from security.gates.code.loaded import UNKNOWN
+
+PIECE = 1 << 20
+STANDARD = "the standard library"
+_PACKAGES = {"site-packages", "dist-packages"}
+"""Folders that packages are installed in, also where they lie in that of the library."""
+_STARTS = ("sitecustomize.py", "usercustomize.py")
+"""Modules that Python imports before any other, whoever put them there."""
+_ENDINGS = tuple(machinery.all_suffixes())
+
+
+def standard() -> list[Path]:
+    """The folders of the standard library."""
+    names = ("stdlib", "platstdlib")
+    found = [Path(sysconfig.get_path(name)).resolve() for name in names]
+    return list(dict.fromkeys([*found, *(path / "lib-dynload" for path in found)]))
+
+
+def folders() -> list[Path]:
+    """The folders that this process imports from, in their order, each once."""
+    return list(dict.fromkeys(path for each in sys.path if (path := Path(each or ".").resolve()).exists()))
+
+
+def items(root: Path) -> Iterator[Item]:
+    """What was imported, as a look takes it. `root`: the checkout."""
+    where, library = folders(), standard()
+    records = recorded(where)
+    told = partial(known, root=root.resolve(), library=library, records=records)
+    yield Item("entry", Entry(STANDARD, tuple(sorted(sys.stdlib_module_names)), True))
+    for path in where:
+        if path not in library:
+            yield Item("entry", Entry(_label(path, root), tuple(names(path)), False))
+            yield from (Item("pth", told(each.name, each)) for each in sorted(path.glob("*.pth")))
+            yield from (Item("loaded", told(file.stem, file)) for each in _STARTS if (file := path / each).exists())
+    if sys.pycache_prefix is not None:
+        yield Item("loaded", Loaded("sys.pycache_prefix", "elsewhere", Path(sys.pycache_prefix).name, "", _nothing))
+    for name, module in sorted(sys.modules.copy().items()):
+        yield from (Item("loaded", each) for each in _loaded(name, module, told))
+
+
+def names(folder: Path) -> list[str]:
+    """The modules that a folder holds; folders without `__init__` hide nothing, and are none."""
+    if not folder.is_dir():
+        return [UNKNOWN]
+    found = set[str]()
+    for path in folder.iterdir():
+        name = path.name.partition(".")[0]
+        if (
+            name.isidentifier()
+            and path.name.removeprefix(name) in _ENDINGS
+            or name == path.name
+            and name.isidentifier()
+            and any((path / f"__init__{end}").exists() for end in _ENDINGS)
+        ):
+            found.add(name)
+    return sorted(found)
+
+
+def recorded(where: Iterable[Path]) -> dict[str, str]:
+    """File -> SHA-256, as the packages in these folders say that they were installed."""
+    found: dict[str, str] = {}
+    for folder in where:
+        for record in sorted(folder.glob("*.dist-info/RECORD")):
+            with record.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+                for row in csv.reader(lines):
+                    kind, _, told = (row[1] if len(row) > 1 else "").partition("=")
+                    if kind == "sha256":
+                        sha = urlsafe_b64decode(told + "=" * (-len(told) % 4)).hex()
+                        path = os.path.normpath(folder / row[0])
+                        # Two packages that claim one file as different ones: then it is nobody's.
+                        found[path] = sha if found.get(path, sha) == sha else ""
+    return found
+
+
+def read(path: Path) -> Iterator[bytes]:
+    """A file's content, in pieces."""
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+    except OSError as why:
+        raise CannotTell(f"{path.name}: {type(why).__name__}") from None
+
+
+@lru_cache(maxsize=4096)
+def _resolved(folder: str) -> Path:
+    return Path(folder).resolve()
+
+
+def _nothing() -> Iterator[bytes]:
+    return iter(())
+
+
+def _loaded(name: str, module: ModuleType | None, known: Callable[[str, Path], Loaded]) -> Iterator[Loaded]:
+    """A module's file; nothing where it is part of Python itself, or has none and is but a place for others."""
+    if module is None:
+        return
+    spec = getattr(module, "__spec__", None)
+    loader, origin = getattr(spec, "loader", None), getattr(spec, "origin", None)
+    file = origin if isinstance(origin, str) and getattr(spec, "has_location", False) else None
+    file = file or getattr(module, "__file__", None)
+    if loader in (machinery.BuiltinImporter, machinery.FrozenImporter):
+        yield Loaded(name, "standard", name, "", _nothing)
+    elif isinstance(file, str):
+        yield known(name, Path(file))
+    elif not isinstance(loader, machinery.NamespaceLoader):
+        yield Loaded(name, "made", "", "", _nothing)
+
+
+def known(name: str, path: Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
+    """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in."""
+    path = _resolved(str(path.parent)) / path.name
+    if str(path) in records:
+        return Loaded(name, "package", _label(path, root), records[str(path)], partial(read, path))
+    above = [parent for parent in path.parents if parent in (root, *library)]
+    packed = not _PACKAGES.isdisjoint(path.parts)
+    if above and above[0] in library and not packed:
+        return Loaded(name, "standard", path.name, "", partial(read, path))
+    if packed:
+        return Loaded(name, "package", _label(path, root), "", partial(read, path))
+    if root in above:
+        return Loaded(name, "tree", path.relative_to(root).as_posix(), "", partial(read, path))
+    return Loaded(name, "elsewhere", path.name, "", partial(read, path))
+
+
+def _label(path: Path, root: Path) -> str:
+    """A path as it may be told: without whose home it is in."""
+    for mark in sorted(_PACKAGES):
+        if mark in path.parts:
+            return "/".join(path.parts[path.parts.index(mark) :])
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

@@ -1,0 +1,227 @@
+"""Code integrity as a gate: what any gate must do, over real checkouts and over folders with a signed list.
+
+The cheapest that would satisfy the words, and what catches each:
+- `git status` is empty and `git verify-commit HEAD` ends with 0: the tricks of `tests/tasks/test_tree.py` pass both;
+- the files of the commit are hashed, and what else lies beside them is not looked for: there,
+  `test_what_nobody_signed_is_told` and `test_bytecode_that_is_not_its_sources_is_told`;
+- the list comes from what it is held against (the index, `.gitignore`, a list of signers or a record in the tree):
+  `test_nothing_of_the_repository_says_who_may_sign` there, and `test_what_is_left_out_is_left_out_by_the_policy_alone`.
+"""
+
+import hashlib
+import inspect
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from security.gate import judge, observe
+from security.gates import code
+from security.gates.code import CodeIntegrity, Entry, Item, Listed, Loaded
+from security.gates.code.decoys import VIOLATIONS
+from security.keys import UnsafeLocalKeys
+from security.material import Material
+from security.verdict import Basis, Outcome, canonical
+from tasks import tree
+from tests.conformance import liars, test_gates
+from tests.conformance.subjects import Case
+from tests.security.engines.test_git import commit, git, key
+from tests.tasks.checkouts import compiled, files, signers
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not (shutil.which("git") and shutil.which("ssh-keygen")), reason="needs git and ssh-keygen"),
+]
+GATE = CodeIntegrity()
+
+
+def checkout(folder: Path) -> tuple[Path, list[str], str]:
+    """A checkout of two signed commits, who signed them, and the id of the first."""
+    root = folder / "checkout"
+    if not root.exists():
+        mine = key(folder, "mine")
+        root.mkdir()
+        git(root, "init", "-q", "-b", "main")
+        first = commit(root, "release", mine)
+        files(root)
+        commit(root, "second", mine)
+        compiled(root)
+        (folder / "first").write_text(first)
+    return root, signers(folder / "mine"), (folder / "first").read_text()
+
+
+def imports() -> list[Item]:
+    """What a process imported that runs this code: a module of it, one of the library, one of a package."""
+
+    def read() -> Any:
+        yield b"x = 1\n"
+
+    sha = hashlib.sha256(b"x = 1\n").hexdigest()
+    return [
+        Item("imports", True),
+        Item("entry", Entry("the standard library", ("json", "random"), True)),
+        Item("entry", Entry(".", ("pkg",), False)),
+        Item("entry", Entry("site-packages", ("numpy",), False)),
+        Item("loaded", Loaded("pkg.code", "tree", "pkg/code.py", "", read)),
+        Item("loaded", Loaded("json", "standard", "json", "", read)),
+        Item("loaded", Loaded("numpy", "package", "site-packages/numpy/__init__.py", sha, read)),
+        Item("loaded", Loaded("six.moves", "made", "", "", read)),
+        Item("pth", Loaded("a.pth", "package", "site-packages/a.pth", sha, read)),
+    ]
+
+
+def opened(root: Path, limits: dict[str, Any]) -> Callable[[], Material[Any]]:
+    """A checkout and what was imported from it, opened once and looked at often."""
+    made = tree.opened(root, limits | {"imported": False})
+    items = [Item("now", 2e9) if item.kind == "now" else item for item in made.source() if item.kind != "imports"]
+    items += imports()
+    return lambda: code.material(made.subject, items, made.expected)
+
+
+def history(folder: Path) -> Case:
+    """A checkout; of the bad one a signed file is another, and the index hides nothing of it."""
+    root, listed, first = checkout(folder)
+    bad = folder / "bad"
+    if not bad.exists():
+        shutil.copytree(root, bad, symlinks=True)
+        (bad / "ü.txt").write_text("y")
+    limits = {"signers": listed, "since": first, "made": ["six.*"]}
+    return Case(
+        limits,
+        limits | {"made": []},
+        good=opened(root, limits),
+        bad=opened(bad, limits),
+        rule="CODE-01",
+    )
+
+
+def listing(folder: Path) -> Case:
+    """A folder with a signed list of its files; of the bad one a file is another."""
+    root, bad = folder / "image", folder / "bad-image"
+    keys = UnsafeLocalKeys(folder / "keys")
+    if not root.exists():
+        key(folder, "mine")
+        files(root)
+        listed = [Listed(each.path, each.mode, code.digest(each, git=False)) for each in tree.files(root)]
+        (root / code.MANIFEST).write_bytes(code.sealed(listed, "0" * 40, keys.signer("owner")))
+        compiled(root)
+        shutil.copytree(root, bad, symlinks=True)
+        (bad / "ü.txt").write_text("y")
+    limits = {"signers": signers(folder / "mine"), "manifests": [keys.public("owner").pem.decode()], "made": ["six.*"]}
+    rules = {rule: frozenset({"CODE-08"}) for rule in GATE.rules if rule != "CODE-08"}
+    return Case(
+        limits,
+        limits | {"made": []},
+        good=opened(root, limits),
+        bad=opened(bad, limits),
+        rule="CODE-01",
+        beside=rules,
+    )
+
+
+@pytest.fixture(scope="module", params=[history, listing])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    made: Case = request.param(tmp_path_factory.mktemp("case"))
+    return made
+
+
+SUITE = [
+    test_gates.test_good_passes,
+    test_gates.test_bad_fails_by_its_rule,
+    test_gates.test_every_rule_has_a_violation_and_nothing_else_has,
+    test_gates.test_an_engine_that_reads_nothing_passes_nothing,
+    test_gates.test_a_judge_that_only_cannot_tell_is_caught,
+    test_gates.test_a_look_that_opens_its_material_twice_tells_nothing,
+    test_gates.test_a_source_that_breaks_halfway_tells_nothing,
+    test_gates.test_every_fact_is_needed,
+    test_gates.test_a_canary_that_is_missing_or_another_is_no_pass,
+    test_gates.test_an_unknown_limit_is_no_pass,
+    test_gates.test_a_stored_observation_gives_the_same_verdict,
+    test_gates.test_a_stricter_policy_fails_what_passed,
+]
+EACH: list[tuple[Callable[..., None], str, list[Any]]] = [
+    (test_gates.test_an_engine_that_is_not_always_honest_passes_nothing_bad, "mood", list(liars.MOODS)),
+    (
+        test_gates.test_an_engine_that_is_honest_once_is_caught_every_time_also_over_good,
+        "mood",
+        ["never", "only-first", "only-last", "only-in-between"],
+    ),
+    (test_gates.test_a_single_lie_gets_through_only_where_it_falls_on_the_subject, "lie", [1, 2, 3]),
+    (test_gates.test_a_judge_that_says_nothing_is_caught, "after", [0, 1]),
+    (test_gates.test_a_look_that_ends_by_what_a_policy_observes_is_observed_by_none, "cause", ["old", "old+other"]),
+    (test_gates.test_a_look_that_breaks_tells_nothing, "how", list(liars.BREAKS)),
+    (test_gates.test_nothing_to_look_at_is_no_pass, "expected", [0, 5]),
+    (test_gates.test_what_was_left_out_is_no_pass, "what", ["skipped", "unsupported", "errors"]),
+    (
+        test_gates.test_coverage_is_whole_or_no_pass,
+        "expect",
+        [lambda n: n + 1, lambda n: n - 1, lambda n: 0],
+    ),
+]
+
+
+def given(check: Callable[..., None], case: Case, **more: Any) -> None:
+    """Runs a check of the suite for every gate over this one."""
+    known = {
+        "gate": lambda: GATE,
+        "case": lambda: case,
+        "clean": lambda: GATE.look(case.good().handed()[0]),
+        "seen": lambda: observe(GATE, case.good(), case.limits, random.Random(1)),
+    }
+    check(**{name: known[name]() for name in inspect.signature(check).parameters if name in known}, **more)
+
+
+@pytest.mark.parametrize("check", SUITE, ids=lambda check: check.__name__)
+def test_it_does_what_every_gate_must(case: Case, check: Callable[..., None]) -> None:
+    given(check, case)
+
+
+@pytest.mark.parametrize(("check", "name", "values"), EACH, ids=lambda each: getattr(each, "__name__", ""))
+def test_it_does_so_in_each_way(case: Case, check: Callable[..., None], name: str, values: list[Any]) -> None:
+    for value in values:
+        given(check, case, **{name: value})
+
+
+@pytest.mark.parametrize("rule", GATE.rules)
+def test_a_violation_is_caught_by_its_rule(case: Case, rule: str) -> None:
+    terms = GATE.limits.model_validate({"since": "0" * 40} | case.limits)
+    sample, ranged = list(case.good().source()), "since" in case.limits
+    wanted = {rule} | case.beside.get(rule, frozenset())
+    if not ranged:  # a list proves no range
+        wanted |= {"CODE-09"}
+    if (rule, ranged) == ("CODE-07", False):  # nothing of a list that is not believed is known
+        wanted = {"CODE-07", "CODE-09", "CODE-15"}
+    for seed in range(20):
+        facts = GATE.look(case.good().decoy(VIOLATIONS[rule](sample, random.Random(seed))).handed()[0])
+        found = list(GATE.judge(facts, terms))
+        assert {each.rule for each in found} == wanted, seed
+        assert all("allowed" in each.message for each in found)
+
+
+def test_a_canary_of_what_is_no_checkout_is_caught_too(tmp_path: Path) -> None:
+    files(tmp_path / "plain")
+    limits = {"signers": [], "imported": False}
+    for seed in range(10):
+        seen = observe(GATE, tree.opened(tmp_path / "plain", limits), limits, random.Random(seed))
+        told = judge(GATE, seen, limits)
+        assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "repository"), told.reason
+        assert "what was signed nobody can tell" in told.reason
+
+
+def test_an_observation_is_the_same_bytes_again(case: Case) -> None:
+    for seed in range(4):
+        first, second = (observe(GATE, case.good(), case.limits, random.Random(seed)) for _ in range(2))
+        again = second.model_copy(update={"taken": first.taken})
+        assert canonical(first.model_dump(mode="json")) == canonical(again.model_dump(mode="json"))
+        assert not json.dumps(first.facts).count(str(Path.home()))
+
+
+def test_a_basis_that_is_lower_is_said(case: Case) -> None:
+    seen = observe(GATE, case.good(), case.limits).model_copy(update={"basis": Basis.DECLARED})
+    assert judge(GATE, seen, case.limits).cause == "basis"
+    if "since" in case.limits:  # only then is every rule active
+        given(test_gates.test_a_basis_lower_than_a_rule_accepts_is_no_pass, case)
