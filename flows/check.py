@@ -15,9 +15,10 @@ from security.errors import PlanError, SluiceError
 from security.gate import Gate, judge, observe, unopened
 from security.gates.code import CodeIntegrity
 from security.gates.dependencies import DependencyScanning
+from security.gates.secrets import SecretsScanning
 from security.material import Material
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import lock, tree
+from tasks import checkout, lock, tree
 from tasks.home import Home
 
 CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
@@ -32,6 +33,10 @@ def _tree(path: Path, limits: dict[str, Any], _: Path | None) -> Material[Any]:
     return tree.opened(path, limits)
 
 
+def _checkout(path: Path, limits: dict[str, Any], _: Path | None) -> Material[Any]:
+    return checkout.opened(path, limits)
+
+
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "dependency_scanning": (
         DependencyScanning(),
@@ -39,6 +44,7 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
         _lock,
     ),
     "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, _tree),
+    "secrets_scanning": (SecretsScanning(), {}, _checkout),
 }
 """Gate, the limits where none are given, and who opens its subject."""
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from security.engines.objects import ID, TREE, Commit, Entry, entries, hashed, read
 from security.errors import BadInput, CannotTell
@@ -143,19 +144,9 @@ class Repository:
         return found
 
     def _git(self, *arguments: str, into: bytes = b"") -> bytes:
-        switched = [part for each in _OFF for part in ("-c", each)]
-        env = _QUIET | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
-        # Where git stands is all of its work tree: a configuration that names another would narrow what it lists.
-        env["GIT_WORK_TREE"] = str(self.folder)
         try:
-            ended = subprocess.run(  # noqa: S603 - no shell, and nothing of the repository names the program
-                ["git", *switched, *arguments],  # noqa: S607 - found on the path of whoever runs this
-                input=into,
-                env=env,
-                cwd=self.folder,
-                capture_output=True,
-                timeout=SECONDS,
-                check=False,
+            ended: subprocess.CompletedProcess[bytes] = subprocess.run(  # noqa: S603 - no shell, and nothing of the repository names the program
+                **self._call(*arguments), input=into, capture_output=True, timeout=SECONDS, check=False
             )
         except FileNotFoundError:
             raise CannotTell("there is no git here to read the repository with") from None
@@ -164,6 +155,14 @@ class Repository:
         if ended.returncode:
             raise CannotTell(f"git {arguments[0]} ended with {ended.returncode}")
         return ended.stdout
+
+    def _call(self, *arguments: str) -> dict[str, Any]:
+        """How git is called: with nothing of the repository's own, nor of whoever runs this, but the path."""
+        switched = [part for each in _OFF for part in ("-c", each)]
+        env = _QUIET | {"PATH": os.environ.get("PATH", os.defpath), "GIT_DIR": str(self.folder)}
+        # Where git stands is all of its work tree: a configuration that names another would narrow what it lists.
+        env["GIT_WORK_TREE"] = str(self.folder)
+        return {"args": ["git", *switched, *arguments], "env": env, "cwd": self.folder}
 
 
 def _folder(root: Path) -> Path:

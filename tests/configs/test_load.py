@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 
 from configs import files, load
 from configs.load import ConfigError
@@ -69,6 +70,12 @@ def test_production_is_what_the_test_cluster_is_but_for_name_and_target() -> Non
         "+name: kubernetes_test",
         "+target: kubernetes_test",
     ]
+
+
+def test_production_allows_just_the_names_that_are_locked() -> None:
+    limits = load.text(load.find("kubernetes_prod", "policies"))["gates"]["dependency_scanning"]["limits"]
+    locked = (files.ROOT.parent / "requirements.lock").read_text()
+    assert limits["allowed"] == sorted({canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", locked, re.M)})
 
 
 def test_production_takes_nothing_unsafe() -> None:

@@ -1,0 +1,149 @@
+"""Opens a checkout for the gate over secrets: every file that lies there, ignored or not, git's own beside its objects,
+and every object of its store.
+
+How many there are is counted by other code: files by another walk, objects in the files that hold them. What belongs to
+another repository is handed out as one thing that nobody looked into, as is what is no file.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from security.engines.content import Closed
+from security.engines.past import Kept, Origin, Past
+from security.errors import BadInput
+from security.gates import secrets
+from security.gates.secrets import About, Item, Limits
+from security.gates.secrets.facts import ABOUT, BLOB, FILE, MESSAGE, META, TREE
+from security.material import Material
+from security.verdict import Subject
+
+PIECE = 1 << 18
+REPOSITORY = "another repository, or a folder that cannot be read"
+CUT = "a history that is cut off"
+_NAME = re.compile(rb"[0-7]{5,6} ([^\0]+)\0.{20}", re.DOTALL)
+_STORE = frozenset({"HEAD", "objects", "refs"})
+_OWN = re.compile(
+    r"index(?:\.lock)?|(?:worktrees/[^/]+/)?index|sharedindex\..*|objects/[0-9a-f]{2}/[0-9a-f]{38}"
+    r"|objects/pack/(?:pack-[0-9a-f]{40}\.[a-z]+|multi-pack-index(?:-.*)?)"
+    r"|objects/info/(?:packs|commit-graph|commit-graphs/.*)"
+)
+"""Where git keeps objects, which are looked at as such, and lists of their ids."""
+
+
+def opened(root: Path, limits: dict[str, Any]) -> Material[Any]:
+    """The material of a checkout, for one look under these limits."""
+    asked = Limits.model_validate(limits)
+    root = root.resolve()
+    past = Past(root)
+    for folder in asked.besides:
+        parts = Path(folder).parts
+        if not parts or parts[0] == ".git" or ".." in parts or folder != Path(*parts).as_posix() or parts[0] == "/":
+            raise BadInput("limits", f"besides: {folder}", "no folder of the checkout", "a path below it")
+    besides = {folder: _files(root / folder) for folder in sorted(asked.besides) if (root / folder).is_dir()}
+    oddities = past.oddities()
+    about = About(
+        besides=besides,
+        oddities=tuple(each for each in oddities if each != CUT),
+        whole=CUT not in oddities and past.whole(),
+    )
+    subject = Subject(kind="checkout", name=root.name, sha256=_digest(past))
+    source = partial(_items, past, about, root, frozenset(besides))
+    return secrets.material(subject, source, counted(root, past, frozenset(besides)) + past.counted())
+
+
+def counted(root: Path, past: Past, besides: frozenset[str]) -> int:
+    """How many files there are to look at: in the checkout, and of git's own."""
+    ours = _count(root, besides | {".git"})
+    return sum(1 for _ in ours) + sum(1 for name in _count(past.common, frozenset()) if not _OWN.fullmatch(name))
+
+
+def _count(top: Path, besides: frozenset[str]) -> Iterator[str]:
+    for here, folders, files in os.walk(top, followlinks=False):
+        place = Path(here).relative_to(top)
+        if here != str(top) and {*folders, *files} >= _STORE:
+            folders.clear()
+            yield place.as_posix()
+            continue
+        links = [name for name in folders if (Path(here) / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in links and (place / name).as_posix() not in besides]
+        yield from (name for each in (*files, *links) if (name := (place / each).as_posix()) not in besides)
+
+
+def _digest(past: Past) -> str:
+    """Of every object's id: what a verdict about a history is about."""
+    return hashlib.sha256("\n".join(each.id for each in past.kept()).encode()).hexdigest()
+
+
+def _files(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _items(past: Past, about: About, root: Path, besides: frozenset[str]) -> Iterator[Item]:
+    yield Item(ABOUT, "", value=about)
+    for path, name in _below(root, "", besides | {".git"}):
+        yield Item(FILE, name, "", partial(_read, path))
+    for path, name in _below(past.common, "", frozenset()):
+        if not _OWN.fullmatch(name):
+            yield Item(META, f".git/{name}", "", partial(_read, path))
+    yield from _kept(past)
+
+
+def _below(folder: Path, prefix: str, besides: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """Files and links below a folder, by name; a folder that is another repository's store is one of them."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        yield folder, prefix.rstrip("/")
+        return
+    if prefix and {entry.name for entry in entries} >= _STORE:
+        yield folder, prefix.rstrip("/")
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if name in besides:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path), f"{name}/", besides)
+        else:
+            yield Path(entry.path), name
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        yield os.fsencode(os.readlink(path))
+        return
+    if not stat.S_ISREG(mode):
+        raise Closed(REPOSITORY if stat.S_ISDIR(mode) else "no file")
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _kept(past: Past) -> Iterator[Item]:
+    """Objects: blobs in the order in which they appeared, then messages, then names of files."""
+    kept = {each.id: each for each in past.kept()}
+    origins = past.origins()
+    order = [id for id in origins if id in kept] + [id for id in kept if id not in origins]
+    for each in (kept[id] for id in order):
+        if each.kind == "blob":
+            at = origins.get(each.id, Origin("-", f"a blob {each.id[:12]}"))
+            yield Item(BLOB, at.path, at.commit, partial(past.read, each))
+    for each in kept.values():
+        if each.kind in ("commit", "tag"):
+            yield Item(MESSAGE, "message", each.id, partial(past.read, each))
+    for each in kept.values():
+        if each.kind == "tree":
+            yield Item(TREE, "names of files", each.id, partial(_named, past, each))
+
+
+def _named(past: Past, tree: Kept) -> Iterable[bytes]:
+    body = b"".join(past.read(tree))
+    return (b"\n".join(_NAME.findall(body)),)
