@@ -122,12 +122,29 @@ class Document(Strict):
 
 class Terms(Strict):
     """How one check is judged. `accepts` lowers a rule's basis; `observe` names causes of inconclusive, never a rule
-    that can find something, never the whole gate; `enforce` names advisory rules whose breach stops the run."""
+    that can find something, never the whole gate; `enforce` names advisory rules whose breach stops the run; `waive`
+    rules of which an approver may let a finding go."""
 
     limits: dict[str, Any] = {}
     accepts: dict[str, str] = {}
     observe: list[str] = []
     enforce: list[str] = []
+    waive: list[str] = []
+
+
+class Approval(Strict):
+    """Who may let a finding go, and for how long: id of a person's public key -> name; the most days of a waiver."""
+
+    approvers: dict[str, str] = Field(min_length=1)
+    days: float = Field(gt=0, le=366)
+
+    @field_validator("approvers")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        for id, name in value.items():
+            if len(id) != 64 or set(id) - set("0123456789abcdef") or not name.strip():
+                raise ValueError(f"{id}: the id of a key has 64 hexadecimal digits, and belongs to a name")
+        return value
 
 
 class Policy(Strict):
@@ -142,6 +159,7 @@ class Policy(Strict):
     documents: dict[str, str] = Field(min_length=1)
     contracts: dict[str, str] = Field(min_length=1)
     gates: dict[str, Terms] = Field(min_length=1)
+    waivers: Approval | None = None
 
     @field_validator("documents", "contracts")
     @classmethod
@@ -177,8 +195,8 @@ def _explain(why: ValidationError, model: type[BaseModel]) -> str:
 
 def parse(data: Any, model: type[R], name: str) -> R:
     """A record from what a file holds, or a `ConfigError` that names file and key."""
-    if isinstance(data, dict) and data.get("waivers"):
-        raise ConfigError(f"{name}: waivers: this version has none; a policy that names one is refused")
+    if model is Document and isinstance(data, dict) and data.get("waivers"):
+        raise ConfigError(f"{name}: waivers: are a policy's to allow; a document that names one is refused")
     try:
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as why:

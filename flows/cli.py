@@ -101,6 +101,12 @@ def _advisories(given: argparse.Namespace) -> int:
     return advisories.fetch(given.source or os.environ.get("SLUICE_ADVISORIES", ""), as_json=given.json)
 
 
+def _waiver(given: argparse.Namespace) -> int:
+    from flows.waiver import command
+
+    return command(given)
+
+
 def _check(given: argparse.Namespace) -> int:
     from flows import check
 
@@ -205,6 +211,21 @@ def parser() -> argparse.ArgumentParser:
     )
     each.add_argument("--json", action="store_true")
     each = parts.add_parser("status", help="how many there are, and how old they are")
+    each.add_argument("--json", action="store_true")
+    each = command("waiver", _waiver, "findings of a run that may be let go for a while: see, approve, list")
+    parts = each.add_subparsers(dest="what", required=True, metavar="findings|approve|list")
+    each = parts.add_parser("findings", help="what a run was refused for, and whether it can be waived")
+    each.add_argument("run")
+    each.add_argument("--json", action="store_true")
+    each = parts.add_parser("approve", help="let a finding go, with the approver's key; somebody else asked for it")
+    each.add_argument("run")
+    each.add_argument("fingerprint", help="of the finding: twelve digits or more")
+    each.add_argument("--reason", required=True)
+    each.add_argument("--ticket", required=True)
+    each.add_argument("--requester", required=True, help="who asks for it; never the approver")
+    each.add_argument("--days", type=float, default=14.0, help="how long it lasts; a policy says how long it may")
+    each = parts.add_parser("list", help="every waiver, and why it does not count")
+    each.add_argument("--policy", default="local")
     each.add_argument("--json", action="store_true")
     each = command("check", _check, "one gate over one subject, without a run; 0 pass, 1 fail, 2 inconclusive")
     each.add_argument("gate", choices=["code_integrity_check", "dependency_scanning", "secrets_scanning"])

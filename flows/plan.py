@@ -20,7 +20,7 @@ from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import ELSEWHERE, Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
-from tasks import baseline
+from tasks import baseline, waivers
 from tasks.home import Home
 from tasks.store import conditional, current
 
@@ -220,6 +220,7 @@ def plan(
         "inputs": inputs or {},
         "profiles": _profiles(brief, home, partition, window),
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
+        "waivers": waivers.there(home) if brief.terms.waivers else (),
     }
     chosen = {stage: matrix[stage] for stage in order}
     return Plan(

@@ -170,10 +170,12 @@ def judge(
     limits: Mapping[str, Any],
     accepts: Mapping[str, Basis] | None = None,
     enforce: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> Verdict:
     """The verdict that an observation gets under these limits, its canaries included. Touches only its arguments.
 
-    `accepts` lowers the basis that a rule accepts, rule id -> basis; `enforce` names advisory rules that stop here.
+    `accepts` lowers the basis that a rule accepts, rule id -> basis; `enforce` names advisory rules that stop here;
+    `without` has the fingerprints of findings that were waived: the verdict is of what is left.
     """
     findings: tuple[Finding, ...] = ()
     advice: tuple[Finding, ...] = ()
@@ -190,7 +192,7 @@ def judge(
             facts = gate.facts.model_validate(seen.facts)
             told, left = _findings(gate, facts, terms)
             advice = tuple(each for each in told if gate.rules[each.rule].advisory and each.rule not in enforce)
-            findings = tuple(each for each in told if each not in advice)
+            findings = tuple(each for each in told if each not in advice and each.fingerprint not in without)
             brief = gate.brief(facts)
         floors = {rule: (accepts or {}).get(rule, gate.rules[rule].basis) for rule in gate.active(terms)}
         short = sorted(rule for rule, lowest in floors.items() if not seen.basis.reaches(lowest))

@@ -28,13 +28,15 @@ _PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 class Terms(Frozen):
     """How one gate judges one task's subjects, resolved.
 
-    `accepts`: rule -> lowest basis; `observe`: named causes; `enforce`: advisory rules whose breach stops.
+    `accepts`: rule -> lowest basis; `observe`: named causes; `enforce`: advisory rules whose breach stops; `waive`:
+    rules of which a person may let a finding go.
     """
 
     limits: dict[str, Any]
     accepts: dict[str, Basis]
     observe: tuple[str, ...]
     enforce: tuple[str, ...] = ()
+    waive: tuple[str, ...] = ()
 
 
 class Plan(Frozen):
@@ -58,6 +60,8 @@ class Plan(Frozen):
     """How many partitions up to this one; None means all."""
     contract: dict[str, Any]
     """The data contract that the rows keep, whole."""
+    waivers: tuple[str, ...] = ()
+    """Envelopes of the waivers that there were."""
     inputs: dict[str, str] = {}
     """Partition -> the version of it that the store listed when the plan was sealed; empty where it listed none."""
     baseline: str
@@ -190,7 +194,7 @@ def terms(
                 limits = RESOLVE[name](dict(given.limits), plan, task) if name in RESOLVE else dict(given.limits)
                 made.setdefault(stage, {}).setdefault(task, {})[name] = _checked(
                     gate, limits, given.accepts, given.observe, given.enforce
-                )
+                ).model_copy(update={"waive": _waive(gate, given.waive, policy)})
     if not made:
         raise PlanError("the plan has no stage")
     return made
@@ -217,6 +221,15 @@ def _checked(
         there = ", ".join(advisory) or "none"
         raise PlanError(f"{gate.name}: enforce: {', '.join(unknown)} is not an advisory rule; there are: {there}")
     return Terms(limits=limits, accepts=floors, observe=tuple(observe), enforce=tuple(enforce))
+
+
+def _waive(gate: Gate[Any], waive: list[str], policy: Policy) -> tuple[str, ...]:
+    can = sorted(rule.id for rule in gate.rules.values() if rule.waivable)
+    if unknown := sorted(set(waive) - set(can)):
+        raise PlanError(f"{gate.name}: waive: {', '.join(unknown)} cannot be; what can: {', '.join(can) or 'none'}")
+    if waive and policy.waivers is None:
+        raise PlanError(f"{gate.name}: waive: policy {policy.name} names nobody who may (`waivers`)")
+    return tuple(waive)
 
 
 def effect(verdict: Verdict, terms: Terms) -> Effect:

@@ -13,9 +13,10 @@ from configs.load import SHORT, Policy
 from security.errors import LogBroken, Refused
 from security.gate import Gate, judge
 from security.keys import PublicKey
-from security.policy import Matrix, Plan, effect
+from security.policy import Matrix, Plan
 from security.posture import Posture
 from security.verdict import Coverage, Effect, Observation, Ref, Verdict
+from security.waiver import follows as waived
 
 ORDER = list(SHORT.values())
 
@@ -104,7 +105,7 @@ class Walk:
         again = judge(gate, seen, given.limits, given.accepts, given.enforce)
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
-        follows = effect(again, given)
+        follows = waived(gate, seen, again, given, self.trust.policy.waivers, self.plan.waivers)
         if follows.model_dump(mode="json") != content["effect"]:
             raise LogBroken(f"{where}: {again.outcome} leads to {follows.action}, not to what was recorded")
         if seen.taken < self.plan.started - 1:

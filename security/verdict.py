@@ -115,7 +115,8 @@ class Rule(Frozen):
     """One thing that a gate can find wrong: `basis` is the lowest that it accepts, `controls` others' ids for it.
 
     A breach of an advisory rule is shown and does not stop, unless the policy enforces the rule. Only the gate's own
-    code makes a rule advisory: no policy can make a finding advice.
+    code makes a rule advisory: no policy can make a finding advice. A finding of a rule that is `waivable` may be let
+    go by a person whom the policy names; none of a signature, or of tampering, is.
     """
 
     id: str
@@ -125,6 +126,7 @@ class Rule(Frozen):
     controls: tuple[str, ...] = ()
     basis: Basis = Basis.OBSERVED
     advisory: bool = False
+    waivable: bool = False
 
 
 class Breach(Frozen):
@@ -199,3 +201,5 @@ class Effect(Frozen):
 
     action: Literal["proceed", "stop"]
     because: Literal["enforced", "observed", "waived"]
+    waivers: tuple[str, ...] = ()
+    """SHA-256 of the waivers that let it go on."""

@@ -21,9 +21,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from security import waiver
 from security.errors import CannotTell, PlanError, Refused, SluiceError, StoreError
 from security.gate import judge, observe, unopened
-from security.policy import effect
 from security.verdict import Observation, Ref, Subject, Trouble
 from tasks import report
 from tasks.material import OPENS, opened
@@ -61,7 +61,7 @@ def _gate(stage: str, of: str, gate: str, ref: Ref) -> Any:
     except BaseException as bug:  # noqa: BLE001 - what cannot be opened was not looked at, whatever the reason
         seen = _closed(run, gate, ref, "crash", f"{type(bug).__name__} while opening")
     verdict = judge(check_, seen, terms.limits, terms.accepts, terms.enforce)
-    follows = effect(verdict, terms)
+    follows = waiver.follows(check_, seen, verdict, terms, run.trust.policy.waivers, run.plan.waivers)
     run.log.append(
         "verdict",
         {seen.subject.name: seen.subject.sha256},

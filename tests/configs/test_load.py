@@ -138,7 +138,7 @@ BAD_DOCUMENTS: list[tuple[Change, str]] = [
     (_at("stages", 3, "thresholds", "precision@10", value=None), "precision@10: Input should be a valid number"),
     (_at("stages", 4, "target_environment", value="production"), "target_environment: Input should be 'local'"),
     (_at("stages", 4, "inference_endpoint", value="api"), "inference_endpoint: String should match"),
-    (_at("waivers", value=[{"finding": "x"}]), "waivers: this version has none"),
+    (_at("waivers", value=[{"finding": "x"}]), "waivers: are a policy's to allow"),
 ]
 
 
@@ -173,8 +173,14 @@ BAD_POLICIES: list[tuple[Change, str]] = [
     (_at("code", value="any"), "code.*"),
     (_without("code"), "code: missing"),
     (_without("target"), "target: missing"),
-    (_at("waivers", value=["S3-PAB"]), "waivers: this version has none; a policy that names one is refused"),
-    (_at("waivers", value={"S3-PAB": {"until": "2099-01-01"}}), "waivers: this version has none"),
+    (_at("waivers", value=["S3-PAB"]), "waivers: Input should be an object"),
+    (_at("waivers", value={"S3-PAB": {"until": "2099-01-01"}}), "waivers.*"),
+    (_at("waivers", value={"approvers": {"a" * 64: "Ada"}}), "waivers.days: missing"),
+    (_at("waivers", value={"approvers": {}, "days": 30}), "waivers.approvers: .*at least 1"),
+    (_at("waivers", value={"approvers": {"a" * 63: "Ada"}, "days": 30}), "waivers.approvers: .*64 hexadecimal"),
+    (_at("waivers", value={"approvers": {"a" * 64: " "}, "days": 30}), "waivers.approvers: .*belongs to a name"),
+    (_at("waivers", value={"approvers": {"a" * 64: "Ada"}, "days": 367}), "waivers.days: .*less than or equal to 366"),
+    (_at("waivers", value={"approvers": {"a" * 64: "Ada"}, "days": 0}), "waivers.days: .*greater than 0"),
 ]
 
 

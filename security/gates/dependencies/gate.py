@@ -19,6 +19,7 @@ from security.gates.dependencies.match import Matched, asked, forgotten, joined,
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
+_WAIVABLE = ("DEP-04", "DEP-10", "DEP-12")
 _CONTROLS = ("NIST-800-53:RA-5", "NIST-800-53:SR-3", "NIST-SSDF:PW.4", "OWASP-A06:2021")
 
 
@@ -30,7 +31,7 @@ class DependencyScanning(Gate[Item]):
     limits: ClassVar[type[Frozen]] = Limits
     facts: ClassVar[type[Frozen]] = Facts
     rules: ClassVar[Mapping[str, Rule]] = {
-        id: Rule(id=id, title=title, severity=severity, remedy=remedy, controls=_CONTROLS)
+        id: Rule(id=id, title=title, severity=severity, remedy=remedy, controls=_CONTROLS, waivable=id in _WAIVABLE)
         for id, severity, title, remedy in (
             ("DEP-01", "high", "a package that is not pinned to a version and its hashes", "lock it again with hashes"),
             ("DEP-02", "high", "an environment that is not what is locked", "install from the lock, into a new one"),
