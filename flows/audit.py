@@ -13,6 +13,7 @@ from security.log import missing, placed
 from security.registry import GATES
 from security.verdict import Outcome
 from security.verify import UNSIGNED, Held, Proof, Trust, verify
+from security.waiver import day, readable
 from tasks.lock import billed
 from tasks.store import hashed
 
@@ -40,7 +41,9 @@ def _told(proof: Proof, signed: str) -> dict[str, Any]:
     }
 
 
-def _row(each: Held) -> dict[str, Any]:
+def _row(each: Held, trust: Trust, waivers: tuple[str, ...]) -> dict[str, Any]:
+    known = readable(waivers, trust.policy.waivers) if trust.policy.waivers else []
+    names = trust.policy.waivers.approvers if trust.policy.waivers else {}
     return {
         "stage": each.stage,
         "task": each.task,
@@ -50,6 +53,12 @@ def _row(each: Held) -> dict[str, Any]:
         "basis": each.seen.basis.value,
         "reason": each.verdict.reason,
         "advice": [f"{told.rule} {told.place}: {told.message}" for told in each.verdict.advice],
+        "waived": [
+            f"{told.claim.rule} {told.claim.place}: {told.claim.message}; by {names[told.approver]} for "
+            f"{told.claim.requester}, {told.claim.ticket}, until {day(told.claim.expires)}: {told.claim.reason}"
+            for told in known
+            if told.id in each.effect.waivers
+        ],
     }
 
 
@@ -62,6 +71,7 @@ def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as
     terms = load.policy(judged, policy)
     trust = Trust(public, terms, load.sha256(judged), load.matrix(), GATES, known)
     held: list[Held] = []
+    proof: Proof | None = None
     told: dict[str, Any] = {"run": evidence.resolve().name, "holds": False}
     try:
         proof = verify(evidence / "log.jsonl", trust, told=held)
@@ -74,7 +84,7 @@ def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as
         told["holds"] = True
     except SluiceError as why:
         told["why"] = str(why)
-    told["held"] = [_row(each) for each in held]
+    told["held"] = [_row(each, trust, proof.plan.waivers if proof else ()) for each in held]
     if as_json:
         print(json.dumps(told, indent=1, sort_keys=True))
         return 0 if told["holds"] else 1
@@ -119,6 +129,8 @@ def _show(told: dict[str, Any]) -> int:
         print(f"{mark} {where:<17} {each['gate']:<26} {how}: {plain(each['reason'])}")
         for sentence in each["advice"]:
             print(f"    advice: {plain(sentence)}")
+        for sentence in each["waived"]:
+            print(f"    waived: {plain(sentence)}")
     for stage, digests in told.get("published", {}).items():
         print(f"  {stage:<9} published {', '.join(digests)}")
     if told.get("bills"):

@@ -9,6 +9,7 @@ import json
 import time
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -64,19 +65,25 @@ def findings(home: Home, run: str) -> Lines:
 def approve(home: Home, run: str, fingerprint: str, *, days: float, **claim: str) -> dict[str, Any]:
     """Sign a waiver of a finding, with the approver's key of this home. `claim`: reason, ticket and requester."""
     mine = [each for each in _told(home, run) if each[2].fingerprint.startswith(fingerprint)]
-    if len(fingerprint) < SHOWN or len({each[2].fingerprint for each in mine}) != 1:
+    if len(fingerprint) < SHOWN or len({(each[1].sha256, each[2].fingerprint, each[2].message) for each in mine}) != 1:
         raise PlanError(f"run {run}: {len(mine)} findings begin with {fingerprint!r}; allowed: {SHOWN} digits of one")
     gate, subject, finding = mine[0]
     if not GATES[gate].rules[finding.rule].waivable:
         raise PlanError(f"{gate}: {finding.rule} cannot be waived; {finding.remedy}")
     if not 0 < days <= 366:
         raise PlanError(f"--days {days:g}: allowed: more than 0, and 366 at the most")
-    if len(claim["reason"]) < 10 or not claim["ticket"].strip() or not claim["requester"].strip():
-        raise PlanError("a waiver needs a reason of ten letters or more, a ticket, and who asks for it")
     now = round(time.time(), 3)
     signer = UnsafeLocalKeys(home.root / "keys").signer("approver")
-    envelope = waiver.sign(finding, gate, subject, signer, issued=now, expires=now + days * waiver.DAY, **claim)
-    return {"waiver": waivers.keep(home, envelope), "approver": signer.public.id, "place": finding.place}
+    try:
+        envelope = waiver.sign(finding, gate, subject, signer, issued=now, expires=now + days * waiver.DAY, **claim)
+    except ValidationError as why:
+        first = why.errors()[0]
+        raise PlanError(f"a waiver: {first['loc'][0]}: {first['msg']}") from None
+    return {"waiver": waivers.keep(home, envelope), "approver": signer.public.id, "finding": _sentence(finding)}
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.rule} {finding.place}: {finding.message}"
 
 
 def listed(home: Home, policy: str) -> Lines:
@@ -111,7 +118,7 @@ def command(given: argparse.Namespace) -> int:
         return show(listed(home, given.policy), WAIVERS, as_json=given.json)
     claim = {"reason": given.reason, "ticket": given.ticket, "requester": given.requester}
     told = approve(home, given.run, given.fingerprint, days=given.days, **claim)
-    print(f"waiver {told['waiver'][:SHOWN]} of {plain(told['place'])}, signed by {told['approver']}")
+    print(f"waiver {told['waiver'][:SHOWN]} of {plain(told['finding'])}\nsigned by {told['approver']}")
     print(
         "it counts where a policy lists that key under `waivers`, and the rule under `waive`: see `sluice waiver list`"
     )
@@ -136,7 +143,7 @@ def _cell(column: str, value: Any) -> str:
     if column in ("fingerprint", "subject", "waiver"):
         return str(value)[:SHOWN]
     if column == "expires" and value:
-        return time.strftime("%Y-%m-%d", time.gmtime(value))
+        return waiver.day(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return plain(str(value)) or ("counts" if column == "wrong" else "")

@@ -5,6 +5,7 @@ its own has just looked at; nothing else. A stage publishes once, in its turn, w
 runs again voids what later stages published before.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,10 +107,12 @@ class Walk:
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
         follows = waived(gate, seen, again, given, self.trust.policy.waivers, self.plan.waivers)
-        if follows.model_dump(mode="json") != content["effect"]:
+        if follows != Effect.model_validate(content["effect"]):
             raise LogBroken(f"{where}: {again.outcome} leads to {follows.action}, not to what was recorded")
         if seen.taken < self.plan.started - 1:
             raise LogBroken(f"{where}: was looked at before the run began")
+        if seen.taken > time.time() + 60:
+            raise LogBroken(f"{where}: was looked at in days to come")
         if gate.kind == "lock" and seen.facts and seen.subject.sha256 != self.plan.lock:
             raise LogBroken(f"{where}: looked at another lock than the plan's")
         subject = seen.subject.of or seen.subject.sha256

@@ -203,3 +203,5 @@ class Effect(Frozen):
     because: Literal["enforced", "observed", "waived"]
     waivers: tuple[str, ...] = ()
     """SHA-256 of the waivers that let it go on."""
+    also: str = ""
+    """What nobody could tell besides, and the policy observes."""

@@ -1,25 +1,29 @@
 """Waivers: a finding that a person lets go, for a while, in writing, and never one of a gate that looked at nothing.
 
-A waiver is a DSSE envelope signed by an approver. It binds one finding (by its fingerprint: gate, rule and place) in
-one subject (by its digest), with reason, ticket, who asked for it, and until when. Whose approval counts, and for how
-long it may last, the policy says; which rules can be waived at all, the gate's own code, and of those the policy's
-`waive`. The plan seals the waivers that there are before any data is read.
+A waiver is a DSSE envelope signed by an approver. It binds one finding (by its fingerprint: gate, rule and place; and
+by its very words: of one that got worse it says nothing) in one subject (by its digest), with reason, ticket, who asked
+for it, and until when. Whose approval counts, and for how long it may last, the policy says; which rules can be waived
+at all, the gate's own code, and of those the policy's `waive`. The plan seals the waivers that there are before any
+data is read.
 
 The gate looks all the same, and the finding is in the verdict: what changes is what follows from it. `follows` is the
 only place that decides so, for the run, for `verify` and for an auditor years later: whether a waiver was valid is a
-question about the moment at which the gate looked, which the observation has.
+question about the moment at which the gate looked, which the observation has. That moment is the producer's word, as
+all of an observation is; `verify` only asks that it is none from days to come.
 
-The approver's name is the policy's; who asked for it is declared by the approver, and must be somebody else.
+The approver's name is the policy's, and the producer's key is never an approver's. Who asked for it is declared by the
+approver, and must have another name.
 """
 
 import base64
 import hashlib
 import json
 import time
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from configs.load import Approval
 from security.errors import KeyBroken, LogBroken
@@ -38,6 +42,7 @@ class Claim(Frozen):
     gate: str
     rule: str
     place: str
+    message: str
     fingerprint: str
     reason: str = Field(min_length=10)
     ticket: str = Field(min_length=1)
@@ -45,6 +50,13 @@ class Claim(Frozen):
     issued: float
     expires: float
     key: str
+
+    @field_validator("reason", "ticket", "requester")
+    @classmethod
+    def _words(cls, value: str) -> str:
+        if " ".join(unicodedata.normalize("NFKC", value).split()) != value or not value.isprintable():
+            raise ValueError("words, with one space between them, and nothing that is not seen")
+        return value
 
 
 class Waiver(Frozen):
@@ -59,17 +71,23 @@ class Waiver(Frozen):
     def wrong(self, approval: Approval, at: float) -> str:
         """Why it does not count at a moment; empty where it does."""
         claim, name = self.claim, approval.approvers[self.approver]
-        if claim.requester.strip().casefold() == name.strip().casefold():
+        if _letters(claim.requester) == _letters(name):
             return f"{name} asked for it and approved it; allowed: two persons"
         if not claim.issued < claim.expires <= claim.issued + approval.days * DAY:
             lasts = (claim.expires - claim.issued) / DAY
             return f"it lasts {lasts:,.1f} days; allowed: {approval.days:g}"
         if at < claim.issued:
-            return f"it begins on {_day(claim.issued)}"
-        return f"it ended on {_day(claim.expires)}" if at >= claim.expires else ""
+            return f"it begins on {day(claim.issued)}"
+        return f"it ended on {day(claim.expires)}" if at >= claim.expires else ""
 
 
-def _day(moment: float) -> str:
+def _letters(name: str) -> str:
+    """A name as it counts: however it is spelled."""
+    return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
+
+
+def day(moment: float) -> str:
+    """The date of a moment, as far as there is one."""
     try:
         return time.strftime("%Y-%m-%d", time.gmtime(moment))
     except (OverflowError, ValueError, OSError):
@@ -78,7 +96,7 @@ def _day(moment: float) -> str:
 
 def sign(finding: Finding, gate: str, subject: Subject, signer: Signer, **claim: Any) -> bytes:
     """A waiver of a finding, as its approver signs it. `claim` has reason, ticket, requester, issued and expires."""
-    told = {"gate": gate, "rule": finding.rule, "place": finding.place, "fingerprint": finding.fingerprint}
+    told = finding.model_dump(include={"rule", "place", "message", "fingerprint"}) | {"gate": gate}
     made = Claim.model_validate(told | {"key": signer.public.pem.decode()} | claim)
     return seal(KIND, {subject.name: subject.sha256}, made.model_dump(mode="json"), signer)
 
@@ -96,10 +114,10 @@ def read(envelope: bytes, approval: Approval) -> Waiver:
     statement = unseal(envelope, key)
     try:
         ((subject,), claim) = statement["subject"], Claim.model_validate(statement["predicate"])
-        sha = str(subject["digest"]["sha256"])
+        sha, kind = str(subject["digest"]["sha256"]), statement["predicateType"]
     except (ValidationError, ValueError, KeyError, TypeError) as why:
         raise LogBroken(f"not a waiver ({type(why).__name__})") from None
-    if statement["predicateType"] != KIND or claim.fingerprint != digest([claim.gate, claim.rule, claim.place]):
+    if kind != KIND or claim.fingerprint != digest([claim.gate, claim.rule, claim.place]):
         raise LogBroken("a waiver of something else than it says")
     return Waiver(id=hashlib.sha256(envelope).hexdigest(), subject=sha, approver=key.id, claim=claim)
 
@@ -129,14 +147,17 @@ def follows(
     if approval is None or verdict.outcome is not Outcome.FAIL:
         return plain
     waivers = [each for each in readable(envelopes, approval) if each.subject == seen.subject.sha256]
-    held: dict[str, str] = {}
+    held = dict[tuple[str, str], str]()
     for finding in verdict.findings:
-        mine = [each for each in waivers if each.claim.fingerprint == finding.fingerprint]
+        said = (finding.fingerprint, finding.message)
+        mine = [each for each in waivers if (each.claim.fingerprint, each.claim.message) == said]
         counts = sorted(each.id for each in mine if not each.wrong(approval, seen.taken))
         if not counts or finding.rule not in terms.waive or not gate.rules[finding.rule].waivable:
             return plain
-        held[finding.fingerprint] = counts[0]
-    left = judge(gate, seen, terms.limits, terms.accepts, terms.enforce, without=held.keys())
+        held[said] = counts[0]
+    without = {fingerprint for fingerprint, _ in held}
+    left = judge(gate, seen, terms.limits, terms.accepts, terms.enforce, without=without)
     if effect(left, terms).action != "proceed":
         return plain
-    return Effect(action="proceed", because="waived", waivers=tuple(sorted({*held.values()})))
+    also = "" if left.outcome is Outcome.PASS else left.reason
+    return Effect(action="proceed", because="waived", waivers=tuple(sorted({*held.values()})), also=also)

@@ -53,7 +53,7 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         "basis": seen.basis.value,
         "coverage": f"{seen.coverage.inspected:,}/{seen.coverage.expected:,} {seen.coverage.unit}",
         "canary": "not caught" if said.cause == "canary" else "caught" if seen.canaries else "none",
-        "reason": said.reason,
+        "reason": said.reason if follows.because != "waived" else f"waived: {said.reason}",
         "seconds": round(seconds, 2),
     }
     run.notes.setdefault("verdicts", []).append(row)

@@ -103,6 +103,15 @@ def test_what_a_person_lets_go_is_found_all_the_same_and_the_run_goes_on(
     assert (held.effect.because, len(held.effect.waivers)) == ("waived", 1)
     assert held.verdict.findings[0].rule == "DEP-04"
     assert run.published["model"].kind == "model"
+    assert "no advisories" not in held.effect.also
+    assert "SLUICE_INDEX names no index" in held.effect.also
+    public = str(run.home.root / "trust" / "producer.pub")
+    capsys.readouterr()
+    path = str(load.find(asked["policy"], "policies", paths=False))
+    assert main(["verify", str(run.log.path.parent), "--key", public, "--policy", path]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"waived: DEP-04 {VULNERABLE}" in said
+    assert "by Ada for Grace, SEC-7, until 2" in said
 
 
 def test_an_auditor_who_trusts_another_approver_refuses_the_run(

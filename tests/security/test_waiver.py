@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,8 @@ from security.waiver import DAY, KIND, Claim, follows, read, readable, sign
 from tests.security.advisories.test_ranges import advisory, span
 from tests.security.gates.test_dependencies import GATE, KNOWN, LIMITS, mirror, opened
 
+UNKNOWN = "-----BEGIN PUBLIC KEY-----\nMBAwCAYGKgMEBQYHAwQABAUGBw==\n-----END PUBLIC KEY-----\n"
+"""A key of a kind that nobody knows."""
 NOTHING = Effect(action="stop", because="enforced")
 OTHER = advisory(span({"introduced": "0"}), name="beta", id="PYSEC-2")
 CLAIM: dict[str, Any] = {"reason": "no path to it from here", "ticket": "SEC-1", "requester": "Grace"}
@@ -91,7 +95,7 @@ def test_a_finding_that_is_waived_is_still_found_and_the_run_goes_on(
         {"role": "producer"},
         {"role": "owner"},
         {"subject": Subject(kind="lock", name="requirements.lock", sha256="1" * 64)},
-        {"requester": " ADA "},
+        {"requester": "A-d.A"},
         {"expires": 0.0},
         {"issued": 9e9, "expires": 9e9 + DAY},
     ],
@@ -124,6 +128,17 @@ def test_it_is_of_one_finding(seen: Observation, approval: Approval, made: Made,
         assert after(seen, approval, made(of=said)) == NOTHING
         with pytest.raises(LogBroken, match="something else than it says"):
             read(made(of=changed).encode(), approval)
+
+
+def test_it_says_nothing_of_a_finding_that_got_worse(approval: Approval, made: Made, finding: Finding) -> None:
+    """The same package, place and lock: what was high when it was approved is malware now, and no version fixes it."""
+    worse = advisory(span({"introduced": "0"}), name="alpha", id="PYSEC-1", aliases=["CVE-1", "MAL-2026-1"])
+    seen = observe(GATE, opened(known=mirror(worse)), LIMITS, random.Random(1))
+    (found,) = verdict(seen, terms()).findings
+    at = {"issued": seen.taken - DAY, "expires": seen.taken + DAY}
+    assert (found.fingerprint, found.message != finding.message) == (finding.fingerprint, True)
+    assert after(seen, approval, made(**at)) == NOTHING
+    assert after(seen, approval, made(of=found, **at)).because == "waived"
 
 
 def test_every_finding_needs_one(approval: Approval, made: Made) -> None:
@@ -159,7 +174,8 @@ def test_what_is_left_without_it_must_let_the_run_go_on_too(seen: Observation, a
     index = terms(index=True)
     assert verdict(seen, index).cause == "finding"
     assert after(seen, approval, made(), terms=index) == NOTHING
-    assert after(seen, approval, made(), terms=terms(index=True, observe=("index",))).because == "waived"
+    told = after(seen, approval, made(), terms=terms(index=True, observe=("index",)))
+    assert (told.because, told.also.startswith("of 3 names nobody can tell")) == ("waived", True)
 
 
 def test_a_pass_or_what_nobody_could_tell_needs_none(approval: Approval, made: Made) -> None:
@@ -183,10 +199,20 @@ def test_what_is_no_waiver_is_told(keys: UnsafeLocalKeys, approval: Approval, ma
         (KIND, {"a": "0" * 64, "b": "1" * 64}, mine),
         (KIND, {"a": "0" * 64}, mine | {"more": 1}),
         (KIND, {"a": "0" * 64}, mine | {"reason": "short"}),
+        (KIND, {"a": "0" * 64}, mine | {"reason": " " * 20}),
+        (KIND, {"a": "0" * 64}, mine | {"requester": "Ada\u200b"}),
+        (KIND, {"a": "0" * 64}, mine | {"requester": " "}),
+        (KIND, {"a": "0" * 64}, mine | {"ticket": "\t"}),
         (KIND, {"a": "0" * 64}, {key: told for key, told in mine.items() if key != "ticket"}),
     ):
         with pytest.raises(LogBroken):
             read(seal(kind, subject, claim, signer), approval)
+    for curve in (ec.SECP256K1(), ec.SECP384R1()):
+        odd = ec.generate_private_key(curve).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        with pytest.raises(KeyBroken):
+            read(seal(KIND, {"a": "0" * 64}, mine | {"key": odd.decode()}, signer), approval)
+    with pytest.raises(KeyBroken, match="not a public key"):
+        read(seal(KIND, {"a": "0" * 64}, mine | {"key": UNKNOWN}, signer), approval)
     forged = mine | {"key": keys.public("producer").pem.decode()}
     with pytest.raises(KeyBroken):
         read(seal(KIND, {"a": "0" * 64}, forged, signer), approval)

@@ -118,7 +118,8 @@ def listed(facts: Facts) -> Iterator[Breach]:
             message = f"{told.strange} of {each.hashes} hashes are of no file of the index; allowed: none"
             yield Breach(rule="DEP-06", place=each.name, message=message)
         if told.yanked is not None or told.status == "quarantined":
-            why = told.status if told.yanked is None else f"withdrawn: {told.yanked[:SHOWN]}"
+            why = f"withdrawn: {told.yanked[:SHOWN]}" if told.yanked is not None else "not withdrawn"
+            why = f"{told.status} and {why}" if told.status == "quarantined" else why
             yield Breach(rule="DEP-12", place=each.name, message=f"{each.version} is {why}; allowed: what is not")
 
 
