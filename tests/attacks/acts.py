@@ -251,7 +251,7 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     sign(other, ground.passed.keys.path("producer"))
 
     def argv(run: Run, release: Path, ready: Path) -> list[str]:
-        module, *rest = real(run, other, ready)[2:]
+        module, *rest = real(run, other, ready)[3:]
         assert module == "deployments.serving"
         return [sys.executable, "-c", LIAR, run.published["model"].sha256, *rest]
 

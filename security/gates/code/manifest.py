@@ -11,7 +11,7 @@ from security.errors import KeyBroken, LogBroken
 from security.gates.code.facts import FILE, LINK, MANIFEST, RUNS, Listed
 from security.keys import PublicKey, Signer, seal, unseal
 
-KIND = "https://sluice.dev/code-manifest/v1"
+KIND = "urn:sluice:code-manifest/v1"
 
 
 def sealed(files: Iterable[Listed], commit: str, signer: Signer) -> bytes:
