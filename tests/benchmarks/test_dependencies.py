@@ -1,7 +1,8 @@
 """A lock of 200 packages through both engines, against one bare run of pip-audit over the same service.
 
 Ratios of wall time within one run, beside the target; what is asserted is that both looked at every package. Ours is
-the whole gate: the advisories loaded from disk, three looks (the lock and two canaries), our own matcher, the engine.
+the whole gate: the advisories loaded from disk, the bill of materials, three looks (the lock and two canaries), our own
+matcher, the engine.
 """
 
 import json
@@ -19,12 +20,13 @@ from security.advisories import mirror
 from security.advisories.server import serving
 from security.engines import audit
 from security.gate import judge, observe
-from security.gates.dependencies import DependencyScanning, Dist, Pin, lines, material, read
+from security.gates.dependencies import DependencyScanning, Dist, Pin, bill, lines, material, read
 from security.verdict import Outcome, Subject
 from tests.security.advisories.test_mirror import fetched
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parent.parent.parent
+NOW = "2026-11-29T00:00:00Z"
 PACKAGES, TIMES, TARGET = 200, 5, 1.5
 SUBJECT = Subject(kind="lock", name="requirements.lock", sha256="0" * 64)
 LIMITS: dict[str, Any] = {
@@ -57,7 +59,8 @@ def test_both_engines_against_one_bare_run(shared: Path, tmp_path: Path, capsys:
         mirror._loaded.cache_clear()
         begun = time.monotonic()
         known = mirror.load(advisories)
-        made = material(SUBJECT, text, known, "2026-11-29T00:00:00Z", dists=dists, expected=2 * PACKAGES)
+        listed = bill.made(dists, {}, NOW, root="here")
+        made = material(SUBJECT, text, known, NOW, dists=dists, expected=2 * PACKAGES, bill=listed)
         told = judge(DependencyScanning(), observe(DependencyScanning(), made, LIMITS, random.Random(1)), LIMITS)
         spent = time.monotonic() - begun
         assert told.outcome is Outcome.PASS, told.reason
