@@ -27,6 +27,10 @@ _FILENAME = 5
 """Which of the objects of a code object names the file: after code, constants, names and both lists of variables."""
 
 
+_SINGLE = (b"N", b"T", b"F", b".", b"S")
+_UNKEPT = (*_SINGLE, b"r")
+
+
 class _Reader:
     """Digests of what is written, in which two spellings of the same are the same."""
 
@@ -50,6 +54,9 @@ class _Reader:
             raise ValueError("it is too deep")
         first = self.take(1)[0]
         kind = bytes([first & ~_REF])
+        # Python keeps no reference to these, flagged or not: to one who counts it, every later one is another's.
+        if first & _REF and kind in _UNKEPT:
+            raise ValueError("it is written as nothing writes it")
         if kind == b"r":
             place = self.number("<i")
             found = self.seen[place] if 0 <= place < len(self.seen) else None
@@ -65,7 +72,7 @@ class _Reader:
         return told
 
     def _told(self, kind: bytes, depth: int) -> bytes:
-        if kind in (b"N", b"T", b"F", b".", b"S"):
+        if kind in _SINGLE:
             return _digest(kind)
         if kind in _NUMBERS:
             return _digest(kind, self.take(_NUMBERS[kind]))

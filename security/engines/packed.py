@@ -11,6 +11,7 @@ import re
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple
 
@@ -18,7 +19,13 @@ PIECE = 1 << 18
 LARGEST = 1 << 30
 """Bytes that come out of one."""
 Chunks = Callable[[], Iterable[bytes]]
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
+
+
+class Broken(OSError):
+    """A member that breaks off while it is read."""
 
 
 class Shut(NamedTuple):
@@ -60,12 +67,20 @@ def _read(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+def _member(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
+    """It is read when `members` has long gone on: what breaks then is of one kind."""
+    try:
+        yield from _read(opened())
+    except (*_BROKEN, NotImplementedError) as why:
+        raise Broken(type(why).__name__) from None
+
+
 def _zip(name: str, file: IO[bytes]) -> Members:
     left = LARGEST
     with zipfile.ZipFile(file) as zipped:
 
         def read(info: zipfile.ZipInfo) -> Chunks:
-            return lambda: _read(zipped.open(info))
+            return lambda: _member(lambda: zipped.open(info))
 
         for info in zipped.infolist():
             member = f"{name}!{info.filename}"
@@ -84,7 +99,7 @@ def _tar(name: str, file: IO[bytes]) -> Members:
     with tarfile.open(fileobj=file, mode="r:") as tarred:
 
         def read(info: tarfile.TarInfo) -> Chunks:
-            return lambda: _read(tarred.extractfile(info) or file)
+            return lambda: _member(lambda: tarred.extractfile(info) or file)
 
         for info in tarred:
             if info.isfile():

@@ -112,6 +112,27 @@ def test_a_secret_is_found_wherever_it_lies(root: Path, token: str, case: str) -
     assert ("SEC-01", place) in rules(root)
 
 
+def test_a_member_that_breaks_off_hides_nothing_else(root: Path, token: str) -> None:
+    for name, data in (("a.zip", bytearray(zipped("x" * 40))), ("b.zip", bytearray(zipped("x" * 40)))):
+        if name == "a.zip":
+            data[data.index(b"PK\x01\x02") - 6] ^= 0xFF
+        else:
+            data[8:10] = data[data.index(b"PK\x01\x02") + 10 : data.index(b"PK\x01\x02") + 12] = b"\x61\x00"
+        (root / name).write_bytes(bytes(data))
+    (root / "c.py").write_text(f"token = '{token}'\n")
+    assert {rule for rule, _ in rules(root)} == {"SEC-01", "SEC-07"}
+
+
+def test_a_secret_in_the_name_of_a_member_is_found_and_not_shown(root: Path, token: str) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr(f"{token}/x.7z", b"7z\xbc\xaf\x27\x1c" + b"\0" * 40)
+    (root / "x.zip").write_bytes(file.getvalue())
+    found = verdict(root)
+    assert {each.rule for each in found.findings} == {"SEC-01", "SEC-07"}
+    assert token not in found.model_dump_json()
+
+
 def test_a_link_is_read_and_not_followed(root: Path, token: str, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text(token)
     (root / "link").symlink_to(tmp_path / "outside")

@@ -1,6 +1,6 @@
 """Private keys in PEM's form and its kin: a head, and a body on the same line or soon after.
 
-A head alone is what code that reads keys is full of.
+A head alone is what code that reads keys is full of. Of a body all lines count: many keys begin alike.
 """
 
 import re
@@ -10,8 +10,11 @@ from typing import Generic, TypeVar
 HEADLESS = "a head without a key"
 AFTER = 8
 """Lines after a head on which its body may begin."""
+LONGEST = 1 << 16
+"""Letters of a body that count."""
 _HEAD = re.compile(r"-----? ?BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)? ?-----?")
 _BODY = re.compile(r"[\s\"'>#|*,\\]*\+?[\s\"']*([A-Za-z0-9+/=]{24,4096})(?:\\r|\\n|[\s\"'+,;)\\])*")
+_MORE = re.compile(r"[\s\"'>#|*,\\]*\+?[\s\"']*([A-Za-z0-9+/=]{1,4096})(?:\\r|\\n|[\s\"'+,;)\\])*")
 _INLINE = re.compile(r"(?:\\+[rn]|[\s\"'+,])+([A-Za-z0-9+/=]{24,4096})")
 S = TypeVar("S")
 
@@ -22,24 +25,26 @@ class Heads(Generic[S]):
     def __init__(self) -> None:
         self._at: S | None = None
         self._left = 0
+        self._body = ""
 
-    @property
-    def open(self) -> int:
-        """How many heads wait for a body."""
-        return int(self._at is not None)
+    def end(self) -> Iterator[tuple[S, str]]:
+        """What is left at the end of a text."""
+        if self._at is not None:
+            yield self._at, self._body
+        self._at, self._body = None, ""
 
     def take(self, spot: S, text: str) -> Iterator[tuple[S, str]]:
         """Where a key begins, and the first of its body; empty where none came after a head."""
         if self._at is not None:
             self._left -= 1
-            body = _BODY.fullmatch(text)
-            if body or not self._left:
-                yield self._at, body[1] if body else ""
-                self._at = None
+            more = (_MORE if self._body else _BODY).fullmatch(text)
+            if more and len(self._body) < LONGEST:
+                self._body += more[1]
+            elif self._body or self._left <= 0:
+                yield from self.end()
         for head in _HEAD.finditer(text) if "PRIVATE KEY" in text else ():
             if body := _INLINE.match(text, head.end()):
                 yield spot, body[1]
             else:
-                if self._at is not None:
-                    yield self._at, ""
+                yield from self.end()
                 self._at, self._left = spot, AFTER

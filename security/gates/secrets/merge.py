@@ -21,7 +21,7 @@ def merged(ours: Sequence[Hit], theirs: Sequence[Hit]) -> Iterator[tuple[str, st
     left = [hit for hit in theirs if hit.rule != "private-key"]
     left = [hit._replace(excuse="documented") if hit.value in known else hit for hit in left]
     for hit in _narrowest(ours):
-        same = [other for other in left if _overlap(hit.value, other.value)]
+        same = [other for other in left if _same(hit, other)]
         left = [other for other in left if other not in same]
         second = [other for other in same if not other.excuse]
         if hit.excuse in _WEAK and second:
@@ -36,10 +36,12 @@ def _narrowest(hits: Sequence[Hit]) -> list[Hit]:
     """One hit for each text: by a form rather than by a name, whatever that says of it."""
     kept = list[Hit]()
     for hit in sorted(hits, key=lambda hit: (hit.rule in _LOOSE, bool(hit.excuse), -len(hit.value), hit.rule)):
-        if not any(_overlap(hit.value, other.value) for other in kept):
+        if not any(_same(other, hit) for other in kept):
             kept.append(hit)
     return kept
 
 
-def _overlap(one: str, other: str) -> bool:
-    return one in other or other in one
+def _same(hit: Hit, other: Hit) -> bool:
+    """Whether a hit speaks for another: where it is a secret, of what overlaps; where it is excused, of no more than
+    itself, or a harmless text of three letters would excuse every secret that has them."""
+    return other.value in hit.value or (not hit.excuse and hit.value in other.value)

@@ -89,6 +89,8 @@ class Sweep:
         self._ask(Spot(item, item.name, 0, marked=False), Line(PROSE, item.name[-4096:]))
         try:
             for each in views(_PROSE if item.kind in (TREE, MESSAGE) else item.name, item.chunks):
+                if each.name not in (item.name, _PROSE):  # of a member of what is packed: a place that is shown
+                    self._ask(Spot(item, each.name, 0, marked=False), Line(PROSE, each.name[-4096:]))
                 if isinstance(each, Opaque):
                     self.seal(each.kind, each.name)
                 else:
@@ -114,20 +116,23 @@ class Sweep:
             marked = "nextline" in text and bool(self._marked(text))
             if item.kind == FILE:
                 self.markers.update(self._marked(text))
-            for at, body in keys.take(spot, text):
-                if body:
-                    self._keep(at, "private-key", body, (tokens.NAME,), text)
-                else:
-                    self.excused[HEADLESS] += 1
+            self._keys(keys.take(spot, text))
             self._ask(spot, Line(view.flavour, text))
             if kept is not None:
                 size += len(text)
                 kept.append((number, text))
                 if size > WHOLE:
                     kept = None
-        self.excused.update([HEADLESS] * keys.open)
+        self._keys(keys.end())
         for line, value in tokens.manifest(joined(kept)) if kept else ():
             self._keep(Spot(item, name, line, marked=False), "kubernetes-secret", value, (tokens.NAME,), "")
+
+    def _keys(self, found: Iterable[tuple[Spot, str]]) -> None:
+        for at, body in found:
+            if body:
+                self._keep(at, "private-key", body, (tokens.NAME,), "")
+            else:
+                self.excused[HEADLESS] += 1
 
     def _ask(self, spot: Spot, line: Line) -> None:
         key = hashlib.blake2b(f"{line.flavour}\0{line.text}".encode("utf-8", "surrogatepass"), digest_size=12).digest()

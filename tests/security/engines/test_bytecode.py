@@ -47,6 +47,19 @@ def test_what_its_source_compiles_to_is_its_sources(level: int, name: str, heade
         assert "other code" in fault(name, written(level=other), SOURCE)
 
 
+def test_a_flag_on_what_python_keeps_no_reference_to_shifts_nothing() -> None:
+    """One flagged None in front: whoever counts it takes every later reference for another's."""
+    source = b'A = None\nB = "guest"\nC = "admin"\ndef role():\n    return B\n'
+    plain = marshal.dumps(compile(source, "x.py", "exec", dont_inherit=True))
+    at = plain.index(b"N", plain.index(b"guest") - 12)
+    spoiled = plain[:at] + bytes([ord("N") | 0x80]) + plain[at + 1 :]
+    assert marshal.loads(spoiled) == marshal.loads(plain)
+    assert "written as nothing writes it" in fault(NAME, importlib.util.MAGIC_NUMBER + HEADERS[0] + spoiled, source)
+    for kind in b"NTF.Sr":
+        with pytest.raises(ValueError, match="as nothing writes it"):
+            digest(bytes([kind | 0x80, 0, 0, 0, 0]))
+
+
 def test_one_that_was_written_otherwise_is_the_same() -> None:
     """Which objects are written once and then referred to depends on who else holds them."""
     code = compile(SOURCE, "x.py", "exec", dont_inherit=True)

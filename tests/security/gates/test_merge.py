@@ -35,6 +35,16 @@ theirs = ours
         ([ours()], [theirs("x", "example")], [("github-token", "", OURS)]),
         ([ours()], [theirs("x", value="other one")], [("github-token", "", OURS), ("x", "", THEIRS)]),
         ([], [theirs("private-key", value="BEGIN")], []),
+        (
+            [ours("url-password", "blank", VALUE[:3])],
+            [theirs("secret-keyword")],
+            [("url-password", "blank", OURS), ("secret-keyword", "", THEIRS)],
+        ),
+        (
+            [ours("url-password", "blank", VALUE[:3]), ours("assigned-secret")],
+            [],
+            [("url-password", "blank", OURS), ("assigned-secret", "", OURS)],
+        ),
         ([], [theirs("aws", value="AKIA" + "IOSFODNN7" + "EXAMPLE")], [("aws", "documented", THEIRS)]),
     ],
 )
@@ -51,7 +61,23 @@ BODY = "MIIE" + "a1B2" * 15
 def keys(*lines: str) -> tuple[list[tuple[int, bool]], int]:
     heads = Heads[int]()
     found = [(at, bool(body)) for number, text in enumerate(lines) for at, body in heads.take(number, text)]
-    return found, heads.open
+    left = [(at, bool(body)) for at, body in heads.end()]
+    return [*found, *(each for each in left if each[1])], sum(not each[1] for each in left)
+
+
+def test_of_a_key_the_whole_body_counts() -> None:
+    """Keys of OpenSSH begin alike, whoever they are of."""
+
+    def body(*lines: str) -> list[str]:
+        heads = Heads[int]()
+        told = [body for number, text in enumerate((HEAD, *lines)) for _, body in heads.take(number, text)]
+        return [*told, *(body for _, body in heads.end())]
+
+    end = HEAD.replace("BEGIN", "END")
+    assert body(BODY, "x" * 64, "yz==", end) == [BODY + "x" * 64 + "yz=="]
+    assert body(BODY, "x" * 64) == [BODY + "x" * 64]
+    assert body(BODY, "x" * 64, "w" * 9) != body(BODY, "x" * 64, "v" * 9)
+    assert body(BODY, "", "x = 1", HEAD, BODY) == [BODY, BODY]
 
 
 @pytest.mark.parametrize(
