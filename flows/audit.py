@@ -41,9 +41,19 @@ def _told(proof: Proof, signed: str) -> dict[str, Any]:
     }
 
 
-def _row(each: Held, trust: Trust, waivers: tuple[str, ...]) -> dict[str, Any]:
-    known = readable(waivers, trust.policy.waivers) if trust.policy.waivers else []
-    names = trust.policy.waivers.approvers if trust.policy.waivers else {}
+def _waivers(proof: Proof | None, trust: Trust) -> dict[str, str]:
+    """Id -> what an approver let go, for whom and why, in words."""
+    if proof is None or trust.policy.waivers is None:
+        return {}
+    names = trust.policy.waivers.approvers
+    return {
+        each.id: f"{each.claim.rule} {each.claim.place}: {each.claim.message}; by {names[each.approver]} for "
+        f"{each.claim.requester}, {each.claim.ticket}, until {day(each.claim.expires)}: {each.claim.reason}"
+        for each in readable(proof.plan.waivers, trust.policy.waivers)
+    }
+
+
+def _row(each: Held, waivers: dict[str, str]) -> dict[str, Any]:
     return {
         "stage": each.stage,
         "task": each.task,
@@ -53,12 +63,7 @@ def _row(each: Held, trust: Trust, waivers: tuple[str, ...]) -> dict[str, Any]:
         "basis": each.seen.basis.value,
         "reason": each.verdict.reason,
         "advice": [f"{told.rule} {told.place}: {told.message}" for told in each.verdict.advice],
-        "waived": [
-            f"{told.claim.rule} {told.claim.place}: {told.claim.message}; by {names[told.approver]} for "
-            f"{told.claim.requester}, {told.claim.ticket}, until {day(told.claim.expires)}: {told.claim.reason}"
-            for told in known
-            if told.id in each.effect.waivers
-        ],
+        "waived": [waivers[id] for id in each.effect.waivers if id in waivers],
     }
 
 
@@ -84,7 +89,8 @@ def audit(folder: Path, key: Path, policy: str, *, owner: Path | None = None, as
         told["holds"] = True
     except SluiceError as why:
         told["why"] = str(why)
-    told["held"] = [_row(each, trust, proof.plan.waivers if proof else ()) for each in held]
+    waivers = _waivers(proof, trust)
+    told["held"] = [_row(each, waivers) for each in held]
     if as_json:
         print(json.dumps(told, indent=1, sort_keys=True))
         return 0 if told["holds"] else 1

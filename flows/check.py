@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,19 +23,12 @@ from tasks import checkout, lock, tree
 from tasks.home import Home
 
 CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
-Opener = Callable[[Path, dict[str, Any], Path | None], Material[Any]]
+Opener = Callable[..., Material[Any]]
+"""From the path and the limits; that of a lock also takes `out`."""
 
 
-def _lock(path: Path, limits: dict[str, Any], out: Path | None) -> Material[Any]:
+def _lock(path: Path, limits: dict[str, Any], out: Path | None = None) -> Material[Any]:
     return lock.opened(Home.here(), path, limits, out=out)
-
-
-def _tree(path: Path, limits: dict[str, Any], _: Path | None) -> Material[Any]:
-    return tree.opened(path, limits)
-
-
-def _checkout(path: Path, limits: dict[str, Any], _: Path | None) -> Material[Any]:
-    return checkout.opened(path, limits)
 
 
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
@@ -43,8 +37,8 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
         {"allowed": "UnsafeAnyName", "licences": "UnsafeAnyLicence", "installed": False, "index": False, "bill": False},
         _lock,
     ),
-    "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, _tree),
-    "secrets_scanning": (SecretsScanning(), {}, _checkout),
+    "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, tree.opened),
+    "secrets_scanning": (SecretsScanning(), {}, checkout.opened),
 }
 """Gate, the limits where none are given, and who opens its subject."""
 
@@ -67,8 +61,8 @@ def check(
     if bill:
         if "bill" not in gate.limits.model_fields:
             raise PlanError(f"--bill: {name} writes no bill of materials")
-        asked["bill"] = True
-    verdict = _verdict(gate, Path(subject), asked, lambda path, limits: opener(path, limits, bill))
+        asked["bill"], opener = True, partial(opener, out=bill)
+    verdict = _verdict(gate, Path(subject), asked, opener)
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
     unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
     code = CODES[verdict.outcome]
@@ -100,9 +94,7 @@ def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict
     return dict(told)
 
 
-def _verdict(
-    gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Callable[[Path, dict[str, Any]], Material[Any]]
-) -> Verdict:
+def _verdict(gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Opener) -> Verdict:
     try:
         seen = observe(gate, opener(path, limits), limits)
     except SluiceError as why:

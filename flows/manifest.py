@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flows import check
+from security import whole
 from security.gates.code import sealed
 from security.keys import UnsafeLocalKeys
 from security.verdict import Outcome
@@ -19,7 +20,7 @@ def make(checkout: str, limits: Path | None, out: Path) -> int:
         return code
     commit, files = tree.signed(Path(checkout))
     keys = UnsafeLocalKeys(home.root / "keys")
-    out.write_bytes(sealed(files, commit, keys.signer("owner")))
+    whole.write(out, (sealed(files, commit, keys.signer("owner")),))
     (home.folder("trust") / "owner.pub").write_bytes(keys.public("owner").pem)
     print(f"  {len(files):,} files of {commit[:12]}, signed by the owner's key (UnsafeLocalKeys): {out.name}")
     return code

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from configs.contract import contract
 from configs.load import Policy
+from configs.load import Terms as Given
 from security.errors import PlanError
 from security.gate import CAUSES, Gate
 from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
@@ -194,17 +195,14 @@ def terms(
                     missing = "is not built" if gate is None else f"has no terms in policy {policy.name}"
                     raise PlanError(f"{stage}/{task}: gate {name} {missing}")
                 limits = RESOLVE[name](dict(given.limits), plan, task) if name in RESOLVE else dict(given.limits)
-                made.setdefault(stage, {}).setdefault(task, {})[name] = _checked(
-                    gate, limits, given.accepts, given.observe, given.enforce
-                ).model_copy(update={"waive": _waive(gate, given.waive, policy)})
+                made.setdefault(stage, {}).setdefault(task, {})[name] = _checked(gate, limits, given, policy)
     if not made:
         raise PlanError("the plan has no stage")
     return made
 
 
-def _checked(
-    gate: Gate[Any], limits: dict[str, Any], accepts: dict[str, str], observe: list[str], enforce: list[str]
-) -> Terms:
+def _checked(gate: Gate[Any], limits: dict[str, Any], given: Given, policy: Policy) -> Terms:
+    accepts, observe, enforce, waive = given.accepts, given.observe, given.enforce, given.waive
     try:
         gate.limits.model_validate(limits)
         floors = {rule: Basis(basis) for rule, basis in accepts.items()}
@@ -222,16 +220,13 @@ def _checked(
     if unknown := sorted(set(enforce) - set(advisory)):
         there = ", ".join(advisory) or "none"
         raise PlanError(f"{gate.name}: enforce: {', '.join(unknown)} is not an advisory rule; there are: {there}")
-    return Terms(limits=limits, accepts=floors, observe=tuple(observe), enforce=tuple(enforce))
-
-
-def _waive(gate: Gate[Any], waive: list[str], policy: Policy) -> tuple[str, ...]:
     can = sorted(rule.id for rule in gate.rules.values() if rule.waivable)
     if unknown := sorted(set(waive) - set(can)):
         raise PlanError(f"{gate.name}: waive: {', '.join(unknown)} cannot be; what can: {', '.join(can) or 'none'}")
     if waive and policy.waivers is None:
         raise PlanError(f"{gate.name}: waive: policy {policy.name} names nobody who may (`waivers`)")
-    return tuple(waive)
+    told = {"observe": tuple(observe), "enforce": tuple(enforce), "waive": tuple(waive)}
+    return Terms(limits=limits, accepts=floors, **told)
 
 
 def effect(verdict: Verdict, terms: Terms) -> Effect:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from security.engines.content import Closed
+from security.engines.git import CUT
 from security.engines.past import Kept, Origin, Past
 from security.errors import BadInput
 from security.gates import secrets
@@ -25,7 +26,6 @@ from security.verdict import Subject
 
 PIECE = 1 << 18
 REPOSITORY = "another repository, or a folder that cannot be read"
-CUT = "a history that is cut off"
 _NAME = re.compile(rb"[0-7]{5,6} ([^\0]+)\0.{20}", re.DOTALL)
 _STORE = frozenset({"HEAD", "objects", "refs"})
 _OWN = re.compile(

@@ -9,11 +9,12 @@ nobody can tell. Advisories that are damaged are another matter, and open nothin
 import hashlib
 import os
 import re
-import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from security import whole
 from security.advisories import mirror
 from security.engines import index
 from security.errors import BadInput, CannotTell
@@ -54,7 +55,13 @@ def opened(
     known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
     dists = environment.installed(where) if asked.installed else None
-    url, listings = _listings(text) if asked.index else ("", "the policy does not ask")
+    pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+    url, listings = _listings(pins) if asked.index else ("", "the policy does not ask")
+    listed: bytes | None = None
+    if asked.bill:
+        here = dists if dists is not None else [_locked(pin) for pin in pins if pin.applies]
+        listed = bill.made(here, environment.needs(where), now, root=root, lock=sha)
+        listed = listed if out is None else _kept(listed, out, path)
     return dependencies.material(
         Subject(kind="lock", name=path.name, sha256=sha, of=of),
         text,
@@ -62,7 +69,7 @@ def opened(
         now,
         dists=dists,
         expected=counted(text) + environment.counted(where),
-        bill=_bill(dists, text, environment.needs(where), now, root, out, path) if asked.bill else None,
+        bill=listed,
         index=url,
         listings=listings,
         also={name: _text(beside)[0] for name in asked.also if (beside := path.parent / name).exists()},
@@ -81,50 +88,28 @@ def _text(path: Path) -> tuple[str, str]:
         raise BadInput(path.name, f"byte {why.start}", "no UTF-8", "UTF-8") from None
 
 
-def _pins(text: str) -> list[Pin]:
-    return [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+def _locked(pin: Pin) -> Dist:
+    """A package that is locked, as it would be installed: of its licence the lock says nothing."""
+    return Dist(name=pin.name, version=pin.version, direct=False, licence="")
 
 
-def _bill(
-    dists: list[Dist] | None, text: str, needs: dict[str, set[str]], now: str, root: str, out: Path | None, of: Path
-) -> bytes:
-    """The bill of materials of what is installed, or locked and applies; read again from where it was written."""
-    pins = [pin for pin in _pins(text) if pin.applies]
-    locked = [Dist(name=pin.name, version=pin.version, direct=False, licence="") for pin in pins]
-    sha = hashlib.sha256(text.encode()).hexdigest()
-    body = bill.made(locked if dists is None else dists, needs, now, root=root, lock=sha)
-    if out is None:
-        return body
+def _kept(body: bytes, out: Path, lock: Path) -> bytes:
+    """A bill of materials, read again from where it was written."""
     where = f"{out.absolute().parent.name}/{out.name}"
     try:
-        if out.is_dir() or out.resolve() == of.resolve():
+        if out.is_dir() or out.resolve() == lock.resolve():
             raise BadInput(where, "the whole", "a folder" if out.is_dir() else "the lock", "a file of its own")
-        return _placed(out, body)
+        whole.write(out, (body,))
+        return out.read_bytes()
     except OSError as why:
         raise BadInput(where, "the whole", type(why).__name__, "a folder that can be written to") from None
 
 
-def _placed(out: Path, body: bytes) -> bytes:
-    """Written whole or not at all; and read again."""
-    number, name = tempfile.mkstemp(dir=out.parent, prefix=".new-")
-    try:
-        with open(number, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, out)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return out.read_bytes()
-
-
-def _listings(text: str) -> tuple[str, list[index.Listing | str] | str]:
+def _listings(pins: Sequence[Pin]) -> tuple[str, list[index.Listing | str] | str]:
     """Which index was asked, and its word on each line that is a pin, or why there is none."""
     if not (url := next((os.environ[name] for name in INDEX if os.environ.get(name)), "")):
         return "", f"{INDEX[0]} names no index"
-    wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in _pins(text)]
+    wanted = [index.Wanted(name=pin.name, version=pin.version, hashes=pin.hashes) for pin in pins]
     try:
         return index.shown(url), index.ask(url, wanted)
     except CannotTell as why:

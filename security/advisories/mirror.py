@@ -6,17 +6,18 @@ as is none at all. It is read whole, every line, once in a process for as long a
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
+from security import whole
 from security.advisories.record import Advisory, read, when
 from security.errors import BadInput, CannotTell
 from security.verdict import Frozen
@@ -99,23 +100,8 @@ def write(path: Path, every: Iterable[Kept], source: str, checked: str) -> Head:
             raise BadInput(source, "the whole", "no advisory", "at least one")
         head = Head(source=source, checked=checked, newest=newest, count=count, sha256=total.hexdigest())
         lines.seek(0)
-        _placed(path, head, lines)
+        whole.write(path, chain((head.model_dump_json().encode() + b"\n",), lines))
     return head
-
-
-def _placed(path: Path, head: Head, lines: Iterable[bytes]) -> None:
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(head.model_dump_json().encode() + b"\n")
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _head(path: Path, line: bytes) -> Head:

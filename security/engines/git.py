@@ -19,6 +19,8 @@ from security.errors import BadInput, CannotTell
 SECONDS = 120.0
 LARGEST = 1 << 30
 """Bytes of one object."""
+CUT = "a history that is cut off"
+"""What a shallow clone is told as."""
 _OFF = (
     "core.commitGraph=false",
     "core.fsmonitor=false",
@@ -135,7 +137,7 @@ class Repository:
         found = []
         refs = self._git("for-each-ref", "--format=%(refname)", "refs/replace/").decode("utf-8", "replace").split()
         found += [f"replace ref {name.rpartition('/')[2][:12]}" for name in refs]
-        for name, what in (("info/grafts", "grafts"), ("shallow", "a history that is cut off")):
+        for name, what in (("info/grafts", "grafts"), ("shallow", CUT)):
             if (self.common / name).exists():
                 found.append(what)
         for name in ("info/alternates", "info/http-alternates"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from security.engines.git import Repository
+from security.engines.objects import ID
 from security.errors import BadInput, CannotTell
 
 CAUSE = "history"
@@ -23,7 +24,6 @@ CAUSE = "history"
 PIECE = 1 << 18
 HELD = 8 << 20
 """Bytes of an object that is kept in memory; larger ones lie in a file meanwhile."""
-_ID = re.compile(r"[0-9a-f]{40}")
 _LOOSE = re.compile(r"[0-9a-f]{2}")
 
 
@@ -56,7 +56,7 @@ class Past(Repository):
         found = []
         for line in told.splitlines():
             id, kind, size = (*line.split(), "", "", "")[:3]
-            if not _ID.fullmatch(id) or not size.isdigit():
+            if not ID.fullmatch(id) or not size.isdigit():
                 raise CannotTell(f"the object {id[:12]} cannot be read", CAUSE)
             found.append(Kept(id, kind, int(size)))
         return found
@@ -69,7 +69,7 @@ class Past(Repository):
             for folder in store.iterdir()
             if _LOOSE.fullmatch(folder.name)
             for file in folder.iterdir()
-            if _ID.fullmatch(folder.name + file.name)
+            if ID.fullmatch(folder.name + file.name)
         }
         for index in sorted((store / "pack").glob("*.idx")):
             found.update(_indexed(index))

@@ -20,7 +20,7 @@ from tasks.run import Run
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.conftest import drift
 from tests.attacks.table import AFTER, TRAIN, Attack
-from tests.security.advisories.exports import behind, export, told
+from tests.security.advisories.exports import against, behind, export
 from tests.security.engines.test_index import Index
 
 SAYS = r"\[dependency_scanning\] "
@@ -28,17 +28,12 @@ OLD = "2024-10-10T17:22:00Z"
 VULNERABLE = "numpy"
 
 
-def _of(name: str, at: str, id: str, when: str, **more: Any) -> dict[str, Any]:
-    span = [{"type": "ECOSYSTEM", "events": [{"introduced": at}, {"last_affected": at}]}]
-    return told(id, when, affected=[{"package": {"ecosystem": "PyPI", "name": name}, "ranges": span}], **more)
-
-
 def known(at: Ground, *more: tuple[str, str], when: str = "", less: int = 0) -> Path:
     """Advisories as `sluice advisories update` fetches them: what everybody knows, and these packages and ids."""
     when = when or mirror.stamp(datetime.now(UTC))
     folder = at.home.folder("advisories", at.prefix)
-    every = [_of(*each, when) for each in FORGET_ME_NOT[less:]]
-    every += [_of(name, metadata.version(name), id, when) for name, id in more]
+    every = [against(*each, when) for each in FORGET_ME_NOT[less:]]
+    every += [against(name, metadata.version(name), id, when) for name, id in more]
     update.update(folder / "pypi.jsonl", source(str(export(folder / "export", *every))))
     return folder / "pypi.jsonl"
 

@@ -7,7 +7,7 @@ import pytest
 
 from flows.cli import main
 from tasks.home import Home
-from tests.security.advisories.exports import export, told
+from tests.security.advisories.exports import against, export
 
 HASH = f"--hash=sha256:{'a' * 64}"
 NEW = "2026-11-28T00:00:00Z"
@@ -27,13 +27,7 @@ def known(home: Home, tmp_path: Path, capsys: Said) -> Path:
     """Advisories that know what everybody knows, and limits whose clock is theirs."""
     from security.gates.dependencies.match import FORGET_ME_NOT
 
-    def span(version: str) -> list[dict[str, object]]:
-        return [{"type": "ECOSYSTEM", "events": [{"introduced": version}, {"last_affected": version}]}]
-
-    every = [
-        told(id, NEW, affected=[{"package": {"ecosystem": "PyPI", "name": name}, "ranges": span(at)}])
-        for name, at, id in FORGET_ME_NOT
-    ]
+    every = [against(*each, NEW) for each in FORGET_ME_NOT]
     assert main(["advisories", "update", "--from", str(export(tmp_path / "e", *every))]) == 0
     capsys.readouterr()
     limits = tmp_path / "limits.yaml"

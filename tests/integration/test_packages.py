@@ -26,7 +26,7 @@ from security.verify import verify
 from tasks import lock, process
 from tasks.home import Home
 from tasks.run import Quiet, Run
-from tests.security.advisories.exports import behind, export, told
+from tests.security.advisories.exports import against, behind, export
 from tests.security.test_verify import chained
 from tests.small import WINDOW, small
 
@@ -60,7 +60,7 @@ def whole(home: Home, prefect: str, tmp_path_factory: pytest.TempPathFactory) ->
     limits = load.text(load.find("local", "policies"))["gates"][NAME]["limits"]
     document, policy = small(name="packages", terms={NAME: {"limits": limits}})
     folder, now = tmp_path_factory.mktemp("advisories"), mirror.stamp(datetime.now(UTC))
-    every = [_told(id, now, name, at) for name, at, id in FORGET_ME_NOT]
+    every = [against(*each, now) for each in FORGET_ME_NOT]
     update.update(folder / "pypi.jsonl", source(str(export(folder / "export", *every))))
     with pytest.MonkeyPatch.context() as patch, behind(Knowing) as url:
         patch.setattr(Home, "advisories", folder / "pypi.jsonl")
@@ -70,11 +70,6 @@ def whole(home: Home, prefect: str, tmp_path_factory: pytest.TempPathFactory) ->
     assert run is not None
     yield run
     process.stop(home.root / "service" / run.plan.run / "process.json")
-
-
-def _told(id: str, now: str, name: str, at: str) -> dict[str, Any]:
-    span = [{"type": "ECOSYSTEM", "events": [{"introduced": at}, {"last_affected": at}]}]
-    return told(id, now, affected=[{"package": {"ecosystem": "PyPI", "name": name}, "ranges": span}])
 
 
 def test_it_passes_before_it_trains_and_before_it_serves(whole: Run) -> None:

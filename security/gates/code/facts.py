@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from security.engines import objects
 from security.engines.signers import Signers
 from security.errors import SluiceError
 from security.keys import PublicKey
@@ -16,7 +17,8 @@ ANYBODY = "UnsafeAnybody"
 MANIFEST = "code.manifest"
 """The signed list of a folder that is no checkout, in that folder."""
 ID = r"^([0-9a-f]{40})?$"
-LINK, FILE, RUNS, MODULE = 0o120000, 0o100644, 0o100755, 0o160000
+LINK, MODULE = objects.LINK, objects.MODULE
+FILE, RUNS = 0o100644, 0o100755
 Origin = Literal["standard", "tree", "package", "made", "elsewhere"]
 Part = Annotated[str, Field(pattern=r"^[^/\\]+(/[^/\\]+)*$")]
 

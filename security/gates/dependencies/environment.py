@@ -34,10 +34,14 @@ def paths() -> list[Path]:
 
 def installed(where: Iterable[Path]) -> list[Dist]:
     """The distributions in these folders, by name; one that is there twice is there twice."""
-    # Python's own finder by name: another that a package has put before it may find less, or find it otherwise.
-    finder, context = metadata.MetadataPathFinder, metadata.DistributionFinder.Context
-    found = [_dist(each) for path in where for each in finder.find_distributions(context(path=[str(path)]))]
+    found = [_dist(each) for path in where for each in _every(path)]
     return sorted(found, key=lambda dist: (dist.name, dist.version))
+
+
+def _every(path: Path) -> Iterable[metadata.Distribution]:
+    # Python's own finder by name: another that a package has put before it may find less, or find it otherwise.
+    context = metadata.DistributionFinder.Context(path=[str(path)])
+    return metadata.MetadataPathFinder.find_distributions(context)
 
 
 def counted(where: Iterable[Path]) -> int:
@@ -57,9 +61,8 @@ def needs(where: Iterable[Path]) -> dict[str, set[str]]:
 @cache
 def _needs(path: Path, _: int) -> list[tuple[str, set[str]]]:
     """Of one folder, kept until it changes: a run asks before it trains and before it serves."""
-    finder, context = metadata.MetadataPathFinder, metadata.DistributionFinder.Context
-    every = finder.find_distributions(context(path=[str(path)]))
-    return [(canonicalize_name(each.name), {*filter(None, map(_needed, each.requires or ()))}) for each in every]
+    told = [(each.name, each.requires or ()) for each in _every(path)]
+    return [(canonicalize_name(name), {*filter(None, map(_needed, requires))}) for name, requires in told]
 
 
 def _needed(text: str) -> str:

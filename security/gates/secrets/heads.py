@@ -13,8 +13,8 @@ AFTER = 8
 LONGEST = 1 << 16
 """Letters of a body that count."""
 _HEAD = re.compile(r"-----? ?BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)? ?-----?")
-_BODY = re.compile(r"[\s\"'>#|*,\\]*\+?[\s\"']*([A-Za-z0-9+/=]{24,4096})(?:\\r|\\n|[\s\"'+,;)\\])*")
-_MORE = re.compile(r"[\s\"'>#|*,\\]*\+?[\s\"']*([A-Za-z0-9+/=]{1,4096})(?:\\r|\\n|[\s\"'+,;)\\])*")
+_ROW = r"[\s\"'>#|*,\\]*\+?[\s\"']*([A-Za-z0-9+/=]{%d,4096})(?:\\r|\\n|[\s\"'+,;)\\])*"
+_BODY, _MORE = re.compile(_ROW % 24), re.compile(_ROW % 1)
 _INLINE = re.compile(r"(?:\\+[rn]|[\s\"'+,])+([A-Za-z0-9+/=]{24,4096})")
 S = TypeVar("S")
 

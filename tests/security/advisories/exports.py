@@ -19,6 +19,12 @@ def told(id: str, modified: str = "2024-01-01T00:00:00Z", name: str = "jinja2", 
     return {"id": id, "modified": modified, "affected": [affected], "details": "two\nlines \u2028 here"} | more
 
 
+def against(name: str, version: str, id: str, modified: str) -> dict[str, Any]:
+    """An advisory about one version of a package."""
+    span = [{"type": "ECOSYSTEM", "events": [{"introduced": version}, {"last_affected": version}]}]
+    return told(id, modified, affected=[{"package": {"ecosystem": "PyPI", "name": name}, "ranges": span}])
+
+
 def export(folder: Path, *every: dict[str, Any], packed: list[dict[str, Any]] | None = None) -> Path:
     """An export of these; `packed` is what its zip has, where that lags behind."""
     folder.mkdir(exist_ok=True)
