@@ -20,7 +20,7 @@ from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import ELSEWHERE, Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
-from tasks import baseline, waivers
+from tasks import baseline, tree, waivers
 from tasks.home import Home
 from tasks.store import conditional, current
 
@@ -238,6 +238,7 @@ def plan(
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=UnsafeLocalKeys.isolation,
         code=code(),
+        source=tree.source(tree.PIPELINE),
         lock=lock(),
         index=index,
     )

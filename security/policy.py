@@ -75,6 +75,8 @@ class Plan(Frozen):
     signer: str
     isolation: str
     code: str
+    source: str
+    """Digest of the commit, or signed list, that says which files were signed; empty where nothing does."""
     lock: str
     index: str
 

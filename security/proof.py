@@ -113,8 +113,9 @@ class Walk:
             raise LogBroken(f"{where}: was looked at before the run began")
         if seen.taken > time.time() + 60:
             raise LogBroken(f"{where}: was looked at in days to come")
-        if gate.kind == "lock" and seen.facts and seen.subject.sha256 != self.plan.lock:
-            raise LogBroken(f"{where}: looked at another lock than the plan's")
+        sealed = {"lock": self.plan.lock, "code": self.plan.source}.get(gate.kind)
+        if sealed is not None and seen.facts and seen.subject.sha256 != sealed:
+            raise LogBroken(f"{where}: looked at another {gate.kind} than the plan's")
         subject = seen.subject.of or seen.subject.sha256
         if (stage, task, name, subject) in self.subjects:
             raise LogBroken(f"{where}: a second verdict on one subject")

@@ -9,6 +9,7 @@ from typing import Any
 from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.bucket import AccessControlS3
+from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
 from security.gates.dependencies import DependencyScanning
 from security.gates.drift import DriftMonitoring
@@ -17,6 +18,7 @@ from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.personal import PiiDetection, Sweep
 from security.gates.rest import DataEncryptionAtRest
+from security.gates.secrets import SecretsScanning
 from security.gates.transit import DataEncryptionInTransit
 from security.rows.scan import Profile
 
@@ -31,6 +33,8 @@ GATES: dict[str, Gate[Any]] = {
         DriftMonitoring(),
         ApprovedInputs(),
         DependencyScanning(),
+        CodeIntegrity(),
+        SecretsScanning(),
         ModelSignature(),
         MetricThresholds(),
         AccessControlApi(),
@@ -44,7 +48,6 @@ PLANNED = (
     "approval",
     "backdoor_probe",
     "bias_detection",
-    "code_integrity_check",
     "data_poisoning",
     "deployment_authorization",
     "fairness_metrics",
@@ -53,6 +56,5 @@ PLANNED = (
     "model_versioning",
     "network_policy_enforcement",
     "registry_authorization",
-    "secrets_scanning",
     "workload_hardening",
 )

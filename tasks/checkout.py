@@ -25,6 +25,8 @@ from security.material import Material
 from security.verdict import Subject
 
 PIECE = 1 << 18
+PIPELINE = Path(__file__).parent.parent
+"""The checkout that this pipeline runs from."""
 REPOSITORY = "another repository, or a folder that cannot be read"
 _NAME = re.compile(rb"[0-7]{5,6} ([^\0]+)\0.{20}", re.DOTALL)
 _STORE = frozenset({"HEAD", "objects", "refs"})
@@ -36,8 +38,8 @@ _OWN = re.compile(
 """Where git keeps objects, which are looked at as such, and lists of their ids."""
 
 
-def opened(root: Path, limits: dict[str, Any]) -> Material[Any]:
-    """The material of a checkout, for one look under these limits."""
+def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
+    """The material of a checkout, for one look under these limits. `of`: what is about to be worked on from it."""
     asked = Limits.model_validate(limits)
     root = root.resolve()
     past = Past(root)
@@ -52,7 +54,7 @@ def opened(root: Path, limits: dict[str, Any]) -> Material[Any]:
         oddities=tuple(each for each in oddities if each != CUT),
         whole=CUT not in oddities and past.whole(),
     )
-    subject = Subject(kind="checkout", name=root.name, sha256=_digest(past))
+    subject = Subject(kind="checkout", name=root.name, sha256=_digest(past), of=of)
     source = partial(_items, past, about, root, frozenset(besides))
     return secrets.material(subject, source, counted(root, past, frozenset(besides)) + past.counted())
 

@@ -50,7 +50,11 @@ def _address(url: str, model: str) -> str:
     return digest({"url": url, "model": model})
 
 
-@guarded("deploy", before=["model_signature", "dependency_scanning"], after=["access_control_api"])
+@guarded(
+    "deploy",
+    before=["model_signature", "dependency_scanning", "code_integrity_check"],
+    after=["access_control_api"],
+)
 def serve(model: Ref, scores: Ref) -> Ref:
     """The candidate, started from the published model that the scores are of."""
     run = current()

@@ -22,7 +22,7 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import baseline, dataset, form, issuer, lock, source, span
+from tasks import baseline, checkout, dataset, form, issuer, lock, source, span, tree
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -35,6 +35,8 @@ OPENS = {
     "bucket": ("bucket",),
     "model": ("model",),
     "lock": ("features", "model"),
+    "code": ("features", "model"),
+    "checkout": ("features",),
     "scores": ("scores",),
     "endpoint": ("endpoint",),
 }
@@ -59,8 +61,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return rows if known is None else personal.material(rows, known, language(limits.get("model")))
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
-    if gate.kind == "lock":
-        return _lock(run, run.plan.terms[where[0]][where[1]][gate.name].limits, ref, where[0])
+    if gate.kind in ("lock", "code", "checkout"):
+        return _supplied(run, gate, ref, where)
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)
     if gate.kind == "model":
@@ -94,13 +96,19 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
     return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
 
 
-def _lock(run: Run, limits: dict[str, Any], ref: Ref, stage: str) -> Material[Any]:
-    """The lock that the plan has sealed, and the environment that is about to work on a reference."""
-    out = run.home.evidence(run.plan.run) / lock.billed(stage)
-    root = f"{run.plan.document['pipeline_name']} {stage}"
-    made = lock.opened(run.home, lock.PIPELINE, limits, ref.sha256, root=root, out=out)
-    if made.subject.sha256 != run.plan.lock:
-        found, wanted = f"SHA-256 {made.subject.sha256[:12]}", f"{run.plan.lock[:12] or 'none'}, as the plan has it"
+def _supplied(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Material[Any]:
+    """What works on a reference: the checkout, with its history; the code and the lock that the plan has sealed."""
+    stage, limits = where[0], run.plan.terms[where[0]][where[1]][gate.name].limits
+    if gate.kind == "checkout":
+        return checkout.opened(checkout.PIPELINE, limits, ref.sha256)
+    if gate.kind == "code":
+        made, sealed = tree.opened(tree.PIPELINE, limits, ref.sha256), run.plan.source
+    else:
+        out = run.home.evidence(run.plan.run) / lock.billed(stage)
+        root = f"{run.plan.document['pipeline_name']} {stage}"
+        made, sealed = lock.opened(run.home, lock.PIPELINE, limits, ref.sha256, root=root, out=out), run.plan.lock
+    if made.subject.sha256 != sealed:
+        found, wanted = f"SHA-256 {made.subject.sha256[:12]}", f"{sealed[:12] or 'none'}, as the plan has it"
         raise BadInput(made.subject.name, "the whole", found, wanted)
     return made
 

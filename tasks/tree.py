@@ -23,10 +23,12 @@ from tasks.walk import GIT, Places, content, counted, walk
 
 LONGEST = 64 << 20
 """Bytes of a signed list."""
+PIPELINE = Path(__file__).parent.parent
+"""The checkout, or folder, that this pipeline runs from."""
 
 
-def opened(root: Path, limits: dict[str, Any]) -> Material[Any]:
-    """The material of a folder of code, for one look under these limits."""
+def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
+    """The material of a folder of code, for one look under these limits. `of`: what it is about to work on, or made."""
     asked, root = Limits.model_validate(limits), root.resolve()
     if not root.is_dir():
         raise BadInput(root.name, "the whole", "no folder", "a checkout of git, or a folder with a signed list")
@@ -40,10 +42,28 @@ def opened(root: Path, limits: dict[str, Any]) -> Material[Any]:
     given += [Item("now", round(time.time(), 3)), Item("imports", asked.imported)]
     given += environment.items(root) if asked.imported else []
     told = {item.kind: item.value[0] for item in reversed(given) if item.kind in ("commit", "envelope")}
-    # A commit has an id of SHA-1 alone, and a folder of which nothing says what was signed has none.
     named = told["commit"].id.encode() if "commit" in told else told.get("envelope", b"")
-    subject = Subject(kind="code", name=root.name, sha256=hashlib.sha256(named).hexdigest() if named else "")
+    subject = Subject(kind="code", name=root.name, sha256=_named(named), of=of)
     return code.material(subject, given, counted(root, places))
+
+
+def source(root: Path) -> str:
+    """Digest of what says which files of a folder were signed; empty where nothing does. A plan seals it."""
+    if os.path.lexists(root / GIT):
+        return _named(Repository(root).head().encode())
+    return _named(_envelope(root)) if os.path.lexists(root / MANIFEST) else ""
+
+
+def _named(said: bytes) -> str:
+    """A commit has an id of SHA-1 alone, and a folder of which nothing says what was signed has none."""
+    return hashlib.sha256(said).hexdigest() if said else ""
+
+
+def _envelope(root: Path) -> bytes:
+    size = (root / MANIFEST).lstat().st_size
+    if size > LONGEST:
+        raise BadInput(MANIFEST, "the whole", f"{size:,} bytes", f"at most {LONGEST:,}")
+    return b"".join(content(root, MANIFEST))
 
 
 def files(root: Path, besides: tuple[str, ...] = ()) -> list[Found]:
@@ -57,12 +77,8 @@ def _source(root: Path, asked: Limits) -> tuple[list[Item], dict[str, Listed], d
     if os.path.lexists(root / GIT):
         return _history(root, asked)
     if os.path.lexists(root / MANIFEST):
-        size = (root / MANIFEST).lstat().st_size
-        if size > LONGEST:
-            raise BadInput(MANIFEST, "the whole", f"{size:,} bytes", f"at most {LONGEST:,}")
-        data = b"".join(content(root, MANIFEST))
         keys = tuple(pem.encode() for pem in asked.manifests)
-        return [Item("source", "manifest"), Item("envelope", (data, keys)), *plain], {}, {}
+        return [Item("source", "manifest"), Item("envelope", (_envelope(root), keys)), *plain], {}, {}
     return [Item("source", "none"), *plain], {}, {}
 
 

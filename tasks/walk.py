@@ -30,7 +30,7 @@ class Places:
 
     def pattern(self, path: str) -> str:
         """The pattern of the policy by which a path is left out; empty where it is not. What is signed never is."""
-        if path in self.files or path in self.folders:
+        if not self.besides or path in self.files or path in self.folders:
             return ""
         above = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
         return next((each for each in self.besides for one in above if matches(one, each)), "")

@@ -8,6 +8,7 @@ is absent skips; with `SLUICE_NO_SKIP=1` a skip is a failure. The number of skip
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ os.environ.pop("SLUICE_LAKE", None)
 os.environ.setdefault("SLUICE_PICTURES", "no")  # seconds of Evidently in every run; tests of pictures ask for them
 
 from flows import local  # noqa: E402
+from tasks import checkout  # noqa: E402
 from tasks.home import Home  # noqa: E402
 
 os.environ.update(local.settings(Home(HOME), f"http://127.0.0.1:{PORT}"))
@@ -48,6 +50,19 @@ def home() -> Iterator[Home]:
     _said()
     local.stop(Home(HOME))
     shutil.rmtree(HOME.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _briefly() -> None:
+    """Runs of this process look for secrets in a checkout of one file: in that of the project it takes seconds, and
+    there are hundreds of runs. Runs in a process of their own look at the whole."""
+    root = HOME.parent / "checkout"
+    root.mkdir()
+    (root / "README.md").write_text("A checkout of one file.\n")
+    who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for told in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "first"]):
+        subprocess.run(["git", "-C", str(root), *told], check=True)  # noqa: S603, S607 - as whoever runs tests has it
+    checkout.PIPELINE = root
 
 
 def _said() -> None:

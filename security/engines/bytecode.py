@@ -13,6 +13,7 @@ import re
 import struct
 import sys
 import warnings
+from pathlib import PurePosixPath
 
 HEADER = 16
 LARGEST = 32 << 20
@@ -122,6 +123,14 @@ def digest(body: bytes) -> bytes:
     if reader.at != len(body):
         raise ValueError("it goes on after its end")
     return found
+
+
+def source(path: str) -> str:
+    """The source that a file would be the bytecode of, as paths are written in a checkout; empty where it is none."""
+    each = PurePosixPath(path)
+    if each.parent.name != "__pycache__" or each.suffix != ".pyc":
+        return ""
+    return (each.parent.parent / f"{each.name.partition('.')[0]}.py").as_posix()
 
 
 def _optimized(name: str) -> int | None:

@@ -202,8 +202,8 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
         kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [_SEEDS, 0]) >= settings.dropout
         noisy = tf.where(kept, weight / (1 - settings.dropout), 0.0)
         bounds = tf.concat([[0], tf.cumsum(length)], axis=0)
-        total = tf.constant(0.0)
-        for step in tf.range(steps):
+
+        def batch(step: Any, total: Any) -> tuple[Any, Any]:
             low = step * size
             high = tf.minimum(low + size, users)
             part_low, part_high = bounds[low], bounds[high]
@@ -219,9 +219,12 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
                 each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
                 loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
             adam.apply(tape.gradient(loss, variables))
-            total += loss * tf.cast(high - low, tf.float32)
+            return step + 1, total + loss * tf.cast(high - low, tf.float32)
+
+        _, total = tf.while_loop(lambda step, _: step < steps, batch, (tf.constant(0), tf.constant(0.0)))
         return total / users
 
     # Traced once for its only signature: TensorFlow takes a new training run for a needless retrace and warns of it.
-    traced: Callable[[Any], Any] = tf.function(run).get_concrete_function(tf.TensorSpec([2], tf.int32))
+    # And as it stands: what autograph makes of it is written to a folder for everybody, and imported from there.
+    traced: Callable[[Any], Any] = tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec([2], tf.int32))
     return traced

@@ -6,6 +6,7 @@ another process opens the very same bytes.
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.engines.index import Listing
-from security.gates import contract, dependencies, inputs, metrics, model, personal
+from security.gates import contract, dependencies, inputs, metrics, model, personal, secrets
 from security.gates.dependencies import Pin
 from security.gates.model.decoys import resigned
 from security.keys import PublicKey
@@ -29,6 +30,7 @@ from security.registry import GATES
 from security.rows import lines
 from security.verdict import Snapshot, Subject
 from tests.security.gates import (
+    codes,
     test_api,
     test_bucket,
     test_dependencies,
@@ -38,6 +40,7 @@ from tests.security.gates import (
     test_model,
     test_newest,
     test_rest,
+    test_secrets,
     test_transit,
 )
 from tests.security.personal.test_names import ruled, written
@@ -300,11 +303,42 @@ def _lock(_: Path) -> Case:
     )
 
 
+def _code(folder: Path) -> Case:
+    """A checkout of two signed commits; of the bad one a signed file is another."""
+    root, listed, first = codes.checkout(folder)
+    bad = folder / "bad"
+    if not bad.exists():
+        shutil.copytree(root, bad, symlinks=True)
+        (bad / "ü.txt").write_text("y")
+    limits = {"signers": listed, "since": first, "made": ["six.*"]}
+    return Case(
+        limits,
+        limits | {"made": []},
+        good=codes.opened(root, limits),
+        bad=codes.opened(bad, limits),
+        rule="CODE-01",
+    )
+
+
+def _secrets(_: Path) -> Case:
+    """Three files, one of which tells others to look away from nothing; the bad checkout holds a key."""
+    return Case(
+        {"besides": {"vendor": "looked at elsewhere"}},
+        {"besides": {}},
+        good=lambda: test_secrets.opened(about=secrets.About(besides={"vendor": 2})),
+        bad=test_secrets.bad,
+        rule="SEC-01",
+        # What hides a secret stands beside one.
+        beside={"SEC-04": frozenset({"SEC-01"})},
+    )
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "PII_detection": _personal,
     "access_control_api": _endpoint,
     "access_control_s3": _bucket,
     "approved_inputs": _manifest,
+    "code_integrity_check": _code,
     "data_contract": _rows,
     "data_drift_monitoring": _drift,
     "data_encryption_at_rest": _objects,
@@ -312,5 +346,6 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "dependency_scanning": _lock,
     "metric_thresholds": _scores,
     "model_signature": _model,
+    "secrets_scanning": _secrets,
 }
 """Gate -> maker of its case in a folder."""

@@ -6,14 +6,15 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from configs import load
 from flows.cli import main
 from security.errors import BadInput
 from security.gate import judge, observe
@@ -366,14 +367,18 @@ def test_a_fingerprint_allows_one_secret_in_one_file_and_is_shown(root: Path, to
     assert rules(root, **limits) == [("SEC-01", "b.py, line 1")]
 
 
-def test_this_checkout_holds_nothing_but_what_is_allowed(tmp_path: Path) -> None:
-    """As a clone has it: what tests were compiled to has their made-up secrets too, in files of other names."""
+@pytest.mark.parametrize("policy", ["local", "kubernetes_test", "kubernetes_prod"])
+def test_this_checkout_holds_nothing_but_what_the_policies_allow(policy: str, tmp_path: Path) -> None:
+    """As a clone has it, and with what tests were compiled to, which has their made-up secrets too."""
     home = Path(__file__).parent.parent.parent
     if not (home / ".git").exists():
         pytest.skip("this is no checkout")
-    limits = yaml.safe_load((home / "tests" / "secrets.yaml").read_text())
+    limits = load.text(load.find(policy, "policies"))["gates"]["secrets_scanning"]["limits"]
     clone = ["git", "clone", "-q", "--no-hardlinks", str(home), str(tmp_path / "clone")]
     subprocess.run(clone, check=True, capture_output=True)
+    if policy == "local":
+        compiled = [sys.executable, "-m", "compileall", "-q", "tests"]
+        subprocess.run(compiled, cwd=tmp_path / "clone", check=True, env={})
     found = verdict(tmp_path / "clone", **limits)
     assert [(each.rule, each.place) for each in found.findings] == []
     assert found.outcome is Outcome.PASS or found.cause == "history", found.reason

@@ -12,7 +12,6 @@ from security.errors import CannotTell
 from security.gates.code.facts import FILE, LINK, MODULE, RUNS, Bytecode, Change, Extra, Found, Listed
 from security.gates.code.links import leads
 
-CACHE = "__pycache__"
 LARGEST = 32 << 20
 """Bytes of a source that is compiled."""
 _RUN = {*all_suffixes(), ".py", ".pyc", ".pyo", ".pyw", ".pyd", ".so", ".dll", ".dylib", ".pth", ".egg", ".whl", ".zip"}
@@ -62,7 +61,7 @@ def compared(listed: Iterable[Listed], found: Iterable[Found], *, git: bool) -> 
     changes += _links(want, here, changed)
     odd, more, compiled = list[Bytecode](), list[Found](), 0
     for path in sorted(here.keys() - want.keys()):
-        source = _source(path)
+        source = bytecode.source(path)
         if source not in want or source not in here or here[path].mode != FILE or want[source].mode == MODULE:
             more.append(here[path])
             continue
@@ -113,14 +112,6 @@ def _links(want: Mapping[str, Listed], here: Mapping[str, Found], changed: Set[s
 def _kind(mode: int) -> str:
     kinds = {FILE: "a file", RUNS: "a file that runs", LINK: "a link", MODULE: "a repository"}
     return kinds.get(mode, f"something of mode {mode:o}")
-
-
-def _source(path: str) -> str:
-    """The source that a file of bytecode would be of; empty where it is none."""
-    each = PurePosixPath(path)
-    if each.parent.name != CACHE or each.suffix != ".pyc":
-        return ""
-    return (each.parent.parent / f"{each.name.partition('.')[0]}.py").as_posix()
 
 
 def _fault(found: Found, source: Found, id: str, *, git: bool) -> str:

@@ -124,9 +124,14 @@ def _starting(world: World, draw: random.Random) -> None:
 
 def _foreign(world: World, draw: random.Random) -> None:
     name, data = f"canary_{draw.getrandbits(40):x}", draw.randbytes(9)
-    ways: tuple[tuple[Origin, str], ...] = (("elsewhere", "somewhere"), ("package", "site"), ("tree", f"{name}.py"))
+    ways: tuple[tuple[Origin, str], ...] = (("elsewhere", "somewhere"), ("package", "site"))
     origin, place = draw.choice(ways)
     world.more.append(Item("loaded", Loaded(name, origin, place, "0" * 64, lambda: iter((data,)))))
+
+
+def _unreviewed(world: World, draw: random.Random) -> None:
+    name = f"canary_{draw.getrandbits(40):x}"
+    world.more.append(Item("loaded", Loaded(name, "tree", f"{name}.py", "", lambda: iter((EVIL,)))))
 
 
 def _leading(world: World, draw: random.Random) -> None:
@@ -152,4 +157,5 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "CODE-14": _violation(_starting),
     "CODE-15": _violation(_foreign),
     "CODE-16": _violation(_leading),
+    "CODE-17": _violation(_unreviewed),
 }

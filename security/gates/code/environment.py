@@ -85,7 +85,7 @@ def recorded(where: Iterable[Path]) -> dict[str, str]:
                     kind, _, told = (row[1] if len(row) > 1 else "").partition("=")
                     if kind == "sha256":
                         sha = urlsafe_b64decode(told + "=" * (-len(told) % 4)).hex()
-                        path = os.path.normpath(folder / row[0])
+                        path = os.path.normpath(f"{folder}/{row[0]}")
                         # Two packages that claim one file as different ones: then it is nobody's.
                         found[path] = sha if found.get(path, sha) == sha else ""
     return found

@@ -14,6 +14,7 @@ from security.material import Material
 from security.verdict import Frozen, Subject
 
 ANYBODY = "UnsafeAnybody"
+ANYTHING = "UnsafeWorkTree"
 MANIFEST = "code.manifest"
 """The signed list of a folder that is no checkout, in that folder."""
 ID = r"^([0-9a-f]{40})?$"
@@ -120,9 +121,8 @@ class Foreign(Frozen):
 
     name: str
     kind: Literal["module", "pth"]
+    origin: Origin
     fault: str
-    made: bool = False
-    """It has no file at all."""
 
 
 class Imported(Frozen):
@@ -171,9 +171,10 @@ class Limits(Frozen):
 
     `since`: the id of a commit or tag after which every commit must be signed; without one the last must be. `commit`:
     the only one that may be checked out. `besides`: places that are left out, from the top, where `*` stands for
-    letters of one name. `imported`: whether what this process imported is held against the same list; `made`: modules
-    that may be without a file, where a `*` at the end stands for anything; `shadows`: names that more than one folder
-    may hold. `skew`: seconds by which clocks may differ.
+    letters of one name. `tree`: whether files have to be as they were signed; in one in which somebody works they are
+    not, and only who signed, and what was imported from elsewhere, is judged. `imported`: whether what this process
+    imported is held against the same list; `made`: modules that may be without a file, where a `*` at the end stands
+    for anything; `shadows`: names that more than one folder may hold. `skew`: seconds by which clocks may differ.
     """
 
     signers: tuple[str, ...] | Literal["UnsafeAnybody"]
@@ -181,6 +182,7 @@ class Limits(Frozen):
     since: str = Field(default="", pattern=ID)
     commit: str = Field(default="", pattern=ID)
     besides: tuple[Part, ...] = ()
+    tree: Literal["signed", "UnsafeWorkTree"] = "signed"
     imported: bool = True
     made: tuple[Annotated[str, Field(pattern=r"^\w[\w.]*\*?$")], ...] = ()
     shadows: tuple[str, ...] = ()
@@ -225,7 +227,7 @@ def matches(path: str, pattern: str) -> bool:
 def material(subject: Subject, items: Iterable[Item], expected: int) -> Material[Item]:
     """Code for one look. `expected`: how many files there are, as somebody else counted them."""
     held = tuple(items)
-    return Material(subject, lambda: held, expected=expected, unit="files", weigh=weight, sample=len(held))
+    return Material(subject, lambda: held, expected=expected, unit="files of code", weigh=weight, sample=len(held))
 
 
 def weight(item: Item) -> int:

@@ -11,13 +11,15 @@ from security.gate import Gate, Violation
 from security.gates.code import manifest, rules
 from security.gates.code.compare import Compared, compared, spelled
 from security.gates.code.decoys import VIOLATIONS
-from security.gates.code.facts import ANYBODY, MODULE, Facts, Item, Left, Limits, Listed, Signed
+from security.gates.code.facts import ANYBODY, ANYTHING, MODULE, Facts, Item, Left, Limits, Listed, Signed
 from security.gates.code.loaded import imported
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 _CONTROLS = ("NIST-800-53:CM-14", "NIST-800-53:SI-7", "NIST-SSDF:PS.1", "SLSA:source", "OWASP-A08:2021")
 _ONCE = {"source", "since", "now", "imports"}
+_FILES = {"CODE-01", "CODE-02", "CODE-03", "CODE-04", "CODE-05", "CODE-06", "CODE-12", "CODE-16", "CODE-17"}
+"""Of files of the checkout."""
 _MANY = {"commit", "oddity", "hidden", "left", "listed", "file", "loaded", "pth", "entry"}
 _FRESH = "check it out again, into an empty folder"
 _SIGN = "have it signed by somebody on the list, or put the key on the list"
@@ -49,6 +51,7 @@ class CodeIntegrity(Gate[Item]):
             ("CODE-14", "critical", "a .pth file that runs code and is no package's", "make the environment anew"),
             ("CODE-15", "critical", "a module that was imported from elsewhere", "make the environment anew"),
             ("CODE-16", "high", "a link that leads out of what was signed", "commit a copy of what it leads to"),
+            ("CODE-17", "critical", "a module that was imported and is not as it was signed", _FRESH),
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
@@ -89,7 +92,8 @@ class CodeIntegrity(Gate[Item]):
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
         """Breaches; then, that nobody can tell what was signed where there is no list, or who may sign."""
-        yield from rules.files(facts, limits)
+        if limits.tree != ANYTHING:
+            yield from rules.files(facts, limits)
         yield from rules.history(facts, limits)
         if limits.imported:
             yield from rules.imports(facts, limits)
@@ -98,23 +102,33 @@ class CodeIntegrity(Gate[Item]):
         if facts.source == "commit" and not facts.listed:
             raise CannotTell("the commit has no files", "repository")
         if facts.source == "commit" and not limits.signers:
-            raise CannotTell("there is no list of who may sign: whether they did nobody can tell", "signers")
+            said = "there is no list of who may sign: whether they did nobody can tell"
+            if limits.tree == ANYTHING and (differing := _differing(facts)):
+                said += f"; in {differing:,} places the work tree is not as it was committed ({ANYTHING})"
+            raise CannotTell(said, "signers")
 
     def active(self, limits: Limits) -> tuple[str, ...]:
-        """All, but signatures where anybody may sign or nobody is listed, and history and imports where not asked."""
+        """All, but signatures where anybody may sign or nobody is listed, and history, files and imports where not
+        asked."""
         off = {"CODE-07", "CODE-08"} if limits.signers in ((), ANYBODY) else set()
         off |= {"CODE-09"} if not (limits.since or limits.commit) else set()
-        off |= {"CODE-13", "CODE-14", "CODE-15"} if not limits.imported else set()
+        off |= {"CODE-13", "CODE-14", "CODE-15", "CODE-17"} if not limits.imported else set()
+        off |= _FILES if limits.tree == ANYTHING else set()
         return tuple(rule for rule in self.rules if rule not in off)
 
     def brief(self, facts: Facts) -> str:
         """How much was signed, as of which commit, and what was left out."""
         told = [f"{facts.source} {facts.head[:12]}".strip()]
+        told += [f"{differing:,} places not as signed"] if (differing := _differing(facts)) else []
         told += [f"{len(facts.commits):,} commits"] if facts.since else []
         told += [f"{facts.compiled:,} of them compiled again"] if facts.compiled else []
         told += [f"{facts.imported.modules:,} modules"] if facts.imported else []
         told += [f"left out: {', '.join(each.place for each in facts.left)}"] if facts.left else []
         return ", ".join(told)
+
+
+def _differing(facts: Facts) -> int:
+    return len(facts.changes) + len(facts.extras) + len(facts.bytecode)
 
 
 def _sorted(material: Handed[Item]) -> tuple[dict[str, Any], dict[str, list[Any]]]:

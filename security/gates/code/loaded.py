@@ -19,11 +19,15 @@ def imported(
     modules: Collection[Loaded], pths: Iterable[Loaded], entries: Iterable[Entry], sound: Collection[str]
 ) -> Imported:
     """What is not as it should be. `sound`: paths of the checkout whose files are as they were signed."""
-    foreign = [Foreign(name=each.name, kind="module", **told) for each in modules if (told := _fault(each, sound))]
+    foreign = [
+        Foreign(name=each.name, kind="module", origin=each.origin, fault=fault)
+        for each in modules
+        if (fault := _fault(each, sound))
+    ]
     for each in pths:
-        told = _fault(each, sound) if _acts(each) else {}
-        if told:
-            foreign.append(Foreign(name=each.name, kind="pth", **told))
+        fault = _fault(each, sound) if _acts(each) else ""
+        if fault:
+            foreign.append(Foreign(name=each.name, kind="pth", origin=each.origin, fault=fault))
     return Imported(
         modules=len(modules),
         foreign=tuple(sorted(foreign, key=lambda one: (one.kind, one.name, one.fault))),
@@ -31,22 +35,22 @@ def imported(
     )
 
 
-def _fault(each: Loaded, sound: Collection[str]) -> dict[str, object]:
+def _fault(each: Loaded, sound: Collection[str]) -> str:
     """Nothing where the file is known; else why it is not."""
     if each.origin == "standard":
-        return {}
+        return ""
     if each.origin == "made":
-        return {"fault": "it has no file", "made": True}
+        return "it has no file"
     if each.origin == "tree":
-        return {} if each.place in sound else {"fault": f"{spelled(each.place)} is not as it was signed, or not signed"}
+        return "" if each.place in sound else f"{spelled(each.place)} is not as it was signed, or not signed"
     if each.origin == "package":
         if not each.sha256:
-            return {"fault": f"{spelled(each.place)} is in no package's record with its hash"}
+            return f"{spelled(each.place)} is in no package's record with its hash"
         total = hashlib.sha256()
         for piece in each.read():
             total.update(piece)
-        return {} if total.hexdigest() == each.sha256 else {"fault": f"{spelled(each.place)} is not as it was recorded"}
-    return {"fault": f"it is from elsewhere: {spelled(each.place)}"}
+        return "" if total.hexdigest() == each.sha256 else f"{spelled(each.place)} is not as it was recorded"
+    return f"it is from elsewhere: {spelled(each.place)}"
 
 
 def _acts(pth: Loaded) -> bool:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from security.engines.signers import Signers
 from security.errors import KeyBroken
-from security.gates.code.facts import ANYBODY, Facts, Imported, Limits, Signed
+from security.gates.code.facts import ANYBODY, ANYTHING, Facts, Imported, Limits, Signed
 from security.keys import PublicKey
 from security.verdict import Breach
 
@@ -106,6 +106,9 @@ def _imports(found: Imported, limits: Limits) -> Iterator[Breach]:
         if each.kind == "pth":
             message = f"it runs code, and {each.fault}; allowed: as a package installed it"
             yield Breach(rule="CODE-14", place=each.name, message=message)
-        elif not each.made or not any(fnmatchcase(each.name, form) for form in limits.made):
+        elif each.origin == "tree":
+            if limits.tree != ANYTHING:
+                yield Breach(rule="CODE-17", place=each.name, message=f"{each.fault}; allowed: as it was signed")
+        elif each.origin != "made" or not any(fnmatchcase(each.name, form) for form in limits.made):
             message = f"{each.fault}; allowed: signed, of the standard library, or as its package was recorded"
             yield Breach(rule="CODE-15", place=each.name, message=message)

@@ -72,6 +72,6 @@ class SecretsScanning(Gate[Item]):
         said = [f"{len(facts.found)} allowed secrets" if facts.found else "no secret"]
         said.append(f"{sum(facts.excused.values()):,} placeholders")
         said.append(f"{sum(facts.markers.values()) + len(facts.settings):,} suppressions not obeyed")
-        said += [f"without {folder}" for folder in sorted(facts.about.besides)]
+        said += [f"{len(facts.about.besides)} folders left out"] if facts.about.besides else []
         said += [f"{each.count:,} × {each.kind} not looked into" for each in facts.sealed]
         return ", ".join(said)

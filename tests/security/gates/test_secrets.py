@@ -12,13 +12,12 @@ import pytest
 from security.engines import detect, tokens
 from security.engines.tokens import Hit, Line
 from security.errors import CannotTell
-from security.gate import CANARIES, Gate, judge, observe
+from security.gate import Gate, judge, observe
 from security.gates.secrets import About, Facts, Item, Limits, SecretsScanning, fingerprint, made, material
-from security.gates.secrets.decoys import SEALED, VIOLATIONS
+from security.gates.secrets.decoys import SEALED
 from security.gates.secrets.facts import ABOUT, BLOB, FILE, MESSAGE
 from security.material import Handed, Material
-from security.verdict import Frozen, Observation, Outcome, Subject, Verdict
-from tests.conformance import liars
+from security.verdict import Outcome, Subject, Verdict
 
 GATE = SecretsScanning()
 SUBJECT = Subject(kind="checkout", name="checkout", sha256="0" * 64)
@@ -53,11 +52,6 @@ def found(facts: Facts, **limits: Any) -> list[tuple[str, str]]:
     return [(each.rule, each.place) for each in GATE.judge(facts, Limits.model_validate(limits))]
 
 
-@pytest.fixture(scope="module")
-def clean() -> Frozen:
-    return look()
-
-
 def test_good_passes_every_time_and_says_what_it_did_not_obey() -> None:
     for seed in range(SEEDS):
         told = verdict(opened(), seed)
@@ -70,45 +64,6 @@ def test_bad_fails_every_time() -> None:
         told = verdict(bad(), seed)
         assert [(each.rule, each.place) for each in told.findings] == [("SEC-01", "d.py, line 1")]
         assert "allowed" in told.findings[0].message
-
-
-BESIDE = {"SEC-04": {"SEC-01"}}
-
-
-@pytest.mark.parametrize("rule", GATE.rules)
-def test_a_violation_is_caught_by_its_rule_alone(rule: str) -> None:
-    assert set(GATE.rules) == set(VIOLATIONS)
-    sample = list(opened().source())
-    for seed in range(12):
-        items = VIOLATIONS[rule](sample, random.Random(seed))
-        facts = GATE.look(opened().decoy(items).handed()[0])
-        assert {each for each, _ in found(facts)} == {rule} | BESIDE.get(rule, set()), seed
-
-
-@pytest.mark.parametrize("mood", liars.MOODS)
-def test_an_engine_that_is_not_always_honest_passes_nothing_bad(clean: Frozen, mood: str) -> None:
-    for seed in range(SEEDS):
-        told = verdict(bad(), seed, liars.moody(GATE, clean, liars.MOODS[mood]))
-        assert told.outcome is not Outcome.PASS, seed
-
-
-@pytest.mark.parametrize("after", range(CANARIES))
-def test_a_judge_that_says_nothing_is_caught(after: int) -> None:
-    for seed in range(SEEDS):
-        told = verdict(bad(), seed, liars.mute(GATE, after))
-        assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "canary"), seed
-
-
-def test_a_judge_that_only_cannot_tell_is_caught() -> None:
-    for made_ in (opened(), bad()):
-        told = verdict(made_, gate=liars.shy(GATE, "history"))
-        assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "canary")
-
-
-@pytest.mark.parametrize("how", liars.BREAKS)
-def test_a_look_that_breaks_tells_nothing(clean: Frozen, how: str) -> None:
-    told = verdict(opened(), gate=liars.breaking(GATE, how, clean))
-    assert (told.outcome, told.findings) == (Outcome.INCONCLUSIVE, ())
 
 
 def blind(_: Sequence[Line]) -> Iterator[Hit]:
@@ -268,21 +223,6 @@ def test_a_fingerprint_is_of_rule_path_and_value() -> None:
     assert len(prints) == 4
     assert fingerprint("a", "b", "c") == fingerprint("a", "b", "c")
     assert all(len(each) == 6 for each in prints)
-
-
-def test_every_fact_is_needed() -> None:
-    seen = observe(GATE, opened(), {}, random.Random(1))
-    assert judge(GATE, seen, {}).outcome is Outcome.PASS
-    for fact in Facts.model_fields:
-        kept = {name: value for name, value in seen.facts.items() if name != fact}
-        told = judge(GATE, seen.model_copy(update={"facts": kept}), {})
-        assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "facts"), fact
-
-
-def test_a_stored_observation_gives_the_same_verdict() -> None:
-    seen = observe(GATE, bad(), {})
-    again = Observation.model_validate_json(seen.model_dump_json())
-    assert judge(GATE, again, {}) == judge(GATE, seen, {})
 
 
 def test_what_was_known_of_a_repository_is_handed_out_once() -> None:
