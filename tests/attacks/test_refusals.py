@@ -19,13 +19,14 @@ from tasks.run import REFUSED, Run
 from tasks.store import current, measure
 from tests.attacks.attacker import Attacker, Ground
 from tests.attacks.bucket import Operator
+from tests.attacks.codes import CODES, HELD
 from tests.attacks.conftest import BUCKET, Pair
 from tests.attacks.drifts import BASELINES, COLUMNS
 from tests.attacks.newest import NEWEST
 from tests.attacks.packages import PACKAGES
 from tests.attacks.table import GROUPS, Attack
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

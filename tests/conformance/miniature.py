@@ -100,6 +100,7 @@ def start(home: Home, *writes: list[str], gates: dict[str, Any] | None = None, p
             terms=terms(parsed, given, MATRIX, trust.gates),
             isolation="none",
             code="0" * 64,
+            source="",
             lock="",
             index=index,
         )

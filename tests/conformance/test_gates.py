@@ -284,7 +284,7 @@ def test_every_fact_is_needed(gate: Gate[Any], case: Case, seen: Observation) ->
             for each in seen.canaries
         )
         spoiled: list[dict[str, Any]] = [{"facts": kept}, {"canaries": canaries}]
-        for lost in (*spoiled, {"facts": {**seen.facts, "more": 1}}, {"facts": {}}):
+        for lost in (*spoiled, {"facts": {**seen.facts, "a fact of nobody": 1}}, {"facts": {}}):
             found = judge(gate, seen.model_copy(update=lost), case.limits)
             assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "facts"), fact
 

@@ -51,11 +51,23 @@ def test_the_matrix_is_this() -> None:
             "prepare": {"before": ["PII_detection"], "after": ["data_contract"]},
         },
         "train": {
-            "fit": {"before": ["data_contract", "approved_inputs", "dependency_scanning"], "after": ["model_signature"]}
+            "fit": {
+                "before": [
+                    "data_contract",
+                    "approved_inputs",
+                    "dependency_scanning",
+                    "code_integrity_check",
+                    "secrets_scanning",
+                ],
+                "after": ["model_signature", "code_integrity_check"],
+            }
         },
         "evaluate": {"score": {"before": ["model_signature"], "after": ["metric_thresholds"]}},
         "deploy": {
-            "serve": {"before": ["model_signature", "dependency_scanning"], "after": ["access_control_api"]},
+            "serve": {
+                "before": ["model_signature", "dependency_scanning", "code_integrity_check"],
+                "after": ["access_control_api"],
+            },
         },
     }
 

@@ -31,7 +31,7 @@ def asked(limits: dict[str, Any], tmp_path: Path) -> str:
 def test_a_good_checkout_passes_and_what_was_not_asked_is_named(root: Path, asked: str, capsys: Said) -> None:
     assert main([*CHECK, str(root), "--limits", asked]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("✓ code_integrity_check checkout: pass\n  7/7 files, commit ")
+    assert said.startswith("✓ code_integrity_check checkout: pass\n  7/7 files of code, commit ")
     for rule in ("CODE-09", "CODE-13", "CODE-14", "CODE-15"):
         assert f"  not asked: {rule}, " in said
 

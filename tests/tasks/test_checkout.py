@@ -263,7 +263,7 @@ def test_what_the_policy_leaves_out_is_named_and_nothing_else_is(root: Path, tok
     (root / "ignored").mkdir()
     (root / "ignored" / "x").write_text(token)
     limits = {"besides": {"ignored": "made by a build"}}
-    assert "without ignored" in verdict(root, **limits).reason
+    assert "1 folders left out" in verdict(root, **limits).reason
     seen = observe(GATE, checkout.opened(root, limits), limits)
     told = judge(GATE, seen, {})
     assert [(each.rule, each.place) for each in told.findings] == [("SEC-05", "ignored")]

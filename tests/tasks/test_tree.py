@@ -45,7 +45,7 @@ pytestmark = [
 def test_what_was_signed_passes_and_says_how_much(root: Path, limits: Limits) -> None:
     told = verdict(root, limits)
     assert told.outcome is Outcome.PASS, told.reason
-    assert told.reason == f"7/7 files, commit {git(root, 'rev-parse', 'HEAD')[:12]}, 1 of them compiled again"
+    assert told.reason == f"7/7 files of code, commit {git(root, 'rev-parse', 'HEAD')[:12]}, 1 of them compiled again"
     assert trusted(root, limits)
     subject = tree.opened(root, limits).subject
     id = git(root, "rev-parse", "HEAD").encode()
@@ -322,7 +322,7 @@ def test_what_both_count_differently_is_no_pass(root: Path, limits: Limits, monk
     monkeypatch.setattr(tree, "walk", blind)
     told = verdict(root, limits)
     assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "coverage"), told.reason
-    assert told.reason == "looked at 7 of 8 files"
+    assert told.reason == "looked at 7 of 8 files of code"
 
 
 @pytest.mark.parametrize("besides", [[".venv"], ["*.egg-info", ".v*"]])

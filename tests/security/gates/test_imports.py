@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from security.gates.code import Entry, Loaded, environment
 from security.gates.code.facts import Foreign, Shadow
@@ -95,7 +96,7 @@ class TestOfAProcess:
             "bad": "CODE-15",
             "loose": "CODE-15",
             "foreign": "CODE-15",
-            "hidden": "CODE-15",
+            "hidden": "CODE-17",
             "colorsys": "CODE-15",
             "good": "CODE-13",
             "evil.pth": "CODE-14",
@@ -121,7 +122,7 @@ class TestOfAProcess:
         changed = root / "tasks" / "tree.py"
         changed.write_text(f"{changed.read_text()}# more\n")
         _, _, found = ran(root, limits, path=(root,))
-        assert {(rule, place) for rule, place, _ in found} >= {("CODE-01", "tasks/tree.py"), ("CODE-15", "tasks.tree")}
+        assert {(rule, place) for rule, place, _ in found} >= {("CODE-01", "tasks/tree.py"), ("CODE-17", "tasks.tree")}
 
 
 def read(data: bytes) -> Callable[[], Any]:
@@ -146,13 +147,17 @@ def one(origin: Any, place: str = "a.py", sha: str = "", data: bytes = b"x") -> 
         (one("package"), "a.py is in no package's record with its hash"),
         (one("made"), "it has no file"),
         (one("elsewhere"), "it is from elsewhere: a.py"),
-        (one("of a kind that nobody knows"), "it is from elsewhere: a.py"),
     ],
 )
 def test_a_module_is_known_or_it_is_told(module: Loaded, fault: str) -> None:
     found = imported([module], [], [], {"a.py"})
     assert found.modules == 1
     assert [each.fault for each in found.foreign] == [fault] * bool(fault)
+
+
+def test_a_module_of_an_origin_that_nobody_knows_is_none() -> None:
+    with pytest.raises(ValidationError, match="origin"):
+        imported([one("of a kind that nobody knows")], [], [], {"a.py"})
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_a_module_is_known_or_it_is_told(module: Loaded, fault: str) -> None:
     ],
 )
 def test_a_path_file_that_acts_is_its_packages_or_it_is_told(text: bytes, acts: bool) -> None:
-    foreign = Foreign(name="a", kind="pth", fault="it is from elsewhere: a.py")
+    foreign = Foreign(name="a", kind="pth", origin="elsewhere", fault="it is from elsewhere: a.py")
     assert imported([], [one("elsewhere", data=text)], [], set()).foreign == (foreign,) * acts
     sha = hashlib.sha256(text).hexdigest()
     assert imported([], [one("package", sha=sha, data=text)], [], set()).foreign == ()
