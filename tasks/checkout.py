@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,19 @@ def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
         oddities=tuple(each for each in oddities if each != CUT),
         whole=CUT not in oddities and past.whole(),
     )
-    subject = Subject(kind="checkout", name=root.name, sha256=_digest(past), of=of)
-    source = partial(_items, past, about, root, frozenset(besides))
-    return secrets.material(subject, source, counted(root, past, frozenset(besides)) + past.counted())
+    # All that is looked at is named now: a look may have files written, bytecode of what it imports among them.
+    kept, expected = past.kept(), counted(root, past, frozenset(besides)) + past.counted()
+    ours = [
+        Item(FILE, name, "", partial(_read, path)) for path, name in _below(root, "", frozenset({*besides, ".git"}))
+    ]
+    theirs = [
+        Item(META, f".git/{name}", "", partial(_read, path))
+        for path, name in _below(past.common, "", frozenset())
+        if not _OWN.fullmatch(name)
+    ]
+    subject = Subject(kind="checkout", name=root.name, sha256=_digest(kept), of=of)
+    head = [Item(ABOUT, "", value=about), *ours, *theirs]
+    return secrets.material(subject, lambda: chain(head, _kept(past, kept)), expected)
 
 
 def counted(root: Path, past: Past, besides: frozenset[str]) -> int:
@@ -77,23 +88,13 @@ def _count(top: Path, besides: frozenset[str]) -> Iterator[str]:
         yield from (name for each in (*files, *links) if (name := (place / each).as_posix()) not in besides)
 
 
-def _digest(past: Past) -> str:
+def _digest(kept: list[Kept]) -> str:
     """Of every object's id: what a verdict about a history is about."""
-    return hashlib.sha256("\n".join(each.id for each in past.kept()).encode()).hexdigest()
+    return hashlib.sha256("\n".join(each.id for each in kept).encode()).hexdigest()
 
 
 def _files(folder: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(folder))
-
-
-def _items(past: Past, about: About, root: Path, besides: frozenset[str]) -> Iterator[Item]:
-    yield Item(ABOUT, "", value=about)
-    for path, name in _below(root, "", besides | {".git"}):
-        yield Item(FILE, name, "", partial(_read, path))
-    for path, name in _below(past.common, "", frozenset()):
-        if not _OWN.fullmatch(name):
-            yield Item(META, f".git/{name}", "", partial(_read, path))
-    yield from _kept(past)
 
 
 def _below(folder: Path, prefix: str, besides: frozenset[str]) -> Iterator[tuple[Path, str]]:
@@ -129,9 +130,9 @@ def _read(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _kept(past: Past) -> Iterator[Item]:
+def _kept(past: Past, every: list[Kept]) -> Iterator[Item]:
     """Objects: blobs in the order in which they appeared, then messages, then names of files."""
-    kept = {each.id: each for each in past.kept()}
+    kept = {each.id: each for each in every}
     origins = past.origins()
     order = [id for id in origins if id in kept] + [id for id in kept if id not in origins]
     for each in (kept[id] for id in order):

@@ -367,6 +367,16 @@ def test_a_fingerprint_allows_one_secret_in_one_file_and_is_shown(root: Path, to
     assert rules(root, **limits) == [("SEC-01", "b.py, line 1")]
 
 
+def test_files_that_a_look_writes_are_not_of_it(root: Path, token: str) -> None:
+    """Bytecode of what the engines import, in the checkout that they run from."""
+    made_ = checkout.opened(root, {})
+    (root / "more.py").write_text(token)
+    (root / "README").unlink()
+    told = judge(GATE, observe(GATE, made_, {}), {})
+    assert [(each.rule, each.place) for each in told.findings] == [("SEC-07", "README")]
+    assert rules(root) == [("SEC-01", "more.py, line 1")]
+
+
 @pytest.mark.parametrize("policy", ["local", "kubernetes_test", "kubernetes_prod"])
 def test_this_checkout_holds_nothing_but_what_the_policies_allow(policy: str, tmp_path: Path) -> None:
     """As a clone has it, and with what tests were compiled to, which has their made-up secrets too."""
