@@ -371,9 +371,9 @@ def test_files_that_a_look_writes_are_not_of_it(root: Path, token: str) -> None:
     """Bytecode of what the engines import, in the checkout that they run from."""
     made_ = checkout.opened(root, {})
     (root / "more.py").write_text(token)
-    (root / "README").unlink()
+    (root / "code.py").unlink()
     told = judge(GATE, observe(GATE, made_, {}), {})
-    assert [(each.rule, each.place) for each in told.findings] == [("SEC-07", "README")]
+    assert [(each.rule, each.place) for each in told.findings] == [("SEC-07", "code.py")]
     assert rules(root) == [("SEC-01", "more.py, line 1")]
 
 
