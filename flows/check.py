@@ -14,12 +14,13 @@ from flows.screen import MARKS, plain
 from security import sarif
 from security.errors import PlanError, SluiceError
 from security.gate import Gate, judge, observe, unopened
+from security.gates.artifact import ModelArtifactScan
 from security.gates.code import CodeIntegrity
 from security.gates.dependencies import DependencyScanning
 from security.gates.secrets import SecretsScanning
 from security.material import Material
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import checkout, lock, tree
+from tasks import artifact, checkout, lock, tree
 from tasks.home import Home
 
 CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
@@ -39,6 +40,7 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     ),
     "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, tree.opened),
     "secrets_scanning": (SecretsScanning(), {}, checkout.opened),
+    "model_artifact_scan": (ModelArtifactScan(), {}, artifact.opened),
 }
 """Gate, the limits where none are given, and who opens its subject."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from security.gate import Gate
 from security.gates.api import AccessControlApi
+from security.gates.artifact import ModelArtifactScan
 from security.gates.bucket import AccessControlS3
 from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
@@ -35,6 +36,7 @@ GATES: dict[str, Gate[Any]] = {
         DependencyScanning(),
         CodeIntegrity(),
         SecretsScanning(),
+        ModelArtifactScan(),
         ModelSignature(),
         MetricThresholds(),
         AccessControlApi(),
@@ -52,7 +54,6 @@ PLANNED = (
     "deployment_authorization",
     "fairness_metrics",
     "image_vulnerability_scanning",
-    "model_artifact_scan",
     "model_versioning",
     "network_policy_enforcement",
     "registry_authorization",

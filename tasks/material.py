@@ -22,7 +22,7 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import baseline, checkout, dataset, form, issuer, lock, source, span, tree
+from tasks import artifact, baseline, checkout, dataset, form, issuer, lock, source, span, tree
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -65,6 +65,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return _supplied(run, gate, ref, where)
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)
+    if gate.name == artifact.NAME:
+        return artifact.opened(folder, run.plan.terms[where[0]][where[1]][gate.name].limits, subject)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":

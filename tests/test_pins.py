@@ -28,7 +28,10 @@ def test_the_named_packages_are_locked_and_installed(name: str) -> None:
     assert locked()[name] == importlib.metadata.version(name)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools.lock"])
+PEERS = ["tests/benchmarks/modelscan.lock", "tests/benchmarks/modelaudit.lock"]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools.lock", *PEERS])
 def test_locks_hold_names_and_hashes_only(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text().splitlines() if line.strip()]
     entry = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==[^\s/]+( ; [^/\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")

@@ -32,6 +32,7 @@ from security.verdict import Snapshot, Subject
 from tests.security.gates import (
     codes,
     test_api,
+    test_artifact,
     test_bucket,
     test_dependencies,
     test_drift,
@@ -345,6 +346,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "data_encryption_in_transit": _way,
     "dependency_scanning": _lock,
     "metric_thresholds": _scores,
+    "model_artifact_scan": test_artifact.case,
     "model_signature": _model,
     "secrets_scanning": _secrets,
 }
