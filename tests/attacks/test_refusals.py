@@ -22,11 +22,12 @@ from tests.attacks.bucket import Operator
 from tests.attacks.codes import CODES, HELD
 from tests.attacks.conftest import BUCKET, Pair
 from tests.attacks.drifts import BASELINES, COLUMNS
+from tests.attacks.models import MADE
 from tests.attacks.newest import NEWEST
 from tests.attacks.packages import PACKAGES
 from tests.attacks.table import GROUPS, Attack
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

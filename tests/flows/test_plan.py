@@ -180,6 +180,7 @@ def test_a_policy_that_is_silent_about_a_gate_of_the_matrix_is_refused(made: Hom
     document, policy = shipped("sample", "pipelines"), shipped("local", "policies")
     del policy["gates"]["model_signature"]
     document["stages"][2]["security_checks"] = ["data_contract"]
+    document["stages"][4]["security_checks"] = ["access_control_api"]
     with pytest.raises(PlanError, match="gate model_signature has no terms in policy local"):
         sealed(made, pair(folder, document, policy))
 
