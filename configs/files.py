@@ -1,7 +1,8 @@
 """Files of configuration, by name: where they lie, what they hold in one reading only, and the digest of that.
 
-There are documents (`pipelines`), policies, and data contracts. A key that is given twice, a number that is none and a
-date that is not text are errors: what has no canonical JSON has no digest, and could not be pinned.
+There are documents (`pipelines`), policies, data contracts, and model cards (`cards`). A key that is given twice, a
+number that is none and a date that is not text are errors: what has no canonical JSON has no digest, and could not be
+pinned.
 """
 
 import difflib
@@ -18,11 +19,12 @@ import yaml
 
 ROOT = Path(__file__).parent
 BARE = re.compile(r"[a-z0-9_]+")
-Folder = Literal["pipelines", "policies", "contracts"]
+Folder = Literal["pipelines", "policies", "contracts", "cards"]
 KINDS: dict[Folder, tuple[str, str]] = {
     "pipelines": ("document", ".json"),
     "policies": ("policy", ".yaml"),
     "contracts": ("contract", ".odcs.yaml"),
+    "cards": ("model card", ".yaml"),
 }
 """Folder -> what lies there, and how the names end."""
 

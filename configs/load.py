@@ -132,11 +132,10 @@ class Terms(Strict):
     waive: list[str] = []
 
 
-class Approval(Strict):
-    """Who may let a finding go, and for how long: id of a person's public key -> name; the most days of a waiver."""
+class Persons(Strict):
+    """Who may approve: id of a person's public key -> name."""
 
     approvers: dict[str, str] = Field(min_length=1)
-    days: float = Field(gt=0, le=366)
 
     @field_validator("approvers")
     @classmethod
@@ -145,6 +144,12 @@ class Approval(Strict):
             if len(id) != 64 or set(id) - set("0123456789abcdef") or not name.strip():
                 raise ValueError(f"{id}: the id of a key has 64 hexadecimal digits, and belongs to a name")
         return value
+
+
+class Approval(Persons):
+    """Who may let a finding go, and for how long: the most days of a waiver."""
+
+    days: float = Field(gt=0, le=366)
 
 
 class Policy(Strict):
@@ -160,6 +165,8 @@ class Policy(Strict):
     contracts: dict[str, str] = Field(min_length=1)
     gates: dict[str, Terms] = Field(min_length=1)
     waivers: Approval | None = None
+    models: Persons | None = None
+    """Who besides the verifier may approve a model; nobody where it is left out."""
 
     @field_validator("documents", "contracts")
     @classmethod

@@ -13,7 +13,8 @@ from security.log import missing, placed
 from security.registry import GATES
 from security.verdict import Outcome
 from security.verify import UNSIGNED, Held, Proof, Trust, verify
-from security.waiver import day, readable
+from security.waiver import readable
+from security.words import day
 from tasks.lock import billed
 from tasks.store import hashed
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from configs.load import ConfigError
+from flows import model
 from security.errors import SluiceError
 
 
@@ -227,6 +228,8 @@ def parser() -> argparse.ArgumentParser:
     each = parts.add_parser("list", help="every waiver, and why it does not count")
     each.add_argument("--policy", default="local")
     each.add_argument("--json", action="store_true")
+    each = command("model", model.command, "the registry of models: see, verify, compare, revoke, promote, push, pull")
+    model.options(each)
     each = command("check", _check, "one gate over one subject, without a run; 0 pass, 1 fail, 2 inconclusive")
     each.add_argument(
         "gate", choices=["code_integrity_check", "dependency_scanning", "model_artifact_scan", "secrets_scanning"]

@@ -21,6 +21,7 @@ from security.keys import UnsafeLocalKeys
 from security.log import kind_of, read
 from security.registry import GATES
 from security.verdict import Finding, Observation, Subject, Verdict
+from security.words import day
 from tasks import waivers
 from tasks.home import Home
 
@@ -143,7 +144,7 @@ def _cell(column: str, value: Any) -> str:
     if column in ("fingerprint", "subject", "waiver"):
         return str(value)[:SHOWN]
     if column == "expires" and value:
-        return waiver.day(value)
+        return day(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return plain(str(value)) or ("counts" if column == "wrong" else "")

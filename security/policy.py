@@ -183,8 +183,9 @@ def terms(
     Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
     """
     made: dict[str, dict[str, dict[str, Terms]]] = {}
-    if policy.waivers and plan["signer"] in policy.waivers.approvers:
-        raise PlanError(f"policy {policy.name}: waivers: the pipeline's own key approves nothing")
+    for part, persons in (("waivers", policy.waivers), ("models", policy.models)):
+        if persons and plan["signer"] in persons.approvers:
+            raise PlanError(f"policy {policy.name}: {part}: the pipeline's own key approves nothing")
     for stage, tasks in matrix.items():
         for task, sides in tasks.items():
             names = [*sides["before"], *sides["after"]]

@@ -18,7 +18,6 @@ approver, and must have another name.
 import base64
 import hashlib
 import json
-import time
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +30,7 @@ from security.gate import Gate, judge
 from security.keys import PublicKey, Signer, seal, unseal
 from security.policy import Terms, effect
 from security.verdict import Effect, Finding, Frozen, Observation, Outcome, Subject, Verdict, digest
+from security.words import day, words
 
 KIND = "urn:sluice:waiver/v1"
 DAY = 86_400.0
@@ -54,9 +54,7 @@ class Claim(Frozen):
     @field_validator("reason", "ticket", "requester")
     @classmethod
     def _words(cls, value: str) -> str:
-        if " ".join(unicodedata.normalize("NFKC", value).split()) != value or not value.isprintable():
-            raise ValueError("words, with one space between them, and nothing that is not seen")
-        return value
+        return words(value)
 
 
 class Waiver(Frozen):
@@ -84,14 +82,6 @@ class Waiver(Frozen):
 def _letters(name: str) -> str:
     """A name as it counts: however it is spelled."""
     return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
-
-
-def day(moment: float) -> str:
-    """The date of a moment, as far as there is one."""
-    try:
-        return time.strftime("%Y-%m-%d", time.gmtime(moment))
-    except (OverflowError, ValueError, OSError):
-        return "no day of the calendar"
 
 
 def sign(finding: Finding, gate: str, subject: Subject, signer: Signer, **claim: Any) -> bytes:

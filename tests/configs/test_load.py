@@ -181,6 +181,9 @@ BAD_POLICIES: list[tuple[Change, str]] = [
     (_at("waivers", value={"approvers": {"a" * 64: " "}, "days": 30}), "waivers.approvers: .*belongs to a name"),
     (_at("waivers", value={"approvers": {"a" * 64: "Ada"}, "days": 367}), "waivers.days: .*less than or equal to 366"),
     (_at("waivers", value={"approvers": {"a" * 64: "Ada"}, "days": 0}), "waivers.days: .*greater than 0"),
+    (_at("models", value={"approvers": {}}), "models.approvers: .*at least 1"),
+    (_at("models", value={"approvers": {"a" * 63: "Ada"}}), "models.approvers: .*64 hexadecimal"),
+    (_at("models", value={"approvers": {"a" * 64: "Ada"}, "days": 30}), "models.days: unknown key"),
 ]
 
 

@@ -25,7 +25,7 @@ from tasks.stage import stage
 from tests.conformance.miniature import BAD, GOOD, MATRIX, POLICY, start, work
 
 ROOT = Path(__file__).parent.parent.parent
-NAMES = "demo run backfill plan verify token sign digest baseline advisories check manifest up stop"
+NAMES = "demo run backfill plan verify token sign digest baseline advisories check manifest model up stop"
 Said = pytest.CaptureFixture[str]
 
 

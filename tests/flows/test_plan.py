@@ -107,8 +107,8 @@ def test_the_specified_document_is_refused_for_exactly_what_is_not_built() -> No
 def test_what_may_be_waived_and_by_whom_is_held_to_the_gates_and_the_keys(tmp_path: Path) -> None:
     home, who = Home(tmp_path / "home"), {"a" * 64: "Ada"}
 
-    def refused(waive: list[str], waivers: Any) -> str:
-        policy = shipped("local", "policies") | {"waivers": waivers}
+    def refused(waive: list[str], waivers: Any, **more: Any) -> str:
+        policy = shipped("local", "policies") | {"waivers": waivers, **more}
         policy["gates"]["dependency_scanning"]["waive"] = waive
         paths = pair(tmp_path, policy=policy)
         with pytest.raises(PlanError) as why:
@@ -126,7 +126,9 @@ def test_what_may_be_waived_and_by_whom_is_held_to_the_gates_and_the_keys(tmp_pa
     assert "DEP-01 cannot be; what can: DEP-04, DEP-10, DEP-12" in refused(["DEP-01"], listed)
     assert "names nobody who may" in refused(["DEP-04"], None)
     own = UnsafeLocalKeys(home.root / "keys").public("producer").id
-    assert "own key approves nothing" in refused(["DEP-04"], {"approvers": who | {own: "Robot"}, "days": 30})
+    assert "waivers: the pipeline's own key" in refused(["DEP-04"], {"approvers": who | {own: "Robot"}, "days": 30})
+    robot = {"approvers": who | {own: "Robot"}}
+    assert "models: the pipeline's own key approves nothing" in refused(["DEP-04"], listed, models=robot)
 
 
 @pytest.mark.parametrize("policy", ["kubernetes_prod", "kubernetes_test"])

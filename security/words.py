@@ -1,0 +1,19 @@
+"""What people write in signed statements, and how moments are told to them."""
+
+import time
+import unicodedata
+
+
+def words(value: str) -> str:
+    """What a person wrote, or `ValueError` where there is more in it than one sees."""
+    if " ".join(unicodedata.normalize("NFKC", value).split()) != value or not value.isprintable():
+        raise ValueError("words, with one space between them, and nothing that is not seen")
+    return value
+
+
+def day(moment: float) -> str:
+    """The date of a moment, as far as there is one."""
+    try:
+        return time.strftime("%Y-%m-%d", time.gmtime(moment))
+    except (OverflowError, ValueError, OSError):
+        return "no day of the calendar"

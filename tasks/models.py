@@ -1,0 +1,119 @@
+"""The registry of a home: models as they are kept, entered, and believed again."""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from configs.card import Card
+from configs.load import Policy
+from security.errors import KeyBroken, PlanError
+from security.gates.model import contents
+from security.keys import Signer
+from security.models import bill, provenance, statement
+from security.models.belief import Believed, believe, claimed, entry
+from security.models.bill import Metric
+from security.models.chain import Keys, Version
+from security.models.manifest import BILL, PROVENANCE, STATEMENT
+from security.models.standing import STEPS
+from security.models.statement import Judged
+from security.policy import Plan
+from security.proof import Proof
+from tasks import chains
+from tasks.home import Home
+from tasks.layout import Layout, Stored
+
+
+def layout(home: Home) -> Layout:
+    """Where a home's models lie: private, for weights can be asked what they have seen."""
+    return Layout(home.folder("models", private=True))
+
+
+def approvers(policy: Policy) -> Mapping[str, str]:
+    """Who besides the verifier may approve a model, by the policy: id of a key -> name."""
+    return policy.models.approvers if policy.models else {}
+
+
+def datasets(proof: Proof) -> dict[str, str]:
+    """The datasets that a run's model comes from, its predecessor's among them: stage -> SHA-256."""
+    return {stage: ref.sha256 for stage, ref in proof.available.items() if stage in ("ingest", "features")}
+
+
+def figures(proof: Proof) -> list[Metric]:
+    """What the gate over metrics computed again from each user's lists: the model's figures, and those of what it is
+    compared with, which say so."""
+    return [
+        Metric(
+            type=f"{name}@10" if system == "model" else f"{name}@10 of the comparison {system}",
+            value=found[name],
+            slice=f"test: the held-out interactions of {held.seen.facts['users']:,} users",
+        )
+        for held in proof.held
+        if held.verdict.gate == "metric_thresholds"
+        for system, found in sorted(held.seen.facts["systems"].items())
+        for name in ("precision", "recall", "ndcg")
+    ]
+
+
+def attach(
+    folder: Path,
+    plan: Plan,
+    datasets: Mapping[str, str],
+    verdicts: Iterable[Judged],
+    card: Card,
+    metrics: Iterable[Metric],
+    signer: Signer,
+    *,
+    seconds: float,
+    frameworks: Mapping[str, str],
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The files of a signed model's folder, and what is said about it: bill, provenance, and the statement that binds
+    them. `datasets`: what it is called -> SHA-256; `seconds`: that the training took."""
+    files = contents(folder)
+    made = bill.made(files, datasets, card, list(metrics), seconds=seconds, frameworks=frameworks)
+    attached = {BILL: made, PROVENANCE: provenance.sign(plan, files, datasets, time.time(), signer)}
+    return files, attached | {STATEMENT: statement.sign(files, attached, datasets, verdicts, signer)}
+
+
+def enter(
+    home: Home, files: Mapping[str, bytes], attached: Mapping[str, bytes], signer: Signer, keys: Keys, reason: str
+) -> Version:
+    """Keep a model, enter its version, and make it the candidate. The same again changes nothing."""
+    claim, key = claimed(files, attached, keys)
+    if key.id != signer.public.id:
+        raise KeyBroken(f"{claim.name} {claim.version}: is signed by {key.id[:12]}, and entered by another key")
+    sha = layout(home).keep(files, attached)
+    version = chains.enter(home, signer, keys, **entry(sha, claim))
+    layout(home).tag(sha, f"{claim.name}-{claim.version}")
+    found = chains.standing(home, claim.name, keys)
+    if found.newest == claim.version and "candidate" not in found.row(claim.version).aliases:
+        chains.move(home, signer, keys, claim.name, "candidate", claim.version, reason=reason)
+    return version
+
+
+def which(home: Home, spelled: str, keys: Keys) -> tuple[str, int]:
+    """Name and version of a model as a person spells it: `NAME:VERSION`, `NAME@ALIAS`, or `NAME` for the newest."""
+    name, _, alias = spelled.partition("@")
+    name, _, version = name.partition(":")
+    found = chains.standing(home, name, keys)
+    if not found.rows:
+        raise PlanError(f"{name}: no version of it was entered in this home")
+    if spelled.count("@"):
+        if version or alias not in STEPS:
+            raise PlanError(f"{spelled!a}: allowed after @: {', '.join(STEPS)}")
+        return name, found.at(alias).version
+    there = [str(row.claim.version) for row in found.rows]
+    if spelled.count(":") and version not in there:
+        raise PlanError(f"{spelled!a}: no such version was entered; the newest: {', '.join(there[-5:])}")
+    return name, int(version) if version else found.newest
+
+
+def stored(home: Home, name: str, version: int, keys: Keys) -> Stored:
+    """The bytes of a version that was entered, whether it stands or not."""
+    return layout(home).model(chains.standing(home, name, keys).row(version).claim.manifest)
+
+
+def verified(home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()) -> Believed:
+    """A version of which everything holds, or an error that says what does not."""
+    found = chains.standing(home, name, keys, known=known)
+    model = layout(home).model(found.row(version).claim.manifest)
+    return believe(model.sha256, model.files, model.attached, keys, found)
