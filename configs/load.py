@@ -116,7 +116,8 @@ class Deployment(Stage):
 class Document(Strict):
     """A pipeline: five stages in their order."""
 
-    pipeline_name: str = Field(pattern=r"^[a-z0-9_]+$")
+    pipeline_name: str = Field(pattern=r"^[a-z0-9]+(__?[a-z0-9]+)*$")
+    """Also the name of its model in a registry."""
     stages: tuple[Ingestion, Features, Training, Evaluation, Deployment]
 
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from configs import load
 from flows.audit import outside
-from security import whole
 from security.errors import KeyBroken, PlanError, SluiceError
 from security.gates.model.signature import SHA
 from security.keys import PublicKey, UnsafeLocalKeys
@@ -164,7 +163,6 @@ def promote(
     head = decided(home, models.verified(home, name, version, with_).claim, policy)
     mine = UnsafeLocalKeys(home.root / "keys")
     chains.move(home, mine.signer(role), with_, name, alias, version, reason=reason, log=head)
-    whole.write(home.folder("trust") / "verifier.pub", (mine.public("verifier").pem,))
     return {"model": name, "version": version, "alias": alias, "log": head, "key": mine.public(role).id}
 
 

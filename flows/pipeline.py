@@ -25,7 +25,7 @@ from flows.train import train
 from security.errors import LogBroken, PlanError, SluiceError
 from security.log import lost
 from security.verify import Proof, verify
-from tasks import baseline, drawing, report
+from tasks import baseline, drawing, models, report
 from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
@@ -163,6 +163,11 @@ def _end(run: Run, outcome: Any) -> Any:
             baseline.keep(run.home, run.log.signer, outcome)
         except (SluiceError, OSError) as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"baseline: {why}"))
+    if isinstance(outcome, Proof) and {"train", "evaluate"} <= outcome.available.keys():
+        try:
+            models.register(run, outcome)
+        except (SluiceError, OSError) as why:
+            outcome = report.refuse(run, Failed(name=REFUSED, message=f"registry: {why}"))
     if isinstance(outcome, Proof) and "deploy" in run.plan.matrix:
         try:
             run.notes["serving"] = promote(run, outcome)

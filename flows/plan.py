@@ -20,7 +20,7 @@ from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import ELSEWHERE, Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
-from tasks import baseline, tree, waivers
+from tasks import baseline, chains, tree, waivers
 from tasks.home import Home
 from tasks.store import conditional, current
 
@@ -150,12 +150,13 @@ def sign(policy: str, home: Home) -> Path:
 
 
 def trust(brief: Brief, home: Home) -> Trust:
-    """What this process verifies with. The public key is also laid out for anyone else."""
-    public = UnsafeLocalKeys(home.root / "keys").public("producer")
-    path = home.folder("trust") / "producer.pub"
-    if not path.exists() or path.read_bytes() != public.pem:
-        path.write_bytes(public.pem)
-    return Trust(public, brief.terms, brief.policy_sha256, load.matrix(), GATES)
+    """What this process verifies with. The public keys are also laid out for anyone else."""
+    keys = UnsafeLocalKeys(home.root / "keys")
+    for role in ("producer", "verifier"):
+        path, pem = home.folder("trust") / f"{role}.pub", keys.public(role).pem
+        if not path.exists() or path.read_bytes() != pem:
+            path.write_bytes(pem)
+    return Trust(keys.public("producer"), brief.terms, brief.policy_sha256, load.matrix(), GATES)
 
 
 def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> dict[str, str]:
@@ -239,6 +240,7 @@ def plan(
         isolation=UnsafeLocalKeys.isolation,
         code=code(),
         source=tree.source(tree.PIPELINE),
+        registry=chains.heads(home, brief.parsed.pipeline_name),
         lock=lock(),
         index=index,
     )

@@ -77,6 +77,9 @@ class Plan(Frozen):
     code: str
     source: str
     """Digest of the commit, or signed list, that says which files were signed; empty where nothing does."""
+    registry: tuple[str, ...] = ()
+    """Digests of the newest entries of the registry: of the model's chain, and of the revocations, where there are
+    any."""
     lock: str
     index: str
 

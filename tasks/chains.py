@@ -11,6 +11,7 @@ from typing import Any
 
 from security.errors import LogBroken, Refused, StoreError
 from security.keys import Signer
+from security.log import head_of
 from security.models import chain
 from security.models.chain import Keys, Move, Revocation, Version
 from security.models.manifest import REVOKED, named
@@ -39,6 +40,11 @@ def there(home: Home, name: str) -> list[bytes]:
 def names(home: Home) -> list[str]:
     """The models that have a chain."""
     return sorted(path.name for path in (home.root / "chains").glob("[a-z0-9]*") if path.name != REVOKED)
+
+
+def heads(home: Home, name: str) -> tuple[str, ...]:
+    """Digests of the newest entries that there are: of a model's chain, and of the revocations. A plan seals them."""
+    return tuple(head_of(lines[-1]) for lines in (there(home, name), there(home, REVOKED)) if lines)
 
 
 def standing(home: Home, name: str, keys: Keys, *, known: Collection[str] = ()) -> Standing:

@@ -16,7 +16,7 @@ from security.errors import PlanError
 from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import process
+from tasks import models, process
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER
 from tasks.run import Run, current
@@ -115,6 +115,7 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
         "verificationResult": "PASSED",
         "verifiedLevels": [f"SLUICE_TARGET_{run.plan.target.upper()}"],
     }
+    models.release(run, proof)
     envelope = seal(SUMMARY, {"model": refs[-1].version}, summary, run.keys.signer("verifier"))
     move(run.home, "serving", seen, to)
     (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)

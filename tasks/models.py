@@ -4,23 +4,29 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from configs.card import Card
-from configs.load import Policy
-from security.errors import KeyBroken, PlanError
+from configs.card import Card, card
+from configs.load import Policy, find, text
+from security.errors import KeyBroken, LogBroken, PlanError
 from security.gates.model import contents
-from security.keys import Signer
+from security.keys import Role, Signer
 from security.models import bill, provenance, statement
 from security.models.belief import Believed, believe, claimed, entry
 from security.models.bill import Metric
 from security.models.chain import Keys, Version
 from security.models.manifest import BILL, PROVENANCE, STATEMENT
+from security.models.proof import judged, proven
 from security.models.standing import STEPS
 from security.models.statement import Judged
 from security.policy import Plan
 from security.proof import Proof
+from security.verify import verify
 from tasks import chains
 from tasks.home import Home
 from tasks.layout import Layout, Stored
+from tasks.run import Run
+
+CARD = "recommender"
+"""What people declare of the model that the pipeline trains, by name."""
 
 
 def layout(home: Home) -> Layout:
@@ -88,6 +94,58 @@ def enter(
     if found.newest == claim.version and "candidate" not in found.row(claim.version).aliases:
         chains.move(home, signer, keys, claim.name, "candidate", claim.version, reason=reason)
     return version
+
+
+def trusted(run: Run) -> Keys:
+    """Whose word counts for a run: the keys of its home, and the approvers of its policy."""
+    roles: tuple[Role, ...] = ("producer", "verifier", "owner")
+    producer, verifier, owner = ((run.keys.public(role),) for role in roles)
+    return Keys(producer, verifier, owner, approvers(run.trust.policy))
+
+
+def register(run: Run, proof: Proof) -> Version:
+    """Enter the model of a run whose log verifies, with what the log of its training says and the figures of its
+    evaluation, and make it the candidate. What was entered before stays as it is."""
+    ref, keys, signer = proof.available["train"], trusted(run), run.keys.signer("producer")
+    folder = run.path(ref)
+    told, said = statement.card(contents(folder))
+    rows = chains.standing(run.home, told.name, keys, known=run.plan.registry).rows
+    if entered := [row.claim for row in rows if row.claim.version == told.version and row.claim.release == ref.sha256]:
+        return entered[0]
+    trained, training = _trained(run, proof, told.run), said.get("training")
+    if not isinstance(training, dict) or training.keys() != {"seconds", "frameworks"}:
+        raise LogBroken(
+            "model.json, training: found none; allowed: its seconds, and the frameworks with their versions"
+        )
+    files, attached = attach(
+        folder,
+        trained.plan,
+        datasets(trained),
+        judged(trained.held),
+        card(text(find(CARD, "cards")), CARD),
+        figures(proof),
+        signer,
+        **training,
+    )
+    return enter(run.home, files, attached, signer, keys, f"evaluated by run {run.plan.run}")
+
+
+def release(run: Run, proof: Proof) -> Version:
+    """Approve the model of a run whose log verifies, and say that it goes into production: by the verifier's key, with
+    the head of the log that it was decided upon."""
+    told, _ = statement.card(contents(run.path(proof.available["train"])))
+    keys, signer = trusted(run), run.keys.signer("verifier")
+    held = verified(run.home, told.name, told.version, keys, known=run.plan.registry)
+    proven(held.claim, _trained(run, proof, told.run))
+    for alias in ("approved", "production"):
+        said = {"reason": f"the log of run {run.plan.run} verifies", "log": proof.head}
+        moved = chains.move(run.home, signer, keys, told.name, alias, told.version, **said)
+    return moved
+
+
+def _trained(run: Run, proof: Proof, made: str) -> Proof:
+    """What the log of the run proves that trained a model: this one's, or an earlier one's."""
+    return proof if made == run.plan.run else verify(run.home.evidence(made) / "log.jsonl", run.trust)
 
 
 def which(home: Home, spelled: str, keys: Keys) -> tuple[str, int]:

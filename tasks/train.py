@@ -6,6 +6,7 @@ model signature). The service loads nothing else.
 """
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,9 @@ def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str
     return train(histories, found.start, settings, validation=found.histories("validation"), watch=watch)
 
 
-def card(run: Run, data: Ref, hyper: dict[str, Any], best: int) -> dict[str, Any]:
-    """What a model is bound to. `version` grows with the time the run began; times are seconds since the epoch."""
+def card(run: Run, data: Ref, hyper: dict[str, Any], best: int, seconds: float) -> dict[str, Any]:
+    """What a model is bound to, and how long its training took. `version` grows with the time the run began; times are
+    seconds since the epoch."""
     return {
         "name": run.plan.document["pipeline_name"],
         "version": int(run.plan.started),
@@ -57,6 +59,7 @@ def card(run: Run, data: Ref, hyper: dict[str, Any], best: int) -> dict[str, Any
         "lock": run.plan.lock,
         "plan": run.plan.sha256,
         "hyperparameters": hyper | {"best_epoch": best},
+        "training": {"seconds": round(seconds, 3), "frameworks": {"tensorflow": version("tensorflow")}},
     }
 
 
@@ -81,7 +84,7 @@ def fit(data: Ref) -> Ref:
     (folder / "model.safetensors").write_bytes(save(arrays))
     ids = {"users": found.users, "items": found.items}
     (folder / "ids.json").write_text(json.dumps(ids, separators=(",", ":")), encoding="utf-8")
-    told = card(run, data, dataset.settings(run), trained.best)
+    told = card(run, data, dataset.settings(run), trained.best, sum(each.seconds for each in trained.progress))
     (folder / "model.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
     sign(folder, run.keys.path("producer"))
     sha, size = measure(folder)

@@ -40,6 +40,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lock: Digest
     plan: Digest
     hyperparameters: dict[str, Any]
+    training: dict[str, Any]
 
 
 class Ids(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

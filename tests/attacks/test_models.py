@@ -11,16 +11,18 @@ from configs import load
 from configs.card import card
 from flows.cli import main
 from flows.models import keys, promote
+from flows.shell import once
 from security.errors import KeyBroken, LogBroken
 from security.gates.model import release
 from security.keys import UnsafeLocalKeys
-from security.models import statement
+from security.models import chain, statement
 from security.models.bill import Metric
 from security.models.proof import judged
 from security.verify import Trust, verify
-from tasks import chains, models
+from tasks import chains, models, process
 from tasks.home import Home
-from tasks.run import Run
+from tasks.run import REFUSED, Quiet, Run
+from tasks.store import current
 
 Said = pytest.CaptureFixture[str]
 Parts = tuple[dict[str, bytes], dict[str, bytes]]
@@ -50,14 +52,28 @@ def asked(capsys: Said, *argv: str) -> tuple[int, Any]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_a_runs_model_goes_all_the_way(home: Home, passed: Run, parts: Parts, capsys: Said) -> None:
+def test_a_runs_model_goes_all_the_way(home: Home, passed: Run, capsys: Said) -> None:
+    """What a run whose log verifies has entered, approved and put into production by itself."""
     policy = passed.notes["asked"]["policy"]
     with_ = keys(home, policy)
-    entered = models.enter(home, *parts, passed.keys.signer("producer"), with_, "evaluated, all gates held")
-    assert entered.release == passed.published["model"].sha256
-    code, told = asked(capsys, "show", "attacked@candidate", "--policy", policy)
+    entered = chains.standing(home, "attacked", with_).at("production")
+    assert (entered.release, entered.run) == (passed.published["model"].sha256, passed.plan.run)
+    code, told = asked(capsys, "show", "attacked@production", "--policy", policy)
     assert (code, told["holds"], told["missing"], told["schema"]) == (0, True, [], "CycloneDX 1.6")
-    assert {each["gate"] for each in told["verdicts"]} >= {"data_contract", "model_signature", "metric_thresholds"}
+    assert [(each["alias"], each["by"]) for each in told["moves"]] == [
+        ("candidate", "producer"),
+        ("approved", "verifier"),
+        ("production", "verifier"),
+    ]
+    assert told["moves"][2]["log"] == passed.log.head
+    proof = verify(passed.log.path, passed.trust, head=passed.log.head)
+    assert [each["observation"] for each in told["verdicts"]] == [each.verdict.observation for each in proof.held]
+
+
+def test_a_log_that_does_not_verify_promotes_nothing(home: Home, passed: Run, capsys: Said) -> None:
+    policy = passed.notes["asked"]["policy"]
+    with_ = keys(home, policy)
+    entered = chains.standing(home, "attacked", with_).at("production")
     move = ("promote", "attacked", "--policy", policy, "--reason", "the log verifies", "--to")
     log = passed.log.path
     good = log.read_bytes()
@@ -72,6 +88,52 @@ def test_a_runs_model_goes_all_the_way(home: Home, passed: Run, parts: Parts, ca
     assert (code, told["log"]) == (0, passed.log.head)
     assert chains.standing(home, "attacked", with_).at("production") == entered
     assert asked(capsys, "promote", "attacked", "--to", "production", "--reason", "another policy's run")[0] == 1
+
+
+def redeployed(passed: Run) -> Any:
+    """The model of the run that passed, deployed again."""
+    state, run = once(Quiet(), **passed.notes["asked"], after=passed.plan.run)
+    assert run is not None
+    return state, run
+
+
+def test_what_was_revoked_is_not_deployed_again(home: Home, passed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every gate holds, but the dataset that it was trained on counts no more."""
+    with_ = keys(home, passed.notes["asked"]["policy"])
+    data = chains.standing(home, "attacked", with_).at("production").data[0]
+    revoked = [*chains.there(home, "revoked"), _revoked(home, data)]
+    real = chains.there
+    monkeypatch.setattr(chains, "there", lambda home, name: revoked if name == "revoked" else real(home, name))
+    pointer = current(home, "serving")
+    state, run = redeployed(passed)
+    assert state.name == REFUSED
+    assert "comes from the dataset" in state.message
+    assert "which is revoked: it was withdrawn" in state.message
+    assert current(home, "serving") == pointer
+    assert process.alive(home.root / "service" / run.plan.run / "process.json") is None
+
+
+def _revoked(home: Home, data: str) -> bytes:
+    before, signer = chains.there(home, "revoked"), UnsafeLocalKeys(home.root / "keys").signer("owner")
+    told: dict[str, Any] = {"what": "data", "target": data, "reason": "it was withdrawn", "at": 1.0}
+    return chain.sealed(before, before, signer, chain.Revocation, **told)
+
+
+def test_a_chain_that_was_cut_since_the_plan_deploys_nothing(
+    home: Home, passed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whoever can write there would, to have a revocation or a newer version forgotten."""
+    real, cut = chains.there, [False]
+    monkeypatch.setattr(
+        chains, "there", lambda home, name: real(home, name)[: -1 if cut[0] and name == "attacked" else None]
+    )
+    gone = models.register
+    monkeypatch.setattr(models, "register", lambda run, proof: [cut.__setitem__(0, True), gone(run, proof)][1])
+    pointer = current(home, "serving")
+    state, _ = redeployed(passed)
+    assert state.name == REFUSED
+    assert "cut off: entry " in state.message
+    assert current(home, "serving") == pointer
 
 
 def test_a_statement_that_leaves_out_a_verdict_is_not_promoted(

@@ -12,7 +12,7 @@ from flows.local import PUBLIC
 from flows.shell import once
 from security.errors import SluiceError
 from security.verify import verify
-from tasks import process
+from tasks import chains, process
 from tasks.home import Home
 from tasks.report import TAG
 from tasks.run import REFUSED, Run
@@ -51,6 +51,11 @@ def store(home: Home) -> set[str]:
     return names
 
 
+def entries(home: Home) -> dict[str, tuple[str, ...]]:
+    """Where the chains of the registry end."""
+    return {name: chains.heads(home, name) for name in chains.names(home)}
+
+
 def told(state: Any) -> tuple[str, str, set[str]]:
     """How Prefect's server shows the run: type and name of its state, and its tags."""
     with get_client(sync_client=True) as api:
@@ -86,7 +91,7 @@ def test_it_is_refused_and_nothing_is_published(
     attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = ground.home
-    pointer, before = current(home, "serving"), store(home)
+    pointer, before, heads = current(home, "serving"), store(home), entries(home)
     document, policy = pair(ground.prefix, ground.bucket, **attack.changes)
     parameters: dict[str, Any] = {"document": document, "policy": policy, **attack.parameters}
     if attack.parameters.get("after"):
@@ -107,6 +112,7 @@ def test_it_is_refused_and_nothing_is_published(
     assert published == [KINDS[stage] for stage in stages[: stages.index(attack.stage)]]
     assert store(home) <= before | {ref.sha256 for ref in run.published.values()}
     assert current(home, "serving") == pointer
+    assert entries(home) == heads
     for scheme in ("quarantine", "staging"):
         assert not (home.root / scheme / run.plan.run).exists()
     assert process.alive(home.root / "service" / run.plan.run / "process.json") is None

@@ -32,7 +32,7 @@ def card(**changes: Any) -> dict[str, Any]:
     now = time.time()
     shas = {name: letter * 64 for name, letter in (("data", "a"), ("code", "b"), ("lock", "c"), ("plan", "d"))}
     usual = {"name": "recommender", "version": 3, "run": "run-7", "created": now, "expires": now + 3600}
-    return {**usual, **shas, "hyperparameters": {"learning_rate": 0.001}, **changes}
+    return {**usual, **shas, "hyperparameters": {"learning_rate": 0.001}, "training": {}, **changes}
 
 
 def ids() -> dict[str, list[str]]:

@@ -89,6 +89,7 @@ def plan(keys: UnsafeLocalKeys, **changes: Any) -> Plan:
         "isolation": "none",
         "code": "b" * 64,
         "lock": "c" * 64,
+        "source": "",
         "index": "",
     }
     return Plan(**usual | changes)
