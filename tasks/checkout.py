@@ -32,11 +32,19 @@ REPOSITORY = "another repository, or a folder that cannot be read"
 _NAME = re.compile(rb"[0-7]{5,6} ([^\0]+)\0.{20}", re.DOTALL)
 _STORE = frozenset({"HEAD", "objects", "refs"})
 _OWN = re.compile(
-    r"index(?:\.lock)?|(?:worktrees/[^/]+/)?index|sharedindex\..*|objects/[0-9a-f]{2}/[0-9a-f]{38}"
-    r"|objects/pack/(?:pack-[0-9a-f]{40}\.[a-z]+|multi-pack-index(?:-.*)?)"
-    r"|objects/info/(?:packs|commit-graph|commit-graphs/.*)"
+    r"(?P<index>(?:worktrees/[^/]+/)?index)|objects/[0-9a-f]{2}/[0-9a-f]{38}"
+    r"|(?P<pack>objects/pack/(?:pack-[0-9a-f]{40}\.(?:pack|idx|rev|bitmap|mtimes)|multi-pack-index))"
+    r"|(?P<graph>objects/info/(?:commit-graph|commit-graphs/graph-[0-9a-f]{40}\.graph))"
 )
 """Where git keeps objects, which are looked at as such, and lists of their ids."""
+_MARKS = {
+    "index": (b"DIRC",),
+    "pack": (b"PACK", b"\xfftOc", b"RIDX", b"BITM", b"MTME", b"MIDX"),
+    "graph": (b"CGPH",),
+}
+"""How such files begin."""
+TRIES = 20
+"""How often a checkout that others write to is listed."""
 
 
 def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
@@ -56,24 +64,43 @@ def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
         whole=CUT not in oddities and past.whole(),
     )
     # All that is looked at is named now: a look may have files written, bytecode of what it imports among them.
-    kept, expected = past.kept(), counted(root, past, frozenset(besides)) + past.counted()
-    ours = [
-        Item(FILE, name, "", partial(_read, path)) for path, name in _below(root, "", frozenset({*besides, ".git"}))
-    ]
+    for _ in range(TRIES):
+        kept, head, expected = _listed(root, past, about, frozenset(besides))
+        if len(head) - 1 + len(kept) == expected:
+            break
+    subject = Subject(kind="checkout", name=root.name, sha256=_digest(kept), of=of)
+    return secrets.material(subject, lambda: chain(head, _kept(past, kept)), expected)
+
+
+def _listed(root: Path, past: Past, about: About, besides: frozenset[str]) -> tuple[list[Kept], list[Item], int]:
+    """Objects, the items of files, and how many both are by other code."""
+    ours = [Item(FILE, name, "", partial(_read, path)) for path, name in _below(root, "", besides | {".git"})]
     theirs = [
         Item(META, f".git/{name}", "", partial(_read, path))
         for path, name in _below(past.common, "", frozenset())
-        if not _OWN.fullmatch(name)
+        if not _own(past.common, name)
     ]
-    subject = Subject(kind="checkout", name=root.name, sha256=_digest(kept), of=of)
-    head = [Item(ABOUT, "", value=about), *ours, *theirs]
-    return secrets.material(subject, lambda: chain(head, _kept(past, kept)), expected)
+    kept = past.kept()
+    return kept, [Item(ABOUT, "", value=about), *ours, *theirs], counted(root, past, besides) + past.counted()
+
+
+def _own(store: Path, name: str) -> bool:
+    """Whether a file of a repository is where git keeps objects, or a list of their ids: by its name, and by what it
+    begins with."""
+    if not (found := _OWN.fullmatch(name)):
+        return False
+    marks = _MARKS.get(found.lastgroup or "", ())
+    try:
+        with (store / name).open("rb") as file:
+            return not marks or file.read(4) in marks
+    except OSError:
+        return False
 
 
 def counted(root: Path, past: Past, besides: frozenset[str]) -> int:
     """How many files there are to look at: in the checkout, and of git's own."""
     ours = _count(root, besides | {".git"})
-    return sum(1 for _ in ours) + sum(1 for name in _count(past.common, frozenset()) if not _OWN.fullmatch(name))
+    return sum(1 for _ in ours) + sum(1 for name in _count(past.common, frozenset()) if not _own(past.common, name))
 
 
 def _count(top: Path, besides: frozenset[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from security.errors import PlanError
 from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import models, process
+from tasks import models, process, tree
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER
 from tasks.run import Run, current
@@ -40,9 +40,10 @@ def _argv(run: Run, release: Path, ready: Path) -> list[str]:
 
 
 def _env() -> dict[str, str]:
-    """What a service that faces a network gets of this process's environment: nothing that it does not need."""
-    kept = ("PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TMPDIR")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    """What a service that faces a network gets of this process's environment: nothing that it does not need, and the
+    code that this process runs from, which its gate has looked at, before any other."""
+    kept = ("PATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TMPDIR")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(tree.PIPELINE)}
 
 
 def _address(url: str, model: str) -> str:

@@ -46,7 +46,7 @@ def _lists(ranked: Ints) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, ranked.shape[1]), pa.int32()), flat)
 
 
-@guarded("evaluate", before=["model_signature"], after=["metric_thresholds"])
+@guarded("evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds"])
 def score(model: Ref, data: Ref) -> Ref:
     """Top-10 lists of every system for every user with something held out."""
     run = current()

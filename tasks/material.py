@@ -41,6 +41,8 @@ OPENS = {
     "endpoint": ("endpoint",),
 }
 """What kinds of reference a gate of a kind can open."""
+SUPPLIED = ("lock", "code", "checkout")
+"""Kinds of what works on references, and is none."""
 
 
 def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Material[Any]:
@@ -61,7 +63,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return rows if known is None else personal.material(rows, known, language(limits.get("model")))
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
-    if gate.kind in ("lock", "code", "checkout"):
+    if gate.kind in SUPPLIED:
         return _supplied(run, gate, ref, where)
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)

@@ -26,7 +26,7 @@ from security.errors import CannotTell, PlanError, Refused, SluiceError, StoreEr
 from security.gate import judge, observe, unopened
 from security.verdict import Observation, Ref, Subject, Trouble
 from tasks import report
-from tasks.material import OPENS, opened
+from tasks.material import OPENS, SUPPLIED, opened
 from tasks.run import REFUSED, Run, close, current, inside, stage_now
 from tasks.source import Place, reference
 from tasks.store import check, publish
@@ -92,7 +92,7 @@ def _look(stage: str, name: str, gates: list[str], refs: list[Ref], after: list[
     run, states = current(), []
     for gate in gates:
         kind = run.trust.gates[gate].kind
-        mine = [ref for ref in refs if ref.kind in OPENS[kind]]
+        mine = [ref for ref in refs if ref.kind in OPENS[kind]][: 1 if kind in SUPPLIED else None]
         if not mine:
             raise PlanError(f"{stage}/{name}: {gate} looks at {kind}, and there is none")
         states += [_gate(stage, name, gate, ref, return_state=True, wait_for=after) for ref in mine]

@@ -21,6 +21,8 @@ from security.material import Material
 from security.verdict import Subject
 from tasks.walk import GIT, Places, content, counted, walk
 
+TRIES = 20
+"""How often a folder that others write to is listed."""
 LONGEST = 64 << 20
 """Bytes of a signed list."""
 PIPELINE = Path(__file__).parent.parent
@@ -35,7 +37,7 @@ def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
     given, listed, modules = _source(root, asked)
     own = [MANIFEST] if Item("source", "manifest") in given else [GIT]
     places = Places(modules, listed, asked.besides, own)
-    walked, left = walk(root, places)
+    walked, left, expected = _settled(root, places)
     given += [Item("left", each) for each in sorted(left.items())]
     given += [Item("listed", each) for each in listed.values()]
     given += [Item("file", each) for each in walked]
@@ -44,7 +46,17 @@ def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
     told = {item.kind: item.value[0] for item in reversed(given) if item.kind in ("commit", "envelope")}
     named = told["commit"].id.encode() if "commit" in told else told.get("envelope", b"")
     subject = Subject(kind="code", name=root.name, sha256=_named(named), of=of)
-    return code.material(subject, given, counted(root, places))
+    return code.material(subject, given, expected)
+
+
+def _settled(root: Path, places: Places) -> tuple[list[Found], dict[str, int], int]:
+    """The files, what was left out, and how many there are: again, where others write bytecode there meanwhile."""
+    for _ in range(TRIES):
+        walked, left = walk(root, places)
+        expected = counted(root, places)
+        if len(walked) == expected:
+            break
+    return walked, left, expected
 
 
 def source(root: Path) -> str:

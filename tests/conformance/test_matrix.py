@@ -62,7 +62,7 @@ def test_the_matrix_is_this() -> None:
                 "after": ["model_signature", "model_artifact_scan", "code_integrity_check"],
             }
         },
-        "evaluate": {"score": {"before": ["model_signature"], "after": ["metric_thresholds"]}},
+        "evaluate": {"score": {"before": ["model_signature", "code_integrity_check"], "after": ["metric_thresholds"]}},
         "deploy": {
             "serve": {
                 "before": ["model_signature", "model_artifact_scan", "dependency_scanning", "code_integrity_check"],

@@ -48,7 +48,7 @@ def test_what_is_listed_is_what_the_commit_holds(
     commit, files = tree.signed(root)
     elsewhere = asked(tmp_path, signers=[], manifests=[key], commit=commit)
     assert main(["check", "code_integrity_check", str(image), "--limits", elsewhere]) == 0
-    assert f"6/6 files, manifest {commit[:12]}" in capsys.readouterr().out
+    assert f"6/6 files of code, manifest {commit[:12]}" in capsys.readouterr().out
     assert {each.path for each in files} == {
         ".gitignore",
         "link",

@@ -270,7 +270,6 @@ def test_promote_step_by_step(home: Home, capsys: Said, trusted: Keys, proven: d
     assert "production is version 4" in capsys.readouterr().out
     move = chains.standing(home, "sample", trusted).row(4).moves[-1]
     assert (move.role, getattr(move.claim, "log", "")) == ("verifier", sha(77))
-    assert (home.root / "trust" / "verifier.pub").read_bytes() == trusted.verifier[0].pem
     code, told = asked(capsys, "show", "sample@production")
     assert [(each["alias"], each["by"], each["log"]) for each in told["moves"]] == [
         ("candidate", "producer", ""),

@@ -100,7 +100,7 @@ def run(reviewed: Reviewed) -> Iterator[str]:
 def test_all_that_runs_is_what_was_signed(reviewed: Reviewed, run: str) -> None:
     proof = verify(reviewed.home.evidence(run) / "log.jsonl", reviewed.trust())
     held = [each for each in proof.held if each.verdict.gate == CODE]
-    assert [(each.stage, each.task) for each in held] == [("train", "fit"), ("train", "fit"), ("deploy", "serve")]
+    assert [each.stage for each in held] == ["train", "train", "evaluate", "deploy"]
     head = git(reviewed.root, "rev-parse", "HEAD")
     for each in held:
         assert each.verdict.outcome is Outcome.PASS, each.verdict.reason
@@ -111,7 +111,18 @@ def test_all_that_runs_is_what_was_signed(reviewed: Reviewed, run: str) -> None:
         assert {one["origin"] for one in found["foreign"]} == {"made"}
         assert found["shadows"] == []
     model, features = (proof.available[stage].sha256 for stage in ("train", "features"))
-    assert [each.seen.subject.of for each in held] == [features, model, model]
+    assert [each.seen.subject.of for each in held] == [features, model, model, model]
+
+
+def test_the_service_is_of_this_checkout_too(reviewed: Reviewed, run: str) -> None:
+    """What a process imports that is started as it was."""
+    record = json.loads((reviewed.home.root / "service" / run / "process.json").read_text())
+    told = Path(f"/proc/{record['pid']}/environ").read_bytes().split(b"\0")
+    env = dict(each.decode().split("=", 1) for each in told if each)
+    where = "import deployments.serving, security; print(deployments.serving.__file__, security.__file__)"
+    ended = subprocess.run([sys.executable, "-P", "-c", where], env=env, cwd="/", capture_output=True, text=True)
+    found = [Path(each) for each in ended.stdout.split()]
+    assert found == [reviewed.root / "deployments/serving/__init__.py", reviewed.root / "security/__init__.py"]
 
 
 def test_secrets_were_looked_for_in_all_of_it_and_in_its_history(reviewed: Reviewed, run: str) -> None:

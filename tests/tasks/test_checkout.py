@@ -16,6 +16,7 @@ import pytest
 
 from configs import load
 from flows.cli import main
+from security.engines.past import Past
 from security.errors import BadInput
 from security.gate import judge, observe
 from security.gates.secrets import SecretsScanning, made
@@ -305,11 +306,44 @@ def test_a_worktree_is_looked_at_with_all_that_it_shares(root: Path, token: str,
     assert [rule for rule, _ in rules(tmp_path / "tree")] == ["SEC-02"]
 
 
-def test_an_object_more_or_less_than_was_counted_is_not_whole(root: Path) -> None:
-    made_ = checkout.opened(root, {})
-    git(root, "hash-object", "-w", "--stdin", into=b"more")
-    found = judge(GATE, observe(GATE, made_, {}), {})
+@pytest.mark.parametrize("more", [1, -1])
+def test_an_object_more_or_less_than_was_counted_is_not_whole(
+    root: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    real = Past.counted
+    monkeypatch.setattr(Past, "counted", lambda past: real(past) + more)
+    found = judge(GATE, observe(GATE, checkout.opened(root, {}), {}), {})
     assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "coverage")
+
+
+def test_a_checkout_that_others_write_to_is_listed_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once both ways to count agree, all of it is looked at."""
+    real, times = Past.counted, [0, 1, 1]
+    monkeypatch.setattr(Past, "counted", lambda past: real(past) + (times.pop() if times else 0))
+    assert verdict(root).outcome is Outcome.PASS
+    assert times == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sharedindex.txt",
+        "index.lock",
+        "worktrees/x/index",
+        f"objects/pack/pack-{'0' * 40}.env",
+        "objects/info/packs",
+        "objects/info/commit-graphs/secret.env",
+        f"objects/info/commit-graphs/graph-{'0' * 40}.graph",
+    ],
+)
+def test_a_name_alone_makes_no_list_of_objects(root: Path, token: str, name: str) -> None:
+    path = root / ".git" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(token)
+    told = verdict(root)
+    assert told.outcome is not Outcome.PASS, told.reason
+    if told.outcome is Outcome.FAIL:
+        assert ("SEC-01", f".git/{name}, line 1") in [(each.rule, each.place) for each in told.findings]
 
 
 def test_a_large_file_is_read_in_pieces(root: Path, token: str) -> None:

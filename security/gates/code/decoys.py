@@ -131,7 +131,8 @@ def _foreign(world: World, draw: random.Random) -> None:
 
 def _unreviewed(world: World, draw: random.Random) -> None:
     name = f"canary_{draw.getrandbits(40):x}"
-    world.more.append(Item("loaded", Loaded(name, "tree", f"{name}.py", "", lambda: iter((EVIL,)))))
+    world.put(f"{name}.py", EVIL)  # a file that nobody signed: so CODE-04 is broken as well
+    world.more.append(Item("loaded", Loaded(name, "tree", f"{name}.py", "", world.found[f"{name}.py"].read)))
 
 
 def _leading(world: World, draw: random.Random) -> None:

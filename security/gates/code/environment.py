@@ -43,7 +43,7 @@ def folders() -> list[Path]:
 def items(root: Path) -> Iterator[Item]:
     """What was imported, as a look takes it. `root`: the checkout."""
     where, library = folders(), standard()
-    records = recorded(where)
+    records = recorded(where, root.resolve())
     told = partial(known, root=root.resolve(), library=library, records=records)
     yield Item("entry", Entry(STANDARD, tuple(sorted(sys.stdlib_module_names)), True))
     for path in where:
@@ -75,10 +75,17 @@ def names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def recorded(where: Iterable[Path]) -> dict[str, str]:
-    """File -> SHA-256, as the packages in these folders say that they were installed."""
+def recorded(where: Iterable[Path], root: Path | None = None) -> dict[str, str]:
+    """File -> SHA-256, as the packages in these folders say that they were installed. Records are believed of files
+    beside them, and of scripts of this environment; and none that lie in the checkout, unless its environment does."""
     found: dict[str, str] = {}
+    scripts = Path(sysconfig.get_path("scripts"))
     for folder in where:
+        if folder.name not in _PACKAGES or (
+            root and folder.is_relative_to(root) and not folder.is_relative_to(Path(sys.prefix).resolve())
+        ):
+            continue
+        places = (f"{folder}/", f"{scripts}/", f"{scripts.resolve()}/")
         for record in sorted(folder.glob("*.dist-info/RECORD")):
             with record.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
                 for row in csv.reader(lines):
@@ -86,6 +93,8 @@ def recorded(where: Iterable[Path]) -> dict[str, str]:
                     if kind == "sha256":
                         sha = urlsafe_b64decode(told + "=" * (-len(told) % 4)).hex()
                         path = os.path.normpath(f"{folder}/{row[0]}")
+                        if not path.startswith(places):
+                            continue
                         # Two packages that claim one file as different ones: then it is nobody's.
                         found[path] = sha if found.get(path, sha) == sha else ""
     return found
@@ -129,6 +138,8 @@ def _loaded(name: str, module: ModuleType | None, known: Callable[[str, Path], L
 def known(name: str, path: Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
     """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in."""
     path = _resolved(str(path.parent)) / path.name
+    if path.is_symlink():
+        path = path.resolve()
     if str(path) in records:
         return Loaded(name, "package", _label(path, root), records[str(path)], partial(read, path))
     above = [parent for parent in path.parents if parent in (root, *library)]

@@ -11,7 +11,19 @@ from security.gate import Gate, Violation
 from security.gates.code import manifest, rules
 from security.gates.code.compare import Compared, compared, spelled
 from security.gates.code.decoys import VIOLATIONS
-from security.gates.code.facts import ANYBODY, ANYTHING, MODULE, Facts, Item, Left, Limits, Listed, Signed
+from security.gates.code.facts import (
+    ANYBODY,
+    ANYTHING,
+    MODULE,
+    Facts,
+    Found,
+    Item,
+    Left,
+    Limits,
+    Listed,
+    Loaded,
+    Signed,
+)
 from security.gates.code.loaded import imported
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
@@ -55,7 +67,7 @@ class CodeIntegrity(Gate[Item]):
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes: ClassVar[frozenset[str]] = frozenset({"repository", "signers"})
+    causes: ClassVar[frozenset[str]] = frozenset({"repository", "signers", "tree"})
 
     def look(self, material: Handed[Item]) -> Facts:
         """Each signature verified, each file hashed, each module's too, and what of it differs."""
@@ -69,6 +81,7 @@ class CodeIntegrity(Gate[Item]):
         found = compared(listed, many["file"], git=single["source"] == "commit") if known else Compared((), (), (), 0)
         since, release = single["since"]
         history = {parent for commit, _ in many["commit"] for parent in (commit.id, *commit.parents)}
+        loaded, pths = (_placed(many[kind], many["file"]) for kind in ("loaded", "pth"))
         return Facts(
             source=single["source"],
             head=head,
@@ -85,9 +98,7 @@ class CodeIntegrity(Gate[Item]):
             oddities=tuple(sorted(many["oddity"])),
             hidden=tuple(sorted((spelled(path), bit) for path, bit in many["hidden"])),
             left=tuple(Left(place=place, entries=entries) for place, entries in sorted(many["left"])),
-            imported=imported(many["loaded"], many["pth"], many["entry"], _sound(listed, found))
-            if single["imports"]
-            else None,
+            imported=imported(loaded, pths, many["entry"], _sound(listed, found)) if single["imports"] else None,
         )
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
@@ -97,15 +108,9 @@ class CodeIntegrity(Gate[Item]):
         yield from rules.history(facts, limits)
         if limits.imported:
             yield from rules.imports(facts, limits)
-        if facts.source == "none":
-            raise CannotTell("no checkout of git, and no signed list: what was signed nobody can tell", "repository")
-        if facts.source == "commit" and not facts.listed:
-            raise CannotTell("the commit has no files", "repository")
-        if facts.source == "commit" and not limits.signers:
-            said = "there is no list of who may sign: whether they did nobody can tell"
-            if limits.tree == ANYTHING and (differing := _differing(facts)):
-                said += f"; in {differing:,} places the work tree is not as it was committed ({ANYTHING})"
-            raise CannotTell(said, "signers")
+        left = list(_open(facts, limits))
+        if left:
+            raise CannotTell("; ".join(said for said, _ in left), "+".join(cause for _, cause in left))
 
     def active(self, limits: Limits) -> tuple[str, ...]:
         """All, but signatures where anybody may sign or nobody is listed, and history, files and imports where not
@@ -119,12 +124,23 @@ class CodeIntegrity(Gate[Item]):
     def brief(self, facts: Facts) -> str:
         """How much was signed, as of which commit, and what was left out."""
         told = [f"{facts.source} {facts.head[:12]}".strip()]
-        told += [f"{differing:,} places not as signed"] if (differing := _differing(facts)) else []
         told += [f"{len(facts.commits):,} commits"] if facts.since else []
         told += [f"{facts.compiled:,} of them compiled again"] if facts.compiled else []
         told += [f"{facts.imported.modules:,} modules"] if facts.imported else []
         told += [f"left out: {', '.join(each.place for each in facts.left)}"] if facts.left else []
         return ", ".join(told)
+
+
+def _open(facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
+    """What nobody can tell, each with its cause."""
+    if facts.source == "none":
+        yield "no checkout of git, and no signed list: what was signed nobody can tell", "repository"
+    elif facts.source == "commit" and not facts.listed:
+        yield "the commit has no files", "repository"
+    elif facts.source == "commit" and not limits.signers:
+        yield "there is no list of who may sign: whether they did nobody can tell", "signers"
+    if limits.tree == ANYTHING and (differing := _differing(facts)):
+        yield f"in {differing:,} places the work tree is not as it was signed ({ANYTHING})", "tree"
 
 
 def _differing(facts: Facts) -> int:
@@ -165,6 +181,16 @@ def _list(envelope: bytes, keys: tuple[bytes, ...]) -> tuple[Signed, str, list[L
     except KeyBroken as why:
         return Signed(**told, key="", fault=str(why)), "", []
     return Signed(**told, key=key, fault=""), commit, files
+
+
+def _placed(loaded: list[Loaded], files: list[Found]) -> list[Loaded]:
+    """A module that lies in the checkout where nobody looks, in git's own folder or one that is left out, is from
+    elsewhere."""
+    here = {each.path for each in files}
+    return [
+        each._replace(origin="elsewhere") if each.origin == "tree" and each.place not in here else each
+        for each in loaded
+    ]
 
 
 def _sound(listed: list[Listed], found: Compared) -> set[str]:

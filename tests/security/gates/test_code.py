@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from security.errors import CannotTell
 from security.gate import judge, observe
 from security.gates import code
 from security.gates.code import CodeIntegrity, Listed
@@ -52,6 +53,7 @@ def listing(folder: Path) -> Case:
         (bad / "ü.txt").write_text("y")
     limits = {"signers": signers(folder / "mine"), "manifests": [keys.public("owner").pem.decode()], "made": ["six.*"]}
     rules = {rule: frozenset({"CODE-08"}) for rule in GATE.rules if rule != "CODE-08"}
+    rules["CODE-17"] |= {"CODE-04"}
     return Case(
         limits,
         limits | {"made": []},
@@ -144,6 +146,37 @@ def test_a_violation_is_caught_by_its_rule(case: Case, rule: str) -> None:
         found = list(GATE.judge(facts, terms))
         assert {each.rule for each in found} == wanted, seed
         assert all("allowed" in each.message for each in found)
+
+
+FILES = {"CODE-01", "CODE-02", "CODE-03", "CODE-04", "CODE-05", "CODE-06", "CODE-12", "CODE-16", "CODE-17"}
+
+
+@pytest.mark.parametrize("rule", GATE.rules)
+def test_a_work_tree_lets_go_of_its_files_and_of_nothing_else(case: Case, rule: str) -> None:
+    """Nor does it pass for signed: where files differ, that is left open under a name of its own."""
+    limits = {"since": "0" * 40} | case.limits | {"tree": "UnsafeWorkTree"}
+    sample = list(case.good().source())
+    for seed in range(5):
+        facts = GATE.look(case.good().decoy(VIOLATIONS[rule](sample, random.Random(seed))).handed()[0])
+        found = list[str]()
+        try:
+            found.extend(each.rule for each in GATE.judge(facts, GATE.limits.model_validate(limits)))
+            cause = ""
+        except CannotTell as why:
+            cause = why.cause
+        assert (rule in found) == (rule not in FILES), seed
+        assert not FILES & {*found}
+        differs = bool(facts.changes or facts.extras or facts.bytecode)
+        assert ("tree" in cause.split("+")) == differs, seed
+
+
+def test_a_work_tree_as_it_was_signed_passes(case: Case) -> None:
+    limits = case.limits | {"tree": "UnsafeWorkTree"}
+    for seed in range(5):
+        told = judge(GATE, observe(GATE, case.good(), limits, random.Random(seed)), limits)
+        assert told.outcome is Outcome.PASS, told.reason
+        told = judge(GATE, observe(GATE, case.bad(), limits, random.Random(seed)), limits)
+        assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "tree")
 
 
 def test_a_canary_of_what_is_no_checkout_is_caught_too(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class TestOfAProcess:
             "bad": "CODE-15",
             "loose": "CODE-15",
             "foreign": "CODE-15",
-            "hidden": "CODE-17",
+            "hidden": "CODE-15",
             "colorsys": "CODE-15",
             "good": "CODE-13",
             "evil.pth": "CODE-14",
@@ -106,6 +106,27 @@ class TestOfAProcess:
         assert "found in site-packages, elsewhere" in told["good"][1]
         assert ("CODE-13", "colorsys") in {(rule, place) for rule, place, _ in found}
         assert not [message for *_, message in found if str(tmp_path) in message]
+
+    def test_of_a_work_tree_only_what_lies_in_it_is_let_go(
+        self, root: Path, limits: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Not what a link leads to, what lies in git's own folder or in one that is left out, nor what a record in the
+        checkout says of a file elsewhere."""
+        elsewhere = tmp_path / "elsewhere"
+        for folder in (elsewhere, root / ".venv", root / "z-1.dist-info"):
+            folder.mkdir()
+        for path in (elsewhere / "real.py", elsewhere / "recorded.py", root / ".venv" / "left.py"):
+            path.write_text("x = 1\n")
+        (root / ".git" / "hidden.py").write_text("x = 1\n")
+        (root / "linked.py").symlink_to(elsewhere / "real.py")
+        sha = base64.urlsafe_b64encode(hashlib.sha256(b"x = 1\n").digest()).decode().rstrip("=")
+        (root / "z-1.dist-info" / "RECORD").write_text(f"../elsewhere/recorded.py,sha256={sha},6\n")
+        (root / "pkg" / "code.py").write_text("x = 2\n")
+        path = (HERE, root, root / ".venv", root / ".git", elsewhere)
+        names = ("linked", "left", "hidden", "recorded", "pkg.code")
+        told = limits | {"imported": True, "tree": "UnsafeWorkTree", "besides": [".venv"]}
+        _, _, found = ran(root, told, *names, path=path)
+        assert {place: rule for rule, place, _ in found if place in names} == dict.fromkeys(names[:4], "CODE-15")
 
     def test_a_checkout_that_runs_the_gate_over_itself_passes(self, tmp_path: Path) -> None:
         """All that it imports, and the bytecode that Python wrote meanwhile, is held against its own commit."""
@@ -213,7 +234,7 @@ def test_what_packages_recorded_is_by_file_and_what_two_claim_is_nobodys(site: P
     (site / "more-1.0.dist-info" / "RECORD").write_text("../bin/more,sha256=AA,1\nmore.py,md5=AA,1\n\nmore,\n")
     found = environment.recorded([site])
     assert (found[str(site / "good.py")], found[str(site / "bad.py")]) == ("", sha)
-    assert found[str(site.parent / "bin" / "more")] == "00"
+    assert str(site.parent / "bin" / "more") not in found
     assert str(site / "more.py") not in found
 
 
