@@ -314,3 +314,21 @@ def test_a_basis_reaches_itself_and_what_is_lower() -> None:
     for high, stronger in enumerate(Basis):
         for low, weaker in enumerate(Basis):
             assert stronger.reaches(weaker) == (high <= low)
+
+
+@pytest.mark.parametrize(
+    ("gate", "limits", "name"),
+    [
+        ("code_integrity_check", {"signers": [], "tree": "UnsafeWorkTree"}, "UnsafeWorkTree"),
+        ("code_integrity_check", {"signers": "UnsafeAnybody"}, "UnsafeAnybody"),
+        ("dependency_scanning", {"allowed": [], "licences": [], "UnsafeClock": "2024-10-10T00:00:00Z"}, "UnsafeClock"),
+        ("data_drift_monitoring", {"key": "UnsafeLocal"}, "UnsafeLocal"),
+    ],
+)
+def test_no_limit_that_is_unsafe_is_for_production(gate: str, limits: dict[str, Any], name: str) -> None:
+    near = policy(**{gate: {"limits": limits}})
+    alone = {"train": {"fit": {"before": [gate], "after": []}}}
+    terms(near, GIVEN, alone, GATES)
+    far = near.model_copy(update={"target": "kubernetes_prod"})
+    with pytest.raises(PlanError, match=f"{gate}: limits: {name} is for no target kubernetes_prod"):
+        terms(far, GIVEN, alone, GATES)
