@@ -212,6 +212,7 @@ def plan(
         raise PlanError(f"policy {brief.terms.name} wants conditional writes, and this home is an UnsafeStore")
     days(partition, window)
     started = round(time.time(), 3)
+    chosen = {stage: matrix[stage] for stage in order}
     sealed = {
         "run": run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(started))}-{uuid.uuid4().hex[:6]}",
         "document": brief.document,
@@ -222,8 +223,10 @@ def plan(
         "profiles": _profiles(brief, home, partition, window),
         "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
         "waivers": waivers.there(home) if brief.terms.waivers else (),
+        "matrix": chosen,
+        "code": code(),
+        "lock": lock(),
     }
-    chosen = {stage: matrix[stage] for stage in order}
     return Plan(
         **sealed,
         retries=retries,
@@ -235,12 +238,9 @@ def plan(
         signed=signature(brief, home),
         target=brief.terms.target,
         baseline=current(home, "serving")[1].get("model", "establish"),
-        matrix=chosen,
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=UnsafeLocalKeys.isolation,
-        code=code(),
         source=tree.source(tree.PIPELINE),
         registry=chains.heads(home, brief.parsed.pipeline_name),
-        lock=lock(),
         index=index,
     )

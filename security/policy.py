@@ -157,6 +157,14 @@ def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> di
     return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
 
 
+def _versions(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    own = {name: plan[name] for name in ("run", "code", "lock", "signer")} | {"own": "train" in plan["matrix"]}
+    own |= {"name": plan["document"]["pipeline_name"], "at": "fit" if task == "fit" else "serve"}
+    if taken := sorted(own.keys() & limits):
+        raise PlanError(f"model_versioning: limits.{taken[0]}: is the plan's to say, not a policy's")
+    return limits | own
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -171,6 +179,7 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "data_contract": _contract,
     "data_drift_monitoring": _drift,
     "model_signature": _signature,
+    "model_versioning": _versions,
     "metric_thresholds": _thresholds,
 }
 """Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, signer,
@@ -180,8 +189,7 @@ thresholds."""
 def terms(
     policy: Policy, plan: Mapping[str, Any], matrix: Matrix, gates: Mapping[str, Gate[Any]]
 ) -> dict[str, dict[str, dict[str, Terms]]]:
-    """The terms of every gate of every task. `plan` needs document, contract, partition, window, inputs, profiles
-    and signer.
+    """The terms of every gate of every task. `plan` needs all that `RESOLVE` asks.
 
     Raises `PlanError` for a task without a gate, a gate without terms, and terms that the gate does not have.
     """

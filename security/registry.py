@@ -21,6 +21,7 @@ from security.gates.personal import PiiDetection, Sweep
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.secrets import SecretsScanning
 from security.gates.transit import DataEncryptionInTransit
+from security.gates.versions import ModelVersioning
 from security.rows.scan import Profile
 
 GATES: dict[str, Gate[Any]] = {
@@ -38,6 +39,7 @@ GATES: dict[str, Gate[Any]] = {
         SecretsScanning(),
         ModelArtifactScan(),
         ModelSignature(),
+        ModelVersioning(),
         MetricThresholds(),
         AccessControlApi(),
     )
@@ -54,7 +56,6 @@ PLANNED = (
     "deployment_authorization",
     "fairness_metrics",
     "image_vulnerability_scanning",
-    "model_versioning",
     "network_policy_enforcement",
     "registry_authorization",
     "workload_hardening",

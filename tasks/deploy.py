@@ -53,7 +53,13 @@ def _address(url: str, model: str) -> str:
 
 @guarded(
     "deploy",
-    before=["model_signature", "model_artifact_scan", "dependency_scanning", "code_integrity_check"],
+    before=[
+        "model_signature",
+        "model_artifact_scan",
+        "model_versioning",
+        "dependency_scanning",
+        "code_integrity_check",
+    ],
     after=["access_control_api"],
 )
 def serve(model: Ref, scores: Ref) -> Ref:

@@ -22,7 +22,7 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import artifact, baseline, checkout, dataset, form, issuer, lock, source, span, tree
+from tasks import artifact, baseline, checkout, dataset, form, issuer, lock, models, source, span, tree, versions
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -69,6 +69,14 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return _manifest(run, gate, ref, subject, where)
     if gate.name == artifact.NAME:
         return artifact.opened(folder, run.plan.terms[where[0]][where[1]][gate.name].limits, subject)
+    if gate.name == versions.NAME:
+        limits = run.plan.terms[where[0]][where[1]][gate.name].limits
+        told: dict[str, Any] = {
+            "data": run.published["features"].sha256,
+            "plan": run.plan.sha256,
+            "known": run.plan.registry,
+        }
+        return versions.opened(run.home, folder, limits, subject, models.trusted(run), **told)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":

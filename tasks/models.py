@@ -25,9 +25,6 @@ from tasks.home import Home
 from tasks.layout import Layout, Stored
 from tasks.run import Run
 
-CARD = "recommender"
-"""What people declare of the model that the pipeline trains, by name."""
-
 
 def layout(home: Home) -> Layout:
     """Where a home's models lie: private, for weights can be asked what they have seen."""
@@ -107,6 +104,7 @@ def register(run: Run, proof: Proof) -> Version:
     """Enter the model of a run whose log verifies, with what the log of its training says and the figures of its
     evaluation, and make it the candidate. What was entered before stays as it is."""
     ref, keys, signer = proof.available["train"], trusted(run), run.keys.signer("producer")
+    declared = run.trust.policy.gates["model_versioning"].limits["card"]
     folder = run.path(ref)
     told, said = statement.card(contents(folder))
     rows = chains.standing(run.home, told.name, keys, known=run.plan.registry).rows
@@ -122,7 +120,7 @@ def register(run: Run, proof: Proof) -> Version:
         trained.plan,
         datasets(trained),
         judged(trained.held),
-        card(text(find(CARD, "cards")), CARD),
+        card(text(find(declared, "cards", paths=False)), declared),
         figures(proof),
         signer,
         **training,

@@ -66,7 +66,7 @@ def card(run: Run, data: Ref, hyper: dict[str, Any], best: int, seconds: float) 
 @guarded(
     "train",
     before=["data_contract", "approved_inputs", "dependency_scanning", "code_integrity_check", "secrets_scanning"],
-    after=["model_signature", "model_artifact_scan", "code_integrity_check"],
+    after=["model_signature", "model_artifact_scan", "model_versioning", "code_integrity_check"],
 )
 def fit(data: Ref) -> Ref:
     """Train, write, sign."""

@@ -43,6 +43,7 @@ from tests.security.gates import (
     test_rest,
     test_secrets,
     test_transit,
+    test_versions,
 )
 from tests.security.personal.test_names import ruled, written
 
@@ -350,6 +351,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "metric_thresholds": _scores,
     "model_artifact_scan": test_artifact.case,
     "model_signature": _model,
+    "model_versioning": test_versions.case,
     "secrets_scanning": _secrets,
 }
 """Gate -> maker of its case in a folder."""

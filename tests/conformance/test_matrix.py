@@ -59,13 +59,19 @@ def test_the_matrix_is_this() -> None:
                     "code_integrity_check",
                     "secrets_scanning",
                 ],
-                "after": ["model_signature", "model_artifact_scan", "code_integrity_check"],
+                "after": ["model_signature", "model_artifact_scan", "model_versioning", "code_integrity_check"],
             }
         },
         "evaluate": {"score": {"before": ["model_signature", "code_integrity_check"], "after": ["metric_thresholds"]}},
         "deploy": {
             "serve": {
-                "before": ["model_signature", "model_artifact_scan", "dependency_scanning", "code_integrity_check"],
+                "before": [
+                    "model_signature",
+                    "model_artifact_scan",
+                    "model_versioning",
+                    "dependency_scanning",
+                    "code_integrity_check",
+                ],
                 "after": ["access_control_api"],
             },
         },

@@ -28,6 +28,10 @@ GIVEN = {
     "inputs": {"2023-10-27": "7" * 64},
     "profiles": {"fetch": "8" * 64},
     "signer": SIGNER,
+    "run": "run-1",
+    "matrix": MATRIX,
+    "code": "3" * 64,
+    "lock": "4" * 64,
 }
 
 

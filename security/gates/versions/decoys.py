@@ -1,0 +1,211 @@
+"""Known-bad models and registries: for each rule a maker that takes a sound one and breaks that rule.
+
+Nobody but the producer can enter a version, nor the owner revoke: where a canary needs an entry, it brings a fresh key
+as one of those that are trusted. A fresh producer breaks VER-12 besides; of owners the plan names none.
+"""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from security.gate import Violation
+from security.gates.versions.facts import CARD, DECLARED, ENTRY, FILE, GONE, KEY, TOLD, Item, Said, Told, release
+from security.keys import ORDER, STATEMENT, PublicKey, pae, spell
+from security.log import head_of
+from security.models.chain import KINDS, Revocation, Version, about
+from security.verdict import canonical
+
+Change = Callable[[dict[str, Any], random.Random], None]
+_ORIGIN = ("data", "code", "lock", "plan")
+
+
+class _Fresh:
+    """A key of a draw, which signs as the registry's do; of one draw always the same bytes."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._private = ec.derive_private_key(draw.randrange(1, ORDER), ec.SECP256R1())
+        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        self.public = PublicKey(self._private.public_key().public_bytes(*form))
+
+    def entry(self, kind: type[Version] | type[Revocation], before: Sequence[bytes], **told: Any) -> bytes:
+        """The next entry of a chain."""
+        head = head_of(before[-1]) if before else ""
+        revocations = head if kind is Revocation else ""
+        claim = kind.model_validate({"previous": head, "sequence": len(before), "revocations": revocations} | told)
+        (spelled,) = (each for each, made in KINDS.items() if made is kind)
+        subject = [{"name": name, "digest": {"sha256": sha}} for name, sha in about(claim).items()]
+        said = {"_type": STATEMENT, "subject": subject, "predicateType": spelled}
+        body = canonical(said | {"predicate": claim.model_dump(mode="json")})
+        mark = self._private.sign(pae(body), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        r, s = decode_dss_signature(mark)
+        return spell(body, encode_dss_signature(r, min(s, ORDER - s)), self.public.id)
+
+
+def _sha(draw: random.Random) -> str:
+    return f"{draw.getrandbits(256):064x}"
+
+
+def _word(draw: random.Random) -> str:
+    return "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(8, 16)))
+
+
+def _told(sample: Sequence[Item], draw: random.Random) -> Told:
+    """What is told of the sample's run; where it says nothing, something made up."""
+    try:
+        (item,) = (item for item in sample if item.kind == TOLD)
+        return Told.model_validate_json(item.data)
+    except ValueError:
+        return Told(name=_word(draw), data=_sha(draw), plan=_sha(draw))
+
+
+def _card(sample: Sequence[Item], draw: random.Random) -> dict[str, Any]:
+    """What the sample's card says; where it says nothing, something made up."""
+    try:
+        (item,) = (item for item in sample if (item.kind, item.name) == (FILE, CARD))
+        said: dict[str, Any] = _read(item.data)
+        Said.model_validate({name: said[name] for name in Said.model_fields}, strict=True)
+    except (ValueError, KeyError, TypeError):
+        said = {"name": _word(draw), "version": 1, "run": _word(draw), "created": 1.0, "expires": 2.0**40}
+        said |= {name: _sha(draw) for name in _ORIGIN}
+    return said
+
+
+def _with(sample: Sequence[Item], *items: Item, without: Sequence[str] = ()) -> list[Item]:
+    """The sample without some kinds, and with other items in the places of those of the same kind and name."""
+    placed = {(item.kind, item.name) for item in items}
+    kept = [item for item in sample if item.kind not in without and (item.kind, item.name) not in placed]
+    return [*kept, *items]
+
+
+def _read(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _json(said: dict[str, Any]) -> bytes:
+    return json.dumps(said).encode()
+
+
+def _changed(change: Change) -> Violation[Item]:
+    """Makes the model with another card."""
+
+    def make(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+        said = _card(sample, draw)
+        change(said, draw)
+        return _with(sample, Item(FILE, CARD, _json(said)))
+
+    return make
+
+
+def _cardless(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    said = _card(sample, draw)
+    del said[draw.choice(sorted(Said.model_fields))]
+    return _with(sample, Item(FILE, CARD, draw.choice([b"", b"[]", draw.randbytes(9), _json(said)])))
+
+
+def _times(said: dict[str, Any], draw: random.Random) -> None:
+    past, later = draw.uniform(1, 1e9), draw.uniform(1e10, 1e11)
+    created = said["created"]
+    ways = [{"expires": past}, {"created": later, "expires": later + 1}, {"expires": created}]
+    said.update(draw.choice([*ways, {"created": past, "expires": past + later}]))
+
+
+def _other(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    """The run took in other features than those that the card names. A card that is sound stays byte for byte, so that
+    a version that was entered stays the same."""
+    told = Item(TOLD, "", _told(sample, draw).model_copy(update={"data": _sha(draw)}).model_dump_json().encode())
+    same = _card(sample, draw)
+    cards = [item for item in sample if item.name == CARD and _read(item.data) != same]
+    return _with(sample, told, *(each._replace(data=_json(same)) for each in cards), without=[TOLD])
+
+
+def _spoilt(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    """A chain with an entry by somebody else, of nobody, altered, or from between others gone."""
+    kind = draw.choice([ENTRY, GONE])
+    mine = [item for item in sample if item.kind == kind]
+    lines, told, number = [item.data for item in mine], _told(sample, draw), str(len(mine) + 1)
+    if kind == ENTRY:
+        more = {"name": told.name, "version": 2**40, "manifest": _sha(draw), "release": _sha(draw), "run": "run"}
+        forged = _Fresh(draw).entry(Version, lines, data=(_sha(draw),), expires=2.0**40, at=1.0, **more)
+    else:
+        forged = _Fresh(draw).entry(Revocation, lines, what="data", target=_sha(draw), reason="made up", at=1.0)
+    ways = [[*mine, Item(kind, number, forged)], [*mine, Item(kind, number, draw.randbytes(40))]]
+    if mine:
+        at = draw.randrange(len(mine))
+        data = bytearray(mine[at].data or b"\0")
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        ways.append([*mine[:at], mine[at]._replace(data=bytes(data)), *mine[at + 1 :]])
+    if len(mine) > 1:
+        at = draw.randrange(len(mine) - 1)
+        ways.append([*mine[:at], *mine[at + 1 :]])
+    return [*_with(sample, without=[kind]), *draw.choice(ways)]
+
+
+def _entered(make: Callable[[random.Random], dict[str, Any]]) -> Violation[Item]:
+    """Makes a registry in which a fresh producer has entered this version, and nothing else is."""
+
+    def violate(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+        said, told, fresh = _card(sample, draw), _told(sample, draw), _Fresh(draw)
+        said["version"] = min(max(1, said["version"]), 2**40)
+        card = Item(FILE, CARD, _json(said))
+        usual = {"name": told.name, "version": said["version"], "manifest": _sha(draw), "release": _sha(draw)}
+        usual |= {"run": "run", "data": (said["data"],), "expires": 2.0**40, "at": 1.0}
+        files = {item.name: item.data for item in _with(sample, card) if item.kind == FILE}
+        line = fresh.entry(Version, (), **usual | {"release": release(files)} | make(draw))
+        others = [item for item in sample if item.kind == KEY and item.name != "producer"]
+        kept = _with(sample, card, without=[ENTRY, GONE, KEY])
+        return [Item(KEY, "producer", fresh.public.pem), *others, *kept, Item(ENTRY, "1", line)]
+
+    return violate
+
+
+def _revoked(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    """What the model comes from, or the key of its producer, on the list: by a fresh owner beside those there are."""
+    fresh, gone = _Fresh(draw), [item for item in sample if item.kind == GONE]
+    producers = [PublicKey(item.data).id for item in sample if (item.kind, item.name) == (KEY, "producer")]
+    what, target = draw.choice([("data", _told(sample, draw).data), *(("key", id) for id in producers[:1])])
+    reason = {"reason": f"it {_word(draw)}", "at": 1.0}
+    line = fresh.entry(Revocation, [item.data for item in gone], what=what, target=target, **reason)
+    return [Item(KEY, "owner", fresh.public.pem), *sample, Item(GONE, str(len(gone) + 1), line)]
+
+
+def _undeclared(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    """The declared card gone, cut, without a part, or with a part that says nothing."""
+    try:
+        ((name, held),) = ((item.name, item.data) for item in sample if item.kind == DECLARED)
+        said: dict[str, Any] = dict(json.loads(held))
+        part = draw.choice(sorted(said))
+        less = {key: value for key, value in said.items() if key != part}
+        ways = [b"", held[:-1], canonical(less), canonical(said | {part: draw.choice(["TODO", "", None, []])})]
+    except (ValueError, TypeError, IndexError):
+        name, ways = "card", [b"", b"{}"]
+    return _with(sample, Item(DECLARED, name, draw.choice(ways)), without=[DECLARED])
+
+
+def _stranger(sample: Sequence[Item], draw: random.Random) -> list[Item]:
+    """One more producer, whom the plan does not know."""
+    more = Item(KEY, "producer", _Fresh(draw).public.pem)
+    return draw.choice([[more, *sample], [*sample, more]])
+
+
+VIOLATIONS: dict[str, Violation[Any]] = {
+    "VER-01": _cardless,
+    "VER-02": _changed(lambda said, draw: said.update(name=_word(draw))),
+    "VER-03": _changed(lambda said, draw: said.update({draw.choice(["run", "code", "lock", "plan"]): _sha(draw)})),
+    "VER-04": _other,
+    "VER-05": _changed(lambda said, _: said.update(version=0)),
+    "VER-06": _spoilt,
+    "VER-07": _entered(lambda draw: {"expires": draw.uniform(1, 1e9)}),
+    "VER-08": _entered(lambda draw: {"release": _sha(draw)}),
+    "VER-09": _revoked,
+    "VER-10": _changed(_times),
+    "VER-11": _undeclared,
+    "VER-12": _stranger,
+}
