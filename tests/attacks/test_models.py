@@ -1,6 +1,7 @@
 """The model of a real run in the registry: entered from what its log proves, promoted by it, and what does not work."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from flows.shell import once
 from security.errors import KeyBroken, LogBroken
 from security.gates.model import release
 from security.keys import UnsafeLocalKeys
-from security.models import chain, statement
+from security.models import statement
 from security.models.bill import Metric
 from security.models.proof import judged
 from security.verify import Trust, verify
@@ -97,26 +98,21 @@ def redeployed(passed: Run) -> Any:
     return state, run
 
 
-def test_what_was_revoked_is_not_deployed_again(home: Home, passed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every gate holds, but the dataset that it was trained on counts no more."""
+def test_what_was_revoked_is_not_deployed_again(home: Home, passed: Run) -> None:
+    """Every other gate holds, but the dataset that it was trained on counts no more."""
     with_ = keys(home, passed.notes["asked"]["policy"])
-    data = chains.standing(home, "attacked", with_).at("production").data[0]
-    revoked = [*chains.there(home, "revoked"), _revoked(home, data)]
-    real = chains.there
-    monkeypatch.setattr(chains, "there", lambda home, name: revoked if name == "revoked" else real(home, name))
+    data = passed.published["features"].sha256
+    signer = UnsafeLocalKeys(home.root / "keys").signer("owner")
+    chains.revoke(home, signer, with_, what="data", target=data, reason="it was withdrawn")
     pointer = current(home, "serving")
-    state, run = redeployed(passed)
+    try:
+        state, run = redeployed(passed)
+    finally:
+        (home.root / "chains" / "revoked" / "1").unlink()
     assert state.name == REFUSED
-    assert "comes from the dataset" in state.message
-    assert "which is revoked: it was withdrawn" in state.message
+    assert re.search(r"\[model_versioning\] fail: VER-0[79] .*revoked: it was withdrawn", state.message), state.message
     assert current(home, "serving") == pointer
     assert process.alive(home.root / "service" / run.plan.run / "process.json") is None
-
-
-def _revoked(home: Home, data: str) -> bytes:
-    before, signer = chains.there(home, "revoked"), UnsafeLocalKeys(home.root / "keys").signer("owner")
-    told: dict[str, Any] = {"what": "data", "target": data, "reason": "it was withdrawn", "at": 1.0}
-    return chain.sealed(before, before, signer, chain.Revocation, **told)
 
 
 def test_a_chain_that_was_cut_since_the_plan_deploys_nothing(

@@ -160,7 +160,9 @@ def _entered(make: Callable[[random.Random], dict[str, Any]]) -> Violation[Item]
         files = {item.name: item.data for item in _with(sample, card) if item.kind == FILE}
         line = fresh.entry(Version, (), **usual | {"release": release(files)} | make(draw))
         others = [item for item in sample if item.kind == KEY and item.name != "producer"]
-        kept = _with(sample, card, without=[ENTRY, GONE, KEY])
+        # Of the entries that the plan knew none is there: this is another registry.
+        unknown = Item(TOLD, "", told.model_copy(update={"known": ()}).model_dump_json().encode())
+        kept = _with(sample, card, unknown, without=[ENTRY, GONE, KEY, TOLD])
         return [Item(KEY, "producer", fresh.public.pem), *others, *kept, Item(ENTRY, "1", line)]
 
     return violate

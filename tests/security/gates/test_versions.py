@@ -23,6 +23,7 @@ from security.gates.model import contents, release
 from security.gates.versions import Item, Limits, ModelVersioning
 from security.gates.versions.decoys import VIOLATIONS
 from security.keys import UnsafeLocalKeys
+from security.log import head_of
 from security.material import Handed, Material
 from security.models.chain import Keys
 from security.verdict import Outcome, Subject
@@ -332,6 +333,18 @@ def test_an_entry_that_was_there_when_the_plan_was_sealed_must_be_there(world: W
     """Whoever can write there could cut the newest off, and nothing that is left would tell."""
     assert world.found({"known": ("f" * 64,)}) == {"VER-06"}
     assert world.found({"known": ()}) == set()
+
+
+@pytest.mark.parametrize("rule", GATE.rules)
+def test_a_canary_is_caught_where_the_plan_knows_entries(tmp_path: Path, rule: str) -> None:
+    world = World(tmp_path).chain(lambda history: history.through(1))
+    terms = world.limits()
+    known = tuple(head_of(line) for line in world.history.lines[-1:])
+    sample = list(world.opened(terms, known=known).source())
+    assert len(known) == 1
+    for seed in range(10):
+        facts = GATE.look(world.opened(terms).decoy(VIOLATIONS[rule](sample, random.Random(seed))).handed()[0])
+        assert rule in {each.rule for each in GATE.judge(facts, Limits.model_validate(terms))}, seed
 
 
 def test_the_chain_is_that_of_the_model_s_name(world: World) -> None:
