@@ -21,6 +21,8 @@ END, ENTRY, LOCAL = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04"
 WIDE = b"PK\x06\x07"
 """Where it lies before the end of the directory, readers follow it to another."""
 NAME = re.compile(r"(?!.*\.\.)[\w][\w.+=,@-]*(/[\w][\w.+=,@-]*)*", re.ASCII)
+NEEDED = (10, 20)
+"""What a reader must know, as versions of the format: stored, and deflated."""
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
@@ -62,8 +64,8 @@ def members(data: memoryview, largest: int) -> list[Member]:
 def _entry(data: memoryview, at: int, end: int) -> tuple[Member, int]:
     if end - at < _ENTRY.size:
         raise Unfit("form", "the directory", "a member that is cut off", "whole ones")
-    mark, made, _, flags, method, _, _, crc, packed, size, named, extra, comment, disk, _, kind, start = _ENTRY.unpack(
-        data[at : at + _ENTRY.size]
+    mark, made, needed, flags, method, _, _, crc, packed, size, named, extra, comment, disk, _, kind, start = (
+        _ENTRY.unpack(data[at : at + _ENTRY.size])
     )
     stop = at + _ENTRY.size + named
     if mark != ENTRY or stop > end:
@@ -72,7 +74,7 @@ def _entry(data: memoryview, at: int, end: int) -> tuple[Member, int]:
     name = told(raw.decode("latin-1"))
     if not NAME.fullmatch(raw.decode("latin-1")):
         raise Unfit("name", f"member {name}", "a name that leads elsewhere or hides", "plain relative names")
-    if flags & ~0x800 or method not in (0, 8) or extra or comment or disk:
+    if flags & ~0x800 or method not in (0, 8) or needed not in NEEDED or extra or comment or disk:
         raise Unfit("form", f"member {name}", "encryption, or a way to pack that is not known", "stored or deflated")
     if made >> 8 == _UNIX and kind >> 16 & 0o170000 not in (0, 0o100000) or kind & 0x10:
         raise Unfit("name", f"member {name}", "a link, a folder or a device", "plain files")
@@ -80,7 +82,7 @@ def _entry(data: memoryview, at: int, end: int) -> tuple[Member, int]:
         raise Unfit("form", f"member {name}", "no header where the directory says", "one")
     head = _LOCAL.unpack(data[start : start + _LOCAL.size])
     here = bytes(data[start + _LOCAL.size : start + _LOCAL.size + named])
-    if (head[0], head[2], head[3], *head[6:], here) != (LOCAL, flags, method, crc, packed, size, named, 0, raw):
+    if (*head[:4], *head[6:], here) != (LOCAL, needed, flags, method, crc, packed, size, named, 0, raw):
         raise Unfit("form", f"member {name}", "two headers that disagree", "one that says what the other does")
     return Member(raw.decode("latin-1"), method, crc, packed, size, start + _LOCAL.size + named), stop
 

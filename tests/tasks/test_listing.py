@@ -36,7 +36,7 @@ def image(tmp_path: Path) -> tuple[Path, Limits]:
 def test_a_folder_with_a_signed_list_passes(image: tuple[Path, Limits]) -> None:
     told = verdict(*image)
     assert told.outcome is Outcome.PASS, told.reason
-    assert told.reason == "6/6 files, manifest 111111111111"
+    assert told.reason == "6/6 files of code, manifest 111111111111"
     sha = hashlib.sha256((image[0] / MANIFEST).read_bytes()).hexdigest()
     assert tree.opened(*image).subject.sha256 == sha
 

@@ -80,7 +80,9 @@ def test_imports_that_were_not_looked_at_are_told() -> None:
 def test_what_a_policy_lets_be_imported_is_that_alone() -> None:
     facts = look(Item("listed", listed("a")), Item("file", found("a")))
     shadows = [Shadow(name=name, places=("here", "there")) for name in ("tests", "other")]
-    foreign = [Foreign(name=name, kind="module", fault="no", made=made) for name, made in MADE]
+    foreign = [
+        Foreign(name=name, kind="module", fault="no", origin="made" if made else "elsewhere") for name, made in MADE
+    ]
     told = Imported(modules=9, foreign=tuple(foreign), shadows=tuple(shadows))
     limits = Limits(signers="UnsafeAnybody", made=("six.*", "one"), shadows=("tests",))
     given = GATE.judge(facts.model_copy(update={"imported": told}), limits)
