@@ -234,8 +234,11 @@ class Run:
             self.page.wait_for_timeout(100)
         for number in range(2, int(re.findall(r"Page 1 of (\d+)", told)[0] if "Page 1 of" in told else 1) + 1):
             there = panel.filter(has_text=re.compile(rf"Page {number} of"))
-            for _ in range(10):  # a click while the table is drawn again is lost
-                panel.get_by_role("button", name="Go to next page").click()
+            for _ in range(10):  # a click while the table is drawn again is lost, or counts late
+                here = int((re.findall(r"Page (\d+) of", str(panel.inner_text())) or ["1"])[0])
+                if here != number:
+                    way = "next" if here < number else "previous"
+                    panel.get_by_role("button", name=f"Go to {way} page").click()
                 with suppress(TimeoutError):
                     there.wait_for(timeout=5_000)
                     break
