@@ -33,12 +33,11 @@ ROLES = ("producer", "verifier", "owner")
 
 def keys(home: Home, policy: str, folder: Path | None = None) -> Keys:
     """Whose word counts: the keys of a folder, or of this home; and the approvers of a policy."""
-    approvers = models.approvers(load.policy(load.text(load.find(policy, "policies")), policy))
+    judged = load.policy(load.text(load.find(policy, "policies")), policy)
     if folder is None and not (home.root / "keys").is_dir():
         raise PlanError("this home has no keys yet: bring some with --keys")
     if folder is None:
-        mine = UnsafeLocalKeys(home.root / "keys")
-        return Keys((mine.public("producer"),), (mine.public("verifier"),), (mine.public("owner"),), approvers)
+        return models.own(UnsafeLocalKeys(home.root / "keys"), judged)
     found: dict[str, list[PublicKey]] = {role: [] for role in ROLES}
     for path in sorted(folder.glob("*.pub")):
         role = path.stem.partition("-")[0]
@@ -48,7 +47,7 @@ def keys(home: Home, policy: str, folder: Path | None = None) -> Keys:
             outside(path, home.root / place, "a key")
         found[role].append(PublicKey.read(path))
     producer, verifier, owner = (tuple(found[role]) for role in ROLES)
-    return Keys(producer, verifier, owner, approvers)
+    return Keys(producer, verifier, owner, models.approvers(judged))
 
 
 def listed(home: Home, with_: Keys) -> list[Told]:

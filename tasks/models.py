@@ -8,7 +8,7 @@ from configs.card import Card, card
 from configs.load import Policy, find, text
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.gates.model import contents
-from security.keys import Role, Signer
+from security.keys import Role, Signer, UnsafeLocalKeys
 from security.models import bill, provenance, statement
 from security.models.belief import Believed, believe, claimed, entry
 from security.models.bill import Metric
@@ -95,9 +95,14 @@ def enter(
 
 def trusted(run: Run) -> Keys:
     """Whose word counts for a run: the keys of its home, and the approvers of its policy."""
+    return own(run.keys, run.trust.policy)
+
+
+def own(keys: UnsafeLocalKeys, policy: Policy) -> Keys:
+    """Whose word counts in the home of these keys: theirs, and that of the approvers of a policy."""
     roles: tuple[Role, ...] = ("producer", "verifier", "owner")
-    producer, verifier, owner = ((run.keys.public(role),) for role in roles)
-    return Keys(producer, verifier, owner, approvers(run.trust.policy))
+    producer, verifier, owner = ((keys.public(role),) for role in roles)
+    return Keys(producer, verifier, owner, approvers(policy))
 
 
 def register(run: Run, proof: Proof) -> Version:

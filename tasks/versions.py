@@ -11,7 +11,7 @@ from typing import Any
 
 from configs import load
 from security.errors import CannotTell, KeyBroken
-from security.gates.model import contents, release
+from security.gates.model import held
 from security.gates.versions import Item, Limits, Told, material
 from security.gates.versions.facts import APPROVER, DECLARED, ENTRY, FILE, GONE, KEY, TOLD
 from security.keys import PublicKey
@@ -47,19 +47,14 @@ def opened(
         mine = None  # the registry has no such name, and the look says so
     gone = home.root / "chains" / REVOKED
     entries = [*_entries(mine, ENTRY)] if mine else []
-    held = [*entries, *_entries(gone, GONE)]  # the revocations last: what an entry names of them is there by then
+    chained = [*entries, *_entries(gone, GONE)]  # the revocations last: what an entry names of them is there by then
     extra = [*_keys(with_), Item(TOLD, "", told.model_dump_json().encode()), _declared(asked.card)]
 
     def source() -> Iterator[Item]:
-        try:
-            found = contents(folder)
-        except KeyBroken as why:
-            raise CannotTell(str(why)) from None
-        if release(found) != subject.sha256:
-            raise CannotTell("the folder's files are not those of the reference")
+        found = held(folder, subject.sha256)
         yield from extra
         yield from (Item(FILE, name, content) for name, content in sorted(found.items()))
-        yield from held
+        yield from chained
 
     expected = len(files(folder)) + sum(_counted(each) for each in (mine, gone) if each)
     return material(subject, source, expected)

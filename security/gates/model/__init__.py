@@ -6,7 +6,7 @@ name nor age, so the signed `model.json` (`Card`) says both. The library's verif
 from the signature and accepts two older formats; here the signed list must be exactly the files that were read.
 """
 
-from security.gates.model.facts import Card, Entry, Facts, Limits, material
+from security.gates.model.facts import Card, Entry, Facts, Limits, held, material
 from security.gates.model.gate import ModelSignature
 from security.gates.model.signature import Foreign, contents, describe, release, sign, signer
 
@@ -19,6 +19,7 @@ __all__ = [
     "ModelSignature",
     "contents",
     "describe",
+    "held",
     "material",
     "release",
     "sign",

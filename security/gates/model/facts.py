@@ -57,16 +57,22 @@ def material(subject: Subject, folder: Path, expected: int, key: PublicKey) -> M
     """
 
     def source() -> Iterator[Entry]:
-        try:
-            files = contents(folder)
-        except KeyBroken as why:
-            raise CannotTell(str(why)) from None
-        if release(files) != subject.sha256:
-            raise CannotTell("the folder's files are not those of the reference")
+        files = held(folder, subject.sha256)
         yield Entry("", key.pem)
         yield from (Entry(name, data) for name, data in sorted(files.items()))
 
     return Material(subject, source, expected=expected, unit="files", weigh=_weigh, sample=MOST_FILES + 1)
+
+
+def held(folder: Path, sha: str) -> dict[str, bytes]:
+    """The files of a model's folder, whose `release` must be this one; `CannotTell` where it is not."""
+    try:
+        files = contents(folder)
+    except KeyBroken as why:
+        raise CannotTell(str(why)) from None
+    if release(files) != sha:
+        raise CannotTell("the folder's files are not those of the reference")
+    return files
 
 
 def _weigh(entry: Entry) -> int:
