@@ -108,13 +108,12 @@ def own(keys: UnsafeLocalKeys, policy: Policy) -> Keys:
 def register(run: Run, proof: Proof) -> Version:
     """Enter the model of a run whose log verifies, with what the log of its training says and the figures of its
     evaluation, and make it the candidate. What was entered before stays as it is."""
-    ref, keys, signer = proof.available["train"], trusted(run), run.keys.signer("producer")
+    keys, signer = trusted(run), run.keys.signer("producer")
+    if entered := _entered(run, proof, keys):
+        return entered
     declared = run.trust.policy.gates["model_versioning"].limits["card"]
-    folder = run.path(ref)
+    folder = run.path(proof.available["train"])
     told, said = statement.card(contents(folder))
-    rows = chains.standing(run.home, told.name, keys, known=run.plan.registry).rows
-    if entered := [row.claim for row in rows if row.claim.version == told.version and row.claim.release == ref.sha256]:
-        return entered[0]
     trained, training = _trained(run, proof, told.run), said.get("training")
     if not isinstance(training, dict) or training.keys() != {"seconds", "frameworks"}:
         raise LogBroken(
@@ -136,14 +135,22 @@ def register(run: Run, proof: Proof) -> Version:
 def release(run: Run, proof: Proof) -> Version:
     """Approve the model of a run whose log verifies, and say that it goes into production: by the verifier's key, with
     the head of the log that it was decided upon."""
-    told, _ = statement.card(contents(run.path(proof.available["train"])))
     keys, signer = trusted(run), run.keys.signer("verifier")
+    if (told := _entered(run, proof, keys)) is None:
+        raise LogBroken(f"{run.plan.document['pipeline_name']}: the model of run {run.plan.run} was never entered")
     held = verified(run.home, told.name, told.version, keys, known=run.plan.registry)
     proven(held.claim, _trained(run, proof, told.run))
     for alias in ("approved", "production"):
         said = {"reason": f"the log of run {run.plan.run} verifies", "log": proof.head}
         moved = chains.move(run.home, signer, keys, told.name, alias, told.version, **said)
     return moved
+
+
+def _entered(run: Run, proof: Proof, keys: Keys) -> Version | None:
+    """The version that a run's model was entered as; nothing where it was not."""
+    name, sha = run.plan.document["pipeline_name"], proof.available["train"].sha256
+    rows = chains.standing(run.home, name, keys, known=run.plan.registry).rows
+    return next((row.claim for row in rows if row.claim.release == sha), None)
 
 
 def _trained(run: Run, proof: Proof, made: str) -> Proof:
