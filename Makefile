@@ -47,6 +47,7 @@ $(VENV)/run: requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "sluice: installing from requirements.lock (about 230 packages, TensorFlow among them)"
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c "import tensorflow" 2> /dev/null # leaves its bytecode: the process that trains may write none
 	@touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/run

@@ -16,13 +16,14 @@ from configs import load
 from configs.contract import contract
 from flows.code import code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
-from security.keys import PublicKey, UnsafeLocalKeys, seal, unseal
+from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import ELSEWHERE, Plan, days, terms
 from security.registry import GATES, PLANNED
 from security.verify import SIGNED, UNSIGNED, Trust
-from tasks import baseline, chains, tree, waivers
+from tasks import baseline, chains, signer, tree, waivers
 from tasks.home import Home
 from tasks.store import conditional, current
+from tasks.trainer.ask import TRAINER
 
 METRICS = ("precision@10", "recall@10", "ndcg@10")
 THRESHOLDS = (*METRICS, "lift@10")
@@ -151,7 +152,7 @@ def sign(policy: str, home: Home) -> Path:
 
 def trust(brief: Brief, home: Home) -> Trust:
     """What this process verifies with. The public keys are also laid out for anyone else."""
-    keys = UnsafeLocalKeys(home.root / "keys")
+    keys = signer.keys(home)
     for role in ("producer", "verifier"):
         path, pem = home.folder("trust") / f"{role}.pub", keys.public(role).pem
         if not path.exists() or path.read_bytes() != pem:
@@ -163,7 +164,7 @@ def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> d
     """Task -> digest of what its rows are held against, as the policy says which."""
     if not (told := brief.terms.gates.get(baseline.NAME)):
         return {}
-    length, key = told.limits.get("partitions", 1), UnsafeLocalKeys(home.root / "keys").public("producer")
+    length, key = told.limits.get("partitions", 1), signer.keys(home).public("producer")
     if type(length) is not int:
         return {}  # of which the terms will say what is wrong
     known, span = baseline.entries(home, key, brief.parsed.pipeline_name), min(length, window or length)
@@ -204,13 +205,17 @@ def plan(
         raise PlanError(
             f"policy {brief.terms.name} does not accept this code; if it is meant to, add to code: {code()}"
         )
-    if brief.terms.keys == "isolated":
-        raise PlanError(
-            f"policy {brief.terms.name} wants isolated keys, and here are UnsafeLocalKeys (key_isolation: none)"
-        )
     if brief.terms.store == "conditional" and not conditional(home):
         raise PlanError(f"policy {brief.terms.name} wants conditional writes, and this home is an UnsafeStore")
     days(partition, window)
+    own = signer.keys(home).public("producer")
+    apart = TRAINER.isolation(signer.secret(home), soon=bool({"train", "evaluate"} & {*order}))
+    level = ISOLATED if apart.level != "none" and signer.isolated() else apart.level
+    if brief.terms.keys == "isolated" and level != ISOLATED:
+        raise PlanError(
+            f"policy {brief.terms.name} wants isolated keys, of another user ({signer.LISTENS}), and a training that "
+            f"reaches neither them nor a network; found key_isolation: {level}{f' ({apart.why})' if apart.why else ''}"
+        )
     started = round(time.time(), 3)
     chosen = {stage: matrix[stage] for stage in order}
     sealed = {
@@ -221,7 +226,7 @@ def plan(
         "contract": brief.contract,
         "inputs": inputs or {},
         "profiles": _profiles(brief, home, partition, window),
-        "signer": UnsafeLocalKeys(home.root / "keys").public("producer").id,
+        "signer": own.id,
         "waivers": waivers.there(home) if brief.terms.waivers else (),
         "matrix": chosen,
         "code": code(),
@@ -239,7 +244,8 @@ def plan(
         target=brief.terms.target,
         baseline=current(home, "serving")[1].get("model", "establish"),
         terms=terms(brief.terms, sealed, chosen, GATES),
-        isolation=UnsafeLocalKeys.isolation,
+        isolation=level,
+        confined=apart.layers,
         source=tree.source(tree.PIPELINE),
         registry=chains.heads(home, brief.parsed.pipeline_name),
         index=index,

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,6 +26,9 @@ from security.verdict import canonical
 
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
+ISOLATED = "user"
+"""The isolation of keys that a policy which wants it isolated takes: the code that trains reaches neither them nor a
+network, and they belong to another user than the pipeline's."""
 Role = Literal["owner", "producer", "verifier", "approver", "issuer"]
 ORDER = int("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)
 """Order of the group of P-256 (FIPS 186-5, D.1.2.3)."""
@@ -71,14 +74,36 @@ class PublicKey:
             raise KeyBroken("not signed by the key given") from None
 
 
-class Signer:
+class Signer(Protocol):
+    """Whatever signs in a role. `public` is the key that it signs with."""
+
+    public: PublicKey
+
+    def sign(self, body: bytes) -> bytes:
+        """A strict DER, low-S signature over the DSSE encoding of `body`."""
+        ...
+
+
+class Keys(Protocol):
+    """Whoever has the keys of some roles. Raises `KeyBroken` for another role."""
+
+    def public(self, role: Role) -> PublicKey:
+        """The role's public key."""
+        ...
+
+    def signer(self, role: Role) -> Signer:
+        """What signs in this role."""
+        ...
+
+
+class Provided:
     """Signs with a private key behind a provider's URI; never shows it."""
 
-    def __init__(self, uri: str, public: PublicKey, isolation: str) -> None:
+    def __init__(self, uri: str, public: PublicKey) -> None:
         from securesystemslib.signer._key import SSlibKey
         from securesystemslib.signer._signer import Signer as Provider  # with it comes boto3: only who signs pays
 
-        self.public, self.isolation = public, isolation
+        self.public = public
         key = SSlibKey.from_crypto(public.key, keyid=public.id, scheme="ecdsa-sha2-nistp256")
         self._provider = Provider.from_priv_key_uri(uri, key)
 
@@ -113,9 +138,7 @@ def _pem() -> bytes:
 
 
 class UnsafeLocalKeys:
-    """One key a role in files of one user, made when first asked for. Isolates nothing, and says so."""
-
-    isolation = "none"
+    """One key a role in files of one user, made when first asked for. Isolates nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -135,7 +158,7 @@ class UnsafeLocalKeys:
 
     def signer(self, role: Role) -> Signer:
         """What signs in this role."""
-        return Signer(f"file2:{self.path(role).resolve()}", self.public(role), self.isolation)
+        return Provided(f"file2:{self.path(role).resolve()}", self.public(role))
 
 
 def spell(body: bytes, signature: bytes, keyid: str) -> bytes:

@@ -74,6 +74,10 @@ class Plan(Frozen):
     """Stage -> task -> gate -> its terms."""
     signer: str
     isolation: str
+    """`none`; `training` where the code that trains was seen to reach neither key nor network; `user` where moreover
+    the keys are another user's."""
+    confined: tuple[str, ...] = ()
+    """What holds the process that trains."""
     code: str
     source: str
     """Digest of the commit, or signed list, that says which files were signed; empty where nothing does."""

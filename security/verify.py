@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from configs.load import CONTRACT, SHORT, TARGETS, ConfigError, sha256
 from security.errors import KeyBroken, LogBroken, PlanError
-from security.keys import unseal
+from security.keys import ISOLATED, unseal
 from security.log import kind_of, read
 from security.policy import Plan, terms
 from security.proof import ORDER, Held, Proof, Trust, Walk
@@ -57,8 +57,8 @@ def _plan(statements: list[dict[str, Any]], trust: Trust) -> Plan:
         raise LogBroken("the plan names another producer than the key given")
     if policy.code != "UnsafeAnyCode" and plan.code not in policy.code:
         raise LogBroken(f"the policy does not accept the code with digest {plan.code}")
-    if policy.keys == "isolated" and plan.isolation == "none":
-        raise LogBroken("the policy wants isolated keys; this run had key_isolation: none")
+    if policy.keys == "isolated" and plan.isolation != ISOLATED:
+        raise LogBroken(f"the policy wants isolated keys; this run had key_isolation: {plan.isolation}")
     furthest = plan.document["stages"][-1]["target_environment"]
     if TARGETS.index(plan.target) > TARGETS.index(furthest):
         raise LogBroken(f"the plan is for target {plan.target}; its document goes no further than {furthest}")

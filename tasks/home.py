@@ -59,6 +59,10 @@ class Home:
         """Known vulnerabilities of packages."""
         return self.root / "advisories" / "pypi.jsonl"
 
+    def secret(self) -> list[Path]:
+        """The private keys that lie here: what the code that trains must not reach."""
+        return sorted(path for path in (self.root / "keys").glob("*") if path.is_file())
+
     def path(self, uri: str, run: str) -> Path:
         """Where a reference's bytes lie."""
         scheme, _, name = uri.partition(":")

@@ -114,7 +114,7 @@ def _supplied(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Ma
     if gate.kind == "checkout":
         return checkout.opened(checkout.PIPELINE, limits, ref.sha256)
     if gate.kind == "code":
-        made, sealed = tree.opened(tree.PIPELINE, limits, ref.sha256), run.plan.source
+        made, sealed = tree.opened(tree.PIPELINE, limits, ref.sha256, run.imported), run.plan.source
     else:
         out = run.home.evidence(run.plan.run) / lock.billed(stage)
         root = f"{run.plan.document['pipeline_name']} {stage}"

@@ -8,7 +8,8 @@ from configs.card import Card, card
 from configs.load import Policy, find, text
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.gates.model import contents
-from security.keys import Role, Signer, UnsafeLocalKeys
+from security.keys import Keys as Held
+from security.keys import Role, Signer
 from security.models import bill, provenance, statement
 from security.models.belief import Believed, believe, claimed, entry
 from security.models.bill import Metric
@@ -98,7 +99,7 @@ def trusted(run: Run) -> Keys:
     return own(run.keys, run.trust.policy)
 
 
-def own(keys: UnsafeLocalKeys, policy: Policy) -> Keys:
+def own(keys: Held, policy: Policy) -> Keys:
     """Whose word counts in the home of these keys: theirs, and that of the approvers of a policy."""
     roles: tuple[Role, ...] = ("producer", "verifier", "owner")
     producer, verifier, owner = ((keys.public(role),) for role in roles)

@@ -14,13 +14,14 @@ from shutil import copytree
 from typing import Any, Protocol
 
 from security.errors import PlanError
-from security.keys import UnsafeLocalKeys
+from security.keys import Keys
 from security.log import Index, Log
 from security.policy import Plan
 from security.rows.buckets import FOLDER
 from security.rows.kept import Kept
 from security.verdict import Effect, Observation, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
+from tasks import signer as signer_
 from tasks.home import Home
 
 REFUSED = "SecurityGateFailed"
@@ -55,7 +56,7 @@ class Run:
     log: Log
     trust: Trust
     home: Home
-    keys: UnsafeLocalKeys
+    keys: Keys
     source: Any
     listener: Listener = field(default_factory=Quiet)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -69,6 +70,8 @@ class Run:
     """Digest of fetched rows -> the rows as they are read once, by whoever is first to look at them."""
     heard: dict[tuple[str, str, str, str], Observation] = field(default_factory=dict)
     """Stage, task, gate and digest of what it looked at -> the observation that is in the log."""
+    imported: dict[str, str] = field(default_factory=dict)
+    """What the process that trained has imported: name -> file, `standard` or `made`."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None
@@ -139,7 +142,7 @@ def begin(seal: Seal, trust: Trust, home: Home, source: Any, listener: Listener,
 
     `ready` is the evidence folder of the predecessor, copied so that this run's evidence stands alone.
     """
-    keys = UnsafeLocalKeys(home.root / "keys")
+    keys = signer_.keys(home)
     signer = keys.signer("producer")
     index = Index(home.index, signer)
     plan = seal(index.head)

@@ -14,19 +14,21 @@ from safetensors.numpy import save
 
 from security.gates.model import sign
 from security.verdict import Ref
-from tasks import dataset
-from tasks.recommender.autoencoder import Progress, Settings, Trained, train
+from tasks import dataset, signer
+from tasks.recommender.autoencoder import Progress, Settings, Trained
 from tasks.recommender.histories import Histories
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure
+from tasks.trainer.ask import TRAINER
 
 LIFE = 30 * 86_400.0
 """Seconds for which a model may be served."""
 
 
 def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str = "") -> Trained:
-    """Train on `histories`, stopping early on the validation slice, telling each epoch."""
+    """Train on `histories` in the process that has nothing else, stopping early on the validation slice, telling each
+    epoch."""
     hyper = dataset.settings(run)
     settings = Settings(
         learning_rate=hyper["learning_rate"],
@@ -42,7 +44,18 @@ def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str
             )
             run.listener.step("train" if not label else "evaluate", said)
 
-    return train(histories, found.start, settings, validation=found.histories("validation"), watch=watch)
+    made, modules = TRAINER.train(
+        histories,
+        found.start,
+        settings,
+        validation=found.histories("validation"),
+        watch=watch,
+        secret=signer.secret(run.home),
+        isolated=run.plan.isolation != "none",
+        apart=run.home.folder("staging", run.plan.run, private=True),
+    )
+    run.imported |= modules
+    return made
 
 
 def card(run: Run, data: Ref, hyper: dict[str, Any], best: int, seconds: float) -> dict[str, Any]:
@@ -86,7 +99,7 @@ def fit(data: Ref) -> Ref:
     (folder / "ids.json").write_text(json.dumps(ids, separators=(",", ":")), encoding="utf-8")
     told = card(run, data, dataset.settings(run), trained.best, sum(each.seconds for each in trained.progress))
     (folder / "model.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
-    sign(folder, run.keys.path("producer"))
+    sign(folder, run.keys.signer("producer"))
     sha, size = measure(folder)
     run.notes["epochs"] = [(p.epoch, p.loss, p.validation, p.seconds) for p in trained.progress]
     count = len(list(folder.iterdir()))

@@ -7,9 +7,10 @@ handed out, and that nobody can tell what was signed is the gate's to say. No fi
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from security.engines.git import Repository
@@ -29,8 +30,11 @@ PIPELINE = Path(__file__).parent.parent
 """The checkout, or folder, that this pipeline runs from."""
 
 
-def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
-    """The material of a folder of code, for one look under these limits. `of`: what it is about to work on, or made."""
+def opened(
+    root: Path, limits: dict[str, Any], of: str = "", others: Mapping[str, str] = MappingProxyType({})
+) -> Material[Any]:
+    """The material of a folder of code, for one look under these limits. `of`: what it is about to work on, or made;
+    `others`: what other processes of the run have imported."""
     asked, root = Limits.model_validate(limits), root.resolve()
     if not root.is_dir():
         raise BadInput(root.name, "the whole", "no folder", "a checkout of git, or a folder with a signed list")
@@ -42,7 +46,7 @@ def opened(root: Path, limits: dict[str, Any], of: str = "") -> Material[Any]:
     given += [Item("listed", each) for each in listed.values()]
     given += [Item("file", each) for each in walked]
     given += [Item("now", round(time.time(), 3)), Item("imports", asked.imported)]
-    given += environment.items(root) if asked.imported else []
+    given += environment.items(root, others) if asked.imported else []
     told = {item.kind: item.value[0] for item in reversed(given) if item.kind in ("commit", "envelope")}
     named = told["commit"].id.encode() if "commit" in told else told.get("envelope", b"")
     subject = Subject(kind="code", name=root.name, sha256=_named(named), of=of)

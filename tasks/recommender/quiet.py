@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -23,7 +22,8 @@ HARMLESS: Final = re.compile(
 def quiet() -> Iterator[None]:
     """A block whose harmless lines on descriptor 2 are dropped; the others appear when it ends, also by an error."""
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
+    # No file on a disk: who trains may write to none.
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield

@@ -131,7 +131,7 @@ def resigned(run: Run, ground: Ground) -> None:
     """The model signed again, by somebody else."""
     folder = run.home.root / "staging" / run.plan.run / "model"
     (folder / "model.sig").unlink()
-    sign(folder, UnsafeLocalKeys(ground.home.root.parent / "somebody").path("producer"))
+    sign(folder, UnsafeLocalKeys(ground.home.root.parent / "somebody").signer("producer"))
 
 
 def beside(name: str) -> Act:
@@ -248,7 +248,7 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     other = ground.home.root.parent / f"other-{ground.prefix}"
     shutil.copytree(ground.passed.path(ground.passed.published["model"]), other)
     (other / "model.sig").unlink()
-    sign(other, ground.passed.keys.path("producer"))
+    sign(other, ground.passed.keys.signer("producer"))
 
     def argv(run: Run, release: Path, ready: Path) -> list[str]:
         module, *rest = real(run, other, ready)[3:]

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import tasks.train
 from configs import load
+from security.keys import Signer
 from tests.attacks.attacker import Ground
 from tests.attacks.conftest import drift
 from tests.attacks.table import TRAIN, Attack
@@ -30,7 +31,7 @@ def writes(spoil: Spoil) -> Callable[[pytest.MonkeyPatch, Ground], None]:
     def patch(patch: pytest.MonkeyPatch, at: Ground) -> None:
         real = tasks.train.sign
 
-        def sign(folder: Path, key: Path) -> Any:
+        def sign(folder: Path, key: Signer) -> Any:
             spoil(folder)
             return real(folder, key)
 

@@ -90,7 +90,7 @@ def test_all_that_they_find_is_found(tmp_path: Path, capsys: pytest.CaptureFixtu
     for name in SOUND:
         sound[f"sound-{name}"] = name
         (tmp_path / "made" / "sound" / name).rename(models / f"sound-{name}")
-    release.write(models / "sound-release", UnsafeLocalKeys(tmp_path / "keys").path("producer"))
+    release.write(models / "sound-release", UnsafeLocalKeys(tmp_path / "keys").signer("producer"))
     sound["sound-release"] = "a release of ours"
 
     gate, begun = ModelArtifactScan(), time.monotonic()

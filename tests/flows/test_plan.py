@@ -18,8 +18,9 @@ from security.keys import PublicKey, UnsafeLocalKeys, unseal
 from security.policy import Plan
 from security.registry import GATES, PLANNED
 from security.verify import UNSIGNED
-from tasks import store
+from tasks import signer, store
 from tasks.home import Home
+from tasks.trainer.ask import TRAINER
 
 STAGES = list(load.SHORT.values())
 Told = dict[str, Any]
@@ -76,7 +77,9 @@ def test_a_good_plan_is_sealed_with_everything_that_decides(made: Home, folder: 
     document, policy = (json.loads((folder / f"given.{kind}").read_text()) for kind in ("json", "yaml"))
     assert (plan.document, plan.policy) == (document, policy)
     assert (plan.document_sha256, plan.policy_sha256) == (load.sha256(document), load.sha256(policy))
-    assert (plan.target, plan.signed, plan.isolation, plan.baseline) == ("local", UNSIGNED, "none", "establish")
+    assert (plan.target, plan.signed, plan.baseline) == ("local", UNSIGNED, "establish")
+    apart = TRAINER.isolation(signer.secret(made))
+    assert (plan.isolation, plan.confined) == (apart.level, apart.layers)
     assert (plan.code, plan.lock) == (planning.code(), planning.lock())
     assert plan.matrix == load.matrix()
     assert plan.signer == UnsafeLocalKeys(made.root / "keys").public("producer").id
@@ -283,7 +286,7 @@ def test_some_stages_in_a_row_are_a_run(made: Home) -> None:
 
 STRICT: list[tuple[tuple[Any, ...], Any, str]] = [
     (("unsigned",), "refuse", "policy local is not signed by its owner: sign it with `sluice sign local`"),
-    (("keys",), "isolated", "wants isolated keys, and here are UnsafeLocalKeys"),
+    (("keys",), "isolated", "wants isolated keys, of another user"),
     (("code",), ["0" * 64], "does not accept this code"),
     (("code",), [], "does not accept this code"),
     (("gates", "data_contract", "limits", "most_rejected"), 0.9, "data_contract: limits.most_rejected"),

@@ -269,8 +269,7 @@ def test_there_are_no_other_roles(tmp_path: Path, role: Any) -> None:
     assert not (tmp_path / "keys").exists()
 
 
-def test_local_keys_say_that_they_isolate_nothing(keys: UnsafeLocalKeys, signer: Signer) -> None:
-    assert (keys.isolation, signer.isolation) == ("none", "none")
+def test_keys_and_who_signs_show_no_private_part(keys: UnsafeLocalKeys, signer: Signer) -> None:
     shown = f"{signer!r} {vars(signer)} {keys!r} {vars(keys)}"
     secret = keys.path("producer").read_bytes()
     assert b"PRIVATE KEY" in secret

@@ -105,7 +105,7 @@ def test_every_verdict_is_shown_with_its_basis_and_coverage(run: Run) -> None:
 def test_what_the_run_trusted_is_said(run: Run) -> None:
     said = parsed(run)[1].said
     assert "unsigned (UnsafeUnsignedPolicy)" in said
-    assert "key isolation none" in said
+    assert f"key isolation {run.plan.isolation}" in said
     assert "target local" in said
     assert "source: embedded lake" in said
 

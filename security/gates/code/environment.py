@@ -9,11 +9,11 @@ import os
 import sys
 import sysconfig
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import machinery
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType
 
 from security.errors import CannotTell
 from security.gates.code.facts import Entry, Item, Loaded
@@ -21,6 +21,8 @@ from security.gates.code.loaded import UNKNOWN
 
 PIECE = 1 << 20
 STANDARD = "the standard library"
+PYTHON, MADE = "standard", "made"
+"""In place of a module's file: it is a part of Python; it was made without one."""
 _PACKAGES = {"site-packages", "dist-packages"}
 """Folders that packages are installed in, also where they lie in that of the library."""
 _STARTS = ("sitecustomize.py", "usercustomize.py")
@@ -40,8 +42,9 @@ def folders() -> list[Path]:
     return list(dict.fromkeys(path for each in sys.path if (path := Path(each or ".").resolve()).exists()))
 
 
-def items(root: Path) -> Iterator[Item]:
-    """What was imported, as a look takes it. `root`: the checkout."""
+def items(root: Path, others: Mapping[str, str] = MappingProxyType({})) -> Iterator[Item]:
+    """What was imported, as a look takes it. `root`: the checkout; `others`: what other processes say of themselves, as
+    `modules` does."""
     where, library = folders(), standard()
     records = recorded(where, root.resolve())
     told = partial(known, root=root.resolve(), library=library, records=records)
@@ -53,8 +56,34 @@ def items(root: Path) -> Iterator[Item]:
             yield from (Item("loaded", told(file.stem, file)) for each in _STARTS if (file := path / each).exists())
     if sys.pycache_prefix is not None:
         yield Item("loaded", Loaded("sys.pycache_prefix", "elsewhere", Path(sys.pycache_prefix).name, "", _nothing))
+    own = modules()
+    for name, place in [*own.items(), *(each for each in others.items() if own.get(each[0]) != each[1])]:
+        if place == PYTHON:
+            yield Item("loaded", Loaded(name, "standard", name, "", _nothing))
+        elif place == MADE:
+            yield Item("loaded", Loaded(name, "made", "", "", _nothing))
+        else:
+            yield Item("loaded", told(name, Path(place)))
+
+
+def modules() -> dict[str, str]:
+    """What this process has imported: name -> file, or `PYTHON` where it is a part of Python, or `MADE` where it has
+    none; without what is but a place for others."""
+    found = {}
     for name, module in sorted(sys.modules.copy().items()):
-        yield from (Item("loaded", each) for each in _loaded(name, module, told))
+        spec = getattr(module, "__spec__", None)
+        loader, origin = getattr(spec, "loader", None), getattr(spec, "origin", None)
+        file = origin if isinstance(origin, str) and getattr(spec, "has_location", False) else None
+        file = file or getattr(module, "__file__", None)
+        if module is None:
+            continue
+        if loader in (machinery.BuiltinImporter, machinery.FrozenImporter):
+            found[name] = PYTHON
+        elif isinstance(file, str):
+            found[name] = file
+        elif not isinstance(loader, machinery.NamespaceLoader):
+            found[name] = MADE
+    return found
 
 
 def names(folder: Path) -> list[str]:
@@ -117,22 +146,6 @@ def _resolved(folder: str) -> Path:
 
 def _nothing() -> Iterator[bytes]:
     return iter(())
-
-
-def _loaded(name: str, module: ModuleType | None, known: Callable[[str, Path], Loaded]) -> Iterator[Loaded]:
-    """A module's file; nothing where it is part of Python itself, or has none and is but a place for others."""
-    if module is None:
-        return
-    spec = getattr(module, "__spec__", None)
-    loader, origin = getattr(spec, "loader", None), getattr(spec, "origin", None)
-    file = origin if isinstance(origin, str) and getattr(spec, "has_location", False) else None
-    file = file or getattr(module, "__file__", None)
-    if loader in (machinery.BuiltinImporter, machinery.FrozenImporter):
-        yield Loaded(name, "standard", name, "", _nothing)
-    elif isinstance(file, str):
-        yield known(name, Path(file))
-    elif not isinstance(loader, machinery.NamespaceLoader):
-        yield Loaded(name, "made", "", "", _nothing)
 
 
 def known(name: str, path: Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:

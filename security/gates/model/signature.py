@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.errors import KeyBroken
-from security.keys import PAYLOAD, STATEMENT, PublicKey, pae
+from security.keys import PAYLOAD, STATEMENT, PublicKey, Signer, pae
 from security.verdict import digest
 
 SIGNATURE, CARD = "model.sig", "model.json"
@@ -78,19 +78,32 @@ def release(contents: Mapping[str, bytes]) -> str:
     return digest({"files": describe(contents)})
 
 
-def sign(folder: Path, private_key: Path) -> None:
-    """Write `model.sig` into `folder`: the OpenSSF signature of all its other files by a P-256 key in PEM."""
-    from model_signing import hashing, signing
+def sign(folder: Path, by: Signer) -> None:
+    """Write `model.sig` into `folder`: the OpenSSF signature of all its other files.
 
-    private = serialization.load_pem_private_key(private_key.read_bytes(), None)
-    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    public = PublicKey(private.public_key().public_bytes(*form), private_key.name)
+    The library makes the statement; its own signer would want the private key here, so that the bundle around the
+    statement (sigstore's, v0.3) is made by hand.
+    """
+    from google.protobuf import json_format
+    from model_signing import hashing
+    from model_signing._signing.signing import Payload
+
     contents(folder)
     everything = hashing.Config()  # type: ignore[no-untyped-call]
     everything.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
-    config = signing.Config().set_hashing_config(everything)  # type: ignore[no-untyped-call]
-    config.use_elliptic_key_signer(private_key=private_key).sign(folder, folder / SIGNATURE)
-    signer(contents(folder), public)
+    body = json_format.MessageToJson(Payload(everything.hash(folder)).statement.pb).encode()
+    mark, hint = base64.b64encode(by.sign(body)).decode(), hashlib.sha256(by.public.pem).hexdigest()
+    bundle = {
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(body).decode(),
+            "payloadType": PAYLOAD,
+            "signatures": [{"sig": mark, "keyid": ""}],
+        },
+    }
+    (folder / SIGNATURE).write_text(json.dumps(bundle), encoding="utf-8")
+    signer(contents(folder), by.public)
 
 
 def shas(files: Mapping[str, bytes]) -> dict[str, str]:

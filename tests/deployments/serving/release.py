@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from deployments.serving.token import jwks, mint
 from security.engines.prober import Mint
 from security.gates.model import sign
-from security.keys import UnsafeLocalKeys
+from security.keys import Signer, UnsafeLocalKeys
 
 ROOT = Path(__file__).resolve().parents[3]
 PATH = "/api/v1/recommendations"
@@ -55,13 +55,13 @@ def arrays(seed: int = 5) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def write(folder: Path, private: Path, *, tensors: Any = None, names: Any = None, says: Any = None) -> Path:
+def write(folder: Path, by: Signer, *, tensors: Any = None, names: Any = None, says: Any = None) -> Path:
     """A release in a new folder, signed; what is given replaces what is usual."""
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(save(arrays() if tensors is None else tensors))
     (folder / "ids.json").write_text(json.dumps(ids() if names is None else names))
     (folder / "model.json").write_text(json.dumps(card() if says is None else says))
-    sign(folder, private)
+    sign(folder, by)
     return folder
 
 
@@ -130,4 +130,4 @@ def site(home: Path) -> Site:
     keys = UnsafeLocalKeys(home / "keys")
     (home / "producer.pub").write_bytes(keys.public("producer").pem)
     (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
-    return Site(home, keys, write(home / "release", keys.path("producer")))
+    return Site(home, keys, write(home / "release", keys.signer("producer")))

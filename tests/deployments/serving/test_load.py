@@ -81,7 +81,7 @@ def test_the_best_are_a_stable_sort(scores: list[int], k: int) -> None:
 
 
 def test_another_key_an_altered_a_missing_and_an_added_file(home: Site, key: PublicKey, folder: Path) -> None:
-    write(folder, home.keys.path("producer"))
+    write(folder, home.keys.signer("producer"))
     assert load(folder, key).card.version == 3
     with pytest.raises(KeyBroken):
         load(folder, home.keys.public("verifier"))
@@ -103,7 +103,7 @@ def test_another_key_an_altered_a_missing_and_an_added_file(home: Site, key: Pub
 
 
 def test_a_link_is_not_followed(home: Site, key: PublicKey, folder: Path, tmp_path: Path) -> None:
-    write(folder, home.keys.path("producer"))
+    write(folder, home.keys.signer("producer"))
     outside = tmp_path / "ids.json"
     (folder / "ids.json").rename(outside)
     (folder / "ids.json").symlink_to(outside)
@@ -123,7 +123,7 @@ def test_expiry(home: Site, key: PublicKey, folder: Path) -> None:
     assert load(home.release, key, now=now + 3000).card.version == 3
     with pytest.raises(Refused, match="expired"):
         load(home.release, key, now=now + 3700)
-    write(folder, home.keys.path("producer"), says=card(created=now + 90, expires=now + 90))
+    write(folder, home.keys.signer("producer"), says=card(created=now + 90, expires=now + 90))
     with pytest.raises(Refused, match="before it was made"):
         load(folder, key)
 
@@ -166,7 +166,7 @@ BAD_TENSORS = {
 
 @pytest.mark.parametrize("case", BAD_TENSORS)
 def test_a_signed_release_with_bad_tensors_is_refused(home: Site, key: PublicKey, folder: Path, case: str) -> None:
-    write(folder, home.keys.path("producer"), tensors=BAD_TENSORS[case])
+    write(folder, home.keys.signer("producer"), tensors=BAD_TENSORS[case])
     with pytest.raises(BadInput, match=r"^model\.safetensors, .*: found .*; allowed: "):
         load(folder, key)
 
@@ -184,7 +184,7 @@ def test_a_signed_release_with_bad_tensors_is_refused(home: Site, key: PublicKey
     ],
 )
 def test_a_card_of_another_form_is_refused(home: Site, key: PublicKey, folder: Path, says: Any) -> None:
-    write(folder, home.keys.path("producer"), says=says)
+    write(folder, home.keys.signer("producer"), says=says)
     with pytest.raises(BadInput, match=r"^model\.json, "):
         load(folder, key)
 
@@ -200,7 +200,7 @@ def test_a_card_of_another_form_is_refused(home: Site, key: PublicKey, folder: P
     ],
 )
 def test_ids_must_fit(home: Site, key: PublicKey, folder: Path, names: Any) -> None:
-    write(folder, home.keys.path("producer"), names=names)
+    write(folder, home.keys.signer("producer"), names=names)
     with pytest.raises(BadInput):
         load(folder, key)
 
@@ -217,11 +217,11 @@ def test_what_is_signed_must_still_parse(home: Site, key: PublicKey, folder: Pat
     }
     for each, data in usual.items():
         (folder / each).write_bytes(b"\x80\x04nothing of the kind" if each == name else data)
-    sign(folder, home.keys.path("producer"))
+    sign(folder, home.keys.signer("producer"))
     with pytest.raises(SluiceError, match=name.replace(".", r"\.")):
         load(folder, key)
     (folder / name).unlink()
     (folder / "model.sig").unlink()
-    sign(folder, home.keys.path("producer"))
+    sign(folder, home.keys.signer("producer"))
     with pytest.raises(BadInput, match="no such file"):
         load(folder, key)

@@ -231,7 +231,7 @@ def test_it_does_not_start_without_a_signature(home: Site, folder: Path) -> None
 
 def test_it_does_not_start_on_an_expired_card(home: Site, folder: Path) -> None:
     old = card(created=time.time() - 100, expires=time.time() - 1)
-    write(folder, home.keys.path("producer"), says=old)
+    write(folder, home.keys.signer("producer"), says=old)
     assert "expired" in refusal(home, release=folder)
 
 

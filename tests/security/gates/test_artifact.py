@@ -58,11 +58,11 @@ def case(folder: Path) -> "Case":
 
     good, bad = folder / "good", folder / "bad"
     if not good.exists():
-        private = UnsafeLocalKeys(folder / "keys").path("producer")
+        by = UnsafeLocalKeys(folder / "keys").signer("producer")
         broken = release.arrays()
         broken["encoder"][3, 5] = np.nan
-        release.write(good, private)
-        release.write(bad, private, tensors=broken)
+        release.write(good, by)
+        release.write(bad, by, tensors=broken)
     more = frozenset({"ART-08"})  # most are a file more
     return Case(
         LIMITS,

@@ -76,8 +76,8 @@ def test_a_trained_model_passes_under_its_policy(tmp_path: Path) -> None:
     }
     ids = {"users": [f"u{n}" for n in range(50)], "items": [f"i{n}" for n in range(30)]}
     card = release.card(hyperparameters={"width": 8, "learning_rate": 0.001})
-    private = UnsafeLocalKeys(tmp_path / "keys").path("producer")
-    folder = release.write(tmp_path / "model", private, tensors=arrays, names=ids, says=card)
+    by = UnsafeLocalKeys(tmp_path / "keys").signer("producer")
+    folder = release.write(tmp_path / "model", by, tensors=arrays, names=ids, says=card)
     counts = SLUICE["counts"] | {"width": "model.json#hyperparameters.width"}
     limits = SLUICE | {"counts": counts}
     assert told(folder, **limits).outcome is Outcome.PASS

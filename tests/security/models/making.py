@@ -64,7 +64,7 @@ def files(folder: Path, keys: UnsafeLocalKeys, more: Any = (), **changes: Any) -
     for name, data in (written | {"model.json": json.dumps(card(**changes)).encode()}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    sign(folder, keys.path("producer"))
+    sign(folder, keys.signer("producer"))
     return contents(folder)
 
 

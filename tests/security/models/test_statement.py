@@ -91,7 +91,7 @@ def test_nothing_is_looked_over(made: Model, local: UnsafeLocalKeys, tmp_path: P
     with pytest.raises(KeyBroken, match="hidden"):
         contents(folder)
     with pytest.raises(KeyBroken, match="hidden"):
-        sign(folder, local.path("producer"))
+        sign(folder, local.signer("producer"))
     with pytest.raises(KeyBroken, match="hidden"):
         check(made.attached["statement.dsse"], {**made.files, name: b"x"}, made.without, local.public("producer"))
     with pytest.raises(LogBroken, match="may not have"):

@@ -1,0 +1,93 @@
+"""Who signs for a home: the process that this one starts, or the one that listens at SLUICE_SIGNER.
+
+The first is of this one's user, and isolates nothing by itself: it keeps the keys out of the process that works, and
+the code that trains has no way to it.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from security.errors import KeyBroken
+from security.signing import Asked, Line, connected
+from tasks.home import Home
+
+LISTENS: Final = "SLUICE_SIGNER"
+"""The variable that names the socket of who signs."""
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+class Own:
+    """The process that signs for this one, started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: Line | None = None
+        self._lock = Lock()
+
+    def line(self) -> Line:
+        """The connection to it."""
+        with self._lock:
+            if self._line is None or self._process is None or self._process.poll() is not None:
+                self._end()
+                own, its = socket.socketpair()
+                with its:
+                    env = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+                    self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
+                        [sys.executable, "-P", "-m", "security.signing", str(its.fileno())],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        pass_fds=(its.fileno(),),
+                        env=env | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+                        start_new_session=True,  # an interruption is the pipeline's to end, with a signed line
+                    )
+                self._line = Line(own)
+            return self._line
+
+    def _end(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = self._line = None
+
+    def close(self) -> None:
+        """End it."""
+        with self._lock:
+            self._end()
+
+
+OWN: Final = Own()
+atexit.register(OWN.close)
+
+
+def keys(home: Home) -> Asked:
+    """The keys of a home, to ask for."""
+    if path := os.environ.get(LISTENS):
+        return connected(Path(path))[0]
+    return Asked(OWN.line(), os.fsencode(home.root / "keys") + b"\n")
+
+
+def isolated() -> bool:
+    """Whether the keys are another user's, and this process was seen to have no rights over that one's."""
+    path = os.environ.get(LISTENS)
+    return bool(path) and connected(Path(str(path)))[1]
+
+
+def secret(home: Home) -> list[Path]:
+    """What the code that trains must not reach: the keys that lie here, and the socket of who signs. `KeyBroken` where
+    there is neither: then there is nothing to try."""
+    path = os.environ.get(LISTENS)
+    found = [*home.secret(), *([Path(path)] if path else [])]
+    if not found:
+        raise KeyBroken(f"no key lies here, and {LISTENS} names nobody who signs")
+    return found

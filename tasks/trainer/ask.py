@@ -1,0 +1,209 @@
+"""The run's side of the process that trains: it is started once, asked what it can reach, and given work."""
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from security.errors import CannotTell
+from tasks.recommender.autoencoder import Progress, Settings, Trained
+from tasks.recommender.fold import Weights
+from tasks.recommender.histories import Histories
+from tasks.trainer import form
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+LARGEST: Final = 1 << 20
+"""Bytes that an answer of weights may have besides the weights themselves."""
+TRAINS: Final = "tasks.recommender.autoencoder"
+SECONDS: Final = 120.0
+"""For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
+_KEPT: Final = ("PATH", "LANG", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SET: Final = {
+    "HOME": os.devnull,  # packages read their settings there
+    "KERAS_HOME": os.devnull,
+    "JOBLIB_MULTIPROCESSING": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What keeps the code that trains from keys and network. `level`: `training` where it was seen to hold, or `none`;
+    `layers`: what holds it; `why`: why it does not."""
+
+    level: str
+    layers: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass
+class Trainer:
+    """The process that trains, of one pipeline's code. `root` is where that code lies."""
+
+    root: Path = ROOT
+    confined: bool = True
+    layers: tuple[str, ...] = ()
+    why: str = ""
+    _process: "subprocess.Popen[bytes] | None" = None
+    _control: socket.socket | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def _started(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is None and self._control is not None:
+            return self._control
+        self.close()
+        self._start()
+        if self.confined and not self.layers:  # part of it may hold: one that can work is begun without
+            self.close()
+            self.confined, why = False, self.why
+            self._start()
+            self.why = why
+        assert self._control is not None  # noqa: S101
+        return self._control
+
+    def _start(self) -> None:
+        own, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            env = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
+                [sys.executable, "-P", "-m", "tasks.trainer", *([] if self.confined else ["unconfined"])],
+                stdin=its.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=env | {"PYTHONPATH": str(self.root)},
+                start_new_session=True,
+            )
+        own.settimeout(SECONDS)
+        self._control = own
+        told = self._answer(own)
+        self.layers, self.why = tuple(map(str, told["layers"])), str(told["why"])
+
+    def _answer(self, control: socket.socket) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(control.recv(1 << 20))
+            return told
+        except (OSError, ValueError):
+            self.close()
+            raise CannotTell("the process that trains did not begin", cause="isolation") from None
+
+    def close(self) -> None:
+        """End the process."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # it holds nothing that could be lost
+            self._process.wait()
+        self._process = self._control = None
+
+    def isolation(self, secret: Sequence[Path], *, soon: bool = False) -> Isolation:
+        """What keeps the process from the files `secret` and from the network, seen by its trying. `soon`: whether it
+        is to train after that."""
+        with self._lock:
+            control = self._started()
+            if not self.confined:
+                return Isolation("none", why=self.why)
+            control.sendall(json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode())
+            told = self._answer(control)
+            if "why" in told:
+                return Isolation("none", why=str(told["why"]))
+            reached = ", ".join(map(str, told["reached"]))
+            return Isolation("none", why=f"it reached {reached}") if reached else Isolation("training", self.layers)
+
+    def train(
+        self,
+        histories: Histories,
+        start: Weights,
+        settings: Settings,
+        *,
+        validation: Histories | None,
+        watch: Callable[[Progress], None],
+        secret: Sequence[Path],
+        isolated: bool,
+        apart: Path | None = None,
+    ) -> tuple[Trained, Mapping[str, str]]:
+        """Train there; the model, and what was imported for it: name -> file. `isolated`: whether it must be.
+
+        `apart` is a private folder for what is handed over. `CannotTell` where the training breaks off, where it says
+        what no training says, and where it could reach what it must not.
+        """
+        with self._lock:
+            control = self._started()
+            with (
+                tempfile.TemporaryFile(dir=apart) as given,
+                tempfile.TemporaryFile(dir=apart) as weights,
+            ):
+                given.write(form.given(histories, validation, start, settings))
+                given.flush()
+                given.seek(0)
+                ear, mouth = os.pipe()
+                whole = False
+                with os.fdopen(ear, "rb") as said:
+                    try:
+                        message = json.dumps({"secret": [str(path) for path in secret]}).encode()
+                        socket.send_fds(control, [message], [given.fileno(), weights.fileno(), mouth])
+                        os.close(mouth)
+                        progress, done = _heard(said, watch, isolated)
+                        whole = True
+                    except OSError as why:
+                        raise CannotTell(f"the process that trains has ended ({type(why).__name__})") from None
+                    finally:
+                        if not whole:
+                            self.close()
+                made = form.trained(_read(weights, start), start)
+        if done.best not in {each.epoch for each in progress}:
+            raise CannotTell(f"found epoch {done.best} as the best; allowed: one of the {len(progress)} that were run")
+        return Trained(made, done.best, tuple(progress)), done.modules
+
+
+def _heard(said: IO[bytes], watch: Callable[[Progress], None], isolated: bool) -> tuple[list[Progress], form.Done]:
+    tried, progress = False, list[Progress]()
+    while (line := form.read(said)) is not None:
+        match line:
+            case form.Reached(reached=reached):
+                if isolated and reached:
+                    raise CannotTell(f"the plan says that who trains is isolated; it reached {', '.join(reached)}")
+                tried = True
+            case form.Epoch():
+                if line.epoch != len(progress) + 1:
+                    raise CannotTell(f"found epoch {line.epoch}; allowed: {len(progress) + 1}")
+                progress.append(Progress(line.epoch, line.loss, line.validation, line.seconds))
+                watch(progress[-1])
+            case form.Failed(error=error, said=text):
+                raise CannotTell(f"the training broke off: {error}: {_plain(text)}")
+            case form.Done():
+                if isolated and not tried:
+                    raise CannotTell("the plan says that who trains is isolated; it did not try")
+                if TRAINS not in line.modules:
+                    raise CannotTell(f"found no {TRAINS} among what was imported; allowed: a list with it")
+                return progress, line
+    raise CannotTell("the training ended without a word")
+
+
+def _plain(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)[:300]
+
+
+def _read(weights: IO[bytes], start: Weights) -> bytes:
+    most = sum(value.nbytes for value in start.values()) + LARGEST
+    weights.seek(0)
+    data = weights.read(most + 1)
+    if len(data) > most:
+        raise CannotTell(f"found weights of more than {most:,} bytes; allowed: those that were begun with")
+    return data
+
+
+TRAINER: Final = Trainer()
+"""This pipeline's."""
+atexit.register(TRAINER.close)
