@@ -121,6 +121,12 @@ def _manifest(given: argparse.Namespace) -> int:
     return manifest.make(given.checkout, given.limits, given.out)
 
 
+def _signer(given: argparse.Namespace) -> int:
+    from flows.signer import command
+
+    return command(given)
+
+
 def _backfill(given: argparse.Namespace) -> int:
     from flows.shell import backfill
 
@@ -244,6 +250,10 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("checkout", metavar="CHECKOUT")
     each.add_argument("--limits", type=Path, help="as of `sluice check`")
     each.add_argument("--out", type=Path, required=True, help="where it goes; the folder has it as code.manifest")
+    each = command("signer", _signer, "hold the keys, as a user of its own, and sign for pipelines that ask")
+    each.add_argument("--keys", type=Path, required=True, help="the folder of private keys, of this user alone")
+    each.add_argument("--socket", type=Path, required=True, help="where to listen; a pipeline's SLUICE_SIGNER names it")
+    each.add_argument("--for", type=int, action="append", required=True, dest="users", metavar="UID", help="who asks")
     command("up", _up, "start the embedded lake and Prefect's server")
     command("stop", _stop, "end what was started")
     return made

@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, get_args
 
@@ -171,10 +172,13 @@ class Line:
         """The answer; empty where there is none any more."""
         with self._lock:
             try:
-                _send(self._control, message)
+                with suppress(BrokenPipeError):  # whom it refuses it tells so, and hears no more
+                    _send(self._control, message)
                 return _receive(self._control)
-            except OSError as why:
+            except (OSError, KeyBroken) as why:
                 self._control.close()  # what comes late would be taken for the next answer
+                if isinstance(why, KeyBroken):
+                    raise
                 raise KeyBroken(f"who signs does not answer ({type(why).__name__})") from None
 
     def close(self) -> None:
@@ -196,6 +200,10 @@ class Asked:
             said = got[1:301].decode(errors="replace") if got else "it has ended"
             raise KeyBroken(f"who signs refused: {''.join(each for each in said if each.isprintable())}")
         return got[1:]
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._line.close()
 
     def public(self, role: Role) -> PublicKey:
         """The role's public key."""
@@ -229,6 +237,7 @@ def connected(path: Path) -> tuple[Asked, bool]:
         control.connect(str(path))
         other = _peer(control) != os.geteuid()
     except OSError as why:
+        control.close()
         raise KeyBroken(f"nobody signs at {path.name} ({type(why).__name__})") from None
     return Asked(Line(control)), other and not _powers()
 

@@ -67,20 +67,36 @@ class Own:
 
 
 OWN: Final = Own()
+_others: dict[Path, tuple[Asked, bool]] = {}
+_lock = Lock()
 atexit.register(OWN.close)
 
 
 def keys(home: Home) -> Asked:
     """The keys of a home, to ask for."""
-    if path := os.environ.get(LISTENS):
-        return connected(Path(path))[0]
+    if os.environ.get(LISTENS):
+        return _other()[0]
     return Asked(OWN.line(), os.fsencode(home.root / "keys") + b"\n")
 
 
 def isolated() -> bool:
     """Whether the keys are another user's, and this process was seen to have no rights over that one's."""
-    path = os.environ.get(LISTENS)
-    return bool(path) and connected(Path(str(path)))[1]
+    return bool(os.environ.get(LISTENS)) and _other()[1]
+
+
+def _other() -> tuple[Asked, bool]:
+    """The connection to who listens, and whether that is another user. It is asked once more, and made anew if that
+    one has begun again meanwhile."""
+    path = Path(os.environ[LISTENS])
+    with _lock:
+        if path in _others:
+            try:
+                _others[path][0].ask("key", "producer")
+            except KeyBroken:
+                _others.pop(path)[0].close()
+        if path not in _others:
+            _others[path] = connected(path)
+        return _others[path]
 
 
 def secret(home: Home) -> list[Path]:

@@ -226,6 +226,7 @@ def held(fn: Callable[[Run], Any]) -> Callable[[Run], Any]:
     @functools.wraps(fn)
     def call(run: Run) -> Any:
         error: BaseException | None = None
+        unclosed: SluiceError | None = None
         outcome = "refused"
         try:
             with inside(run):
@@ -235,7 +236,12 @@ def held(fn: Callable[[Run], Any]) -> Callable[[Run], Any]:
         except (Exception, SystemExit) as why:  # kept: closed and verified first
             error = why
         finally:
-            close(run, outcome)
+            try:
+                close(run, outcome)
+            except SluiceError as why:  # who signs may be gone
+                unclosed = why
+        if unclosed is not None:
+            return _refuse(run, run.refusal or f"the log was not closed: {unclosed}")
         try:
             proof = run.settle(None)
             if error is None:

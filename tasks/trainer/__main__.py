@@ -51,7 +51,7 @@ def work(fds: list[int], secret: list[Path], confined: bool) -> None:
                 weights.write(form.weights(made.weights))
             form.write(form.Done(best=made.best, modules=environment.modules()), out)
         except Exception as why:  # noqa: BLE001 - told to the run, whose matter it is
-            form.write(form.Failed(error=type(why).__name__, said=str(why)[:1000]), out)
+            form.write(form.Failed(error=type(why).__name__, said=str(why)[:4000]), out)
 
 
 def _wait(child: int, control: socket.socket) -> None:

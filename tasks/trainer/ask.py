@@ -25,6 +25,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 LARGEST: Final = 1 << 20
 """Bytes that an answer of weights may have besides the weights themselves."""
 TRAINS: Final = "tasks.recommender.autoencoder"
+"""The module without which nothing was trained."""
+SAID = 300
+"""Characters that are told of what it says for itself."""
 SECONDS: Final = 120.0
 """For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
 _KEPT: Final = ("PATH", "LANG", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -192,7 +195,7 @@ def _heard(said: IO[bytes], watch: Callable[[Progress], None], isolated: bool) -
 
 
 def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)[:300]
+    return "".join(each if each.isprintable() else " " for each in text)[:SAID]
 
 
 def _read(weights: IO[bytes], start: Weights) -> bytes:

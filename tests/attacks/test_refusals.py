@@ -26,8 +26,9 @@ from tests.attacks.models import MADE
 from tests.attacks.newest import NEWEST
 from tests.attacks.packages import PACKAGES
 from tests.attacks.table import GROUPS, Attack
+from tests.attacks.trainings import TRAININGS
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, TRAININGS)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

@@ -1,0 +1,290 @@
+"""Who signs: what it signs in which role, whom it answers, and from whom the keys are kept."""
+
+import ast
+import json
+import os
+import socket
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from security import signing
+from security.errors import KeyBroken
+from security.gates.drift.baseline import BASELINE
+from security.gates.inputs import DATASET
+from security.gates.model.signature import PREDICATE
+from security.keys import UnsafeLocalKeys, seal, unseal
+from security.log import KINDS, NAMESPACE
+from security.models import chain, provenance, statement
+from security.signing import ALIAS, MAY, MOVES, Asked, Line, answer, connected, listen
+from tasks.deploy import SUMMARY
+
+ROOT = Path(__file__).parents[2]
+AS, ASKS, STRANGER = 64_001, 64_002, 64_003
+"""Users of nobody: who signs, who may ask, who may not."""
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> UnsafeLocalKeys:
+    return UnsafeLocalKeys(tmp_path_factory.mktemp("signing") / "keys")
+
+
+def body(kind: str, **predicate: Any) -> bytes:
+    return json.dumps({"_type": signing.STATEMENT, "predicateType": kind, "predicate": predicate}).encode()
+
+
+def asked(keys: UnsafeLocalKeys, role: str, what: bytes, ask: str = "sign") -> bytes:
+    return answer(json.dumps({"ask": ask, "role": role}).encode() + b"\n" + what, keys)
+
+
+def test_roles_sign_what_a_run_says_in_them_and_no_more() -> None:
+    log = {f"{NAMESPACE}{kind}/v1" for kind in KINDS}
+    made = {DATASET, BASELINE, PREDICATE, statement.KIND, provenance.KIND}
+    moves = {kind for kind, claim in chain.KINDS.items() if claim is chain.Move}
+    entered = {kind for kind, claim in chain.KINDS.items() if claim is chain.Version}
+    assert moves == {ALIAS}
+    assert {"producer": log | made | entered | moves, "verifier": {SUMMARY} | moves} == dict(MAY)
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_each_of_its_types_is_signed(keys: UnsafeLocalKeys, role: Any) -> None:
+    for kind in MAY[role]:
+        said = body(kind, alias=min(MOVES[role]))
+        got = asked(keys, role, said)
+        assert got[:1] == b"+"
+        keys.public(role).verify(got[1:], said)
+
+
+REFUSED = {
+    "a type of another role": ("verifier", body("urn:sluice:verdict/v1"), "verifier signs no 'urn:sluice:verdict/v1'"),
+    "a release by who makes it": ("producer", body(SUMMARY), "producer signs no "),
+    "production by who makes it": ("producer", body(ALIAS, alias="production"), "producer moves no 'production'"),
+    "approved by who makes it": ("producer", body(ALIAS, alias="approved"), "producer moves no 'approved'"),
+    "a candidate by who approves": ("verifier", body(ALIAS, alias="candidate"), "verifier moves no 'candidate'"),
+    "no alias": ("verifier", body(ALIAS), "no statement to sign (KeyError)"),
+    "an alias that is none": ("verifier", body(ALIAS, alias=["approved"]), "no statement to sign (TypeError)"),
+    "a revocation": ("producer", body("urn:sluice:revoked/v1"), "producer signs no "),
+    "a policy": ("owner", body("urn:sluice:policy/v1"), "nobody signs as 'owner' here"),
+    "a waiver": ("approver", body("urn:sluice:waiver/v1"), "nobody signs as 'approver' here"),
+    "a token": ("issuer", body("urn:sluice:verdict/v1"), "nobody signs as 'issuer' here"),
+    "another role": ("../producer", body("urn:sluice:verdict/v1"), "nobody signs as"),
+    "no statement": ("producer", b"rm -rf", "no statement to sign (JSONDecodeError)"),
+    "nothing": ("producer", b"", "no statement to sign (JSONDecodeError)"),
+    "a list": ("producer", b"[]", "no statement to sign (TypeError)"),
+    "another form": ("producer", b'{"_type":"x","predicateType":"urn:sluice:verdict/v1"}', "producer signs no ''"),
+    "depth": ("producer", b"[" * 100_000, "no statement to sign (RecursionError)"),
+    "no type": ("producer", json.dumps({"_type": signing.STATEMENT, "predicateType": {}}).encode(), "(TypeError)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_else_is(keys: UnsafeLocalKeys, name: str) -> None:
+    role, what, said = REFUSED[name]
+    got = asked(keys, role, what)
+    assert got[:1] == b"-"
+    assert said in got.decode()
+
+
+@pytest.mark.parametrize("head", [b"", b"{}", b"[]", b'{"ask": "sign"}', b'{"ask": "sign", "role": []}', b"\xff"])
+def test_a_question_that_is_none(keys: UnsafeLocalKeys, head: bytes) -> None:
+    assert answer(head + b"\n" + body("urn:sluice:verdict/v1"), keys).startswith(b"-")
+    assert asked(keys, "producer", b"", "export").startswith(b"-")
+
+
+@pytest.fixture
+def line(keys: UnsafeLocalKeys) -> Iterator[Asked]:
+    """Keys that are asked for over a socket, served by a thread."""
+    own, its = socket.socketpair()
+    thread = threading.Thread(target=signing.own, args=(its,), daemon=True)
+    thread.start()
+    told = Line(own)
+    yield Asked(told, os.fsencode(keys.folder) + b"\n")
+    told.close()
+    thread.join(10)
+    its.close()
+    assert not thread.is_alive()
+
+
+def test_an_envelope_signed_by_asking_is_as_any_other(line: Asked, keys: UnsafeLocalKeys) -> None:
+    sealed = seal("urn:sluice:verdict/v1", {"a": "0" * 64}, {"n": 1}, line.signer("producer"))
+    assert unseal(sealed, keys.public("producer"))["predicate"] == {"n": 1}
+    assert line.public("verifier").id == keys.public("verifier").id
+    with pytest.raises(KeyBroken, match="who signs refused: producer signs no 'urn:sluice:waiver/v1'"):
+        seal("urn:sluice:waiver/v1", {"a": "0" * 64}, {}, line.signer("producer"))
+
+
+def test_many_who_ask_at_once_get_each_their_own(line: Asked, keys: UnsafeLocalKeys) -> None:
+    signer, wrong = line.signer("producer"), list[BaseException]()
+
+    def ask(n: int) -> None:
+        try:
+            for each in range(20):
+                sealed = seal("urn:sluice:verdict/v1", {"a": "0" * 64}, {"n": n, "each": each}, signer)
+                assert unseal(sealed, keys.public("producer"))["predicate"] == {"n": n, "each": each}
+        except BaseException as why:  # noqa: BLE001 - told below
+            wrong.append(why)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@contextmanager
+def saying(answers: list[bytes]) -> Iterator[socket.socket]:
+    """The end of a line at whose other end somebody answers as told, and then is gone."""
+    own, its = socket.socketpair()
+
+    def serve() -> None:
+        with its:
+            for each in answers:
+                its.recv(1 << 20)
+                its.sendall(each)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with own:
+        yield own
+    thread.join(10)
+
+
+def framed(message: bytes) -> bytes:
+    return len(message).to_bytes(4) + message
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "who signs refused: it has ended"),
+        (b"\0\0", "who signs refused: it has ended"),
+        ((100).to_bytes(4) + b"+half", "who signs refused: it has ended"),
+        ((signing.LARGEST + 1).to_bytes(4), "a message of 67,108,865 bytes"),
+        (framed(b"-no\x1b[31m"), r"who signs refused: no\[31m$"),
+        (framed(b"?"), "who signs refused: "),
+        (framed(b"+no key"), "the key of producer is not a public key in PEM"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(said: bytes, why: str) -> None:
+    with saying([said]) as own, pytest.raises(KeyBroken, match=why):
+        Asked(Line(own)).public("producer")
+
+
+def test_a_signature_that_does_not_hold_is_not_taken(keys: UnsafeLocalKeys) -> None:
+    other = keys.signer("verifier").sign(b"body")
+    with saying([framed(b"+" + keys.public("producer").pem), framed(b"+" + other)]) as own:
+        signer = Asked(Line(own)).signer("producer")
+        with pytest.raises(KeyBroken, match="not signed by the key given"):
+            signer.sign(b"body")
+
+
+def test_one_that_does_not_answer_is_told_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "PATIENCE", 0.2)
+    own, its = socket.socketpair()
+    with its:
+        line = Line(own)
+        with pytest.raises(KeyBroken, match=r"who signs does not answer \(TimeoutError\)"):
+            line.ask(b"x")
+        with pytest.raises(KeyBroken, match=r"who signs does not answer \(OSError\)"):
+            line.ask(b"x")
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with pytest.raises(KeyBroken, match=r"nobody signs at gone \(FileNotFoundError\)"):
+        connected(tmp_path / "gone")
+
+
+def as_user(user: int, work: Any) -> dict[str, Any]:
+    """What `work` says in a process of another user."""
+    ear, mouth = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            said = work()
+        except BaseException as why:  # noqa: BLE001 - told to the test
+            said = {"error": f"{type(why).__name__}: {why}"}
+        os.write(mouth, json.dumps(said).encode())
+        os._exit(0)
+    os.close(mouth)
+    with os.fdopen(ear, "rb") as said_:
+        told: dict[str, Any] = json.loads(said_.read())
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.fixture
+def apart() -> Iterator[Path]:
+    """The folder of a user who signs for another one, with its socket and its keys."""
+    if os.geteuid() != 0:
+        pytest.skip("to be three users takes root")
+    with tempfile.TemporaryDirectory(prefix="sluice-signer-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        os.chown(folder, AS, AS)
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setgid(AS)
+                os.setuid(AS)
+                listen(folder / "socket", UnsafeLocalKeys(folder / "keys"), [ASKS, os.getuid()])
+            finally:
+                os._exit(1)
+        try:
+            for _ in range(200):
+                if (folder / "socket").exists() and stat.S_IMODE((folder / "socket").stat().st_mode) == 0o666:
+                    break
+                threading.Event().wait(0.05)
+            yield folder
+        finally:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+
+
+def test_another_user_signs_and_the_keys_are_kept_from_who_asks(apart: Path) -> None:
+    def ask() -> dict[str, Any]:
+        keys, isolated = connected(apart / "socket")
+        sealed = seal("urn:sluice:verdict/v1", {"a": "0" * 64}, {"n": 1}, keys.signer("producer"))
+        told = {"isolated": isolated, "n": unseal(sealed, keys.public("producer"))["predicate"]["n"]}
+        for name in ("producer.pem", ""):
+            try:
+                (apart / "keys" / name).open().close()
+                told[name] = "opened"
+            except OSError as why:
+                told[name] = type(why).__name__
+        return told
+
+    told = as_user(ASKS, ask)
+    assert told == {"isolated": True, "n": 1, "producer.pem": "PermissionError", "": "PermissionError"} | (
+        {"": told[""]} if told[""] == "IsADirectoryError" else {}
+    )
+
+
+def test_a_user_who_is_not_listed_is_refused(apart: Path) -> None:
+    told = as_user(STRANGER, lambda: {"key": connected(apart / "socket")[0].public("producer").id})
+    assert told == {"error": f"KeyBroken: who signs refused: user {STRANGER} may not ask here"}
+
+
+def test_the_same_user_and_one_who_may_read_everything_are_not_isolated(apart: Path) -> None:
+    assert as_user(AS, lambda: {"isolated": connected(apart / "socket")[1]}) == {"isolated": False}
+    keys, isolated = connected(apart / "socket")
+    keys.close()
+    assert isolated is False
+
+
+def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> None:
+    names = set[str]()
+    for node in ast.walk(ast.parse((ROOT / "security" / "signing.py").read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names.add(str(node.module))
+    assert {name for name in names if name.startswith(("security", "tasks"))} == {"security.errors", "security.keys"}
