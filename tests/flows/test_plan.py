@@ -20,7 +20,7 @@ from security.registry import GATES, PLANNED
 from security.verify import UNSIGNED
 from tasks import signer, store
 from tasks.home import Home
-from tasks.trainer.ask import TRAINER
+from tasks.trainer.ask import TRAINER, Trainer
 
 STAGES = list(load.SHORT.values())
 Told = dict[str, Any]
@@ -454,3 +454,20 @@ def test_whatever_is_given_it_is_a_good_plan_or_refused(
             for gates in tasks.values():
                 assert all(GATES[name].limits.model_validate(each.limits) for name, each in gates.items())
     assert said
+
+
+def test_isolated_keys_are_another_users_and_out_of_reach_of_the_training(
+    made: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = pair(folder, policy=spoiled("policies", "local", "keys", value="isolated"))
+    with pytest.raises(PlanError, match="found key_isolation: training$"):
+        sealed(made, wanted)
+    monkeypatch.setattr(signer, "isolated", lambda: True)
+    assert sealed(made, wanted).isolation == "user"
+    monkeypatch.setattr(planning, "TRAINER", Trainer(confined=False))
+    try:
+        with pytest.raises(PlanError, match="found key_isolation: none"):
+            sealed(made, wanted)
+        assert (sealed(made, pair(folder)).isolation, sealed(made, pair(folder)).confined) == ("none", ())
+    finally:
+        planning.TRAINER.close()
