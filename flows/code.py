@@ -6,11 +6,13 @@ They are taken once in a process, when its first plan is sealed; a file that cha
 import hashlib
 import importlib.machinery
 import importlib.util
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from configs.load import Terms
 from security.errors import PlanError
-from tasks.lock import PIPELINE
+from tasks.lock import NAME, PIPELINE
 
 FOREIGN = tuple(set(importlib.machinery.all_suffixes()) - {".py"} | {".so", ".pyd", ".pyc", ".pth"})
 """Endings that Python imports and nobody reviews."""
@@ -39,3 +41,10 @@ def code() -> str:
 def lock() -> str:
     """Digest of the lock file that this environment is made from; empty where Sluice runs without one beside it."""
     return hashlib.sha256(PIPELINE.read_bytes()).hexdigest() if PIPELINE.is_file() else ""
+
+
+def beside(gates: Mapping[str, Terms]) -> dict[str, str]:
+    """Name -> digest of the locks beside it that a policy lets be installed too, of those that are there."""
+    told = gates[NAME].limits.get("also", ()) if NAME in gates else ()
+    paths = [PIPELINE.parent / name for name in told if isinstance(name, str) and Path(name).name == name]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}

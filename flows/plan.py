@@ -14,7 +14,7 @@ from typing import Any
 
 from configs import load
 from configs.contract import contract
-from flows.code import code, lock
+from flows.code import beside, code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import ELSEWHERE, Plan, days, terms
@@ -231,6 +231,7 @@ def plan(
         "matrix": chosen,
         "code": code(),
         "lock": lock(),
+        "locks": beside(brief.terms.gates),
     }
     return Plan(
         **sealed,

@@ -1,8 +1,7 @@
-"""`sluice signer`: the process that signs, as a user of its own, for pipelines of other users that cannot read a key."""
+"""`sluice signer`: the process that signs, as a user of its own, for pipelines that cannot read a key."""
 
 import argparse
 import os
-from pathlib import Path
 
 from security.errors import KeyBroken
 from security.keys import UnsafeLocalKeys

@@ -85,6 +85,8 @@ class Plan(Frozen):
     """Digests of the newest entries of the registry: of the model's chain, and of the revocations, where there are
     any."""
     lock: str
+    locks: dict[str, str] = {}
+    """Name -> digest of the locks beside it that the policy names: what they pin may be installed too."""
     index: str
 
     @property
@@ -128,6 +130,12 @@ def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
 
 def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"producer": plan["signer"], "named": plan["inputs"]}
+
+
+def _dependencies(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    if "sealed" in limits:
+        raise PlanError("dependency_scanning: limits.sealed: is the plan's to say, not a policy's")
+    return limits | {"sealed": plan["locks"]}
 
 
 def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -182,11 +190,12 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "approved_inputs": _inputs,
     "data_contract": _contract,
     "data_drift_monitoring": _drift,
+    "dependency_scanning": _dependencies,
     "model_signature": _signature,
     "model_versioning": _versions,
     "metric_thresholds": _thresholds,
 }
-"""Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, signer,
+"""Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,
 thresholds."""
 
 

@@ -1,25 +1,31 @@
 """Opens a lock for the gate over dependencies: its lines, the environment that runs, advisories, and the index's word.
-And writes the environment's bill of materials, for the gate to read.
+The advisories are the mirror's, or what a live service answers, as the policy says. And writes the environment's bill
+of materials, for the gate to read.
 
 How many lines there are is counted by other code than reads them, and packages by the names of their folders. Where
-there are no advisories, or the index cannot be asked, the gate is given none: it judges the rest, and says that of this
-nobody can tell. Advisories that are damaged are another matter, and open nothing.
+there are no advisories, or the index or the service cannot be asked, the gate is given none: it judges the rest, and
+says that of this nobody can tell. Advisories that are damaged are another matter, and open nothing.
 """
 
 import hashlib
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from security import whole
-from security.advisories import mirror
-from security.engines import index
+from security.advisories import live, mirror
+from security.advisories.mirror import Mirror
+from security.engines import audit, index
 from security.errors import BadInput, CannotTell
 from security.gates import dependencies
 from security.gates.dependencies import Dist, Limits, Pin, bill, environment
+from security.gates.dependencies.match import FORGET_ME_NOT
 from security.material import Material
 from security.verdict import Subject
 from tasks.home import Home
@@ -30,6 +36,9 @@ LONGEST = 16 << 20
 """Bytes of a lock."""
 INDEX = ("SLUICE_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 """Variables that may name the index, the first that is set."""
+NAME = dependencies.DependencyScanning.name
+SERVICE = "SLUICE_OSV"
+"""The variable that names the live service, which a policy may want asked in place of the mirror."""
 PIPELINE = Path(__file__).parent.parent / "requirements.lock"
 """The lock that this environment is made from; the service of the target `local` runs in it too."""
 
@@ -50,12 +59,14 @@ def opened(
     """The material of a lock, for one look under these limits. `of`: what the environment is about to work on; `root`:
     what it is called in its bill of materials, which is written to `out`."""
     asked = Limits.model_validate(limits)
+    with suppress(CannotTell):  # who asks it is told
+        audit.start()
     text, sha = _text(path)
     now = mirror.stamp(datetime.now(UTC))
-    known = mirror.load(home.advisories) if home.advisories.exists() else None
     where = environment.paths() if asked.installed else []
     dists = environment.installed(where) if asked.installed else None
     pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+    known, lacking = _known(home, asked, pins, dists or ())
     url, listings = _listings(pins) if asked.index else ("", "the policy does not ask")
     listed: bytes | None = None
     if asked.bill:
@@ -69,6 +80,7 @@ def opened(
         now,
         dists=dists,
         expected=counted(text) + environment.counted(where),
+        service=lacking,
         bill=listed,
         index=url,
         listings=listings,
@@ -103,6 +115,16 @@ def _kept(body: bytes, out: Path, lock: Path) -> bytes:
         return out.read_bytes()
     except OSError as why:
         raise BadInput(where, "the whole", type(why).__name__, "a folder that can be written to") from None
+
+
+def _known(home: Home, asked: Limits, pins: Sequence[Pin], dists: Sequence[Dist]) -> tuple[Mirror | None, str]:
+    """The advisories, and why the live service gave none, or not all: empty where it did, or was not asked."""
+    if asked.service == "mirror":
+        return mirror.load(home.advisories) if home.advisories.exists() else None, ""
+    if not (url := os.environ.get(SERVICE, "")):
+        return None, f"{SERVICE} names no live service"
+    here = [*((pin.name, pin.version) for pin in pins), *((dist.name, str(Version(dist.version))) for dist in dists)]
+    return live.ask(url, here, FORGET_ME_NOT)
 
 
 def _listings(pins: Sequence[Pin]) -> tuple[str, list[index.Listing | str] | str]:

@@ -51,7 +51,7 @@ class Web:
         told = web.split(self.name, "the URL", CAUSE)
         if told.username or told.query or told.fragment or not told.hostname:
             raise CannotTell("the URL has a user, a query or no host; allowed: https://HOST/FOLDER", CAUSE)
-        self.client = web.client()
+        self.client = web.client(told)
 
     def fetch(self, file: str, into: IO[bytes]) -> None:
         """Get a file, in pieces."""

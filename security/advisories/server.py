@@ -1,9 +1,10 @@
-"""The query side of OSV's API over a mirror, on the loopback: what an audit engine asks.
+"""The query side of OSV's API on the loopback, over a mirror or a live service's answers: what an audit engine asks.
 
 `POST /v1/query` with a package and a version answers with the advisories that affect it. It decides by code of its own,
 not by `ranges`: whoever asks both and holds the answers against each other sees a mistake of either. An advisory of
-which nobody can tell whom it affects is answered. Names are spelled canonically, since the engine compares them as
-text.
+which nobody can tell whom it affects is answered. What a live service answered is told on as it was: all pages of an
+answer as one, since the engine reads the first alone, and nothing to a question that was not asked there. Names are
+spelled canonically, since the engine compares them as text.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from security.advisories.live import Live
 from security.advisories.mirror import Mirror
 from security.advisories.record import ECOSYSTEM, Advisory, Range
 
@@ -40,8 +42,14 @@ class Answers:
         if ecosystem != ECOSYSTEM:
             raise ValueError(f"nothing but {ECOSYSTEM} is here")
         name = canonicalize_name(name)
-        told = [_spelled(each, name) for each in self.mirror.of(name) if _hit(each, name, at)]
-        return {"vulns": told} if told else {}
+        every = self.mirror.of(name)
+        if isinstance(self.mirror, Live):
+            if (name, str(at)) not in self.mirror.answers:
+                raise ValueError("the live service gave no answer about it")
+            hits = [each for each in every if each.id in self.mirror.answers[name, str(at)]]
+        else:
+            hits = [each for each in every if _hit(each, name, at)]
+        return {"vulns": [_spelled(each, name) for each in hits]} if hits else {}
 
 
 def _spelled(each: Advisory, name: str) -> dict[str, Any]:
@@ -138,7 +146,7 @@ def serving(mirror: Mirror) -> Iterator[str]:
     handler = type("Handler", (_Handler,), {"answers": Answers(mirror)})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1/query"

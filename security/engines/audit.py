@@ -1,9 +1,10 @@
 """pip-audit, asked about a lock in a process of its own, against a service in OSV's form.
 
 Its command runs as anybody would run it, from its own entry point, with an environment that says nothing: variables
-such as `PIP_AUDIT_OSV_URL` would change what it does. One process imports it, once, and forks for each question: a gate
-asks three times, and most of what a question costs is the import. Neither the exit code nor the words are the answer,
-only the report: a service that is down ends with the same code as a vulnerability.
+such as `PIP_AUDIT_OSV_URL` would change what it does, and the service is on the loopback, where no proxy and no
+certificate is needed. One process imports it, once, and forks for each question: a gate asks three times, and most of
+what a question costs is the import. Neither the exit code nor the words are the answer, only the report: a service that
+is down ends with the same code as a vulnerability.
 """
 
 import atexit
@@ -19,25 +20,25 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, Field, ValidationError
 
+from security.engines import auditor
 from security.errors import CannotTell
 from security.verdict import Frozen
 
-NAME = "pip-audit"
+NAME = auditor.NAME
 CAUSE = "engine"
 """Why nobody can tell: the engine gave no report."""
 SECONDS = 300.0
 LARGEST = 64 << 20
 """Bytes of a report."""
 _OPTIONS = ("--require-hashes", "--disable-pip", "-s", "osv", "-f", "json", "--progress-spinner", "off")
-_PASSED_ON = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-_START = "import sys; sys.path[:0] = {path!r}; from security.engines.audit import _serve; _serve()"
+_START = "import sys; sys.path[:0] = {path!r}; from security.engines.auditor import serve; serve()"
 
 
 class Known(Frozen):
@@ -82,6 +83,12 @@ class _Told(BaseModel):
 def engine_version() -> str:
     """The version of the engine that is installed."""
     return version(NAME)
+
+
+def start() -> None:
+    """Have the process begin to import, for who has other things to do before a question. `CannotTell` where it cannot
+    be started."""
+    _worker().start()
 
 
 def audit(lock: str, url: str, seconds: float = SECONDS) -> Report:
@@ -129,6 +136,14 @@ class _Worker:
         self.lock, self.owner = threading.Lock(), os.getpid()
         self.process: subprocess.Popen[bytes] | None = None
 
+    def start(self) -> None:
+        """Start it, if it does not run."""
+        with self.lock:
+            try:
+                self._running()
+            except OSError as why:
+                raise CannotTell(f"{NAME} cannot be started ({type(why).__name__})", CAUSE) from None
+
     def ask(self, question: Mapping[str, Any], seconds: float) -> int:
         with self.lock:
             process = self._running()
@@ -151,7 +166,7 @@ class _Worker:
             start = _START.format(path=[str(Path(__file__).parent.parent.parent)])
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 [sys.executable, "-I", "-c", start],
-                env=own | {name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                env=own,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -189,37 +204,3 @@ def _answer(process: subprocess.Popen[bytes], until: float) -> int:
     if not line.strip().lstrip(b"-").isdigit():
         raise CannotTell(f"{NAME} cannot be started, or was ended", CAUSE)
     return int(line)
-
-
-def _serve() -> None:
-    """The process itself: answers each question on its input with the exit code of the engine."""
-    (entry,) = entry_points(group="console_scripts", name=NAME)
-    command = entry.load()
-    for line in sys.stdin.buffer:
-        question = json.loads(line)
-        child = os.fork()
-        if not child:
-            _run(command, question["arguments"], question["said"])
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
-
-
-def _run(command: Any, arguments: list[str], said: str) -> None:
-    code = 70
-    try:
-        out = os.open(said, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        sys.argv = [NAME, *arguments]
-        ended = command()
-        code = ended if isinstance(ended, int) else 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)

@@ -40,12 +40,14 @@ def bare(told: SplitResult) -> str:
 
 
 def client(told: SplitResult | None = None, **headers: str) -> "httpx.Client":
-    """Who asks, with the name and password of a URL where it has some."""
+    """Who asks, with the name and password of a URL where it has some. What is plain stays on the loopback: no proxy
+    that the environment names is asked for it."""
     import httpx
 
     timeout = httpx.Timeout(SECONDS, connect=SECONDS / 4)
     auth = (unquote(told.username), unquote(told.password or "")) if told and told.username else None
-    return httpx.Client(timeout=timeout, follow_redirects=False, headers=headers, auth=auth)
+    trusted = told is None or told.scheme == "https"
+    return httpx.Client(timeout=timeout, follow_redirects=False, headers=headers, auth=auth, trust_env=trusted)
 
 
 def pieces(reply: "httpx.Response", what: str, most: int, cause: str, ends: float = float("inf")) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """What is done to the packages that a run works with: to the lock, what is installed, and what is known of them."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from configs import load
+from flows import code
 from security.advisories import mirror, update
 from security.advisories.export import source
 from security.engines import audit
@@ -20,11 +22,12 @@ from tasks.run import Run
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.conftest import drift
 from tests.attacks.table import AFTER, TRAIN, Attack
+from tests.security.advisories import service
 from tests.security.advisories.exports import against, behind, export
 from tests.security.engines.test_index import Index
 
 SAYS = r"\[dependency_scanning\] "
-OLD = "2024-10-10T17:22:00Z"
+OLD, NEW = "2024-10-10T17:22:00Z", "2026-10-01T00:00:00Z"
 VULNERABLE = "numpy"
 
 
@@ -79,6 +82,22 @@ def altered(patch: pytest.MonkeyPatch, at: Ground) -> None:
     patch.setattr(lock, "PIPELINE", path)
 
 
+def extended(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The locks lie where somebody can write; what he installs he will lock beside, once the plan is sealed."""
+    folder = at.home.folder("locks", at.prefix)
+    for name in ("requirements.lock", "requirements-dev.lock", "tools.lock"):
+        shutil.copy(lock.PIPELINE.parent / name, folder / name)
+    installed("stowaway", "1.0")(patch, at)
+    for module in (lock, code):
+        patch.setattr(module, "PIPELINE", folder / "requirements.lock")
+
+
+def locked(run: Run, at: Ground) -> None:
+    """A lock that the policy lets be installed too has one package more."""
+    with (lock.PIPELINE.parent / "tools.lock").open("a") as file:
+        file.write(f"stowaway==1.0 --hash=sha256:{'a' * 64}\n")
+
+
 def installed(name: str, version: str, **more: str) -> Callable[[pytest.MonkeyPatch, Ground], None]:
     """A package lies on the path, as its metadata says."""
 
@@ -99,8 +118,20 @@ def unknown(patch: pytest.MonkeyPatch, at: Ground) -> None:
     patch.setenv("SLUICE_INDEX", f"{at.ends.enter_context(behind(Index))}/simple")
 
 
+def living(ill: str, *more: tuple[str, str]) -> Any:
+    """A live service that knows of these packages and ids, and is ill; `half` is one that breaks off in the middle."""
+
+    def patch(patch: pytest.MonkeyPatch, at: Ground) -> None:
+        every = [against(*each, NEW) for each in FORGET_ME_NOT]
+        every += [against(name, metadata.version(name), id, NEW) for name, id in more]
+        patch.setenv(lock.SERVICE, at.ends.enter_context(service.living(*every, ill=ill, sick=VULNERABLE)))
+
+    return patch
+
+
 _DEPLOYED: dict[str, Act] = {"deploy gate 1": published}
 _LIMITS = load.text(load.find("local", "policies"))["gates"]["dependency_scanning"]["limits"]
+_LIVE = {"dependency_scanning": {"service": "live"}}
 
 PACKAGES = {
     "vulnerable-package": Attack(
@@ -131,6 +162,13 @@ PACKAGES = {
     "lock-altered-after-the-plan": Attack(
         "train", rf"{SAYS}inconclusive: requirements\.lock, the whole: found SHA-256", parameters=TRAIN, patch=altered
     ),
+    "lock-beside-it-altered-after-the-plan": Attack(
+        "train",
+        rf"{SAYS}fail: DEP-02 tools\.lock: found SHA-256 \w+; allowed: SHA-256 \w+, as the plan has it",
+        {"train gate 1": locked},
+        parameters=TRAIN,
+        patch=extended,
+    ),
     "package-beside-the-lock": Attack(
         "train",
         rf"{SAYS}fail: DEP-02 stowaway: installed 1\.0, locked nowhere",
@@ -148,6 +186,27 @@ PACKAGES = {
     ),
     "names-that-the-index-does-not-know": Attack(
         "train", rf"{SAYS}fail: DEP-06 absl-py: the index does not know it", parameters=TRAIN, patch=unknown
+    ),
+    "live-service-that-answers-half": Attack(
+        "train",
+        rf"{SAYS}inconclusive: the live service, {VULNERABLE}( [\d.]+)?: answered 503; allowed: 200; 2 of",
+        changes=_LIVE,
+        patch=living("busy"),
+    ),
+    "live-service-whose-pages-go-round": Attack(
+        "train",
+        rf"{SAYS}inconclusive: the live service, {VULNERABLE}( [\d.]+)?: page 2 names one that was read",
+        changes=_LIVE,
+        patch=living("loop"),
+    ),
+    "live-service-that-hides-a-vulnerability": Attack(
+        "train",
+        rf"{SAYS}fail: DEP-09 {VULNERABLE} [\d.]+: PYSEC-2026-7: known to the advisories here, and pip-audit",
+        changes=_LIVE,
+        patch=living("blind", (VULNERABLE, "PYSEC-2026-7")),
+    ),
+    "live-service-that-nobody-named": Attack(
+        "train", rf"{SAYS}inconclusive: SLUICE_OSV names no live service", changes=_LIVE
     ),
     "name-that-nobody-allowed": Attack(
         "train",

@@ -7,7 +7,9 @@ import pytest
 
 from flows.cli import main
 from tasks.home import Home
-from tests.security.advisories.exports import against, export
+from tests.security.advisories.exports import against, export, told
+from tests.security.advisories.service import living
+from tests.security.advisories.test_live import EVERYBODY
 
 HASH = f"--hash=sha256:{'a' * 64}"
 NEW = "2026-11-28T00:00:00Z"
@@ -92,6 +94,28 @@ def test_it_writes_a_bill_of_materials_of_what_is_locked(known: Path, tmp_path: 
     assert part["purl"] == "pkg:pypi/alpha@1.0"
     assert main(["check", "dependency_scanning", path, "--bill", str(tmp_path / "none" / "bill.json")]) == 2
     assert "none/bill.json, the whole: found FileNotFoundError" in capsys.readouterr().out
+
+
+def test_a_live_service_is_asked_where_the_limits_say_so(
+    home: Home, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, path = tmp_path / "limits.yaml", lock(tmp_path, f"alpha==1.0 {HASH}\n")
+    limits.write_text("service: live\n")
+    monkeypatch.delenv("SLUICE_OSV", raising=False)
+    assert main(["check", "dependency_scanning", path, "--limits", str(limits)]) == 2
+    assert "SLUICE_OSV names no live service" in capsys.readouterr().out
+    with living(*EVERYBODY) as url:
+        monkeypatch.setenv("SLUICE_OSV", url)
+        assert main(["check", "dependency_scanning", path, "--limits", str(limits)]) == 0
+        assert "by 4 advisories that a live service has as of" in capsys.readouterr().out
+    with living(*EVERYBODY, told("PYSEC-1", name="alpha"), size=1) as url:
+        monkeypatch.setenv("SLUICE_OSV", url)
+        assert main(["check", "dependency_scanning", path, "--limits", str(limits)]) == 1
+        assert "DEP-04 (critical) alpha 1.0: PYSEC-1" in capsys.readouterr().out
+    with living(*EVERYBODY, ill="busy", sick="alpha") as url:
+        monkeypatch.setenv("SLUICE_OSV", url)
+        assert main(["check", "dependency_scanning", path, "--limits", str(limits)]) == 2
+        assert "answered 503; allowed: 200; 2 of 10 questions have no answer" in capsys.readouterr().out
 
 
 def test_an_index_that_nobody_named_is_inconclusive(known: Path, tmp_path: Path, capsys: Said) -> None:

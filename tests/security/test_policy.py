@@ -32,6 +32,7 @@ GIVEN = {
     "matrix": MATRIX,
     "code": "3" * 64,
     "lock": "4" * 64,
+    "locks": {},
 }
 
 

@@ -15,10 +15,13 @@ from security.errors import BadInput, CannotTell
 from security.gate import judge, observe
 from security.gates.dependencies import DependencyScanning, bill, environment, lines
 from security.gates.dependencies.facts import Bill
+from security.gates.dependencies.match import FORGET_ME_NOT
 from security.verdict import Outcome
 from tasks import lock
 from tasks.home import Home
 from tests.security.advisories.exports import behind, export, told
+from tests.security.advisories.service import living
+from tests.security.advisories.test_live import EVERYBODY
 from tests.security.engines.test_index import Index
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +86,25 @@ def test_the_environment_that_runs_is_handed_out_whole(home: Home) -> None:
     dists = [item.value for item in items if item.kind == "dist"]
     assert dists == environment.installed(environment.paths())
     assert made.expected == sum(map(made.weigh, items)) > 500
+
+
+def test_a_live_service_is_asked_about_every_pin_and_every_installed_package(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = written(tmp_path, f"alpha==1.0 {HASH}\nbeta==2.0 ; sys_platform == 'win32' {HASH}\n?\n"), list[Any]()
+    limits = LIMITS | {"service": "live", "installed": True}
+    monkeypatch.delenv("SLUICE_OSV", raising=False)
+    found = kinds(home, path, limits)
+    assert (found["advisories"], found["service"]) == (None, "SLUICE_OSV names no live service")
+    with living(*EVERYBODY, asked=asked) as service:
+        monkeypatch.setenv("SLUICE_OSV", service)
+        found = kinds(home, path, limits)
+    here = {(dist.name, dist.version) for dist in environment.installed(environment.paths())}
+    wanted = {("alpha", "1.0"), ("beta", "2.0"), *here, *((name, at) for name, at, _ in FORGET_ME_NOT)}
+    assert {(each["package"]["name"], each["version"]) for each in asked if "version" in each} == wanted
+    assert found["service"] == ""
+    assert found["advisories"].answers.keys() == wanted
+    assert kinds(home, path)["service"] == ""
 
 
 @pytest.fixture(scope="module")

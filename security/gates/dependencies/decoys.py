@@ -2,16 +2,19 @@
 
 A canary is a small lock of its own, made of lines of the real one, with an environment that is just that; the
 advisories are the real ones, so that they must know of the vulnerability that is planted. Where there are none, some
-are made up: then it is the engines alone that are shown to work.
+are made up: then it is the engines alone that are shown to work. A live service's answers are told on for canaries too,
+and to a name that is made up as none.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
+from security.advisories.live import Live
 from security.advisories.mirror import Head, Mirror, stamp
 from security.advisories.record import ECOSYSTEM, Advisory, Affected, Event, Own, Package, Range, when
 from security.engines.index import Listing
@@ -31,9 +34,11 @@ class _World:
 
     def __init__(self, sample: Sequence[Item], draw: random.Random) -> None:
         told = {item.kind: item.value for item in sample if item.kind not in MANY}
+        self.also = [item for item in sample if item.kind == "also"]
         self.now = str(told.get("now") or "2026-01-01T00:00:00Z")
-        self.service = str(told.get("service") or "")
-        self.mirror = told.get("advisories") or _made(self.now)
+        known: Mirror | None = told.get("advisories")
+        # Of half of the answers nothing follows: that is told as what it is, not as a canary's miss.
+        self.mirror = _made(self.now) if known is None or told.get("service") else known
         pins = [each for item in sample if item.kind == "line" and isinstance(each := read(item.value), Pin)]
         here = list({pin.name: pin for pin in pins if pin.applies}.values())
         chosen = draw.sample(here, min(FEW, len(here)))
@@ -57,12 +62,20 @@ class _World:
 
     def items(self) -> list[Item]:
         """What is handed out."""
-        made = [Item("advisories", self.mirror), Item("service", self.service), Item("now", self.now)]
+        made = [Item("advisories", self._answered()), Item("service", ""), Item("now", self.now)]
         made += [Item("environment", True), Item("listings", tuple(self.listings.values()))]
-        made.append(Item("index", "canary"))
+        made += [Item("index", "canary"), *self.also]
         made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
         made.append(Item("bill", bill.made(self.billed or self.dists, {}, self.now, root="canary")))
         return made + [Item("dist", dist) for dist in self.dists]
+
+    def _answered(self) -> Mirror:
+        """The advisories; a live service's with an answer to everything that is here."""
+        if not isinstance(self.mirror, Live):
+            return self.mirror
+        pins = [each for number, text in enumerate(self.lines) if isinstance(each := read(Line(number, text)), Pin)]
+        here = [*((pin.name, pin.version) for pin in pins), *((dist.name, dist.version) for dist in self.dists)]
+        return replace(self.mirror, answers={**dict.fromkeys(here, frozenset()), **self.mirror.answers})
 
 
 def _line(name: str, version: str, draw: random.Random) -> str:
@@ -132,7 +145,7 @@ def _vulnerable(world: _World, draw: random.Random) -> None:
     world.add(name, version, draw)
     known = world.mirror.known
     worst = tuple(msgspec.structs.replace(each, database_specific=Own("CRITICAL")) for each in known.get(name, ()))
-    world.mirror = Mirror(world.mirror.head, {**known, name: worst})
+    world.mirror = replace(world.mirror, known={**known, name: worst})
 
 
 def _unseen(world: _World, draw: random.Random) -> None:
@@ -149,12 +162,16 @@ def _stranger(world: _World, draw: random.Random) -> None:
 
 
 def _stale(world: _World, draw: random.Random) -> None:
-    head = world.mirror.head
+    head, back = world.mirror.head, timedelta(days=366 * draw.randrange(11, 30))
+    old = {"newest": _before(head.newest, back), "checked": _before(head.checked, back)}
+    world.mirror = replace(world.mirror, head=head.model_copy(update=old))
+
+
+def _before(told: str, back: timedelta) -> str:
     try:
-        old = stamp(when(head.newest) - timedelta(days=366 * draw.randrange(11, 30)))
+        return stamp(when(told) - back)
     except OverflowError:
-        old = head.newest
-    world.mirror = Mirror(head.model_copy(update={"newest": old}), world.mirror.known)
+        return told
 
 
 def _unlicensed(world: _World, draw: random.Random) -> None:
@@ -179,15 +196,14 @@ def _withdrawn(world: _World, draw: random.Random) -> None:
 
 
 def _torn(world: _World, draw: random.Random) -> None:
-    """An advisory that one of the two passes over: pip-audit leaves out what is of another version of the format.
-
-    It asks the mirror, whose odd one no other service has: so one that is down is told as that, not as a canary's miss.
-    """
-    world.service = ""
+    """An advisory that one of the two passes over: pip-audit leaves out what is of another version of the format."""
     name, _, version = draw.choice(world.lines).split()[0].partition("==")
     odd = _advisory(f"CANARY-{draw.randrange(9999)}", name, version, world.now, schema_version="2.0.0")
     known = world.mirror.known
-    world.mirror = Mirror(world.mirror.head, {**known, name: (*known.get(name, ()), odd)})
+    world.mirror = replace(world.mirror, known={**known, name: (*known.get(name, ()), odd)})
+    if isinstance(world.mirror, Live):
+        mine = world.mirror.answers.get((name, version), frozenset())
+        world.mirror = replace(world.mirror, answers={**world.mirror.answers, (name, version): mine | {odd.id}})
 
 
 VIOLATIONS: dict[str, Violation[Any]] = {

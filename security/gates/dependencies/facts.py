@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from security.advisories.live import Dated
 from security.advisories.mirror import Head, Mirror
 from security.advisories.severity import Level
 from security.engines.index import Listing
@@ -69,24 +70,29 @@ class Hit(Frozen):
 
 
 class Facts(Frozen):
-    """`service`: whom the engine asked, empty for the mirror here; `failed`: why it gave no report.
+    """`advisories`: of the mirror, or of what a live service answered; `dated`: what their age counts from; `service`:
+    why the live service gave no answers, or not all, empty where it did or was not asked; `unanswered`: packages, as
+    `name version`, that it was not asked about, or gave no answer on; `failed`: why the engine gave no report.
 
-    `also`: name of a lock beside it -> package -> version that it pins; `index`: which was asked, empty where none was;
-    `unlisted`: why it gave no word on some, empty where it did;
-    `unclear`: name and id of advisories that do not say which versions they affect; `forgotten`: those of versions
-    that everybody knows to be bad and that one of the two does not know.
+    `also`: name of a lock beside it -> package -> version that it pins; `beside`: its name -> its SHA-256; `index`:
+    which was asked, empty where none was; `unlisted`: why it gave no word on some, empty where it did; `unclear`: name
+    and id of advisories that do not say which versions they affect; `forgotten`: those of versions that everybody knows
+    to be bad and that one of the two does not know.
     """
 
     packages: tuple[Package, ...]
     odd: tuple[Odd, ...]
     also: dict[str, dict[str, str]]
+    beside: dict[str, str]
     index: str
     unlisted: str
     bill: Bill | None
     installed: tuple[Dist, ...] | None
     advisories: Head | None
+    dated: Dated
     now: str
     service: str
+    unanswered: tuple[str, ...]
     engine: str
     failed: str
     skipped: dict[str, str]
@@ -97,20 +103,28 @@ class Facts(Frozen):
     @property
     def looked(self) -> bool:
         """Whether the engine was asked, and gave a report."""
-        return not self.failed and bool(self.service or self.advisories)
+        return not (self.failed or self.service or self.unanswered) and self.advisories is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether a live service was asked."""
+        return self.dated != "newest" or bool(self.service)
 
 
 class Limits(Frozen):
-    """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory.
+    """What a policy allows. `worst`: from which level on a vulnerability stops; `days`: the age of the newest advisory,
+    or of a live service's answers; `service`: whether the mirror is asked, or a live service.
 
     `allowed`: the names that may be locked; `besides`: what may be installed and is not locked; `also`: the names of
     locks beside it: what they pin may be installed too, at that version; `installed`: whether the lock is held against
     an environment; `bill`: whether its bill of materials is to be written; `least`: how many advisories there must be;
     `licences`: SPDX ids; `licensed`: name -> the licence that somebody read where the metadata says none; `index`:
-    whether the index is to be asked;
+    whether the index is to be asked; `sealed`: name -> SHA-256 of the locks beside it, as the plan has them, none where
+    there is no plan;
     `UnsafeClock`: a moment that counts for now.
     """
 
+    service: Literal["mirror", "live"] = "mirror"
     worst: Literal["low", "medium", "high", "critical"] = "high"
     days: float = Field(default=7.0, gt=0)
     allowed: tuple[Name, ...] | Literal["UnsafeAnyName"]
@@ -119,6 +133,7 @@ class Limits(Frozen):
     index: bool = True
     besides: tuple[Name, ...] = ()
     also: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], ...] = ()
+    sealed: dict[str, str] | None = None
     bill: bool = True
     least: int = Field(default=0, ge=0)
     installed: bool = True
@@ -126,7 +141,8 @@ class Limits(Frozen):
 
 
 class Item(NamedTuple):
-    """`advisories`: a `Mirror`, or none; `service`: a URL, or empty; `now`; `line`: a `Line`; `also`: name and text of
+    """`advisories`: a `Mirror`, `Live` where a service was asked, or none; `service`: why that gave no answers, or not
+    all, or empty; `now`; `line`: a `Line`; `also`: name and text of
     a lock beside it; `dist`: a `Dist`; `environment`: whether dists are handed out at all; `index`: a URL, or empty;
     `listings`: its word on each line that is a pin, or why there is none; `bill`: the bytes of a bill of materials, or
     none."""
@@ -156,8 +172,8 @@ def material(
     items.append(Item("index", index))
     items.append(Item("listings", listings if isinstance(listings, str) else tuple(listings)))
     items.append(Item("bill", bill))
-    items += [Item("line", line) for line in lines(text)]
     items += [Item("also", other) for other in (also or {}).items()]
+    items += [Item("line", line) for line in lines(text)]
     items += [Item("dist", dist) for dist in dists or ()]
     return Material(subject, lambda: items, expected=expected, unit="packages", weigh=weight)
 

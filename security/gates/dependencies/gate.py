@@ -1,11 +1,13 @@
 """The gate over what is locked and what is installed."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from packaging.version import Version
 
-from security.advisories import mirror
+from security.advisories import live, mirror
+from security.advisories.live import Live
 from security.engines import audit, index
 from security.engines.index import Listing
 from security.errors import CannotTell
@@ -15,7 +17,7 @@ from security.gates.dependencies.bill import seen
 from security.gates.dependencies.decoys import VIOLATIONS
 from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package
 from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, read
-from security.gates.dependencies.match import Matched, asked, forgotten, joined, matched
+from security.gates.dependencies.match import Answered, Matched, asked, forgotten, joined, matched, unanswered
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
@@ -47,7 +49,7 @@ class DependencyScanning(Gate[Item]):
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes: ClassVar[frozenset[str]] = frozenset({mirror.CAUSE, audit.CAUSE, index.CAUSE, "unclear"})
+    causes: ClassVar[frozenset[str]] = frozenset({mirror.CAUSE, live.CAUSE, audit.CAUSE, index.CAUSE, "unclear"})
 
     def look(self, material: Handed[Item]) -> Facts:
         """What every line says, and what both engines know of it."""
@@ -55,12 +57,15 @@ class DependencyScanning(Gate[Item]):
         single = {item.kind: item.value for item in told if item.kind not in MANY}
         if len(single) != 7 or len(single) != sum(item.kind in single for item in told):
             raise CannotTell("advisories, service, time, environment, index, listings and bill are handed out once")
+        beside = [item.value for item in told if item.kind == "also"]
         known, service, listings = single["advisories"], single["service"], single["listings"]
         entries = [read(item.value) for item in told if item.kind == "line" and isinstance(item.value, Line)]
         pins = [entry for entry in entries if isinstance(entry, Pin)]
         dists = [item.value for item in told if item.kind == "dist"]
         every = [*pins, *_besides(pins, dists)]
-        theirs = asked(every, known, service)
+        lacking = unanswered(every, known)
+        part = bool(service or lacking)
+        theirs = Answered((), {}, "", ()) if part else asked(every, known)
         ours = matched(every, known) if known else Matched((), ())
         audited = {(each.name, str(Version(each.version))) for each in theirs.audited}
         return Facts(
@@ -69,20 +74,23 @@ class DependencyScanning(Gate[Item]):
                 for pin, listing in zip(pins, _listed(pins, listings), strict=True)
             ),
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
-            also={name: _pinned(text) for name, text in (item.value for item in told if item.kind == "also")},
+            also={name: _pinned(text) for name, text in beside},
+            beside={name: hashlib.sha256(text.encode()).hexdigest() for name, text in beside},
             index=single["index"],
             unlisted=listings if isinstance(listings, str) else next((x for x in listings if isinstance(x, str)), ""),
             bill=None if single["bill"] is None else seen(single["bill"], _here(pins, dists, single["environment"])),
             installed=tuple(_looked(dists, audited)) if single["environment"] else None,
             advisories=known.head if known else None,
+            dated=known.dated if isinstance(known, Live) else "newest",
             now=single["now"],
             service=service,
+            unanswered=lacking,
             engine=f"{audit.NAME} {audit.engine_version()}",
             failed=theirs.failed,
             skipped=theirs.skipped,
-            hits=joined(ours, theirs, apart=bool(service)),
+            hits=joined(ours, theirs, apart=isinstance(known, Live)),
             unclear=ours.unclear,
-            forgotten=tuple(sorted({*theirs.forgotten, *(forgotten(known) if known else ())})),
+            forgotten=tuple(sorted({*theirs.forgotten, *(forgotten(known) if known and not part else ())})),
         )
 
     def judge(self, facts: Facts, limits: Limits) -> Iterator[Breach]:
@@ -98,8 +106,8 @@ class DependencyScanning(Gate[Item]):
             yield from rules.licensed(facts, limits)
         if limits.bill:
             yield from rules.billed(facts)
-        left = []
-        if facts.advisories is None:
+        left = list(rules.answered(facts, limits))
+        if facts.advisories is None and not left:
             left.append((mirror.CAUSE, "no advisories are here: whether a vulnerability is known nobody can tell"))
         if facts.failed:
             left.append((audit.CAUSE, facts.failed))
@@ -128,9 +136,12 @@ class DependencyScanning(Gate[Item]):
         if facts.advisories is None:
             return "no advisories"
         minor = f"{len(facts.hits)} known vulnerabilities" if facts.hits else "none known to be vulnerable"
-        minor += f" by {facts.advisories.count:,}"
+        minor += f" by {facts.advisories.count:,} advisories"
         held = "" if facts.installed is not None else ", not held against an environment"
-        return f"{minor} advisories of {facts.advisories.newest[:10]}{held}"
+        if facts.live:
+            by = rules.BASES[facts.dated]
+            minor += f" that a live service has as of {facts.advisories.checked[:10]} by {by}, the newest"
+        return f"{minor} of {facts.advisories.newest[:10]}{held}"
 
 
 def _besides(pins: Sequence[Pin], dists: Sequence[Dist]) -> list[Pin]:

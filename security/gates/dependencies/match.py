@@ -1,4 +1,8 @@
-"""What two engines say of the packages of a lock: pip-audit over a service, and our own matcher over the mirror."""
+"""What two engines say of the packages of a lock: pip-audit over a loopback server, and our own matcher.
+
+Both have the same advisories: the mirror's, or those that a live service answered with. Which of them affect a version
+is the service's word for pip-audit, and our own for the matcher.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -6,6 +10,7 @@ from typing import NamedTuple
 from packaging.version import Version
 
 from security.advisories import ranges, server, severity
+from security.advisories.live import Live
 from security.advisories.mirror import Mirror
 from security.engines.audit import Audited, audit
 from security.errors import CannotTell
@@ -63,13 +68,11 @@ def matched(pins: Iterable[Pin], mirror: Mirror) -> Matched:
     return Matched(tuple(hits), tuple(sorted(set(unclear))))
 
 
-def asked(pins: Sequence[Pin], mirror: Mirror | None, service: str) -> Answered:
-    """The engine over a service; over the mirror where none is named, and over nothing where there is no mirror.
+def asked(pins: Sequence[Pin], mirror: Mirror | None) -> Answered:
+    """The engine over advisories, and over nothing where there are none.
 
     With each question it is asked about what everybody knows, so that one that finds nothing is not taken at its word.
     """
-    if service:
-        return _asked(pins, service)
     if mirror is None:
         return Answered((), {}, "", ())
     with server.serving(mirror) as url:
@@ -90,13 +93,20 @@ def _asked(pins: Sequence[Pin], url: str) -> Answered:
     return Answered(tuple(each for key, each in said.items() if key in mine), skipped, "", lost)
 
 
+def unanswered(pins: Iterable[Pin], mirror: Mirror | None) -> tuple[str, ...]:
+    """Packages on which a live service gave no answer; none where it was not asked."""
+    if not isinstance(mirror, Live):
+        return ()
+    return tuple(sorted({f"{pin.name} {pin.version}" for pin in pins if (pin.name, pin.version) not in mirror.answers}))
+
+
 def _knows(told: Audited | None, id: str) -> bool:
     return told is not None and any(id in one.ids for one in told.known)
 
 
 def joined(ours: Matched, theirs: Answered, *, apart: bool = False) -> tuple[Hit, ...]:
     """What either found, once: the same where they share an id. What nobody can tell is no hit of the engine's, unless
-    it asked a service apart from the mirror, which can."""
+    a live service told it, which can."""
     found = [(each.name, each.version, frozenset(one.ids), one.fixes) for each in theirs.audited for one in each.known]
     hits = []
     for hit in ours.hits:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
-from security.advisories import mirror
+from security.advisories import live, mirror
 from security.advisories.record import when
 from security.advisories.severity import LEVELS
 from security.gates.dependencies.facts import ANY, FREE, Dist, Facts, Hit, Limits
@@ -13,6 +13,8 @@ from security.gates.dependencies.lock import ELSEWHERE, SHOWN
 from security.verdict import Breach
 
 LOCK = "lock"
+BASES = {"newest": "the newest of them", "date": "its own date", "clock": "our clock"}
+"""Whose word it is how old advisories are."""
 
 
 def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
@@ -52,6 +54,11 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
     if facts.installed is None:
         yield Breach(rule="DEP-02", place="environment", message="found none to hold the lock against; allowed: one")
         return
+    for name in limits.also if limits.sealed is not None else ():
+        told, wanted = facts.beside.get(name, ""), (limits.sealed or {}).get(name, "")
+        if told != wanted:
+            message = f"found {_sha(told)}; allowed: {_sha(wanted)}, as the plan has it"
+            yield Breach(rule="DEP-02", place=name, message=message)
     here = {each.name: each.version for each in facts.packages if each.applies}
     elsewhere = {each.name for each in facts.packages} - here.keys()
     beside = {pin for name in limits.also for pin in facts.also.get(name, {}).items()}
@@ -79,6 +86,10 @@ def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(rule="DEP-02", place=dist.name, message=message)
     for name in sorted(here.keys() - found.keys()):
         yield Breach(rule="DEP-02", place=name, message=f"locked {here[name]}, and not installed")
+
+
+def _sha(told: str) -> str:
+    return f"SHA-256 {told[:12]}" if told else "no such lock"
 
 
 def licensed(facts: Facts, limits: Limits) -> Iterator[Breach]:
@@ -128,15 +139,30 @@ def old(facts: Facts, limits: Limits) -> Iterator[Breach]:
     if facts.advisories is None:
         return
     now = when(limits.UnsafeClock or facts.now)
-    days = mirror.days(facts.advisories.newest, now)
+    at = facts.advisories.checked if facts.live else facts.advisories.newest
+    days = mirror.days(at, now)
     if not -1.0 <= days <= limits.days:
-        message = f"the newest is of {facts.advisories.newest}, {_age(days)}; allowed: {limits.days:g} days"
+        what = f"the live service's are by {BASES[facts.dated]}" if facts.live else "the newest is"
+        message = f"{what} of {at}, {_age(days)}; allowed: {limits.days:g} days"
         yield Breach(rule="DEP-07", place="advisories", message=message)
-    if facts.advisories.count < limits.least:
+    if facts.advisories.count < limits.least and not (facts.service or facts.unanswered):
         message = f"there are {facts.advisories.count:,}; allowed: {limits.least:,} or more"
         yield Breach(rule="DEP-07", place="advisories", message=message)
     for name, id in facts.forgotten:
         yield Breach(rule="DEP-07", place=id, message=f"{id} of {name} is not known; allowed: what everybody knows")
+
+
+def answered(facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
+    """What nobody can tell since it is another source that was asked than the policy says, or since it gave no answers,
+    or not all: cause and sentence."""
+    wanted, found = limits.service, "live" if facts.live else "mirror"
+    if wanted != found:
+        yield live.CAUSE, f"the policy asks for service: {wanted}; these advisories are of service: {found}"
+    elif facts.service:
+        yield live.CAUSE, facts.service
+    elif facts.unanswered:
+        more = f" and {len(facts.unanswered) - 1:,} more" if len(facts.unanswered) > 1 else ""
+        yield live.CAUSE, f"the live service gave no answer about {facts.unanswered[0]}{more}; allowed: every package"
 
 
 def _age(days: float) -> str:
@@ -145,7 +171,7 @@ def _age(days: float) -> str:
 
 def known(facts: Facts, limits: Limits) -> Iterator[Breach]:
     """Vulnerabilities: those that both engines know, and those that one of them does not."""
-    both = facts.advisories is not None and not facts.failed
+    both = facts.looked
     for hit in facts.hits:
         place = f"{hit.name} {hit.version}: {hit.ids[0]}"
         if both and not (hit.engine and hit.matcher):

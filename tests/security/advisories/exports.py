@@ -1,6 +1,7 @@
 """Exports in OSV's layout: made here, in a folder and behind a real server."""
 
 import json
+import ssl
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,14 +49,22 @@ class Quiet(SimpleHTTPRequestHandler):
         self.asked.append(self.path)
 
 
+class Server(ThreadingHTTPServer):
+    """One that many may ask at once: a connection beyond the queue would wait a second to try again."""
+
+    request_queue_size = 64
+
+
 @contextmanager
-def behind(handler: type[BaseHTTPRequestHandler] | Any) -> Iterator[str]:
+def behind(handler: type[BaseHTTPRequestHandler] | Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server on the loopback; its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

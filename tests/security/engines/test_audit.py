@@ -49,8 +49,13 @@ def test_the_environment_does_not_change_what_it_asks(url: str, monkeypatch: pyt
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", "http://127.0.0.1:9/v1/query")
     monkeypatch.setenv("PIP_AUDIT_IGNORE_VULN", "A-1")
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert audit.audit(BAD, url).audited[0].known
+    process = audit._worker().process
+    assert process is not None
+    given = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    assert {each.partition(b"=")[0] for each in given if each} == {b"PATH", b"HOME", b"LANG"}
 
 
 def test_modules_of_the_working_folder_are_not_taken_for_it(

@@ -1,5 +1,6 @@
 """Dependencies: pinned, installed as pinned, looked up by two engines in advisories that are new."""
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from security.advisories.mirror import Head, Mirror, load
 from security.advisories.record import Advisory
-from security.advisories.server import serving
 from security.engines import audit
 from security.engines.index import Listing
 from security.errors import CannotTell
@@ -161,6 +161,29 @@ def test_what_a_lock_beside_it_pins_may_be_installed_at_that_version_where_the_p
     assert found(look(dists=changed, also={"dev.lock": f"beta==9.0 {HASH}\n"}), also=["dev.lock"]) == [
         ("DEP-02", "beta")
     ]
+
+
+def test_a_lock_beside_it_is_the_one_that_the_plan_has_sealed() -> None:
+    text = f"delta==1.0 {HASH}\n"
+    sha = hashlib.sha256(text.encode()).hexdigest()
+
+    def here(also: dict[str, str], sealed: dict[str, str] | None) -> list[str]:
+        limits = {"also": ["dev.lock"], "sealed": sealed}
+        return [each.message for each in verdict(opened(also=also), **limits).findings]
+
+    assert here({"dev.lock": text}, {"dev.lock": sha}) == here({}, {}) == here({"dev.lock": text}, None) == []
+    assert here({"dev.lock": text + "\n"}, {"dev.lock": sha})[0].endswith(
+        f"; allowed: SHA-256 {sha[:12]}, as the plan has it"
+    )
+    assert here({}, {"dev.lock": sha}) == [f"found no such lock; allowed: SHA-256 {sha[:12]}, as the plan has it"]
+    assert here({"dev.lock": text}, {}) == [f"found SHA-256 {sha[:12]}; allowed: no such lock, as the plan has it"]
+
+
+def test_a_canary_has_the_locks_beside_it_so_that_only_its_own_rule_is_broken() -> None:
+    text = f"delta==1.0 {HASH}\n"
+    limits = {"also": ["dev.lock"], "sealed": {"dev.lock": hashlib.sha256(text.encode()).hexdigest()}}
+    made = VIOLATIONS["DEP-01"](list(opened(also={"dev.lock": text}).source()), random.Random(1))
+    assert "dev.lock" not in {place for _, place in found(look_at(made), **limits)}
 
 
 def test_what_is_installed_is_looked_up_locked_or_not() -> None:
@@ -364,33 +387,15 @@ def test_an_advisory_that_names_no_version_leaves_it_open() -> None:
     assert found(facts) == [("cause", "unclear")]
 
 
-def test_what_another_service_can_tell_is_told() -> None:
-    unclear = mirror(advisory({}, name="alpha", id="PYSEC-9"))
-    with serving(mirror(advisory({"versions": ["1.0"]}, name="alpha", id="PYSEC-9"))) as url:
-        facts = look(known=unclear, service=url)
-    assert [(each.rule, each.place) for each in _said(facts)] == [("DEP-09", "alpha 1.0: PYSEC-9")]
-
-
-def test_a_service_that_is_down_leaves_it_open_and_what_the_matcher_knows_stands() -> None:
-    down = "http://127.0.0.1:9/v1/query"
-    facts = look(service=down)
+def test_an_engine_that_cannot_reach_its_server_leaves_it_open_and_what_the_matcher_knows_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = audit.audit
+    monkeypatch.setattr(match, "audit", lambda lock, url: real(lock, "http://127.0.0.1:9/v1/query"))
+    facts = look()
     assert "no report about its service (ConnectionError" in facts.failed
     assert found(facts) == [("cause", "engine")]
-    assert [each.rule for each in _said(look(known=mirror(KNOWN), service=down))] == ["DEP-04"]
-
-
-@pytest.mark.parametrize("other", [rule for rule in GATE.rules if rule != "DEP-09"])
-def test_a_service_that_is_down_is_the_cause_whichever_canaries_are_drawn(other: str) -> None:
-    class Drawn(random.Random):
-        def sample(self, population: Any, k: int, **_: Any) -> list[Any]:
-            return ["DEP-09", other] if "DEP-09" in population else super().sample(population, k)
-
-    pins = [pin for pin in map(read, lines(LOCK)) if isinstance(pin, Pin)]
-    every = [Listing(name=pin.name, version=pin.version, known=True) for pin in pins]
-    limits = LIMITS | {"index": True}
-    made = opened(service="http://127.0.0.1:9/v1/query", listings=every)
-    told = judge(GATE, observe(GATE, made, limits, Drawn(1)), limits)
-    assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "engine"), told.reason
+    assert [each.rule for each in _said(look(known=mirror(KNOWN)))] == ["DEP-04"]
 
 
 def _said(facts: Facts, limits: Limits | None = None) -> list[Any]:
