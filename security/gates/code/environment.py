@@ -116,17 +116,24 @@ def recorded(where: Iterable[Path], root: Path | None = None) -> dict[str, str]:
             continue
         places = (f"{folder}/", f"{scripts}/", f"{scripts.resolve()}/")
         for record in sorted(folder.glob("*.dist-info/RECORD")):
-            with record.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
-                for row in csv.reader(lines):
-                    kind, _, told = (row[1] if len(row) > 1 else "").partition("=")
-                    if kind == "sha256":
-                        sha = urlsafe_b64decode(told + "=" * (-len(told) % 4)).hex()
-                        path = os.path.normpath(f"{folder}/{row[0]}")
-                        if not path.startswith(places):
-                            continue
-                        # Two packages that claim one file as different ones: then it is nobody's.
-                        found[path] = sha if found.get(path, sha) == sha else ""
+            is_ = record.stat()  # ctime moves whenever a file is written, and nobody can set it back
+            for path, sha in _rows(record, places, (is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns)):
+                # Two packages that claim one file as different ones: then it is nobody's.
+                found[path] = sha if found.get(path, sha) == sha else ""
     return found
+
+
+@lru_cache(maxsize=4096)
+def _rows(record: Path, places: tuple[str, ...], state: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    """Files in some places, and their SHA-256, as a record in this state says."""
+    found, folder = [], record.parent.parent
+    with record.open(newline="", encoding="utf-8", errors="surrogateescape") as lines:
+        for row in csv.reader(lines):
+            kind, _, told = (row[1] if len(row) > 1 else "").partition("=")
+            path = os.path.normpath(f"{folder}/{row[0]}") if kind == "sha256" else ""
+            if path.startswith(places):
+                found.append((path, urlsafe_b64decode(told + "=" * (-len(told) % 4)).hex()))
+    return tuple(found)
 
 
 def read(path: Path) -> Iterator[bytes]:

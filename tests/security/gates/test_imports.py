@@ -238,6 +238,18 @@ def test_what_packages_recorded_is_by_file_and_what_two_claim_is_nobodys(site: P
     assert str(site / "more.py") not in found
 
 
+def test_a_record_that_is_written_again_is_read_again(site: Path) -> None:
+    (record,) = site.glob("*.dist-info/RECORD")
+    is_, before = record.stat(), environment.recorded([site])
+    told = record.read_text()
+    record.write_text(told.replace("sha256=" + told.partition("sha256=")[2][:4], "sha256=AAAA"))
+    os.utime(record, ns=(is_.st_atime_ns, is_.st_mtime_ns))
+    assert record.stat().st_size == is_.st_size
+    after = environment.recorded([site])
+    assert set(after) == set(before)
+    assert any(sha.startswith("000000") for sha in after.values())
+
+
 def test_a_module_without_a_file_is_told_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "from_nowhere", ModuleType("from_nowhere"))
     monkeypatch.setitem(sys.modules, "blocked", None)
