@@ -36,6 +36,7 @@ def _told(proof: Proof, signed: str) -> dict[str, Any]:
         "partition": plan.partition,
         "policy_signature": signed,
         "key_isolation": plan.isolation,
+        "confined": list(plan.confined),
         "code": plan.code,
         "head": proof.head,
         "published": {stage: [ref.sha256 for ref in refs] for stage, refs in proof.published.items()},

@@ -84,7 +84,7 @@ def write(run: Run, outcome: Any) -> Path:
         f"<h1>{text(plan.document['pipeline_name'])}, partition {text(plan.partition)}</h1>",
         f'<p class="{Outcome.PASS if good else Outcome.FAIL}">{text(said)}</p>',
         f'<p class="k">run <code>{text(plan.run)}</code> · target {text(plan.target)} · '
-        f"key isolation {text(plan.isolation)} · "
+        f"key isolation {text(plan.isolation)} ({text(', '.join(plan.confined) or 'nothing confines the training')}) · "
         f"policy {'unsigned (UnsafeUnsignedPolicy)' if plan.signed.startswith('Unsafe') else 'signed by its owner'} · "
         f"source: {text(run.source.what)}</p>",
         "<h2>Gates</h2><table><tr>" + "".join(f"<th>{name}</th>" for name in HEADS) + "</tr>",
