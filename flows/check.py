@@ -15,12 +15,16 @@ from security import sarif
 from security.errors import PlanError, SluiceError
 from security.gate import Gate, judge, observe, unopened
 from security.gates.artifact import ModelArtifactScan
+from security.gates.authorization import RegistryAuthorization
 from security.gates.code import CodeIntegrity
 from security.gates.dependencies import DependencyScanning
 from security.gates.secrets import SecretsScanning
+from security.keys import UnsafeLocalKeys
 from security.material import Material
+from security.models.chain import Keys
+from security.posture import asked
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import artifact, checkout, lock, tree
+from tasks import artifact, authority, chains, checkout, lock, tree
 from tasks.home import Home
 
 CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
@@ -32,6 +36,27 @@ def _lock(path: Path, limits: dict[str, Any], out: Path | None = None) -> Materi
     return lock.opened(Home.here(), path, limits, out=out)
 
 
+def _registry(path: Path, limits: dict[str, Any]) -> Material[Any]:
+    """What the producer of this home may do in a registry, or what readers of its own folder refuse it."""
+    home = Home.here()
+    local = UnsafeLocalKeys(home.root / "keys")
+    keys = Keys((local.public("producer"),), (local.public("verifier"),), (local.public("owner"),))
+    known = chains.heads(home, limits["name"]) if not limits["registry"] else ()
+    return asked(RegistryAuthorization(), authority.opened(home, limits, keys, local.signer("producer"), known))
+
+
+def _repository(subject: str) -> dict[str, Any]:
+    """The limits that the name of a model in a registry is: HOST[:PORT][/PATH]/NAME, or NAME of the home's own."""
+    registry, _, name = subject.rpartition("/")
+    signer = UnsafeLocalKeys(Home.here().root / "keys").public("producer").id
+    told = {"registry": registry, "name": name, "signer": signer}
+    try:
+        RegistryAuthorization.limits.model_validate(told)
+    except ValidationError:
+        raise PlanError(f"{subject!a} is no model; allowed: HOST[:PORT][/PATH]/NAME, or NAME of this home") from None
+    return told
+
+
 CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "dependency_scanning": (
         DependencyScanning(),
@@ -41,8 +66,11 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "code_integrity_check": (CodeIntegrity(), {"signers": [], "imported": False}, tree.opened),
     "secrets_scanning": (SecretsScanning(), {}, checkout.opened),
     "model_artifact_scan": (ModelArtifactScan(), {}, artifact.opened),
+    "registry_authorization": (RegistryAuthorization(), {}, _registry),
 }
 """Gate, the limits where none are given, and who opens its subject."""
+SPELLED: dict[str, Callable[[str], dict[str, Any]]] = {"registry_authorization": _repository}
+"""Limits that the subject's own name is."""
 
 
 def check(
@@ -57,16 +85,17 @@ def check(
     """Run a gate over a subject, say what it found, and answer with the outcome's code. `bill`: where the bill of
     materials is written."""
     gate, told, opener = CHECKS[name]
+    told = told | (SPELLED[name](subject) if name in SPELLED else {})
     if limits and Path(subject).is_dir() and limits.resolve().is_relative_to(Path(subject).resolve()):
         raise PlanError(f"{limits.name}: limits of {_name(subject)} found in it; allowed: from outside of it alone")
-    asked = told | _limits(gate, told, limits)
+    terms = told | _limits(gate, told, limits)
     if bill:
         if "bill" not in gate.limits.model_fields:
             raise PlanError(f"--bill: {name} writes no bill of materials")
-        asked["bill"], opener = True, partial(opener, out=bill)
-    verdict = _verdict(gate, Path(subject), asked, opener)
-    rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(asked))})
-    unsafe = sorted(key for key, value in asked.items() if key.startswith("Unsafe") and value)
+        terms["bill"], opener = True, partial(opener, out=bill)
+    verdict = _verdict(gate, Path(subject), terms, opener)
+    rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(terms))})
+    unsafe = sorted(key for key, value in terms.items() if key.startswith("Unsafe") and value)
     code = CODES[verdict.outcome]
     if as_sarif:
         print(json.dumps(sarif.log(verdict, gate, quote(Path(subject).as_posix()), code, rests), indent=1))
@@ -87,6 +116,8 @@ def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict
         return {}
     try:
         told = yaml.safe_load(path.read_text())
+        if gate.name in SPELLED and (taken := sorted(default.keys() & told)):
+            raise PlanError(f"{path.name}: {taken[0]}: is the subject's to say")
         gate.limits.model_validate(default | told)
     except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as why:
         raise PlanError(f"{path.name}: found no mapping of limits ({type(why).__name__})") from None

@@ -238,9 +238,17 @@ def parser() -> argparse.ArgumentParser:
     model.options(each)
     each = command("check", _check, "one gate over one subject, without a run; 0 pass, 1 fail, 2 inconclusive")
     each.add_argument(
-        "gate", choices=["code_integrity_check", "dependency_scanning", "model_artifact_scan", "secrets_scanning"]
+        "gate",
+        choices=[
+            "code_integrity_check",
+            "dependency_scanning",
+            "model_artifact_scan",
+            "registry_authorization",
+            "secrets_scanning",
+        ],
     )
-    each.add_argument("subject", metavar="SUBJECT", help="a lock file; a model's folder; of the other two a checkout")
+    subject = "a lock file; a model's folder; HOST[:PORT][/PATH]/MODEL or a MODEL of this home; else a checkout"
+    each.add_argument("subject", metavar="SUBJECT", help=subject)
     each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows, from elsewhere")
     each.add_argument("--bill", type=Path, metavar="FILE", help="of a lock: write its bill of materials, CycloneDX 1.6")
     form = each.add_mutually_exclusive_group()

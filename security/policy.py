@@ -177,6 +177,13 @@ def _versions(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | own
 
 
+def _registry(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    own = {"name": plan["document"]["pipeline_name"], "signer": plan["signer"]}
+    if taken := sorted(own.keys() & limits):
+        raise PlanError(f"registry_authorization: limits.{taken[0]}: is the plan's to say, not a policy's")
+    return limits | own
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -194,6 +201,7 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "model_signature": _signature,
     "model_versioning": _versions,
     "metric_thresholds": _thresholds,
+    "registry_authorization": _registry,
 }
 """Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,
 thresholds."""

@@ -9,6 +9,7 @@ from typing import Any
 from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.artifact import ModelArtifactScan
+from security.gates.authorization import RegistryAuthorization
 from security.gates.bucket import AccessControlS3
 from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
@@ -40,6 +41,7 @@ GATES: dict[str, Gate[Any]] = {
         ModelArtifactScan(),
         ModelSignature(),
         ModelVersioning(),
+        RegistryAuthorization(),
         MetricThresholds(),
         AccessControlApi(),
     )
@@ -57,6 +59,5 @@ PLANNED = (
     "fairness_metrics",
     "image_vulnerability_scanning",
     "network_policy_enforcement",
-    "registry_authorization",
     "workload_hardening",
 )

@@ -59,6 +59,7 @@ def _address(url: str, model: str) -> str:
         "model_versioning",
         "dependency_scanning",
         "code_integrity_check",
+        "registry_authorization",
     ],
     after=["access_control_api"],
 )

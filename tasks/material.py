@@ -22,7 +22,21 @@ from security.posture import Posture, asked, part
 from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
-from tasks import artifact, baseline, checkout, dataset, form, issuer, lock, models, source, span, tree, versions
+from tasks import (
+    artifact,
+    authority,
+    baseline,
+    checkout,
+    dataset,
+    form,
+    issuer,
+    lock,
+    models,
+    source,
+    span,
+    tree,
+    versions,
+)
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -39,9 +53,10 @@ OPENS = {
     "checkout": ("features",),
     "scores": ("scores",),
     "endpoint": ("endpoint",),
+    "registry": ("model",),
 }
 """What kinds of reference a gate of a kind can open."""
-SUPPLIED = ("lock", "code", "checkout")
+SUPPLIED = ("lock", "code", "checkout", "registry")
 """Kinds of what works on references, and is none."""
 
 
@@ -49,7 +64,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     """The material of a gate on a reference, its bytes hashed again first. `where` is the stage and the task."""
     subject = Subject(kind=ref.kind, name=ref.uri, sha256=ref.sha256)
     if isinstance(gate, Posture):
-        return asked(gate, _asked(run, gate, ref), of=ref.sha256)
+        return asked(gate, _asked(run, gate, ref, where), of=ref.sha256)
     folder = check(run.home, ref, run.plan.run)
     if gate.kind == "rows":
         rows, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
@@ -134,7 +149,10 @@ def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tupl
     return inputs.material(subject, (folder / dataset.SEALED).read_bytes(), run.trust.key, revoked)
 
 
-def _asked(run: Run, gate: Posture, ref: Ref) -> Any:
+def _asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Any:
+    if gate.kind == "registry":
+        limits, keys = run.plan.terms[at[0]][at[1]][gate.name].limits, models.trusted(run)
+        return authority.opened(run.home, limits, keys, run.keys.signer("producer"), run.plan.registry)
     if gate.kind == "bucket":
         if ref.sha256 not in run.visits:
             where, of = source.Place.of(run.plan.document["stages"][0]["source"]), run.source

@@ -25,10 +25,11 @@ from tests.attacks.drifts import BASELINES, COLUMNS
 from tests.attacks.models import MADE
 from tests.attacks.newest import NEWEST
 from tests.attacks.packages import PACKAGES
+from tests.attacks.registries import REGISTRIES
 from tests.attacks.table import GROUPS, Attack
 from tests.attacks.trainings import TRAININGS
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, TRAININGS)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

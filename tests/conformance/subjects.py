@@ -33,6 +33,7 @@ from tests.security.gates import (
     codes,
     test_api,
     test_artifact,
+    test_authorization,
     test_bucket,
     test_dependencies,
     test_drift,
@@ -352,6 +353,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "model_artifact_scan": test_artifact.case,
     "model_signature": _model,
     "model_versioning": test_versions.case,
+    "registry_authorization": test_authorization.case,
     "secrets_scanning": _secrets,
 }
 """Gate -> maker of its case in a folder."""

@@ -71,6 +71,7 @@ def test_the_matrix_is_this() -> None:
                     "model_versioning",
                     "dependency_scanning",
                     "code_integrity_check",
+                    "registry_authorization",
                 ],
                 "after": ["access_control_api"],
             },

@@ -19,10 +19,11 @@ def absent() -> list[str]:
 
 
 class Distribution:
-    """The running registry. `address` is HOST:PORT, spoken to without TLS."""
+    """The running registry. `address` is HOST:PORT, spoken to without TLS; `more`: further lines of its configuration,
+    `deletes` whether it knows how to delete."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, more: str = "", *, deletes: bool = False) -> None:
+        self.folder, self.more, self.deletes = folder, more, deletes
         self.storage = folder / "storage" / "docker" / "registry" / "v2"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -31,15 +32,16 @@ class Distribution:
     def __enter__(self) -> Self:
         config = self.folder / "config.yml"
         config.write_text(
-            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {self.folder / 'storage'}}}}}\n"
-            f"http: {{addr: {self.address}}}\nlog: {{level: error}}\n"
+            f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {self.folder / 'storage'}}}\n"
+            f"  delete: {{enabled: {str(self.deletes).lower()}}}\n"
+            f"http: {{addr: {self.address}}}\nlog: {{level: error}}\n{self.more}"
         )
         program = shutil.which("docker-registry") or ""
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log, cwd=self.folder)
         for _ in range(200):
             try:
-                if httpx.get(f"http://{self.address}/v2/").status_code == 200:
+                if httpx.get(f"http://{self.address}/v2/").status_code in (200, 401):
                     return self
             except httpx.TransportError:
                 time.sleep(0.05)

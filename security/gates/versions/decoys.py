@@ -9,41 +9,20 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-
 from security.gate import Violation
 from security.gates.versions.facts import CARD, DECLARED, ENTRY, FILE, GONE, KEY, TOLD, Item, Said, Told, release
-from security.keys import ORDER, STATEMENT, PublicKey, pae, spell
-from security.log import head_of
-from security.models.chain import KINDS, Revocation, Version, about
+from security.keys import PublicKey
+from security.models.chain import Revocation, Version, sealed
+from security.models.fresh import Fresh
 from security.verdict import canonical
 
 Change = Callable[[dict[str, Any], random.Random], None]
 _ORIGIN = ("data", "code", "lock", "plan")
 
 
-class _Fresh:
-    """A key of a draw, which signs as the registry's do; of one draw always the same bytes."""
-
-    def __init__(self, draw: random.Random) -> None:
-        self._private = ec.derive_private_key(draw.randrange(1, ORDER), ec.SECP256R1())
-        form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        self.public = PublicKey(self._private.public_key().public_bytes(*form))
-
-    def entry(self, kind: type[Version] | type[Revocation], before: Sequence[bytes], **told: Any) -> bytes:
-        """The next entry of a chain."""
-        head = head_of(before[-1]) if before else ""
-        revocations = head if kind is Revocation else ""
-        claim = kind.model_validate({"previous": head, "sequence": len(before), "revocations": revocations} | told)
-        (spelled,) = (each for each, made in KINDS.items() if made is kind)
-        subject = [{"name": name, "digest": {"sha256": sha}} for name, sha in about(claim).items()]
-        said = {"_type": STATEMENT, "subject": subject, "predicateType": spelled}
-        body = canonical(said | {"predicate": claim.model_dump(mode="json")})
-        mark = self._private.sign(pae(body), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        r, s = decode_dss_signature(mark)
-        return spell(body, encode_dss_signature(r, min(s, ORDER - s)), self.public.id)
+def _entry(signer: Fresh, kind: type[Version] | type[Revocation], before: Sequence[bytes], **told: Any) -> bytes:
+    """The next entry of a chain; one of versions knows no revocation."""
+    return sealed(before, before if kind is Revocation else (), signer, kind, **told)
 
 
 def _sha(draw: random.Random) -> str:
@@ -133,9 +112,9 @@ def _spoilt(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     lines, told, number = [item.data for item in mine], _told(sample, draw), str(len(mine) + 1)
     if kind == ENTRY:
         more = {"name": told.name, "version": 2**40, "manifest": _sha(draw), "release": _sha(draw), "run": "run"}
-        forged = _Fresh(draw).entry(Version, lines, data=(_sha(draw),), expires=2.0**40, at=1.0, **more)
+        forged = _entry(Fresh(draw), Version, lines, data=(_sha(draw),), expires=2.0**40, at=1.0, **more)
     else:
-        forged = _Fresh(draw).entry(Revocation, lines, what="data", target=_sha(draw), reason="made up", at=1.0)
+        forged = _entry(Fresh(draw), Revocation, lines, what="data", target=_sha(draw), reason="made up", at=1.0)
     ways = [[*mine, Item(kind, number, forged)], [*mine, Item(kind, number, draw.randbytes(40))]]
     if mine:
         at = draw.randrange(len(mine))
@@ -152,13 +131,13 @@ def _entered(make: Callable[[random.Random], dict[str, Any]]) -> Violation[Item]
     """Makes a registry in which a fresh producer has entered this version, and nothing else is."""
 
     def violate(sample: Sequence[Item], draw: random.Random) -> list[Item]:
-        said, told, fresh = _card(sample, draw), _told(sample, draw), _Fresh(draw)
+        said, told, fresh = _card(sample, draw), _told(sample, draw), Fresh(draw)
         said["version"] = min(max(1, said["version"]), 2**40)
         card = Item(FILE, CARD, _json(said))
         usual = {"name": told.name, "version": said["version"], "manifest": _sha(draw), "release": _sha(draw)}
         usual |= {"run": "run", "data": (said["data"],), "expires": 2.0**40, "at": 1.0}
         files = {item.name: item.data for item in _with(sample, card) if item.kind == FILE}
-        line = fresh.entry(Version, (), **usual | {"release": release(files)} | make(draw))
+        line = _entry(fresh, Version, (), **usual | {"release": release(files)} | make(draw))
         others = [item for item in sample if item.kind == KEY and item.name != "producer"]
         # Of the entries that the plan knew none is there: this is another registry.
         unknown = Item(TOLD, "", told.model_copy(update={"known": ()}).model_dump_json().encode())
@@ -170,11 +149,11 @@ def _entered(make: Callable[[random.Random], dict[str, Any]]) -> Violation[Item]
 
 def _revoked(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     """What the model comes from, or the key of its producer, on the list: by a fresh owner beside those there are."""
-    fresh, gone = _Fresh(draw), [item for item in sample if item.kind == GONE]
+    fresh, gone = Fresh(draw), [item for item in sample if item.kind == GONE]
     producers = [PublicKey(item.data).id for item in sample if (item.kind, item.name) == (KEY, "producer")]
     what, target = draw.choice([("data", _told(sample, draw).data), *(("key", id) for id in producers[:1])])
     reason = {"reason": f"it {_word(draw)}", "at": 1.0}
-    line = fresh.entry(Revocation, [item.data for item in gone], what=what, target=target, **reason)
+    line = _entry(fresh, Revocation, [item.data for item in gone], what=what, target=target, **reason)
     return [Item(KEY, "owner", fresh.public.pem), *sample, Item(GONE, str(len(gone) + 1), line)]
 
 
@@ -193,7 +172,7 @@ def _undeclared(sample: Sequence[Item], draw: random.Random) -> list[Item]:
 
 def _stranger(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     """One more producer, whom the plan does not know."""
-    more = Item(KEY, "producer", _Fresh(draw).public.pem)
+    more = Item(KEY, "producer", Fresh(draw).public.pem)
     return draw.choice([[more, *sample], [*sample, more]])
 
 
