@@ -61,6 +61,13 @@ _KNOWN = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/sys/
           "/proc/meminfo", "/proc/stat")  # fmt: skip
 """What a program of Python needs to begin and to import: libraries, and how many processors there are."""
 
+_LOAD, _EQUAL, _LEAST, _ANY, _END = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
+"""What instructions of a filter do, and how one ends."""
+_BEGINS = {"x86_64": (56, 57, 58), "aarch64": (220,)}
+_CLONE3, _THREAD = 435, 0x10000
+"""Machine -> clone, fork and vfork; what begins processes too, and the flag of a thread."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -111,19 +118,37 @@ def narrow(read: Sequence[Path]) -> int:
     return version
 
 
-def _filter() -> None:
+def _machine() -> str:
     machine = platform.machine()
     if machine not in _DENIED:
         raise CannotTell(f"seccomp: no list of calls for {machine}", cause="isolation")
+    return machine
+
+
+def _filter() -> None:
+    machine = _machine()
     number, denied = _DENIED[machine]
-    load, equal, least, end = 0x20, 0x15, 0x35, 0x06
-    allow, kill, fail = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
-    program = [(load, 0, 0, 4), (equal, 1, 0, number), (end, 0, 0, kill), (load, 0, 0, 0)]
+    program = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, number), (_END, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     # Jumps count from the instruction after; what fails stands at the end.
-    checks = [(least, _X32)] if machine == "x86_64" else []
-    checks += [(equal, call) for call in denied]
+    checks = [(_LEAST, _X32)] if machine == "x86_64" else []
+    checks += [(_EQUAL, call) for call in denied]
     program += [(kind, len(checks) - place, 0, value) for place, (kind, value) in enumerate(checks)]
-    program += [(end, 0, 0, allow), (end, 0, 0, fail)]
+    _enter([*program, (_END, 0, 0, _ALLOW), (_END, 0, 0, _FAIL | errno.EPERM)])
+
+
+def alone() -> None:
+    """From here on this process, which is confined, begins threads and no other process: when it ends, nothing of it
+    is left."""
+    clone, *forks = _BEGINS[_machine()]
+    program = [(_LOAD, 0, 0, 0)]
+    program += [(_EQUAL, 0, 1, _CLONE3), (_END, 0, 0, _FAIL | errno.ENOSYS)]  # its flags cannot be seen; clone is asked
+    for call in forks:
+        program += [(_EQUAL, 0, 1, call), (_END, 0, 0, _FAIL | errno.EPERM)]
+    program += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, 16), (_ANY, 1, 0, _THREAD), (_END, 0, 0, _FAIL | errno.EPERM)]
+    _enter([*program, (_END, 0, 0, _ALLOW)])
+
+
+def _enter(program: Sequence[tuple[int, int, int, int]]) -> None:
     body = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in program))
     told = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(body)))
     _set("seccomp", _SECCOMP, _FILTER, ctypes.byref(told))

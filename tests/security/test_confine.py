@@ -17,15 +17,15 @@ from security.errors import CannotTell
 
 ROOT = Path(__file__).parents[2]
 ACTS = r"""
-import ctypes, json, os, platform, socket, sys
+import ctypes, json, os, platform, socket, sys, threading
 from pathlib import Path
-from security.confine import confine, narrow, tried
+from security.confine import alone, confine, narrow, tried
 
 told = json.loads(sys.argv[1])
 own, key, parent = Path(told["own"]), told["key"], os.getppid()
 os.chdir(own)
 libc = ctypes.CDLL(None, use_errno=True)
-ptrace, io_uring_setup = {"x86_64": 101, "aarch64": 117}[platform.machine()], 425
+(ptrace, clone), io_uring_setup = {"x86_64": (101, 56), "aarch64": (117, 220)}[platform.machine()], 425
 
 def call(number, *arguments):
     found = libc.syscall(number, *arguments)
@@ -42,6 +42,20 @@ def run():
             os._exit(1)
     if os.waitpid(child, 0)[1] != 0:
         raise OSError(1, "exec")
+
+def begin():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+def vfork():
+    child = libc.syscall(clone, 17, 0, 0, 0, 0)  # SIGCHLD, as fork asks
+    if child == 0:
+        os._exit(0)
+    if child < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    os.waitpid(child, 0)
 
 def uring():
     os.close(call(io_uring_setup, 8, ctypes.create_string_buffer(120)))
@@ -67,6 +81,8 @@ acts = {
     "remove a file": lambda: os.remove(own / "old"),
     "rename a file": lambda: os.rename(own / "kept", own / "moved"),
     "run a program": run,
+    "begin a process": begin,
+    "begin one by another call": vfork,
     "reach a port": lambda: net(socket.AF_INET, "127.0.0.1", told["port"]),
     "open a port": lambda: socket.create_server(("127.0.0.1", 0)).close(),
     "send a datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)),
@@ -82,11 +98,12 @@ acts = {
 }
 # Inherited by who is confined: files that are open stay so, and what it does to them is its work.
 opened = open(own / "given", "rb")
-reached = {}
+reached = {"forks": not told["narrow"]}
 if told["confined"]:
     code = Path(told["code"])
     held = confine([Path(sys.prefix), Path(sys.base_prefix), code, Path("/proc")])
     if told["narrow"]:
+        alone()
         narrow([Path(sys.prefix), Path(sys.base_prefix), code, Path("/proc/self")])
     reached["held"] = held
     reached["tried"] = tried([Path(key)])
@@ -97,6 +114,7 @@ for name, act in acts.items():
     except OSError as why:
         reached[name] = why.errno
 reached["given"] = opened.read().decode()
+threading.Thread(target=reached.setdefault, args=("thread", True)).start()
 reached["again"] = os.read(os.open("/dev/urandom", os.O_RDONLY), 1) != b""
 if told["confined"]:
     import xml.dom.minidom  # something of the library that was not imported yet
@@ -161,16 +179,17 @@ def unable(around: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, 
 
 
 def test_nothing_that_it_must_not_do_can_be_done(able: dict[str, Any], unable: dict[str, Any]) -> None:
-    acts = sorted(set(able) - {"given", "again"})
-    assert len(acts) == 25
+    acts = sorted(set(able) - {"given", "again", "thread", "forks"})
+    assert len(acts) == 27
     assert {name: able[name] for name in acts if able[name] != "reached"} == {}, (
         "an act that nobody can do shows nothing"
     )
-    assert {name: unable[name] for name in acts if unable[name] not in (1, 13)} == {}
+    left = {"begin a process", "begin one by another call"} if unable["forks"] else set()
+    assert {name: unable[name] for name in acts if unable[name] not in (1, 13)} == dict.fromkeys(left, "reached")
 
 
 def test_what_its_work_needs_is_left(unable: dict[str, Any]) -> None:
-    assert (unable["given"], unable["again"]) == ("open", True)
+    assert (unable["given"], unable["again"], unable["thread"]) == ("open", True, True)
     assert set(unable["held"]) >= LAYERS
     assert any(each.startswith("landlock ") for each in unable["held"])
     assert unable["tried"] == []
