@@ -247,6 +247,7 @@ def plan(
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=level,
         confined=apart.layers,
+        loose=apart.why,
         source=tree.source(tree.PIPELINE),
         registry=chains.heads(home, brief.parsed.pipeline_name),
         index=index,

@@ -43,10 +43,10 @@ def ready(home: Home, screen: Screen, *, sample: bool = True) -> str:
 
 
 def _warm() -> None:
-    """Import TensorFlow while other things are waited for."""
-    from tasks.recommender.autoencoder import tensorflow
+    """Have the process that trains import TensorFlow while other things are waited for."""
+    from tasks.trainer.ask import TRAINER
 
-    tensorflow()
+    TRAINER.soon()
 
 
 def once(screen: Any, **parameters: Any) -> tuple[Any, Run | None]:

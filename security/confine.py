@@ -39,11 +39,16 @@ _X32 = 0x40000000
 _DENIED = {
     "x86_64": (
         0xC000003E,
-        # socket, connect, execve, execveat, ptrace, process_vm_readv and _writev, pidfd_getfd, keyctl, add_key,
-        # request_key, bpf, perf_event_open, io_uring_setup and _enter, setns, unshare, mount, umount2, pivot_root,
-        # chroot, kexec_load, kexec_file_load, init_module, finit_module, open_by_handle_at, userfaultfd
-        (41, 42, 59, 322, 101, 310, 311, 438, 250, 248, 249, 321, 298, 425, 426, 308, 272, 165, 166, 155, 161, 246, 320,
-         175, 313, 304, 323,
+        # socket, socketpair, bind, listen, connect, execve, execveat, ptrace, process_vm_readv, process_vm_writev,
+        # pidfd_getfd, keyctl, add_key, request_key, bpf, perf_event_open, io_uring_setup, io_uring_enter, setns,
+        # unshare, mount, umount2, pivot_root, chroot, kexec_load, kexec_file_load, init_module, finit_module,
+        # open_by_handle_at, userfaultfd
+        (41, 53, 49, 50, 42, 59, 322, 101, 310, 311, 438, 250, 248, 249, 321, 298, 425, 426, 308, 272, 165, 166, 155,
+         161, 246, 320, 175, 313, 304, 323,
+         # open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr
+         428, 429, 430, 431, 432, 433, 442,
+         # setsid, setpgid, setrlimit; shared memory, semaphores and queues of System V
+         112, 109, 160, 29, 30, 31, 67, 64, 65, 66, 220, 68, 69, 70, 71,
          # Modes, owners, times and labels, which Landlock leaves to whom a file belongs: fchmod, fchmodat, fchmodat2,
          # fchown, fchownat, utimensat, the kinds of setxattr and of removexattr; and the older spellings: chmod, chown,
          # lchown, utime, utimes, futimesat
@@ -51,8 +56,11 @@ _DENIED = {
     ),
     "aarch64": (
         0xC00000B7,
-        (198, 203, 221, 281, 117, 270, 271, 438, 219, 217, 218, 280, 241, 425, 426, 268, 97, 40, 39, 41, 51, 104, 294,
-         105, 273, 265, 282, 52, 53, 452, 55, 54, 88, 5, 6, 7, 463, 14, 15, 16, 466),
+        (198, 199, 200, 201, 203, 221, 281, 117, 270, 271, 438, 219, 217, 218, 280, 241, 425, 426, 268, 97, 40, 39, 41,
+         51, 104, 294, 105, 273, 265, 282,
+         428, 429, 430, 431, 432, 433, 442,
+         157, 154, 164, *range(186, 198),
+         52, 53, 452, 55, 54, 88, 5, 6, 7, 463, 14, 15, 16, 466),
     ),
 }  # fmt: skip
 """Machine -> its number for seccomp, and the calls that fail from then on, in the same order."""
@@ -64,9 +72,18 @@ _KNOWN = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/sys/
 _LOAD, _EQUAL, _LEAST, _ANY, _END = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 """What instructions of a filter do, and how one ends."""
-_BEGINS = {"x86_64": (56, 57, 58), "aarch64": (220,)}
-_CLONE3, _THREAD = 435, 0x10000
-"""Machine -> clone, fork and vfork; what begins processes too, and the flag of a thread."""
+_NAMED = {
+    "x86_64": {"clone": 56, "prlimit64": 302},
+    "aarch64": {"clone": 220, "prlimit64": 261},
+}
+"""Machine -> calls that depend on what they are asked for."""
+_ALONE = {
+    # fork, vfork; kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal
+    "x86_64": (57, 58, 62, 200, 234, 129, 297, 424),
+    "aarch64": (129, 130, 131, 138, 240, 424),
+}
+_CLONE3, _THREAD, _SPACES = 435, 0x10000, 0x7E020000
+"""A call whose flags cannot be seen; the flag of a thread, and those of namespaces."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -128,23 +145,32 @@ def _machine() -> str:
 def _filter() -> None:
     machine = _machine()
     number, denied = _DENIED[machine]
+    named, no = _NAMED[machine], _FAIL | errno.EPERM
     program = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, number), (_END, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
-    # Jumps count from the instruction after; what fails stands at the end.
-    checks = [(_LEAST, _X32)] if machine == "x86_64" else []
-    checks += [(_EQUAL, call) for call in denied]
-    program += [(kind, len(checks) - place, 0, value) for place, (kind, value) in enumerate(checks)]
-    _enter([*program, (_END, 0, 0, _ALLOW), (_END, 0, 0, _FAIL | errno.EPERM)])
+    if machine == "x86_64":
+        program += [(_LEAST, 0, 1, _X32), (_END, 0, 0, no)]
+    program += [
+        (_EQUAL, 0, 1, _CLONE3),
+        (_END, 0, 0, _FAIL | errno.ENOSYS),
+    ]  # then clone is asked, whose flags are seen
+    program += [(_EQUAL, 0, 4, named["clone"]), (_LOAD, 0, 0, 16), (_ANY, 0, 1, _SPACES), (_END, 0, 0, no)]
+    program += [(_END, 0, 0, _ALLOW)]
+    # Its own limits it may ask for, as every thread does that begins, and nobody else's.
+    program += [(_EQUAL, 0, 4, named["prlimit64"]), (_LOAD, 0, 0, 16), (_EQUAL, 1, 0, 0), (_END, 0, 0, no)]
+    program += [(_END, 0, 0, _ALLOW)]
+    for call in denied:
+        program += [(_EQUAL, 0, 1, call), (_END, 0, 0, no)]
+    _enter([*program, (_END, 0, 0, _ALLOW)])
 
 
 def alone() -> None:
-    """From here on this process, which is confined, begins threads and no other process: when it ends, nothing of it
-    is left."""
-    clone, *forks = _BEGINS[_machine()]
+    """From here on this process, which is confined, begins threads and no other process, and signals none: when it
+    ends, nothing of it is left."""
+    machine, no = _machine(), _FAIL | errno.EPERM
     program = [(_LOAD, 0, 0, 0)]
-    program += [(_EQUAL, 0, 1, _CLONE3), (_END, 0, 0, _FAIL | errno.ENOSYS)]  # its flags cannot be seen; clone is asked
-    for call in forks:
-        program += [(_EQUAL, 0, 1, call), (_END, 0, 0, _FAIL | errno.EPERM)]
-    program += [(_EQUAL, 0, 3, clone), (_LOAD, 0, 0, 16), (_ANY, 1, 0, _THREAD), (_END, 0, 0, _FAIL | errno.EPERM)]
+    for call in _ALONE[machine]:
+        program += [(_EQUAL, 0, 1, call), (_END, 0, 0, no)]
+    program += [(_EQUAL, 0, 3, _NAMED[machine]["clone"]), (_LOAD, 0, 0, 16), (_ANY, 1, 0, _THREAD), (_END, 0, 0, no)]
     _enter([*program, (_END, 0, 0, _ALLOW)])
 
 
@@ -166,8 +192,8 @@ def confine(read: Sequence[Path]) -> tuple[str, ...]:
 
     `CannotTell` where the system has not what it takes: then the process is to be ended, part of it may hold.
     """
-    if len(os.listdir("/proc/self/task")) != 1:
-        raise CannotTell("isolation: found more than one thread; allowed: one, before any library", cause="isolation")
+    if len(os.listdir("/proc/self/task")) != 1 or Path(f"/proc/self/task/{os.getpid()}/children").read_text():
+        raise CannotTell("isolation: found more than one thread, or children; allowed: one thread", cause="isolation")
     held = [_unlinked()]
     _powerless()
     _set("no new privileges", _NO_NEW_PRIVS, 1)
@@ -192,6 +218,12 @@ def tried(secret: Sequence[Path]) -> tuple[str, ...]:
             pass
         except OSError as why:  # one that is not there proves nothing
             reached.append(f"{path.name} ({errno.errorcode.get(why.errno or 0, 'unknown')})")
+    try:
+        for each in socket.socketpair():
+            each.close()
+        reached.append("a pair of sockets")
+    except PermissionError:
+        pass
     for kind in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
         try:
             socket.socket(kind, socket.SOCK_STREAM).close()

@@ -78,6 +78,8 @@ class Plan(Frozen):
     the keys are another user's."""
     confined: tuple[str, ...] = ()
     """What holds the process that trains."""
+    loose: str = ""
+    """Why nothing holds it."""
     code: str
     source: str
     """Digest of the commit, or signed list, that says which files were signed; empty where nothing does."""

@@ -11,15 +11,15 @@ with `+` or, before a sentence for an operator, `-`. Who is at the other end of 
 
 import json
 import os
-import selectors
+import select
 import socket
 import struct
-import sys
 import threading
+import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from security.errors import KeyBroken, SluiceError
 from security.keys import STATEMENT, PublicKey, Role, UnsafeLocalKeys
@@ -34,6 +34,8 @@ MOVES: Final[Mapping[str, frozenset[str]]] = {
     "verifier": frozenset({"approved", "production"}),
 }
 """Role -> the aliases that a pipeline moves in it."""
+CONNECTIONS: Final = 32
+"""Of one user, at once."""
 MAY: Final[Mapping[str, frozenset[str]]] = {
     "producer": frozenset(
         {
@@ -58,18 +60,22 @@ SHOWN: Final = frozenset(get_args(Role))
 
 
 def _receive(from_: socket.socket) -> bytes:
-    """A message; empty at the end."""
-    head = _exactly(from_, 4)
+    """A message; empty at the end. However slowly it comes, it is whole within `PATIENCE` of its first bytes."""
+    head = from_.recv(4)
+    ends = time.monotonic() + PATIENCE
+    head += _exactly(from_, 4 - len(head), ends) if head else b""
     length = int.from_bytes(head) if len(head) == 4 else 0
     if length > LARGEST:
         raise KeyBroken(f"a message of {length:,} bytes; allowed: {LARGEST:,}")
-    return _exactly(from_, length)
+    return _exactly(from_, length, ends)
 
 
-def _exactly(from_: socket.socket, length: int) -> bytes:
+def _exactly(from_: socket.socket, length: int, ends: float) -> bytes:
     data = bytearray()
     while len(data) < length and (piece := from_.recv(min(length - len(data), 1 << 20))):
         data += piece
+        if time.monotonic() > ends and len(data) < length:
+            raise TimeoutError
     return bytes(data) if len(data) == length else b""
 
 
@@ -92,7 +98,7 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
             return b"+" + keys.public(role).pem
         if what != "sign" or role not in MAY:
             return f"-nobody signs as {str(role)[:40]!a} here".encode()
-        statement = json.loads(body)
+        statement = json.loads(body, object_pairs_hook=_once)
         kind = statement["predicateType"] if statement["_type"] == STATEMENT else ""
         if kind not in MAY[role]:
             return f"-{role} signs no {str(kind)[:80]!a}".encode()
@@ -105,6 +111,14 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
         return f"-no statement to sign ({type(why).__name__})".encode()
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What is said twice may be read in two ways."""
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise ValueError("a key twice")
+    return told
+
+
 def own(control: socket.socket) -> None:
     """Serve the pipeline that started this, until it ends. Each message says the folder of keys that it is about."""
     while message := _receive(control):
@@ -113,47 +127,56 @@ def own(control: socket.socket) -> None:
 
 
 def listen(path: Path, keys: UnsafeLocalKeys, users: Collection[int]) -> None:
-    """Serve these users on a socket at `path`, until the process is ended. `KeyBroken` where the socket is in use."""
+    """Serve these users on a socket at `path`, until the process is ended. One who is slow, or has many connections,
+    keeps nobody else waiting."""
     for role in SHOWN:
         keys.public(role)
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path.unlink(missing_ok=True)
-    server.bind(str(path))
-    path.chmod(0o666)  # who may ask is decided by who asks
-    server.listen(16)
-    waiting = selectors.DefaultSelector()
-    waiting.register(server, selectors.EVENT_READ)
-    while True:
-        for key, _ in waiting.select():
-            if key.fileobj is server:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        path.unlink(missing_ok=True)
+        server.bind(str(path))
+        path.chmod(0o666)  # who may ask is decided by who asks
+        server.listen(64)
+        known: dict[int, int] = {}
+        lock = threading.Lock()
+        while True:
+            try:
                 client, _ = server.accept()
-                client.settimeout(PATIENCE)
-                if _peer(client) in users:
-                    waiting.register(client, selectors.EVENT_READ)
-                else:
-                    _refuse(client, f"-user {_peer(client)} may not ask here".encode())
-            elif not _served(client := _socket(key.fileobj), keys):
-                waiting.unregister(client)
-                client.close()
+            except OSError:  # too many files are open, say: some will be closed
+                time.sleep(0.1)
+                continue
+            client.settimeout(PATIENCE)
+            user = _peer(client)
+            if user not in users:
+                _refuse(client, f"-user {user} may not ask here".encode())
+            elif known.get(user, 0) >= CONNECTIONS:
+                _refuse(client, f"-user {user} has {CONNECTIONS} connections; allowed: no more".encode())
+            else:
+                with lock:
+                    known[user] = known.get(user, 0) + 1
+                threading.Thread(target=_client, args=(client, keys, known, user, lock), daemon=True).start()
 
 
-def _socket(of: object) -> socket.socket:
-    assert isinstance(of, socket.socket)  # noqa: S101
-    return of
+def _client(
+    client: socket.socket, keys: UnsafeLocalKeys, known: dict[int, int], user: int, lock: threading.Lock
+) -> None:
+    try:
+        with client:
+            while _served(client, keys):
+                pass
+    finally:
+        with lock:
+            known[user] -= 1
 
 
 def _refuse(client: socket.socket, why: bytes) -> None:
-    try:
+    with client, suppress(OSError):
         _send(client, why)
-    except OSError:
-        pass
-    finally:
-        client.close()
 
 
 def _served(client: socket.socket, keys: UnsafeLocalKeys) -> bool:
     """Answer one message; whether there may be another."""
     try:
+        select.select([client], [], [])  # between two there may be hours
         if message := _receive(client):
             _send(client, answer(message, keys))
         return bool(message)
@@ -234,8 +257,9 @@ def connected(path: Path) -> tuple[Asked, bool]:
     user's, and this one has no rights over other users'."""
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        control.settimeout(PATIENCE)
         control.connect(str(path))
-        other = _peer(control) != os.geteuid()
+        other = _peer(control) not in os.getresuid()
     except OSError as why:
         control.close()
         raise KeyBroken(f"nobody signs at {path.name} ({type(why).__name__})") from None
@@ -243,9 +267,14 @@ def connected(path: Path) -> tuple[Asked, bool]:
 
 
 def _powers() -> bool:
+    """Whether this process is the system's, or has any of its rights, or can take them."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return os.geteuid() == 0 or int(status["CapEff"], 16) != 0
+    users = {*os.getresuid()}
+    return (
+        0 in users or len(users) != 1 or any(int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"))
+    )
 
 
-if __name__ == "__main__":
-    own(socket.socket(fileno=int(sys.argv[1])))
+def main(fd: int) -> None:
+    """Serve the pipeline at the other end of a socket that was handed over."""
+    own(socket.socket(fileno=fd))

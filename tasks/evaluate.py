@@ -13,11 +13,11 @@ from safetensors.numpy import load
 from security.errors import CannotTell
 from security.verdict import Ref
 from tasks import dataset
-from tasks.recommender.autoencoder import NAMES
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.fold import Folded
 from tasks.recommender.histories import Histories, Scorer, histories
 from tasks.recommender.metrics import Ints, evaluate, top
+from tasks.recommender.shape import NAMES
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure

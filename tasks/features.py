@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from security.errors import CannotTell
 from security.verdict import Ref
 from tasks.dataset import settings
-from tasks.recommender.autoencoder import starting
+from tasks.recommender.shape import starting
 from tasks.recommender.split import pairs, temporal
 from tasks.run import current
 from tasks.stage import guarded

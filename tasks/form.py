@@ -15,10 +15,10 @@ from safetensors.numpy import load
 from security.errors import BadInput
 from tasks.dataset import Features, read
 from tasks.recommender import fold
-from tasks.recommender.autoencoder import NAMES
 from tasks.recommender.baselines import Popularity, Random
 from tasks.recommender.histories import Scorer
 from tasks.recommender.metrics import evaluate
+from tasks.recommender.shape import NAMES
 
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},

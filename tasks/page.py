@@ -79,12 +79,13 @@ def write(run: Run, outcome: Any) -> Path:
     plan, rows = run.plan, run.notes.get("verdicts", [])
     good = isinstance(outcome, Proof)
     said = "passed" if good else f"refused: {getattr(outcome, 'message', outcome)}"
+    held = ", ".join(plan.confined) or plan.loose or "nothing confines the training"
     whole = max(run.clock["gates"] + run.clock["work"], 1e-9)
     body = [
         f"<h1>{text(plan.document['pipeline_name'])}, partition {text(plan.partition)}</h1>",
         f'<p class="{Outcome.PASS if good else Outcome.FAIL}">{text(said)}</p>',
         f'<p class="k">run <code>{text(plan.run)}</code> · target {text(plan.target)} · '
-        f"key isolation {text(plan.isolation)} ({text(', '.join(plan.confined) or 'nothing confines the training')}) · "
+        f"key isolation {text(plan.isolation)} ({text(held)}) · "
         f"policy {'unsigned (UnsafeUnsignedPolicy)' if plan.signed.startswith('Unsafe') else 'signed by its owner'} · "
         f"source: {text(run.source.what)}</p>",
         "<h2>Gates</h2><table><tr>" + "".join(f"<th>{name}</th>" for name in HEADS) + "</tr>",

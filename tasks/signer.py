@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -22,6 +23,11 @@ from tasks.home import Home
 LISTENS: Final = "SLUICE_SIGNER"
 """The variable that names the socket of who signs."""
 ROOT: Final = Path(__file__).resolve().parents[1]
+BEGIN: Final = (
+    "import sys; sys.path[:0], sys.path[99:] = sys.argv[1:2], sys.argv[3:]; from security.signing import main; "
+    "main(int(sys.argv[2]))"
+)
+"""How it is begun: without `site`, whose files run code."""
 
 
 class Own:
@@ -40,12 +46,13 @@ class Own:
                 own, its = socket.socketpair()
                 with its:
                     env = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+                    packages = list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
                     self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                        [sys.executable, "-P", "-m", "security.signing", str(its.fileno())],
+                        [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(ROOT), str(its.fileno()), *packages],
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
                         pass_fds=(its.fileno(),),
-                        env=env | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+                        env=env,
                         start_new_session=True,  # an interruption is the pipeline's to end, with a signed line
                     )
                 self._line = Line(own)

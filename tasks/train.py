@@ -15,8 +15,8 @@ from safetensors.numpy import save
 from security.gates.model import sign
 from security.verdict import Ref
 from tasks import dataset, signer
-from tasks.recommender.autoencoder import Progress, Settings, Trained
 from tasks.recommender.histories import Histories
+from tasks.recommender.shape import Progress, Settings, Trained
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure

@@ -23,7 +23,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -35,68 +34,10 @@ from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, Scores
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.quiet import quiet
+from tasks.recommender.shape import NAMES, SEEDS, Progress, Settings, Trained
 
-NAMES: Final = ("encoder", "encoder_bias", "decoder", "decoder_bias")
 # How many threads share a product decides how its sums are cut, and with that their last bits.
 _THREADS: Final = 2
-# Seeds from here on are dropout's, so that shuffling and dropout never draw from the same stream.
-_SEEDS: Final = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How to train. `patience` counts validations without a better one; `every` is the epochs between two of them."""
-
-    learning_rate: float
-    batch_size: int
-    epochs: int = 100
-    dropout: float = 0.5
-    every: int = 5
-    patience: int = 3
-    k: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train."""
-        if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
-            raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
-        if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
-            raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
-        if not 0 <= self.seed < _SEEDS:
-            raise ValueError(f"seed {self.seed} is out of range: 0 to {_SEEDS - 1}")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One epoch: its number from 1, mean loss a user, nDCG on the validation part if looked at, wall seconds."""
-
-    epoch: int
-    loss: float
-    validation: float | None
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """The outcome: the weights of epoch `best`, and every epoch that was run."""
-
-    weights: Weights
-    best: int
-    progress: tuple[Progress, ...]
-
-
-def starting(items: int, width: int, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Weights to start from: Glorot-uniform matrices (Glorot and Bengio 2010) and biases of zero."""
-    if items < 1 or width < 1:
-        raise ValueError(f"a model has at least one item and a width of one, not {items} and {width}")
-    rng = np.random.default_rng(seed)
-    limit = float(np.sqrt(6 / (items + width)))
-    return {
-        "encoder": rng.uniform(-limit, limit, (items, width)).astype(np.float32),
-        "encoder_bias": np.zeros(width, dtype=np.float32),
-        "decoder": rng.uniform(-limit, limit, (width, items)).astype(np.float32),
-        "decoder_bias": np.zeros(items, dtype=np.float32),
-    }
 
 
 def train(
@@ -199,7 +140,7 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
         item = tf.gather(indices, flat.values)
         place = tf.repeat(tf.range(users), length)
         weight = tf.math.rsqrt(tf.cast(tf.gather(length, place), tf.float32))
-        kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [_SEEDS, 0]) >= settings.dropout
+        kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [SEEDS, 0]) >= settings.dropout
         noisy = tf.where(kept, weight / (1 - settings.dropout), 0.0)
         bounds = tf.concat([[0], tf.cumsum(length)], axis=0)
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from security.errors import CannotTell
-from tasks.recommender.autoencoder import Progress, Settings, Trained
 from tasks.recommender.fold import Weights
 from tasks.recommender.histories import Histories
+from tasks.recommender.shape import Progress, Settings, Trained
 from tasks.trainer import form
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -26,8 +27,11 @@ LARGEST: Final = 1 << 20
 """Bytes that an answer of weights may have besides the weights themselves."""
 TRAINS: Final = "tasks.recommender.autoencoder"
 """The module without which nothing was trained."""
-SAID = 300
-"""Characters that are told of what it says for itself."""
+BEGIN: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from tasks.trainer.process import main; "
+    "main(sys.argv[3:], confined=sys.argv[2] == 'confined')"
+)
+"""How it is begun: without `site`, whose files run code, and from the folder that is named."""
 SECONDS: Final = 120.0
 """For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
 _KEPT: Final = ("PATH", "LANG", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -35,7 +39,6 @@ _SET: Final = {
     "HOME": os.devnull,  # packages read their settings there
     "KERAS_HOME": os.devnull,
     "JOBLIB_MULTIPROCESSING": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }
@@ -53,7 +56,7 @@ class Isolation:
 
 @dataclass
 class Trainer:
-    """The process that trains, of one pipeline's code. `root` is where that code lies."""
+    """The process that trains, of one pipeline's code. `root` is where that code lies. One training at a time."""
 
     root: Path = ROOT
     confined: bool = True
@@ -61,6 +64,7 @@ class Trainer:
     why: str = ""
     _process: "subprocess.Popen[bytes] | None" = None
     _control: socket.socket | None = None
+    _seen: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def _started(self) -> socket.socket:
@@ -68,11 +72,12 @@ class Trainer:
             return self._control
         self.close()
         self._start()
-        if self.confined and not self.layers:  # part of it may hold: one that can work is begun without
+        if self.confined and not self.layers and not self._seen:  # part of it may hold: one that can work is begun
             self.close()
             self.confined, why = False, self.why
             self._start()
             self.why = why
+        self._seen = True
         assert self._control is not None  # noqa: S101
         return self._control
 
@@ -80,25 +85,31 @@ class Trainer:
         own, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             env = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
+            packages = list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
+            how = "confined" if self.confined else "unconfined"
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                [sys.executable, "-P", "-m", "tasks.trainer", *([] if self.confined else ["unconfined"])],
+                [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(self.root), how, *packages],
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
-                env=env | {"PYTHONPATH": str(self.root)},
+                stderr=subprocess.DEVNULL,  # the run's is a person's screen, and could be read
+                env=env,
                 start_new_session=True,
             )
         own.settimeout(SECONDS)
         self._control = own
-        told = self._answer(own)
+        told = self._answer()
         self.layers, self.why = tuple(map(str, told["layers"])), str(told["why"])
 
-    def _answer(self, control: socket.socket) -> dict[str, Any]:
+    def _answer(self, message: bytes = b"") -> dict[str, Any]:
+        assert self._control is not None  # noqa: S101
         try:
-            told: dict[str, Any] = json.loads(control.recv(1 << 20))
+            if message:
+                self._control.sendall(message)
+            told: dict[str, Any] = json.loads(self._control.recv(1 << 20))
             return told
         except (OSError, ValueError):
             self.close()
-            raise CannotTell("the process that trains did not begin", cause="isolation") from None
+            raise CannotTell("the process that trains did not begin, or has ended", cause="isolation") from None
 
     def close(self) -> None:
         """End the process."""
@@ -110,17 +121,21 @@ class Trainer:
             self._process.wait()
         self._process = self._control = None
 
+    def soon(self) -> None:
+        """Have what takes long imported: it is to train."""
+        with self._lock, suppress(OSError, CannotTell):  # who asks it for something is told
+            self._started().sendall(json.dumps({"secret": [], "soon": True}).encode())
+
     def isolation(self, secret: Sequence[Path], *, soon: bool = False) -> Isolation:
-        """What keeps the process from the files `secret` and from the network, seen by its trying. `soon`: whether it
-        is to train after that."""
+        """What keeps the process from the files `secret` and from the network, seen by its trying before any code that
+        trains is in it. `soon`: whether it is to train after that."""
+        if not secret:
+            raise CannotTell("isolation: no key was named to try", cause="isolation")
         with self._lock:
-            control = self._started()
-            if not self.confined:
+            self._started()
+            if not self.layers:
                 return Isolation("none", why=self.why)
-            control.sendall(json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode())
-            told = self._answer(control)
-            if "why" in told:
-                return Isolation("none", why=str(told["why"]))
+            told = self._answer(json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode())
             reached = ", ".join(map(str, told["reached"]))
             return Isolation("none", why=f"it reached {reached}") if reached else Isolation("training", self.layers)
 
@@ -138,15 +153,15 @@ class Trainer:
     ) -> tuple[Trained, Mapping[str, str]]:
         """Train there; the model, and what was imported for it: name -> file. `isolated`: whether it must be.
 
-        `apart` is a private folder for what is handed over. `CannotTell` where the training breaks off, where it says
-        what no training says, and where it could reach what it must not.
+        `apart` is a private folder for what is handed over. `CannotTell` where it is not isolated, before it is given
+        anything; where the training breaks off, and where it says what no training says.
         """
         with self._lock:
+            if isolated and (found := self.isolation(secret)).level == "none":
+                why = found.why or "nothing confines it"
+                raise CannotTell(f"the plan says that who trains is isolated: {why}", cause="isolation")
             control = self._started()
-            with (
-                tempfile.TemporaryFile(dir=apart) as given,
-                tempfile.TemporaryFile(dir=apart) as weights,
-            ):
+            with tempfile.TemporaryFile(dir=apart) as given, tempfile.TemporaryFile(dir=apart) as weights:
                 given.write(form.given(histories, validation, start, settings))
                 given.flush()
                 given.seek(0)
@@ -154,10 +169,12 @@ class Trainer:
                 whole = False
                 with os.fdopen(ear, "rb") as said:
                     try:
-                        message = json.dumps({"secret": [str(path) for path in secret]}).encode()
-                        socket.send_fds(control, [message], [given.fileno(), weights.fileno(), mouth])
-                        os.close(mouth)
-                        progress, done = _heard(said, watch, isolated)
+                        message = json.dumps({"secret": [str(path) for path in secret], "soon": True}).encode()
+                        try:
+                            socket.send_fds(control, [message], [given.fileno(), weights.fileno(), mouth])
+                        finally:
+                            os.close(mouth)
+                        progress, done = _heard(said, watch, settings.epochs)
                         whole = True
                     except OSError as why:
                         raise CannotTell(f"the process that trains has ended ({type(why).__name__})") from None
@@ -170,32 +187,23 @@ class Trainer:
         return Trained(made, done.best, tuple(progress)), done.modules
 
 
-def _heard(said: IO[bytes], watch: Callable[[Progress], None], isolated: bool) -> tuple[list[Progress], form.Done]:
-    tried, progress = False, list[Progress]()
+def _heard(said: IO[bytes], watch: Callable[[Progress], None], most: int) -> tuple[list[Progress], form.Done]:
+    progress = list[Progress]()
     while (line := form.read(said)) is not None:
         match line:
-            case form.Reached(reached=reached):
-                if isolated and reached:
-                    raise CannotTell(f"the plan says that who trains is isolated; it reached {', '.join(reached)}")
-                tried = True
             case form.Epoch():
-                if line.epoch != len(progress) + 1:
-                    raise CannotTell(f"found epoch {line.epoch}; allowed: {len(progress) + 1}")
+                if line.epoch != len(progress) + 1 or line.epoch > most:
+                    allowed = f"{len(progress) + 1}" if len(progress) < most else f"an end after {most:,}"
+                    raise CannotTell(f"found epoch {line.epoch}; allowed: {allowed}")
                 progress.append(Progress(line.epoch, line.loss, line.validation, line.seconds))
                 watch(progress[-1])
-            case form.Failed(error=error, said=text):
-                raise CannotTell(f"the training broke off: {error}: {_plain(text)}")
+            case form.Failed(error=error):
+                raise CannotTell(f"the training broke off: {error}")
             case form.Done():
-                if isolated and not tried:
-                    raise CannotTell("the plan says that who trains is isolated; it did not try")
                 if TRAINS not in line.modules:
                     raise CannotTell(f"found no {TRAINS} among what was imported; allowed: a list with it")
                 return progress, line
     raise CannotTell("the training ended without a word")
-
-
-def _plain(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)[:SAID]
 
 
 def _read(weights: IO[bytes], start: Weights) -> bytes:

@@ -32,13 +32,6 @@ class Epoch(Frozen):
     seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
-class Reached(Frozen):
-    """What the process could reach of what it must not, before it trained."""
-
-    kind: Literal["reached"] = "reached"
-    reached: tuple[str, ...]
-
-
 class Done(Frozen):
     """The weights are written: the epoch that they are of; each module that was imported, and its file, or why it has
     none (`standard`: a part of Python, `made`: by others)."""
@@ -49,14 +42,13 @@ class Done(Frozen):
 
 
 class Failed(Frozen):
-    """The training broke off."""
+    """The training broke off: the kind of error, and none of its words, which may quote a row."""
 
     kind: Literal["failed"] = "failed"
-    error: str
-    said: str
+    error: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}$")
 
 
-Line = Epoch | Reached | Done | Failed
+Line = Epoch | Done | Failed
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 

@@ -18,7 +18,8 @@ from tests.attacks.table import TRAIN, Attack
 
 def loose(patch: pytest.MonkeyPatch, at: Ground) -> None:
     """Nothing keeps what trains from keys and network, though the plan saw that something does."""
-    patch.setattr(tasks.train, "TRAINER", Trainer(confined=False))
+    patch.setattr(tasks.train, "TRAINER", by := Trainer(confined=False))
+    at.ends.callback(by.close)
 
 
 def within(patch: pytest.MonkeyPatch, at: Ground) -> None:
@@ -37,12 +38,8 @@ def elsewhere(patch: pytest.MonkeyPatch, at: Ground) -> None:
     root = at.home.root.parent / "elsewhere"
     for name in ("tasks", "security"):
         shutil.copytree(tree.PIPELINE / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    patch.setattr(tasks.train, "TRAINER", Trainer(root))
-
-
-def over(run: Run, at: Ground) -> None:
-    """What trained is ended."""
-    tasks.train.TRAINER.close()
+    patch.setattr(tasks.train, "TRAINER", by := Trainer(root))
+    at.ends.callback(by.close)
 
 
 def silent(run: Run, at: Ground) -> None:
@@ -54,15 +51,14 @@ def silent(run: Run, at: Ground) -> None:
 
 TRAININGS = {
     "training-that-nothing-confines": Attack(
-        "train", "the plan says that who trains is isolated; it did not try", parameters=TRAIN, patch=loose
+        "train", "the plan says that who trains is isolated: nothing confines it", parameters=TRAIN, patch=loose
     ),
     "training-with-a-key-in-reach": Attack(
-        "train", r"the plan says that who trains is isolated; it reached train\.py", parameters=TRAIN, patch=within
+        "train", r"the plan says that who trains is isolated: it reached train\.py", parameters=TRAIN, patch=within
     ),
     "training-by-other-code": Attack(
         "train",
         r"\[code_integrity_check\] fail: CODE-15 .*: it is from elsewhere",
-        {"signed": over},
         parameters=TRAIN,
         patch=elsewhere,
     ),

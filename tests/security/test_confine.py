@@ -17,7 +17,7 @@ from security.errors import CannotTell
 
 ROOT = Path(__file__).parents[2]
 ACTS = r"""
-import ctypes, json, os, platform, socket, sys, threading
+import ctypes, json, os, platform, resource, socket, sys, threading
 from pathlib import Path
 from security.confine import alone, confine, narrow, tried
 
@@ -57,6 +57,29 @@ def vfork():
         raise OSError(ctypes.get_errno(), "clone")
     os.waitpid(child, 0)
 
+def share():
+    call({"x86_64": 31, "aarch64": 195}[platform.machine()],  # shmctl, to remove it
+         call({"x86_64": 29, "aarch64": 194}[platform.machine()], 0, 4096, 0o600), 0, 0)
+
+def lead():
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        raise OSError(1, "setsid")
+
+def spaces():
+    child = libc.syscall(clone, 17 | 0x10000000, 0, 0, 0, 0)  # SIGCHLD and CLONE_NEWUSER
+    if child == 0:
+        os._exit(0)
+    if child < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    os.waitpid(child, 0)
+
 def uring():
     os.close(call(io_uring_setup, 8, ctypes.create_string_buffer(120)))
 
@@ -89,6 +112,12 @@ acts = {
     "reach a socket of a path": lambda: net(socket.AF_UNIX, told["path"]),
     "reach a socket without one": lambda: net(socket.AF_UNIX, "\0" + told["abstract"]),
     "open a ring": uring,
+    "make a pair of sockets": lambda: [each.close() for each in socket.socketpair()],
+    "share memory": share,
+    "set its parent's limits": lambda: resource.prlimit(parent, resource.RLIMIT_CORE, (0, 0)),
+    "open a file system": lambda: os.close(call(430, b"tmpfs", 0)),
+    "lead a session": lead,
+    "be another user in its own eyes": spaces,
     "read its parent's memory": lambda: open(f"/proc/{parent}/mem", "rb").close(),
     "read its parent's variables": lambda: open(f"/proc/{parent}/environ", "rb").read(),
     "enter its parent's network": lambda: open(f"/proc/{parent}/ns/net", "rb").close(),
@@ -180,7 +209,7 @@ def unable(around: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, 
 
 def test_nothing_that_it_must_not_do_can_be_done(able: dict[str, Any], unable: dict[str, Any]) -> None:
     acts = sorted(set(able) - {"given", "again", "thread", "forks"})
-    assert len(acts) == 27
+    assert len(acts) == 33
     assert {name: able[name] for name in acts if able[name] != "reached"} == {}, (
         "an act that nobody can do shows nothing"
     )
@@ -199,7 +228,7 @@ def test_a_try_tells_what_can_be_reached(tmp_path: Path) -> None:
     key = tmp_path / "a.pem"
     key.write_text("")
     sockets = ("a socket (AF_INET)", "a socket (AF_INET6)", "a socket (AF_UNIX)")
-    assert tried([key, tmp_path / "gone.pem"]) == ("a.pem", "gone.pem (ENOENT)", *sockets)
+    assert tried([key, tmp_path / "gone.pem"]) == ("a.pem", "gone.pem (ENOENT)", "a pair of sockets", *sockets)
 
 
 def test_to_try_nothing_shows_nothing() -> None:
@@ -212,8 +241,9 @@ def test_to_try_nothing_shows_nothing() -> None:
     [
         (
             "c._libc = None; import threading; threading.Thread(target=lambda: input(), daemon=True).start()",
-            "one thread",
+            "more than one thread, or children",
         ),
+        ("import os\nif not os.fork(): os._exit(os.getppid() and 0)", "more than one thread, or children"),
         ("c._call = lambda what, *_: 2", "landlock: found version 2; allowed: 3 or later"),
         ("c._DENIED = {}", "seccomp: no list of calls for"),
         ("c._SECCOMP = 99", "seccomp: EINVAL"),

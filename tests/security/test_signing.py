@@ -78,6 +78,11 @@ REFUSED = {
     "nothing": ("producer", b"", "no statement to sign (JSONDecodeError)"),
     "a list": ("producer", b"[]", "no statement to sign (TypeError)"),
     "another form": ("producer", b'{"_type":"x","predicateType":"urn:sluice:verdict/v1"}', "producer signs no ''"),
+    "two types": (
+        "producer",
+        body("urn:sluice:policy/v1")[:-1] + b', "predicateType": "urn:sluice:verdict/v1"}',
+        "no statement to sign (ValueError)",
+    ),
     "depth": ("producer", b"[" * 100_000, "no statement to sign (RecursionError)"),
     "no type": ("producer", json.dumps({"_type": signing.STATEMENT, "predicateType": {}}).encode(), "(TypeError)"),
 }
@@ -256,18 +261,53 @@ def test_another_user_signs_and_the_keys_are_kept_from_who_asks(apart: Path) -> 
         keys, isolated = connected(apart / "socket")
         sealed = seal("urn:sluice:verdict/v1", {"a": "0" * 64}, {"n": 1}, keys.signer("producer"))
         told = {"isolated": isolated, "n": unseal(sealed, keys.public("producer"))["predicate"]["n"]}
-        for name in ("producer.pem", ""):
+        for act in ((apart / "keys" / "producer.pem").read_bytes, lambda: os.listdir(apart / "keys")):
             try:
-                (apart / "keys" / name).open().close()
-                told[name] = "opened"
-            except OSError as why:
-                told[name] = type(why).__name__
+                act()
+                told["read"] = True
+            except PermissionError:
+                told["denied"] = told.get("denied", 0) + 1
         return told
 
     told = as_user(ASKS, ask)
-    assert told == {"isolated": True, "n": 1, "producer.pem": "PermissionError", "": "PermissionError"} | (
-        {"": told[""]} if told[""] == "IsADirectoryError" else {}
-    )
+    assert told == {"isolated": True, "n": 1, "denied": 2}
+
+
+def test_one_who_is_slow_or_has_many_connections_keeps_nobody_waiting(apart: Path) -> None:
+    def ask() -> dict[str, Any]:
+        held = [socket.socket(socket.AF_UNIX) for _ in range(signing.CONNECTIONS + 8)]
+        for each in held:
+            each.connect(str(apart / "socket"))
+            each.sendall(b"\0\0")
+        try:
+            connected(apart / "socket")[0].public("producer")
+        except KeyBroken as why:
+            said = str(why)
+        for each in held:
+            each.close()
+        for _ in range(100):
+            try:
+                return {"said": said, "id": connected(apart / "socket")[0].public("producer").id}
+            except KeyBroken:
+                threading.Event().wait(0.05)
+        return {}
+
+    told = as_user(ASKS, ask)
+    assert f"user {ASKS} has 32 connections" in told["said"]
+    slow = as_user(AS, lambda: {"id": connected(apart / "socket")[0].public("producer").id})
+    assert slow["id"] == told["id"]
+
+
+def test_one_who_can_be_root_again_is_not_isolated(apart: Path) -> None:
+    def ask() -> dict[str, Any]:
+        return {"isolated": connected(apart / "socket")[1]}
+
+    def waiting() -> dict[str, Any]:
+        os.setresuid(ASKS, ASKS, 0)
+        return ask()
+
+    assert as_user(0, waiting) == {"isolated": False}
+    assert as_user(ASKS, ask) == {"isolated": True}
 
 
 def test_a_user_who_is_not_listed_is_refused(apart: Path) -> None:

@@ -19,63 +19,84 @@ from safetensors.numpy import save
 
 from security.errors import CannotTell
 from tasks.home import born
-from tasks.recommender.autoencoder import NAMES, Progress, Settings, starting, train
+from tasks.recommender.autoencoder import train
 from tasks.recommender.histories import Histories, histories
+from tasks.recommender.shape import NAMES, Progress, Settings, starting
 from tasks.trainer import ask, form
 from tasks.trainer.ask import TRAINER, Isolation, Trainer
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Settings(learning_rate=0.001, batch_size=16, epochs=4, every=2)
 START = starting(30, 8, 1)
-HOSTILE = '''
+HOSTILE = """
 import json, os, socket
-from dataclasses import dataclass
 from pathlib import Path
+from tasks.recommender.shape import Progress
 
 told = json.loads(Path(__file__).with_name("told.json").read_text())
 
-def tensorflow():
-    """Nothing."""
+def attempt(act):
+    try:
+        return bool(act())
+    except OSError:
+        return False
 
-@dataclass(frozen=True)
-class Settings:
-    learning_rate: float
-    batch_size: int
-    epochs: int
-    dropout: float
-    every: int
-    patience: int
-    k: int
-    seed: int
+def key():
+    return Path(told["key"]).read_text()
+
+AT_ONCE = attempt(key)
 
 def ask(path):
     with socket.socket(socket.AF_UNIX) as one:
         one.connect(path)
-        return "asked"
+        return True
 
-def train(*_, **__):
-    reached = {}
-    acts = {
-        "key": lambda: Path(told["key"]).read_text(),
-        "rows": lambda: Path(told["rows"]).read_text(),
-        "folder": lambda: os.listdir(told["folder"]),
-        "signer": lambda: ask(told["signer"]),
-        "port": lambda: socket.create_connection(("127.0.0.1", told["port"]), 5).close() or "connected",
-        "parent": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes() and "read",
-        "run": lambda: Path(f"/proc/{told['run']}/environ").read_bytes() and "read",
-        "memory": lambda: open(f"/proc/{told['run']}/mem", "rb").close() or "opened",
-        "code": lambda: Path(__file__).with_name("planted.py").write_text("") or "written",
-        "end": lambda: os.kill(told["run"], 0) or "signalled",
-    }
-    for name, act in acts.items():
-        try:
-            reached[name] = act()
-        except OSError as why:
-            reached[name] = None
-    links = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in range(64) if os.path.lexists(f"/proc/self/fd/{fd}")}
-    sockets = [fd for fd, to in links.items() if "socket" in to]
-    raise ValueError(json.dumps([reached, sockets, sorted(os.environ)]))
-'''
+def send():
+    for each in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):
+        return each.sendto(b"x", told["heard"])
+
+def sockets():
+    found = [f"/proc/self/fd/{fd}" for fd in range(64)]
+    return [path for path in found if os.path.lexists(path) and "socket" in os.readlink(path)]
+
+def screen():
+    return [fd for fd in range(3) if os.readlink(f"/proc/self/fd/{fd}") != "/dev/null"]
+
+def forge():
+    # What who trains says to the run goes by a pipe that this code has too.
+    for fd in range(3, 64):
+        if os.path.lexists(f"/proc/self/fd/{fd}") and "pipe" in os.readlink(f"/proc/self/fd/{fd}"):
+            os.write(fd, told["forged"].encode())
+
+def train(*_, watch, **__):
+    acts = [
+        lambda: AT_ONCE,
+        key,
+        lambda: Path(told["rows"]).read_text(),
+        lambda: os.listdir(told["folder"]),
+        lambda: ask(told["signer"]),
+        send,
+        lambda: socket.create_connection(("127.0.0.1", told["port"]), 5).close() or True,
+        lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes() or True,
+        lambda: Path(f"/proc/{told['run']}/environ").read_bytes() or True,
+        lambda: open(f"/proc/{told['run']}/mem", "rb").close() or True,
+        lambda: Path(__file__).with_name("planted.py").write_text("") or True,
+        lambda: os.kill(told["run"], 0) or True,
+        lambda: os.kill(os.getppid(), 0) or True,
+        lambda: os.waitpid(os.fork() or os._exit(0), 0),
+        lambda: "SLUICE_TEST_SECRET" in os.environ,
+        sockets,
+        screen,
+    ]
+    if told["forged"]:
+        forge()
+    for number, act in enumerate(acts, 1):
+        watch(Progress(number, float(attempt(act)), None, 0.0))
+    raise ValueError("a row: somebody@example.org")
+"""
+ACTS = 17
+# Of those, what one that is not confined does not do either: it is begun with no variables, sockets or screen.
+NEVER = {15, 16, 17}
 
 
 @pytest.fixture(scope="module")
@@ -133,51 +154,75 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[tup
     (root / "tasks" / "recommender" / "autoencoder.py").write_text(HOSTILE)
     rows = key.parent / "rows.parquet"
     rows.write_text("rows")
-    with socket.create_server(("127.0.0.1", 0)) as port, socket.socket(socket.AF_UNIX) as signer:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as port,
+        socket.socket(socket.AF_UNIX) as signer,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard,
+    ):
         signer.bind(str(key.parent / "signer"))
         signer.listen()
+        heard.bind(str(key.parent / "heard"))
         told = {"key": str(key), "rows": str(rows), "folder": str(key.parent), "signer": str(key.parent / "signer")}
-        told |= {"port": port.getsockname()[1], "run": os.getpid()}
+        told |= {"port": port.getsockname()[1], "run": os.getpid(), "heard": str(key.parent / "heard"), "forged": ""}
         (root / "tasks" / "recommender" / "told.json").write_text(json.dumps(told))
         yield root, key
 
 
-def reached(by: Trainer, given: Histories, key: Path, *, isolated: bool) -> tuple[dict[str, Any], list[int], list[str]]:
+MANY = Settings(learning_rate=0.001, batch_size=16, epochs=ACTS)
+
+
+def reached(by: Trainer, given: Histories, key: Path, *, isolated: bool) -> dict[int, bool]:
+    """Number of an act -> whether it was done."""
+    heard: list[Progress] = []
+    told: dict[str, Any] = {"validation": None, "watch": heard.append, "secret": [key], "isolated": isolated}
     try:
-        with pytest.raises(CannotTell, match="the training broke off: ValueError: ") as told:
-            trained(by, given, key, isolated=isolated)
-        found = json.loads(str(told.value).partition("ValueError: ")[2])
+        with pytest.raises(CannotTell, match="^the training broke off: ValueError$"):
+            by.train(given, START, MANY, **told)
     finally:
         by.close()
-    return found[0], found[1], found[2]
+    assert len(heard) == ACTS
+    return {each.epoch: bool(each.loss) for each in heard}
 
 
 def test_code_that_trains_and_is_hostile_reaches_nothing(
     striped: Histories, hostile: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "SAID", 4_000)
     monkeypatch.setenv("SLUICE_TEST_SECRET", "in the environment")
-    found, sockets, names = reached(Trainer(hostile[0]), striped, hostile[1], isolated=True)
-    assert len(found) == 10
-    assert {name: what for name, what in found.items() if what is not None} == {}
-    assert sockets == []
-    assert "SLUICE_TEST_SECRET" not in names
+    found = reached(Trainer(hostile[0]), striped, hostile[1], isolated=True)
+    assert [number for number, done in found.items() if done] == []
 
 
 def test_where_nothing_confines_it_it_reaches_the_key(
     striped: Histories, hostile: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "SAID", 4_000)
-    found, _, _ = reached(Trainer(hostile[0], confined=False), striped, hostile[1], isolated=False)
-    assert found["key"] == "a key"
-    assert None not in found.values(), "an act that nobody can do shows nothing"
+    monkeypatch.setenv("SLUICE_TEST_SECRET", "in the environment")
+    found = reached(Trainer(hostile[0], confined=False), striped, hostile[1], isolated=False)
+    assert {number for number, done in found.items() if not done} == NEVER, "an act that nobody can do shows nothing"
+
+
+def test_its_word_for_being_isolated_counts_for_nothing(striped: Histories, hostile: tuple[Path, Path]) -> None:
+    place = hostile[0] / "tasks" / "recommender" / "told.json"
+    told = json.loads(place.read_text())
+    place.write_text(json.dumps(told | {"forged": '{"kind":"reached","reached":[]}\n'}))
+    try:
+        by = Trainer(hostile[0], confined=False)
+        heard: list[Progress] = []
+        with pytest.raises(CannotTell, match="the plan says that who trains is isolated: nothing confines it"):
+            trained(by, striped, hostile[1], watch=heard.append)
+        assert (heard, by._process is not None) == ([], True)  # it was asked, and given nothing
+        with pytest.raises(CannotTell, match="said what no training says"):
+            trained(by, striped, hostile[1], isolated=False)
+        assert by._process is None
+    finally:
+        place.write_text(json.dumps(told))
+        by.close()
 
 
 def test_one_that_reaches_a_key_does_not_train_where_the_plan_says_isolated(striped: Histories, key: Path) -> None:
     by = Trainer(confined=False)
     try:
         assert by.isolation([key]) == Isolation("none")
-        with pytest.raises(CannotTell, match="the plan says that who trains is isolated; it did not try"):
+        with pytest.raises(CannotTell, match="the plan says that who trains is isolated: nothing confines it"):
             trained(by, striped, key)
         made, _ = trained(by, striped, key, isolated=False)
         assert made.best == SETTINGS.epochs
@@ -185,13 +230,37 @@ def test_one_that_reaches_a_key_does_not_train_where_the_plan_says_isolated(stri
         by.close()
 
 
+def test_one_that_was_confined_is_never_begun_without(key: Path, tmp_path: Path, striped: Histories) -> None:
+    for name in ("tasks", "security"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    by = Trainer(tmp_path)
+    try:
+        assert by.isolation([key]).level == "training"
+        by.close()
+        place = tmp_path / "security" / "confine.py"
+        place.write_text(place.read_text().replace("_OLDEST: Final = 3", "_OLDEST: Final = 3_000"))
+        with pytest.raises(CannotTell, match="the plan says that who trains is isolated: landlock: found version"):
+            trained(by, striped, key)
+        assert by.confined
+    finally:
+        by.close()
+
+
+def test_a_run_imports_no_code_that_trains() -> None:
+    trains = "('tensorflow', 'keras', 'tasks.recommender.autoencoder')"
+    code = f"import sys, flows.pipeline, flows.shell; print([each for each in {trains} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
 def test_a_key_within_its_reach_is_no_isolation(striped: Histories, tmp_path: Path) -> None:
-    inside = ROOT / "tasks" / "trainer" / "__main__.py"
+    inside = ROOT / "tasks" / "trainer" / "process.py"
     found = TRAINER.isolation([inside])
-    assert (found.level, found.why) == ("none", "it reached __main__.py")
-    with pytest.raises(CannotTell, match=r"the plan says that who trains is isolated; it reached __main__\.py"):
+    assert (found.level, found.why) == ("none", "it reached process.py")
+    with pytest.raises(CannotTell, match=r"the plan says that who trains is isolated: it reached process\.py"):
         trained(TRAINER, striped, inside)
-    assert TRAINER.isolation([]).why == "isolation: no key was named to try"
+    with pytest.raises(CannotTell, match="no key was named to try"):
+        TRAINER.isolation([])
 
 
 def test_a_system_that_cannot_confine_says_so_and_trains(striped: Histories, key: Path, tmp_path: Path) -> None:
@@ -213,24 +282,25 @@ def line(**told: Any) -> bytes:
     return json.dumps(told).encode() + b"\n"
 
 
-REACHED = line(kind="reached", reached=[])
 EPOCH = line(kind="epoch", epoch=1, loss=1.5, validation=None, seconds=0.1)
+SECOND, THIRD = (line(kind="epoch", epoch=n, loss=1.5, validation=None, seconds=0.1) for n in (2, 3))
 DONE = line(kind="done", best=1, modules={"tasks.recommender.autoencoder": "a.py"})
 WORDS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "the training ended without a word"),
-    "no end": (REACHED + EPOCH, "the training ended without a word"),
-    "no try": (EPOCH + DONE, "it did not try"),
-    "half a line": (REACHED + EPOCH[:-1], r"no whole line"),
-    "no JSON": (REACHED + b"\x80\n", "json_invalid"),
+    "no end": (EPOCH, "the training ended without a word"),
+    "half a line": (EPOCH[:-1], r"no whole line"),
+    "no JSON": (b"\x80\n", "json_invalid"),
     "another kind": (line(kind="pass"), "union_tag_invalid"),
-    "more than there is": (line(kind="reached", reached=[], verdict="pass"), "extra_forbidden"),
-    "text for a number": (REACHED + line(kind="epoch", epoch="1", loss=1.0, seconds=0.1), "int_type"),
-    "no number": (REACHED + b'{"kind":"epoch","epoch":1,"loss":NaN,"seconds":0.1}\n', "finite_number|json_invalid"),
-    "another epoch": (REACHED + line(kind="epoch", epoch=2, loss=1.0, seconds=0.1), "found epoch 2; allowed: 1"),
-    "the same epoch": (REACHED + EPOCH + EPOCH, "found epoch 1; allowed: 2"),
-    "no code that trains": (REACHED + EPOCH + line(kind="done", best=1, modules={}), "allowed: a list with it"),
-    "a failure": (REACHED + line(kind="failed", error="X", said="a\x1b[31m\nb"), r"X: a \[31m b$"),
-    "what it reached": (line(kind="reached", reached=["a.pem"]), r"it reached a\.pem"),
+    "its word for being isolated": (line(kind="reached", reached=[]), "union_tag_invalid"),
+    "more than there is": (line(kind="done", best=1, modules={}, verdict="pass"), "extra_forbidden"),
+    "text for a number": (line(kind="epoch", epoch="1", loss=1.0, seconds=0.1), "int_type"),
+    "no number": (b'{"kind":"epoch","epoch":1,"loss":NaN,"seconds":0.1}\n', "finite_number|json_invalid"),
+    "another epoch": (line(kind="epoch", epoch=2, loss=1.0, seconds=0.1), "found epoch 2; allowed: 1"),
+    "the same epoch": (EPOCH + EPOCH, "found epoch 1; allowed: 2"),
+    "an epoch too many": (EPOCH + SECOND + THIRD, "found epoch 3; allowed: an end after 2"),
+    "no code that trains": (EPOCH + line(kind="done", best=1, modules={}), "allowed: a list with it"),
+    "a failure": (line(kind="failed", error="ValueError"), "the training broke off: ValueError$"),
+    "a failure with a row": (line(kind="failed", error="a row\x1b[31m"), "string_pattern_mismatch"),
 }
 
 
@@ -238,11 +308,11 @@ WORDS: dict[str, tuple[bytes, str]] = {
 def test_no_word_of_it_is_believed_that_no_training_says(name: str) -> None:
     said, why = WORDS[name]
     with pytest.raises(CannotTell, match=why):
-        ask._heard(io.BytesIO(said), lambda _: None, isolated=True)
+        ask._heard(io.BytesIO(said), lambda _: None, 2)
 
 
 def test_what_a_training_says_is_heard() -> None:
-    progress, done = ask._heard(io.BytesIO(REACHED + EPOCH + DONE), lambda _: None, isolated=True)
+    progress, done = ask._heard(io.BytesIO(EPOCH + DONE), lambda _: None, 2)
     assert ([each.loss for each in progress], done.best) == ([1.5], 1)
 
 
@@ -297,7 +367,7 @@ LONG = """
 import json, sys
 import numpy as np
 from pathlib import Path
-from tasks.recommender.autoencoder import Settings, starting
+from tasks.recommender.shape import Settings, starting
 from tasks.recommender.histories import histories
 from tasks.trainer.ask import TRAINER
 user, item = np.nonzero(np.add.outer(np.arange(50), np.arange(30)) % 7 < 2)

@@ -29,8 +29,9 @@ from security.gates.artifact.layers import Walk
 from security.keys import UnsafeLocalKeys
 from security.verdict import Outcome, Verdict
 from tasks import artifact as opener
-from tasks.recommender.autoencoder import Settings, starting, train
+from tasks.recommender.autoencoder import train
 from tasks.recommender.histories import histories
+from tasks.recommender.shape import Settings, starting
 from tests.deployments.serving import release
 from tests.security.gates.artefacts import ALL, SLUICE
 

@@ -14,10 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tasks.recommender import autoencoder
-from tasks.recommender.autoencoder import NAMES, Progress, Settings, Trained, starting, train
+from tasks.recommender.autoencoder import train
 from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.metrics import evaluate
+from tasks.recommender.shape import NAMES, Progress, Settings, Trained, starting
 
 if TYPE_CHECKING:
     from tests.tasks.recommender.conftest import Interactions, Parts
@@ -26,15 +27,15 @@ ROOT = Path(__file__).parents[3]
 SMALL = Settings(learning_rate=0.001, batch_size=16, epochs=4)
 ALONE = """
 import sys
-from tasks.recommender import autoencoder, fold
+from tasks.recommender import autoencoder, fold, shape
 assert "tensorflow" not in sys.modules, "importing the module must not import TensorFlow"
 import hashlib, numpy as np
 from tasks.recommender.histories import histories
 user, item = np.nonzero(np.add.outer(np.arange(50), np.arange(30)) % 7 < 2)
 seen = histories(user, item, (50, 30))
-start = autoencoder.starting(30, 8, 1)
-done = autoencoder.train(seen, start, autoencoder.Settings(learning_rate=0.001, batch_size=16, epochs=4))
-print(hashlib.sha256(b"".join(done.weights[name].tobytes() for name in autoencoder.NAMES)).hexdigest())
+start = shape.starting(30, 8, 1)
+done = autoencoder.train(seen, start, shape.Settings(learning_rate=0.001, batch_size=16, epochs=4))
+print(hashlib.sha256(b"".join(done.weights[name].tobytes() for name in shape.NAMES)).hexdigest())
 """
 
 

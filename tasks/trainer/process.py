@@ -1,5 +1,8 @@
 """The process that trains. It is confined first, imports TensorFlow once, and forks for each training: none sees what
-another left. Descriptor 0 is the socket to the run that started it; when that closes, this ends."""
+another left. Descriptor 0 is the socket to the run that started it; when that closes, this ends.
+
+It is begun without `site`, so that no `.pth` file and no `sitecustomize` runs before it is confined, or at all.
+"""
 
 import contextlib
 import importlib
@@ -21,25 +24,26 @@ ROOT = Path(__file__).resolve().parents[2]
 """Where the pipeline's code lies."""
 
 
-def places() -> list[Path]:
-    """What may be read: the interpreter with its packages, and of the pipeline's folder the code that trains."""
-    paths = [*map(Path, sysconfig.get_paths().values()), Path(sys.prefix), Path(sys.base_prefix)]
+def places(packages: list[str]) -> list[Path]:
+    """What may be read: the interpreter, the packages, and of the pipeline's folder the code that trains."""
+    paths = [*map(Path, sysconfig.get_paths().values()), Path(sys.prefix), Path(sys.base_prefix), *map(Path, packages)]
     return [path for path in dict.fromkeys(paths) if path.exists()] + [ROOT / "tasks", ROOT / "security"]
 
 
-def work(fds: list[int], secret: list[Path], confined: bool) -> None:
+def work(fds: list[int], secret: list[Path], packages: list[str], *, confined: bool) -> None:
     """One training, from open files to an open file."""
+    if confined:
+        alone()
+        narrow([*places(packages), Path("/proc/self")])
+        if tried(secret):
+            return  # the run was told that nothing can be reached, and hears now that nothing was trained
     from security.gates.code import environment
     from tasks.trainer import form
 
     with os.fdopen(fds[2], "wb") as out:
         try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what it has to say goes another way
-            if confined:
-                alone()
-                narrow([*places(), Path("/proc/self")])
-                form.write(form.Reached(reached=tried(secret)), out)
-            from tasks.recommender.autoencoder import Settings, train  # what trains is imported by none but this
+            from tasks.recommender.autoencoder import train  # what trains is imported by none but this
+            from tasks.recommender.shape import Settings
 
             with os.fdopen(fds[0], "rb") as given:
                 histories, validation, start, settings = form.taken(given.read())
@@ -52,8 +56,8 @@ def work(fds: list[int], secret: list[Path], confined: bool) -> None:
             with os.fdopen(fds[1], "wb") as weights:
                 weights.write(form.weights(made.weights))
             form.write(form.Done(best=made.best, modules=environment.modules()), out)
-        except Exception as why:  # noqa: BLE001 - told to the run, whose matter it is
-            form.write(form.Failed(error=type(why).__name__, said=str(why)[:4000]), out)
+        except Exception as why:  # noqa: BLE001 - its kind is told to the run; its words may quote a row
+            form.write(form.Failed(error=type(why).__name__), out)
 
 
 def _wait(child: int, control: socket.socket) -> None:
@@ -67,23 +71,25 @@ def _wait(child: int, control: socket.socket) -> None:
 
 def _prepare() -> None:
     """Import what takes long, while the run is still at its rows."""
-    with contextlib.suppress(Exception):  # each training imports it again, and says why that fails
+    with contextlib.suppress(Exception):  # each training imports it again, and says what fails
         for name in ("tasks.trainer.form", "security.gates.code.environment"):
             importlib.import_module(name)
         with importlib.import_module("tasks.recommender.quiet").quiet():
             importlib.import_module("tensorflow")
 
 
-def main(confined: bool) -> None:
-    """Serve the run at the other end of descriptor 0."""
+def main(packages: list[str], *, confined: bool) -> None:
+    """Serve the run at the other end of descriptor 0. `packages`: the folders that packages lie in."""
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what trains has no way to speak to the run but its own
     tempfile.tempdir = os.devnull  # packages ask for its name while they are imported; nothing can be written
     try:
-        layers = confine([*places(), Path("/proc")]) if confined else ()
-    except CannotTell as why:
-        control.sendall(json.dumps({"layers": [], "why": str(why)}).encode())
+        layers = confine([*places(packages), Path("/proc")]) if confined else ()
+    except Exception as why:  # noqa: BLE001 - whatever it is: then nothing is said to be confined
+        said = str(why) if isinstance(why, CannotTell) else type(why).__name__
+        control.sendall(json.dumps({"layers": [], "why": said}).encode())
         return
+    sys.path += packages
     control.sendall(json.dumps({"layers": layers, "why": ""}).encode())
     ready = False
     while True:
@@ -92,12 +98,8 @@ def main(confined: bool) -> None:
             return
         told = json.loads(message)
         secret = [Path(each) for each in told["secret"]]
-        if not fds:
-            try:
-                said: dict[str, object] = {"reached": tried(secret)}
-            except CannotTell as why:
-                said = {"why": str(why)}
-            control.sendall(json.dumps(said).encode())
+        if not fds and secret:
+            control.sendall(json.dumps({"reached": tried(secret)}).encode())
         if not ready and (fds or told["soon"]):
             _prepare()
             ready = True
@@ -105,12 +107,10 @@ def main(confined: bool) -> None:
             child = os.fork()
             if child == 0:
                 control.close()
-                work(fds, secret, confined)
-                os._exit(0)
+                try:
+                    work(fds, secret, packages, confined=confined)
+                finally:
+                    os._exit(0)
             for fd in fds:
                 os.close(fd)
             _wait(child, control)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:] != ["unconfined"])

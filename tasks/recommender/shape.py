@@ -1,0 +1,71 @@
+"""What the autoencoder is given and gives back, without the code that trains: a run imports this, and not that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.recommender.fold import Weights
+
+NAMES: Final = ("encoder", "encoder_bias", "decoder", "decoder_bias")
+# Seeds from here on are dropout's, so that shuffling and dropout never draw from the same stream.
+SEEDS: Final = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train. `patience` counts validations without a better one; `every` is the epochs between two of them."""
+
+    learning_rate: float
+    batch_size: int
+    epochs: int = 100
+    dropout: float = 0.5
+    every: int = 5
+    patience: int = 3
+    k: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
+            raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
+        if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
+            raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed {self.seed} is out of range: 0 to {SEEDS - 1}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One epoch: its number from 1, mean loss a user, nDCG on the validation part if looked at, wall seconds."""
+
+    epoch: int
+    loss: float
+    validation: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The outcome: the weights of epoch `best`, and every epoch that was run."""
+
+    weights: Weights
+    best: int
+    progress: tuple[Progress, ...]
+
+
+def starting(items: int, width: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Weights to start from: Glorot-uniform matrices (Glorot and Bengio 2010) and biases of zero."""
+    if items < 1 or width < 1:
+        raise ValueError(f"a model has at least one item and a width of one, not {items} and {width}")
+    rng = np.random.default_rng(seed)
+    limit = float(np.sqrt(6 / (items + width)))
+    return {
+        "encoder": rng.uniform(-limit, limit, (items, width)).astype(np.float32),
+        "encoder_bias": np.zeros(width, dtype=np.float32),
+        "decoder": rng.uniform(-limit, limit, (width, items)).astype(np.float32),
+        "decoder_bias": np.zeros(items, dtype=np.float32),
+    }
