@@ -17,8 +17,9 @@ from configs.contract import contract
 from flows.code import beside, code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
-from security.policy import ELSEWHERE, Plan, days, terms
+from security.policy import Plan, terms
 from security.registry import GATES, PLANNED
+from security.resolve import ELSEWHERE, days
 from security.verify import SIGNED, UNSIGNED, Trust
 from tasks import baseline, chains, signer, tree, waivers
 from tasks.home import Home

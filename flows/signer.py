@@ -5,7 +5,7 @@ import os
 
 from security.errors import KeyBroken
 from security.keys import UnsafeLocalKeys
-from security.signing import listen
+from security.signer.serve import listen
 
 
 def command(given: argparse.Namespace) -> int:

@@ -4,26 +4,20 @@
 caller holds and compares. So a plan that was weakened after the fact names other terms than its policy gives.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from configs.contract import contract
 from configs.load import Policy
 from configs.load import Terms as Given
 from security.errors import PlanError
 from security.gate import CAUSES, Gate
+from security.resolve import RESOLVE
 from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
 
 Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
 """Stage -> task -> `before` and `after` -> gates."""
-
-ELSEWHERE = "elsewhere"
-"""In place of a digest: there are baselines of other numbers of partitions, and so none is established any more."""
-_PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
 
 class Terms(Frozen):
@@ -95,118 +89,6 @@ class Plan(Frozen):
     def sha256(self) -> str:
         """Digest of the plan."""
         return digest(self.model_dump(mode="json"))
-
-
-def days(partition: str, window: int | None) -> tuple[str, str]:
-    """First and last day of the window that ends with a partition (a day or a month), as ISO dates; no first: empty."""
-    try:
-        if not _PARTITION.fullmatch(partition):
-            raise ValueError
-        year, month, *day = map(int, partition.split("-"))
-        if day:
-            last = date(year, month, day[0])
-            return (str(last - timedelta(days=window - 1)) if window else "", str(last))
-        last = (date(year, month, 28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-        months = year * 12 + month - (window or 0)
-        return (str(date(months // 12, months % 12 + 1, 1)) if window else "", str(last))
-    except (ValueError, TypeError, OverflowError):
-        raise PlanError(f"no partition {partition!r}; allowed: a day (2023-10-27) or a month (2016-10)") from None
-
-
-def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    since, until = days(plan["partition"], plan["window"])
-    promised = contract(plan["contract"]).limits()
-    if taken := sorted(promised.keys() & limits):
-        raise PlanError(f"data_contract: limits.{taken[0]}: is the contract's to say, not a policy's")
-    told: dict[str, Any] = limits.pop("bots", {})
-    filtered = "filter_bots" in _stages(plan)["data_ingestion"]["transformations"]
-    promised["bots"] = told if task == "fetch" or (task == "clean" and filtered) else None
-    return limits | promised | {"since": since, "until": until, "clean": task != "fetch"}
-
-
-def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if taken := sorted({"roles", "handled"} & limits.keys()):
-        raise PlanError(f"PII_detection: limits.{taken[0]}: is not a policy's to say")
-    return limits | {"roles": contract(plan["contract"]).roles(), "handled": task == "prepare"}
-
-
-def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    return limits | {"producer": plan["signer"], "named": plan["inputs"]}
-
-
-def _dependencies(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if "sealed" in limits:
-        raise PlanError("dependency_scanning: limits.sealed: is the plan's to say, not a policy's")
-    return limits | {"sealed": plan["locks"]}
-
-
-def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if taken := sorted({"baseline", "since", "until", "beside"} & limits.keys()):
-        raise PlanError(f"data_drift_monitoring: limits.{taken[0]}: is the plan's to say, not a policy's")
-    if not limits.get("key"):
-        raise PlanError("data_drift_monitoring: limits.key: none; allowed: env:NAME, file:PATH, UnsafeLocal")
-    window, told = plan["window"], limits.get("partitions", 1)
-    if type(told) is not int or told < 1:
-        raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
-    told = min(told, window) if window else told
-    since, until = days(plan["partition"], told)
-    others, by = contract(plan["contract"]).others(), limits.get("by", {})
-    beside = {name: "category" if role == "agent" else "id" for name, role in others.items()}
-    held = plan["profiles"].get(task, "")
-    if held == ELSEWHERE:
-        limits, held = limits | {"first": "fail"}, ""
-    if task != "fetch":  # only rows as they were fetched have them
-        beside, by = {}, {name: told for name, told in by.items() if name not in others}
-    return limits | {
-        "baseline": held,
-        "partitions": told,
-        "since": since,
-        "until": until,
-        "beside": beside,
-        "by": by,
-    }
-
-
-def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
-
-
-def _versions(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    own = {name: plan[name] for name in ("run", "code", "lock", "signer")} | {"own": "train" in plan["matrix"]}
-    own |= {"name": plan["document"]["pipeline_name"], "at": "fit" if task == "fit" else "serve"}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"model_versioning: limits.{taken[0]}: is the plan's to say, not a policy's")
-    return limits | own
-
-
-def _registry(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    own = {"name": plan["document"]["pipeline_name"], "signer": plan["signer"]}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"registry_authorization: limits.{taken[0]}: is the plan's to say, not a policy's")
-    return limits | own
-
-
-def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
-
-
-def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {stage["name"]: stage for stage in plan["document"]["stages"]}
-
-
-RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
-    "PII_detection": _personal,
-    "approved_inputs": _inputs,
-    "data_contract": _contract,
-    "data_drift_monitoring": _drift,
-    "dependency_scanning": _dependencies,
-    "model_signature": _signature,
-    "model_versioning": _versions,
-    "metric_thresholds": _thresholds,
-    "registry_authorization": _registry,
-}
-"""Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,
-thresholds."""
 
 
 def terms(

@@ -15,8 +15,9 @@ from security.gates import drift
 from security.gates.drift import DriftMonitoring, Facts
 from security.keys import PublicKey, Signer, once
 from security.log import Index, kind_of, read
-from security.policy import Plan, days
+from security.policy import Plan
 from security.proof import Proof
+from security.resolve import days
 from security.verdict import Outcome
 from tasks.home import Home
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from security.errors import StoreError
 from security.gates.drift import ROLES, DriftLimits
-from security.policy import days
+from security.resolve import days
 from tasks import baseline, picture
 from tasks.frame import Undrawn
 from tasks.run import Run

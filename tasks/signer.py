@@ -17,14 +17,14 @@ from threading import Lock
 from typing import Final
 
 from security.errors import KeyBroken
-from security.signing import Asked, Line, connected
+from security.signer.ask import Asked, Line, connected
 from tasks.home import Home
 
 LISTENS: Final = "SLUICE_SIGNER"
 """The variable that names the socket of who signs."""
 ROOT: Final = Path(__file__).resolve().parents[1]
 BEGIN: Final = (
-    "import sys; sys.path[:0], sys.path[99:] = sys.argv[1:2], sys.argv[3:]; from security.signing import main; "
+    "import sys; sys.path[:0], sys.path[99:] = sys.argv[1:2], sys.argv[3:]; from security.signer.serve import main; "
     "main(int(sys.argv[2]))"
 )
 """How it is begun: without `site`, whose files run code."""

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from security.engines.s3 import Credentials, Endpoint, Object, listing
 from security.errors import BadInput, PlanError, SluiceError
 from security.gates.inputs import version
-from security.policy import days
+from security.resolve import days
 from security.verdict import Basis, Ref, digest
 from tasks.home import Home
 

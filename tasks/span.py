@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from security.gates import contract
 from security.material import Material
-from security.policy import days
+from security.resolve import days
 from security.rows import lines
 from tasks.run import Run
 from tasks.source import Place

@@ -9,7 +9,7 @@ import pytest
 
 from flows.cli import main
 from security.keys import UnsafeLocalKeys
-from security.policy import ELSEWHERE
+from security.resolve import ELSEWHERE
 from tasks.baseline import Entry, entries, pinned
 from tasks.home import Home
 from tests.attacks import drifts

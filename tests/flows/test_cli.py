@@ -1,5 +1,6 @@
 """The command: what it imports before it says something, how it ends, and what `verify` takes for proof."""
 
+import argparse
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from prefect import flow
 from configs import load
 from flows import cli, local, shell
 from flows.cli import main
+from flows.options import parser
 from flows.screen import Screen
 from security.keys import UnsafeLocalKeys
 from tasks.home import Home
@@ -148,11 +150,16 @@ def test_where_nothing_runs_nothing_is_stopped(empty: Home, capsys: Said) -> Non
     assert capsys.readouterr().out == "nothing was running\n"
 
 
+def test_every_command_has_its_work() -> None:
+    (commands,) = (each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    assert set(commands.choices) == set(cli.WORK)
+
+
 def test_an_error_of_ours_that_nobody_expected_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(given: Any) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_plan", broken)
+    monkeypatch.setattr(cli, "WORK", {**cli.WORK, "plan": broken})
     with pytest.raises(ZeroDivisionError):
         main(["plan"])
 

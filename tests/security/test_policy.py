@@ -14,8 +14,9 @@ from configs.contract import contract
 from security.errors import PlanError
 from security.gate import CAUSES
 from security.gates.contract import DataContract
-from security.policy import Terms, days, effect, terms
+from security.policy import Terms, effect, terms
 from security.registry import GATES
+from security.resolve import days
 from security.verdict import Basis, Outcome, Verdict
 
 SIGNER = "5" * 64

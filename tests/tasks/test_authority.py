@@ -18,7 +18,7 @@ from security.models import chain, standing
 from security.models.chain import Keys
 from security.policy import Terms, effect
 from security.posture import asked
-from security.signing import answer
+from security.signer.serve import answer
 from security.verdict import Observation, Outcome, Verdict
 from tasks import authority, chains
 from tasks.credentials import login

@@ -14,7 +14,8 @@ from security.gate import judge, observe
 from security.gates.drift import COLUMNS, Facts, Given, material
 from security.log import Index
 from security.material import Material
-from security.policy import Terms, days, effect
+from security.policy import Terms, effect
+from security.resolve import days
 from security.verdict import Observation, Ref, Verdict
 from tasks import report
 from tasks.baseline import NAME

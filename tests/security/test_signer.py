@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from security import signing
 from security.errors import KeyBroken
 from security.gates.drift.baseline import BASELINE
 from security.gates.inputs import DATASET
 from security.gates.model.signature import PREDICATE
-from security.keys import UnsafeLocalKeys, seal, unseal
+from security.keys import STATEMENT, UnsafeLocalKeys, seal, unseal
 from security.log import KINDS, NAMESPACE
 from security.models import chain, provenance, statement
-from security.signing import ALIAS, MAY, MOVES, Asked, Line, answer, connected, listen
+from security.signer import serve, wire
+from security.signer.ask import Asked, Line, connected
+from security.signer.serve import ALIAS, MAY, MOVES, answer, listen
 from tasks.deploy import SUMMARY
 
-ROOT = Path(__file__).parents[2]
 AS, ASKS, STRANGER = 64_001, 64_002, 64_003
 """Users of nobody: who signs, who may ask, who may not."""
 
@@ -36,7 +36,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> UnsafeLocalKeys:
 
 
 def body(kind: str, **predicate: Any) -> bytes:
-    return json.dumps({"_type": signing.STATEMENT, "predicateType": kind, "predicate": predicate}).encode()
+    return json.dumps({"_type": STATEMENT, "predicateType": kind, "predicate": predicate}).encode()
 
 
 def asked(keys: UnsafeLocalKeys, role: str, what: bytes, ask: str = "sign") -> bytes:
@@ -84,7 +84,7 @@ REFUSED = {
         "no statement to sign (ValueError)",
     ),
     "depth": ("producer", b"[" * 100_000, "no statement to sign (RecursionError)"),
-    "no type": ("producer", json.dumps({"_type": signing.STATEMENT, "predicateType": {}}).encode(), "(TypeError)"),
+    "no type": ("producer", json.dumps({"_type": STATEMENT, "predicateType": {}}).encode(), "(TypeError)"),
 }
 
 
@@ -106,7 +106,7 @@ def test_a_question_that_is_none(keys: UnsafeLocalKeys, head: bytes) -> None:
 def line(keys: UnsafeLocalKeys) -> Iterator[Asked]:
     """Keys that are asked for over a socket, served by a thread."""
     own, its = socket.socketpair()
-    thread = threading.Thread(target=signing.own, args=(its,), daemon=True)
+    thread = threading.Thread(target=serve.own, args=(its,), daemon=True)
     thread.start()
     told = Line(own)
     yield Asked(told, os.fsencode(keys.folder) + b"\n")
@@ -171,7 +171,7 @@ def framed(message: bytes) -> bytes:
         (b"", "who signs refused: it has ended"),
         (b"\0\0", "who signs refused: it has ended"),
         ((100).to_bytes(4) + b"+half", "who signs refused: it has ended"),
-        ((signing.LARGEST + 1).to_bytes(4), "a message of 67,108,865 bytes"),
+        ((wire.LARGEST + 1).to_bytes(4), "a message of 67,108,865 bytes"),
         (framed(b"-no\x1b[31m"), r"who signs refused: no\[31m$"),
         (framed(b"?"), "who signs refused: "),
         (framed(b"+no key"), "the key of producer is not a public key in PEM"),
@@ -191,7 +191,7 @@ def test_a_signature_that_does_not_hold_is_not_taken(keys: UnsafeLocalKeys) -> N
 
 
 def test_one_that_does_not_answer_is_told_once_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "PATIENCE", 0.2)
+    monkeypatch.setattr(wire, "PATIENCE", 0.2)
     own, its = socket.socketpair()
     with its:
         line = Line(own)
@@ -275,7 +275,7 @@ def test_another_user_signs_and_the_keys_are_kept_from_who_asks(apart: Path) -> 
 
 def test_one_who_is_slow_or_has_many_connections_keeps_nobody_waiting(apart: Path) -> None:
     def ask() -> dict[str, Any]:
-        held = [socket.socket(socket.AF_UNIX) for _ in range(signing.CONNECTIONS + 8)]
+        held = [socket.socket(socket.AF_UNIX) for _ in range(serve.CONNECTIONS + 8)]
         for each in held:
             each.connect(str(apart / "socket"))
             each.sendall(b"\0\0")
@@ -324,7 +324,9 @@ def test_the_same_user_and_one_who_may_read_everything_are_not_isolated(apart: P
 
 def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> None:
     names = set[str]()
-    for node in ast.walk(ast.parse((ROOT / "security" / "signing.py").read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names.add(str(node.module))
-    assert {name for name in names if name.startswith(("security", "tasks"))} == {"security.errors", "security.keys"}
+    for part in (serve, wire):
+        for node in ast.walk(ast.parse(Path(part.__file__).read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names.add(str(node.module))
+    known = {"security.errors", "security.keys", "security.signer", "security.signer.wire"}
+    assert {name for name in names if name.startswith(("security", "tasks"))} == known
