@@ -22,6 +22,7 @@ from security.gates.secrets import SecretsScanning
 from security.keys import UnsafeLocalKeys
 from security.material import Material
 from security.models.chain import Keys
+from security.policy import unsafe
 from security.posture import asked
 from security.verdict import Outcome, Subject, Trouble, Verdict
 from tasks import artifact, authority, chains, checkout, lock, tree
@@ -95,15 +96,15 @@ def check(
         terms["bill"], opener = True, partial(opener, out=bill)
     verdict = _verdict(gate, Path(subject), terms, opener)
     rests = sorted({*gate.rules} - {*gate.active(gate.limits.model_validate(terms))})
-    unsafe = sorted(key for key, value in terms.items() if key.startswith("Unsafe") and value)
+    chosen = sorted(set(unsafe(terms)))
     code = CODES[verdict.outcome]
     if as_sarif:
         print(json.dumps(sarif.log(verdict, gate, quote(Path(subject).as_posix()), code, rests), indent=1))
     elif as_json:
-        said = verdict.model_dump(mode="json") | {"subject": _name(subject), "not_asked": rests, "unsafe": unsafe}
+        said = verdict.model_dump(mode="json") | {"subject": _name(subject), "not_asked": rests, "unsafe": chosen}
         print(json.dumps(said, indent=1, sort_keys=True))
     else:
-        _show(verdict, _name(subject), rests, unsafe, gate)
+        _show(verdict, _name(subject), rests, chosen, gate)
     return code
 
 
@@ -136,14 +137,14 @@ def _verdict(gate: Gate[Any], path: Path, limits: dict[str, Any], opener: Opener
     return judge(gate, seen, limits)
 
 
-def _show(verdict: Verdict, subject: str, rests: list[str], unsafe: list[str], gate: Gate[Any]) -> None:
+def _show(verdict: Verdict, subject: str, rests: list[str], chosen: list[str], gate: Gate[Any]) -> None:
     mark, _ = MARKS[verdict.outcome]
     print(f"{mark} {verdict.gate} {plain(subject)}: {verdict.outcome}")
     if verdict.outcome is not Outcome.FAIL:
         print(f"  {plain(verdict.reason)}")
     for each in verdict.findings:
         print(f"  {each.rule} ({each.severity}) {plain(each.place)}: {plain(each.message)}\n    {each.remedy}")
-    for name in unsafe:
+    for name in chosen:
         print(f"  {name} is set")
     for rule in rests:
         print(f"  not asked: {rule}, {gate.rules[rule].title}")

@@ -122,8 +122,8 @@ def terms(
 
 def _checked(gate: Gate[Any], limits: dict[str, Any], given: Given, policy: Policy) -> Terms:
     accepts, observe, enforce, waive = given.accepts, given.observe, given.enforce, given.waive
-    if policy.target == "kubernetes_prod" and (unsafe := sorted(set(_unsafe(limits)))):
-        raise PlanError(f"{gate.name}: limits: {unsafe[0]} is for no target {policy.target}")
+    if policy.target == "kubernetes_prod" and (found := sorted(set(unsafe(limits)))):
+        raise PlanError(f"{gate.name}: limits: {found[0]} is for no target {policy.target}")
     try:
         gate.limits.model_validate(limits)
         floors = {rule: Basis(basis) for rule, basis in accepts.items()}
@@ -150,17 +150,17 @@ def _checked(gate: Gate[Any], limits: dict[str, Any], given: Given, policy: Poli
     return Terms(limits=limits, accepts=floors, **told)
 
 
-def _unsafe(value: Any) -> Iterator[str]:
+def unsafe(value: Any) -> Iterator[str]:
     """Insecure choices, by their names: keys that are set, and values."""
     if isinstance(value, str):
         yield from [value] if value.startswith("Unsafe") else []
     elif isinstance(value, Mapping):
         yield from (key for key, each in value.items() if key.startswith("Unsafe") and each)
         for each in value.values():
-            yield from _unsafe(each)
+            yield from unsafe(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _unsafe(each)
+            yield from unsafe(each)
 
 
 def effect(verdict: Verdict, terms: Terms) -> Effect:
