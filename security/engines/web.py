@@ -6,6 +6,8 @@ Redirects are not followed. A connection, an answer, and each next piece of one 
 import ipaddress
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0
 """How long an answer, or the next piece of one, may take; a connection a quarter of that."""
-PIECE = 1 << 20
 
 
 def split(url: str, what: str, cause: str) -> SplitResult:
@@ -54,13 +55,26 @@ def pieces(reply: "httpx.Response", what: str, most: int, cause: str, ends: floa
     """An answer as it comes; `CannotTell` with the cause for one of more than so many bytes, or that goes on after a
     moment of the monotonic clock."""
     size = 0
-    for piece in reply.iter_bytes(PIECE):
+    for piece in reply.iter_bytes():  # as it comes: to wait for more of it would be to look at no clock
         size += len(piece)
         if time.monotonic() > ends:
             raise CannotTell(f"{what}: an answer without an end", cause)
         if size > most:
             raise CannotTell(f"{what}: more than {most:,} bytes", cause)
         yield piece
+
+
+@contextmanager
+def ended(asks: "httpx.Client", seconds: float) -> Iterator[None]:
+    """A client that is closed when its time is over, however slowly it is answered: whoever still asks hears an error
+    at the next piece."""
+    timer = Timer(seconds, asks.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _loopback(host: str) -> bool:

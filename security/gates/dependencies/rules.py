@@ -13,7 +13,7 @@ from security.gates.dependencies.lock import ELSEWHERE, SHOWN
 from security.verdict import Breach
 
 LOCK = "lock"
-BASES = {"newest": "the newest of them", "date": "its own date", "clock": "our clock"}
+BASES = {"newest": "the newest of them", "date": "its own date"}
 """Whose word it is how old advisories are."""
 
 

@@ -9,7 +9,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
@@ -95,13 +95,17 @@ class Service(BaseHTTPRequestHandler):
         if self.ill in ("busy", "moved"):
             return self._say(503 if self.ill == "busy" else 302, whole, Location="/elsewhere/v1/query")
         if self.ill in ("loop", "endless"):
-            token = "again" if self.ill == "loop" else secrets.token_hex(8)
+            token = f"again {question.get('version')}" if self.ill == "loop" else secrets.token_hex(8)
             self.tokens[token] = (json.dumps(question | {"page_token": ""}, sort_keys=True), 0)
             return self._say(200, json.dumps(answer | {"next_page_token": token}).encode())
         if self.ill == "other":
             return self._say(200, json.dumps({"vulns": [each for each in self.every if each["id"] == "A-1"]}).encode())
         if self.ill == "blind":  # it knows the package, and of no version that it is affected
             return self._say(200, b"{}" if "version" in question else whole)
+        if self.ill == "mute":  # it knows which versions are affected, and nothing of the package
+            return self._say(200, whole if "version" in question else b"{}")
+        if self.ill.startswith("dripping"):
+            return self._drip(whole, head=self.ill.endswith("head"))
         if self.ill == "slow":
             time.sleep(LONGEST_WAIT)
         if self.ill == "torn":
@@ -112,6 +116,24 @@ class Service(BaseHTTPRequestHandler):
             self.wfile.write(whole)
             return None
         self._say(200, whole, **{"cached": {"Date": OLD}, "undated": {"Date": ""}}.get(self.ill, {}))
+
+    def _drip(self, whole: bytes, *, head: bool) -> None:
+        """A byte at a time, in the header or in the body, for much longer than anybody should wait."""
+        self.close_connection = True
+        self.send_response_only(200)
+        self.send_header("Date", self.date_time_string())
+        if not head:
+            self.send_header("Content-Length", str(len(whole) + 10_000))
+            self.end_headers()
+        else:
+            self.flush_headers()
+            self.wfile.write(b"X-Slow: ")
+        ends = time.monotonic() + 10 * LONGEST_WAIT
+        with suppress(OSError):
+            while time.monotonic() < ends:
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                time.sleep(0.1)
 
     def _say(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response_only(status)

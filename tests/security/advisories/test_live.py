@@ -1,6 +1,7 @@
 """A live service, asked over its own protocol: every page, of what was asked about, or a reason of its own."""
 
 import ssl
+import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -14,7 +15,7 @@ from security.advisories.live import Told, ask
 from security.engines import web
 from security.gates.dependencies.match import FORGET_ME_NOT
 from tests.security.advisories.exports import against, behind, told
-from tests.security.advisories.service import living
+from tests.security.advisories.service import LONGEST_WAIT, living
 
 NEW = "2026-11-28T00:00:00Z"
 EVERYBODY = [against(*each, "2026-01-01T00:00:00Z") for each in FORGET_ME_NOT]
@@ -56,17 +57,12 @@ def test_its_digest_is_of_what_was_answered() -> None:
     assert len(one) == 64
 
 
-def test_it_is_as_old_as_its_oldest_date_or_by_our_clock_where_one_is_missing() -> None:
-    with_dates, cached, undated = asked().live, asked(ill="cached").live, asked(ill="undated").live
+def test_it_is_as_old_as_its_oldest_date() -> None:
+    with_dates, cached = asked().live, asked(ill="cached").live
     assert with_dates
     assert cached
-    assert undated
-    assert (cached.head.checked, cached.dated) == ("2026-10-01T00:00:00Z", "date")
-    assert with_dates.dated == "date"
-    assert undated.dated == "clock"
-    for each in (with_dates, undated):
-        told = datetime.fromisoformat(each.head.checked)
-        assert abs((datetime.now(UTC) - told).total_seconds()) < 60
+    assert (cached.head.checked, cached.dated, with_dates.dated) == ("2026-10-01T00:00:00Z", "date", "date")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(with_dates.head.checked)).total_seconds()) < 60
 
 
 SAYS: dict[str, str] = {
@@ -83,6 +79,7 @@ SAYS: dict[str, str] = {
     "loop": "alpha(?: 1.0)?: page 2 names one that was read; allowed: each page once",
     "endless": "alpha(?: 1.0)?: pages without an end; allowed: 100",
     "torn": r"alpha(?: 1.0)?: cannot be asked \(RemoteProtocolError\)",
+    "undated": "alpha(?: 1.0)?: found no Date; allowed: when it answered",
     "slow": r"alpha(?: 1.0)?: cannot be asked \(ReadTimeout\)",
 }
 
@@ -122,6 +119,31 @@ def test_one_that_knows_of_nothing_is_not_taken_at_its_word(sick: str) -> None:
     name, _, id = FORGET_ME_NOT[1 if sick else 0]
     assert lacking == f"the live service does not know {id} of {name}; allowed: what everybody knows"
     assert made is not None
+
+
+@pytest.mark.parametrize("sick", ["alpha", ""])
+def test_what_it_says_of_a_version_it_says_of_the_package_too(sick: str) -> None:
+    made, lacking = asked(ill="mute", sick=sick)
+    name = sick or FORGET_ME_NOT[0][0]
+    assert "says of a version what it does not say of the package" in lacking
+    assert made is not None or not sick
+    assert made is None or all(key[0] != name for key in made.answers)
+
+
+def test_all_answers_together_have_a_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ALL", 2_000)
+    _, lacking = asked()
+    assert_matches(lacking, r"more than 2,000 bytes in all answers; \d+ of 12 questions have no answer")
+
+
+@pytest.mark.parametrize("ill", ["dripping", "dripping head"])
+def test_one_that_drips_is_ended_with_the_whole(ill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SECONDS", 1.0)
+    begun = time.monotonic()
+    made, lacking = asked(ill=ill)
+    assert time.monotonic() - begun < LONGEST_WAIT * 3
+    assert_matches(lacking, r"alpha(?: 1.0)?: (an answer without an end|cannot be asked)")
+    assert made is None or ALPHA not in made.answers
 
 
 def test_after_its_time_no_more_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
