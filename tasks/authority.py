@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from security.engines.oci import Place
+from security.engines.login import Place
 from security.engines.trespass import trespass
 from security.errors import KeyBroken
 from security.gates.authorization import Limits
@@ -89,6 +89,8 @@ def copied(home: Home, name: str, keys: Keys, signer: Signer, known: Sequence[st
             "unsigned": unsigned,
         },
         "before": _lying(mine, gone),
+        "version": {"tag": ""},  # a folder has no tags; nor does anybody forget in it who may write
+        "again": {},
         "read": {**whole, "more": []},
         **{question: {**whole, "more": _spelled(more)} for question, more in attempts.items()},
         "untag": {**whole, "more": _spelled(done[:-1]), "known": [*known, head_of(done[-1])]},

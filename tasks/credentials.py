@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from security.engines.oci import Login
+from security.engines.login import Login
 from security.errors import KeyBroken
 
 MOST = 1 << 20

@@ -1,64 +1,40 @@
 """Tries, with the producer's own credentials, what the producer must not be able to do in a registry.
 
 Each attempt does no harm where it succeeds. What is overwritten and deleted is a version of the gate's own: number 0,
-which no model has, of bytes that say what they are; it stays in the repository, so that nothing piles up there. To
-`approved` and `production` goes what they name already; where they name nothing, the half of a manifest, which a
-registry that would have moved the tag can only call invalid. What an attempt changed all the same is put back.
+which no model has, of bytes that say what they are; it stays in the repository, so that nothing piles up there. To the
+newest real version, `approved` and `production` goes what they name already; where an alias names nothing, the half of
+a manifest, which a registry that would have moved the tag can only call invalid. What an attempt changed all the same
+is put back; what somebody else put there meanwhile is left.
 
-Beside the attempts stand calls that must work, or a refusal would prove nothing: the producer reads, and may upload.
-After each attempt, and at the end, what the tags name is asked again: an answer alone is no proof.
+Beside the attempts stand calls that must work, or a refusal would prove nothing: the producer reads, and may upload,
+before the first attempt and again after the last. After each attempt, and at the end, what the tags name is asked: an
+answer alone is no proof. Tags that are neither versions nor aliases are told by a digest of their names.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from security.engines.oci import MANIFEST, Client, Login, Place, Reply, tags
+from security.engines.line import MANIFEST, Reply
+from security.engines.login import Login, Place
+from security.engines.oci import Client, tags
+from security.engines.probe import CANARY, EMPTY, TEXT, newest, own, sha, shown, spelled
 from security.errors import CannotTell
-from security.verdict import Snapshot, canonical
+from security.verdict import Snapshot
 
 if TYPE_CHECKING:
     import httpx
 
 Answer = dict[str, Any]
-CANARY = "0"
-"""The tag of the gate's own version."""
-MOVED = "chain"
-"""The tag that whoever pushes moves by right: what it names later is not held against what it named."""
 QUESTIONS = (
-    "place", "write", "before", "read", "overwrite", "approved", "production", "untag", "delete", "erase", "after",
+    "place", "write", "before", "read", "overwrite", "version", "approved", "production", "untag", "delete", "erase",
+    "again", "after",
 )  # fmt: skip
 MOST = 1_000
 """Tags of a repository."""
-PROBE = "application/vnd.sluice.probe.v1"
-TEXT = b"Sluice tries to overwrite and to delete this, and must not be able to. It is no model.\n"
-EMPTY = b"{}"
 HALF = b'{"schemaVersion": 2, "layers": ['
 """No manifest: a registry that would tag one at our word can only answer that it is invalid."""
-_NONCE = "org.sluice.probe"
-
-
-def sha(data: bytes) -> str:
-    """SHA-256, as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def spelled(nonce: str) -> bytes:
-    """The manifest of the gate's own version; another nonce, another digest."""
-    layer = {"mediaType": "text/plain", "digest": f"sha256:{sha(TEXT)}", "size": len(TEXT)}
-    config = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": f"sha256:{sha(EMPTY)}", "size": len(EMPTY)}
-    told = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": PROBE, "config": config, "layers": [layer]}
-    return canonical(told | {"annotations": {_NONCE: nonce}})
-
-
-def _own(manifest: bytes) -> bool:
-    """Whether a manifest is the gate's own, of whatever nonce."""
-    try:
-        return bool(manifest == spelled(str(json.loads(manifest)["annotations"][_NONCE])))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
+TOLD = "the registry answers with the credentials that it was sent"
 
 
 def trespass(place: Place, login: Login | None, nonce: str, transport: "httpx.BaseTransport | None" = None) -> Snapshot:
@@ -79,9 +55,13 @@ def trespass(place: Place, login: Login | None, nonce: str, transport: "httpx.Ba
             except Exception as bug:  # noqa: BLE001 - whatever kept the answer away, the gate must not take it for one
                 answers[question] = {"error": f"a crash ({type(bug).__name__})"}
                 break
-    if login and login.within(repr(answers)):
-        answers = {QUESTIONS[0]: {"error": "the registry answers with the credentials that it was sent"}}
+        if client.tells(repr(answers)):
+            answers = {QUESTIONS[0]: {"error": TOLD}}
     return snapshot.model_copy(update={"answers": answers})
+
+
+def _sha(manifest: bytes | None) -> str:
+    return sha(manifest) if manifest else ""
 
 
 def _works(reply: Reply, what: str) -> None:
@@ -98,6 +78,7 @@ class _Visit:
     def __init__(self, client: Client, nonce: str) -> None:
         self.client, self.nonce, self.canary = client, nonce, spelled(nonce)
         self._kinds: dict[str, str] = {}
+        self._newest = ""
 
     def place(self) -> Answer:
         of = self.client.place
@@ -115,14 +96,18 @@ class _Visit:
         if there is None:
             reply = self._put(CANARY, self.canary)
             _works(reply, "enter a version")
-        elif not _own(there):
+        elif not own(there):
             raise CannotTell("version 0 is somebody else's, and so nothing is tried on it; allowed: the gate's own")
         self.canary = there or self.canary
         return {**reply.said(), "made": there is None}
 
     def before(self) -> Answer:
         """What every tag names."""
-        return {"tags": {tag: self._named(tag) for tag in tags(self.client, MOST)}}
+        listed = tags(self.client, MOST)
+        if self.client.tells(" ".join(listed)):
+            raise CannotTell(TOLD)
+        self._newest = self._newest or newest(listed)
+        return {"tags": {shown(tag): self._named(tag) for tag in listed}}
 
     after = before
 
@@ -132,6 +117,13 @@ class _Visit:
 
     def overwrite(self) -> Answer:
         return self._moved(CANARY, "other", spelled(f"{self.nonce}x"))
+
+    def version(self) -> Answer:
+        """The newest real version, under its tag once more; where there is none, nothing is tried."""
+        there = self._manifest(self._newest) if self._newest else None
+        if self._newest and there is None:
+            raise CannotTell(f"version {self._newest} is listed, and is not there")
+        return {"tag": self._newest, **self._moved(self._newest, "same", there)} if there else {"tag": ""}
 
     def approved(self) -> Answer:
         return self._alias("approved")
@@ -153,32 +145,45 @@ class _Visit:
         there = self._manifest(tag)
         return self._moved(tag, "half" if there is None else "same", HALF if there is None else there)
 
+    def again(self) -> Answer:
+        """What worked at first works still: an upload, and the gate's own manifest by its digest, which moves no tag.
+        If it does not, what was refused was perhaps refused to whoever asks."""
+        reply = self._upload(TEXT)
+        if 200 <= reply.status < 300:
+            reply = self._put(f"sha256:{sha(self.canary)}", self.canary)
+        return reply.said()
+
     def _moved(self, tag: str, way: str, to: bytes) -> Answer:
-        """Put a manifest under a tag, and look at what it names then; what it named before is put back."""
+        """Put a manifest under a tag, and look at what it names then. What it named before is put back in the place of
+        what was sent, and of nothing else: that somebody else put there."""
         before = self._manifest(tag)
         reply = self._put(tag, to)
-        after = self._manifest(tag)
-        held = {"before": sha(before) if before else "", "after": sha(after) if after else ""}
-        if after != before and before is not None:
-            self._quietly(lambda: self._put(tag, before))
-        elif after != before:
-            self._quietly(lambda: self.client.ask("DELETE", self.client.at(f"manifests/{tag}")))
+        after = now = self._manifest(tag)
+        granted = 200 <= reply.status < 300
+        if after != before and (after == to or (after is None and granted)):
+            if before is not None:
+                self._quietly(lambda: self._put(tag, before))
+            else:
+                self._quietly(lambda: self.client.ask("DELETE", self.client.at(f"manifests/{tag}")))
+            now = self._manifest(tag)
+        held = {"before": _sha(before), "after": _sha(after), "sent": sha(to), "back": now == before}
         return {**reply.said(), "way": way, **held}
 
     def _deleted(self, path: str, named: Callable[[], str]) -> Answer:
         """Delete; where that worked, make it again."""
         before = named()
         reply = self.client.ask("DELETE", self.client.at(path))
-        after = named()
-        if after != before:
+        after = now = named()
+        if before and not after:
             self._quietly(self.write)
-        return {**reply.said(), "way": "gone", "before": before, "after": after}
+            now = named()
+        return {**reply.said(), "way": "gone", "before": before, "after": after, "sent": "", "back": now == before}
 
     def _quietly(self, mend: Callable[[], object]) -> None:
         try:
             mend()
         except CannotTell:
-            return  # it was changed, and the answer says so: that it could not be put back is shown by what is there
+            return  # it was changed, and the answer says so, and by what is there that it could not be put back
 
     def _manifest(self, tag: str) -> bytes | None:
         """The bytes that a tag names now; None where there is no such tag."""
@@ -191,8 +196,7 @@ class _Visit:
         raise CannotTell(f"what {tag} names cannot be read: the registry answered {reply.status} {reply.code}".strip())
 
     def _named(self, tag: str) -> str:
-        there = self._manifest(tag)
-        return sha(there) if there else ""
+        return _sha(self._manifest(tag))
 
     def _there(self, path: str) -> bool:
         reply = self.client.ask("HEAD", self.client.at(path))

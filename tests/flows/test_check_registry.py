@@ -28,7 +28,7 @@ def test_a_registry_is_asked(tmp_path: Path, capsys: Said) -> None:
         subject = f"{of.place.address}/sample"
         assert main([*CHECK, subject, *limits(tmp_path)]) == 0
         said = capsys.readouterr().out
-        assert said.startswith("✓ registry_authorization sample: pass\n  11/11 questions, 6 attempts refused, 2 tags")
+        assert said.startswith("✓ registry_authorization sample: pass\n  13/13 questions, 7 attempts refused, 2 tags")
         assert "UnsafeHttp" in said
         of.lets = {"production", "erase"}
         assert main([*CHECK, subject, *limits(tmp_path), "--json"]) == 1

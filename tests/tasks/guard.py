@@ -26,7 +26,9 @@ from cryptography.x509.oid import NameOID
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from security.engines.oci import TAKES, Login
+from security.engines.line import TAKES
+from security.engines.login import Login
+from security.engines.probe import CANARY
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,8 +109,10 @@ class Guard:
             return ""
         if which in ("approved", "production"):
             return which
+        if ":" in which:
+            return ""  # by what it is: no tag moves
         there = httpx.get(f"http://{self.behind}{path}", headers={"accept": TAKES}, trust_env=False)
-        return "overwrite" if there.status_code == 200 else ""
+        return ("overwrite" if which == CANARY else "version") if there.status_code == 200 else ""
 
 
 class Tokens:

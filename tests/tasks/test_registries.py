@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from security.engines.oci import TAKES, Login, Place
-from security.engines.trespass import CANARY, HALF, spelled, trespass
+from security.engines.line import TAKES
+from security.engines.login import Login, Place
+from security.engines.probe import CANARY, spelled
+from security.engines.trespass import HALF, trespass
 from security.gate import judge, observe
 from security.gates.authorization import RegistryAuthorization
-from security.gates.authorization.facts import ATTEMPTS
+from security.gates.authorization.facts import TRIES
 from security.keys import UnsafeLocalKeys
 from security.models.chain import Keys
 from security.posture import asked
@@ -89,7 +91,8 @@ def test_a_registry_that_asks_nobody(tmp_path: Path, deletes: bool) -> None:
             "7": put(server.address, "7", "a"),
             "production": put(server.address, "production", "b"),
         }
-        assert found(judged(server.address, None)) == MOVED | (DELETED if deletes else set())
+        version = {("RA-OVERWRITE", "version")}
+        assert found(judged(server.address, None)) == MOVED | version | (DELETED if deletes else set())
         assert named(server.address) == before  # and what was granted has done no harm
 
 
@@ -157,17 +160,18 @@ def test_a_strict_front_passes(guard: tuple[str, Guard], behind: Distribution) -
     before = named(behind.address)
     verdict = judged(at, front.login)
     assert (verdict.outcome, verdict.findings) == (Outcome.PASS, ()), verdict.reason
-    assert "6 attempts refused, 5 tags as they were" in verdict.reason
+    assert "7 attempts refused, 5 tags as they were" in verdict.reason
     assert named(behind.address) == before
 
 
-@pytest.mark.parametrize("act", ["overwrite", "approved", "production", "delete", "erase"])
+@pytest.mark.parametrize("act", ["overwrite", "version", "approved", "production", "delete", "erase"])
 def test_whatever_a_front_lets_through_is_found(guard: tuple[str, Guard], behind: Distribution, act: str) -> None:
     at, front = guard
+    put(behind.address, "7", "7")
     judged(at, front.login)
     before = named(behind.address)
     front.lets = {act}
-    assert found(judged(at, front.login)) == {(ATTEMPTS[act], act)}
+    assert found(judged(at, front.login)) == {(TRIES[act], act)}
     assert named(behind.address) == before
 
 

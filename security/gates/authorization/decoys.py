@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from security.engines.oci import Place
-from security.engines.trespass import CANARY, MOVED, trespass
+from security.engines.login import Place
+from security.engines.probe import CANARY, MOVED, newest
+from security.engines.trespass import trespass
 from security.gate import Violation
 from security.gates.authorization.double import Asks, Double, login
 from security.models.chain import Claim, Move, Revocation, Version, sealed
@@ -35,6 +36,8 @@ def _asked(sample: Sequence[Answer], draw: random.Random, **ways: Any) -> list[A
     )
     known = reply(sample, "before").get("tags")
     tags = {tag: json.dumps({"n": draw.random()}).encode() for tag in sorted(known or ()) if tag != CANARY}
+    if "version" in ways.get("lets", ()) and not newest(tags):
+        tags["1"] = json.dumps({"n": draw.random()}).encode()
     asks: Asks = draw.choice(("basic", "bearer"))
     double = Double(place, login(_sha(draw)), tags=tags, asks=asks, **ways)
     return sorted(trespass(place, double.login, _sha(draw), double.transport()).answers.items())
@@ -145,7 +148,7 @@ def _either(asked: Violation[Answer], spoil: Spoil) -> Violation[Answer]:
 
 VIOLATIONS: dict[str, Violation[Any]] = {
     "RA-PLACE": _elsewhere,
-    "RA-OVERWRITE": _either(_lets("overwrite"), _believed("overwrite")),
+    "RA-OVERWRITE": _either(_lets("overwrite", "version"), _believed("overwrite")),
     "RA-APPROVED": _either(_lets("approved"), _believed("approved", "candidate", "approved")),
     "RA-PRODUCTION": _either(_lets("production"), _believed("production", "candidate", "approved", "production")),
     "RA-DELETE": _either(_lets("untag", "delete", "erase"), _forgotten),

@@ -11,13 +11,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs
 
-from security.engines.oci import MANIFEST, Login, Place
+from security.engines.line import MANIFEST
+from security.engines.login import Login, Place
+from security.engines.probe import CANARY
 
 if TYPE_CHECKING:
     import httpx
 
-Acts = Literal["overwrite", "approved", "production", "untag", "delete", "erase"]
-ACTS: tuple[Acts, ...] = ("overwrite", "approved", "production", "untag", "delete", "erase")
+Acts = Literal["overwrite", "version", "approved", "production", "untag", "delete", "erase"]
+ACTS: tuple[Acts, ...] = ("overwrite", "version", "approved", "production", "untag", "delete", "erase")
 Asks = Literal["basic", "bearer", "nobody"]
 
 
@@ -94,6 +96,8 @@ class Double:
         named = {f"sha256:{hashlib.sha256(data).hexdigest()}": tag for tag, data in self.tags.items()}
         tag = named.get(which, which)
         if request.method == "PUT":
+            if which in named and self.tags[tag] == request.content:
+                return self._said(201)  # what is there already, by what it is: no tag moves
             return self._put(tag, request.content)
         if tag not in self.tags:
             return self._said(404, "MANIFEST_UNKNOWN")
@@ -102,7 +106,8 @@ class Double:
         return httpx.Response(200, content=self.tags[tag], headers={"content-type": MANIFEST})
 
     def _put(self, tag: str, data: bytes) -> "httpx.Response":
-        act = tag if tag in ("approved", "production") else "overwrite" if tag in self.tags else ""
+        act = tag if tag in ("approved", "production") else "" if tag not in self.tags else "version"
+        act = "overwrite" if act and tag == CANARY else act
         try:
             whole = isinstance(json.loads(data), dict)
         except ValueError:

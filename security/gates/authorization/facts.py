@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from security.engines.oci import ADDRESS, By, Scheme
-from security.engines.trespass import CANARY
+from security.engines.line import By
+from security.engines.login import ADDRESS, Scheme
+from security.engines.probe import CANARY
 from security.verdict import Frozen
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -21,8 +22,12 @@ ATTEMPTS = {
     "erase": "RA-DELETE",
 }
 """What must be refused -> the rule that it would break."""
+TRIES = {**ATTEMPTS, "version": "RA-OVERWRITE"}
+"""The same of a registry that is asked; `version` where it has a version that is not the gate's own."""
 CONTROLS = ("write", "read")
 """What must work, or a refusal proves nothing."""
+WORK = (*CONTROLS, "again")
+"""The same of a registry that is asked: at the end it must work still."""
 
 
 class Limits(Frozen):
@@ -49,11 +54,22 @@ class Call(Frozen):
 
 class Try(Call):
     """One attempt. `way`: other bytes than before, the same again, half a manifest, or a deletion; `before` and
-    `after`: what the tag named, or the blob's digest."""
+    `after`: what the tag named, or the blob's digest; `sent`: what was put; `back`: whether in the end it was as
+    before."""
 
     way: Literal["other", "same", "half", "gone"]
     before: Held
     after: Held
+    sent: Held
+    back: bool = Field(strict=True)
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Try":
+        if bool(self.sent) == (self.way == "gone") or (self.sent == self.before) != (self.way == "same"):
+            raise ValueError("what was sent is not what the way of an attempt sends")
+        if self.after == self.before and not self.back:
+            raise ValueError("what had not changed is told as not put back")
+        return self
 
 
 class Remote(Frozen):
@@ -66,21 +82,26 @@ class Remote(Frozen):
     ping: Call
     write: Call
     read: Call
+    again: Call
     canary: Sha
     """What the gate's own version named when it was read."""
     tags: int = Field(ge=1, strict=True)
+    newest: Annotated[str, Field(pattern=r"^([1-9][0-9]{0,17})?$")]
+    """The newest version that is not the gate's own; empty for none."""
     changed: dict[str, tuple[Held, Held]]
     tries: dict[str, Try]
 
     @model_validator(mode="after")
     def _agree(self) -> "Remote":
         """Facts that contradict each other are none."""
-        if set(self.tries) != set(ATTEMPTS):
+        if set(self.tries) != {*ATTEMPTS, *(["version"] if self.newest else [])}:
             raise ValueError("each attempt has an answer, and there is no other")
         ways = {name: each.way for name, each in self.tries.items()}
         fixed = {"overwrite": "other", "untag": "gone", "delete": "gone", "erase": "gone"}
         if {name: ways[name] for name in fixed} != fixed:
             raise ValueError("an attempt was made in another way than its own")
+        if self.newest and ways["version"] != "same":
+            raise ValueError("a version was tried with other bytes than its own")
         for name in ("approved", "production"):
             if ways[name] != ("same" if self.tries[name].before else "half"):
                 raise ValueError(f"{name} was tried in another way than what it named asks for")

@@ -3,11 +3,23 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from security.engines.trespass import CANARY, QUESTIONS
+from security.engines.login import LACKS
+from security.engines.probe import CANARY
+from security.engines.trespass import QUESTIONS
 from security.errors import CannotTell
 from security.gate import Violation
 from security.gates.authorization.decoys import VIOLATIONS
-from security.gates.authorization.facts import ATTEMPTS, CONTROLS, Facts, Folder, Limits, Remote, Try
+from security.gates.authorization.facts import (
+    ATTEMPTS,
+    CONTROLS,
+    TRIES,
+    WORK,
+    Facts,
+    Folder,
+    Limits,
+    Remote,
+    Try,
+)
 from security.gates.authorization.look import found
 from security.gates.authorization.rules import RULES
 from security.material import Handed
@@ -23,12 +35,14 @@ UNABLE = frozenset({"UNSUPPORTED", "DIGEST_INVALID"})
 """Status 400 where nothing is deleted (OCI distribution 1.1: 400 or 405), or only by digest (docker-registry)."""
 WORDS = {
     "overwrite": "put another manifest under the tag of a version",
+    "version": "put a manifest under the tag of the newest version",
     "approved": "put a manifest under the tag approved",
     "production": "put a manifest under the tag production",
     "untag": "delete the tag of a version",
     "delete": "delete the manifest of a version",
     "erase": "delete a blob of a version",
 }
+CALLED = {"write": "write", "read": "read", "again": "write once more, after the last attempt,"}
 COPIED = {
     "overwrite": "a version that is entered again with another manifest",
     "approved": "the producer's own approval",
@@ -74,13 +88,17 @@ class RegistryAuthorization(Posture):
 def outcome(name: str, each: Try, *, nobody: bool) -> Outcome:
     """What an answer says of an attempt. `nobody`: the registry lets nobody in particular upload.
 
-    Where it does not, what was refused to nobody in particular says nothing of the producer. Half a manifest that is
-    called invalid was looked at, so that whoever sent it may send a whole one; unless the registry looks before it asks
-    who sends it, and nobody had been asked yet.
+    What was refused to nobody in particular says nothing of the producer, nor does what was refused to a token that the
+    registry calls too narrow or none. Half a manifest that is called invalid was looked at, so that whoever sent it may
+    send a whole one; unless the registry looks before it asks who sends it, and nobody had been asked yet.
     """
     if 200 <= each.status < 300:
         return "done"
-    if each.by == "nobody" and not nobody:
+    looked = each.way in ("same", "half") and each.status < 500 and each.code.startswith("MANIFEST_")
+    looked = looked and each.status not in REFUSED
+    if each.by == "nobody":
+        return "done" if nobody and looked else "unclear"
+    if each.code in LACKS:
         return "unclear"
     if each.status in REFUSED:
         return "refused"
@@ -88,9 +106,7 @@ def outcome(name: str, each: Try, *, nobody: bool) -> Outcome:
         return "refused"
     if each.way == "gone" and each.status == 400 and each.code in UNABLE:
         return "refused"
-    if each.way in ("same", "half") and each.status < 500 and each.code.startswith("MANIFEST_"):
-        return "done"
-    return "unclear"
+    return "done" if looked else "unclear"
 
 
 def _asked(seen: Remote, limits: Limits) -> Iterator[Breach]:
@@ -103,24 +119,27 @@ def _asked(seen: Remote, limits: Limits) -> Iterator[Breach]:
     told = {name: outcome(name, each, nobody=nobody) for name, each in seen.tries.items()}
     explained: set[str] = set()
     for name, each in seen.tries.items():
-        tag = name if name in ("approved", "production") else CANARY
+        tag = {"version": seen.newest}.get(name, name if name in ("approved", "production") else CANARY)
+        left = "" if each.back else "; what was there before could not be put back"
         if told[name] == "done":
             explained.add(tag)
             as_ = " to nobody in particular" if each.by == "nobody" else " to the producer's credentials"
             found = f"to {WORDS[name]} was granted{as_} ({_said(each)})"
-            yield _breach(ATTEMPTS[name], name, f"{found}; allowed: 401, 403 or 405, and nothing changed")
+            yield _breach(TRIES[name], name, f"{found}; allowed: 401, 403 or 405, and nothing changed{left}")
         elif each.after != each.before:
             explained.add(tag)
-            found = f"to {WORDS[name]} was answered {_said(each)}, and it was done"
-            yield _breach("RA-KEPT", name, f"{found}; allowed: what is refused is not done")
+            ours = each.after == each.sent
+            done = "it was done" if ours else "it names what the gate did not send, which is left as it is"
+            found = f"to {WORDS[name]} was answered {_said(each)}, and {done}"
+            yield _breach("RA-KEPT", name, f"{found}; allowed: what is refused is not done{left if ours else ''}")
     for tag, (before, after) in seen.changed.items():
         if tag not in explained:
             found = f"named {before[:12] or 'nothing'}, and afterwards {after[:12] or 'nothing'}"
             yield _breach("RA-KEPT", f"tag:{tag}", f"{found}; allowed: what it named")
-    for name in CONTROLS:
+    for name in WORK:
         call = getattr(seen, name)
         if not 200 <= call.status < 300:
-            raise CannotTell(f"to {name} was answered {_said(call)}: a refusal proves nothing", "control")
+            raise CannotTell(f"to {CALLED[name]} was answered {_said(call)}: a refusal proves nothing", "control")
     if unclear := [name for name in seen.tries if told[name] == "unclear"]:
         said = "; ".join(f"to {WORDS[name]} was answered {_said(seen.tries[name])}" for name in unclear)
         raise CannotTell(f"{said}: neither granted nor refused", "answer")

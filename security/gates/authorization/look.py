@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from security.engines.oci import CODES
-from security.engines.trespass import CANARY, MOVED, QUESTIONS
+from security.engines.line import CODES
+from security.engines.probe import CANARY, MOVED, newest
+from security.engines.trespass import QUESTIONS
 from security.errors import CannotTell, KeyBroken, LogBroken
 from security.gates.authorization.facts import ATTEMPTS, CONTROLS, Facts, Folder, Remote, Sha, Word
 from security.keys import PublicKey
@@ -17,6 +18,7 @@ from security.models.chain import Keys
 from security.models.standing import Standing, stands
 from security.verdict import Frozen
 
+_KEPT = ("way", "before", "after", "sent", "back")
 Answers = Mapping[str, Mapping[str, Any]]
 
 
@@ -69,6 +71,9 @@ def _remote(answers: Answers) -> Remote:
     before, after = (answers[name]["tags"] for name in ("before", "after"))
     if CANARY not in before:
         raise ValueError("the gate's own version is not listed")
+    version = answers["version"]["tag"]
+    if version != newest(before):
+        raise ValueError("another version was tried than the newest that is listed")
     left = {tag: (sha, after.get(tag, "")) for tag, sha in before.items() if tag != MOVED}
     new = {tag: ("", sha) for tag, sha in after.items() if tag not in before and tag in ATTEMPTS}
     return Remote(
@@ -78,12 +83,14 @@ def _remote(answers: Answers) -> Remote:
         ping=_call(place),
         write=_call(answers["write"]),
         read=_call(read),
+        again=_call(answers["again"]),
         canary=read["found"],
+        newest=version,
         tags=len(before) + len(new),
         changed={tag: both for tag, both in sorted((left | new).items()) if both[0] != both[1]},
         tries={
-            name: {**_call(answers[name]), **{key: answers[name][key] for key in ("way", "before", "after")}}
-            for name in ATTEMPTS
+            name: {**_call(answers[name]), **{key: answers[name][key] for key in _KEPT}}
+            for name in (*ATTEMPTS, *(["version"] if version else []))
         },
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from security.engines.oci import Login, Place
+from security.engines.login import Login, Place
 from security.gates.authorization.double import Double
 
 Answer = Callable[[httpx.Request], httpx.Response]

@@ -7,12 +7,15 @@ The cheapest that would satisfy the words, and what catches each:
 - what is tried does harm: `test_what_is_granted_is_found_and_put_back`.
 """
 
+import contextlib
 import json
 import random
 import re
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,12 +23,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from security.engines.oci import Login, Place
-from security.engines.trespass import CANARY, QUESTIONS, sha, spelled, trespass
+from security.engines import line
+from security.engines.login import LACKS, Login, Place
+from security.engines.probe import CANARY, sha, spelled
+from security.engines.trespass import QUESTIONS, trespass
 from security.gate import judge, observe
 from security.gates.authorization import Limits, RegistryAuthorization
 from security.gates.authorization.double import ACTS, Asks, Double
-from security.gates.authorization.facts import ATTEMPTS, Facts, Try
+from security.gates.authorization.facts import ATTEMPTS, TRIES, Facts, Try
 from security.gates.authorization.gate import FIXED, REFUSED, outcome
 from security.material import Material
 from security.posture import asked
@@ -55,6 +60,12 @@ def judged(snapshot: Snapshot, limits: dict[str, Any] = LIMITS) -> Verdict:
 
 def facts(**ways: Any) -> Facts:
     return GATE.look(asked(GATE, visit(double(**ways))).handed()[0])
+
+
+def tried(way: Any, **told: Any) -> Try:
+    before, other = "" if way == "half" else "a" * 64, "b" * 64
+    sent = {"same": before, "gone": ""}.get(way, other)
+    return Try(**told, way=way, before=before, after=before, sent=sent, back=True)
 
 
 def found(verdict: Verdict) -> set[tuple[str, str]]:
@@ -88,7 +99,7 @@ def test_a_registry_with_permissions_passes(asks: Asks, tags: dict[str, bytes]) 
     of = double(asks=asks, tags=tags)
     first = judged(visit(of))
     assert (first.outcome, first.findings) == (Outcome.PASS, ()), first.reason
-    assert f"6 attempts refused, {len(tags) + 1} tags as they were" in first.reason
+    assert f"{7 if tags else 6} attempts refused, {len(tags) + 1} tags as they were" in first.reason
     assert of.tags == tags | {CANARY: spelled("once")}
     again = judged(trespass(PLACE, LOGIN, "twice", of.transport()))  # the version that the first look left is taken
     assert again.outcome is Outcome.PASS
@@ -106,8 +117,8 @@ def test_what_is_granted_is_found_and_put_back(lets: set[str], asks: Asks, there
     tags = {tag: spelled("old") if tag == CANARY else f'{{"n":"{tag}"}}'.encode() for tag in sorted(there)}
     of = double(lets=lets, asks=asks, tags=tags)
     verdict = judged(visit(of))
-    assert found(verdict) == {(ATTEMPTS[act], act) for act in lets}
-    assert verdict.outcome is (Outcome.FAIL if lets else Outcome.PASS), verdict.reason
+    assert found(verdict) == {(TRIES[act], act) for act in lets if act != "version" or there & {"1", "7"}}
+    assert verdict.outcome is (Outcome.FAIL if verdict.findings else Outcome.PASS), verdict.reason
     assert {tag: data for tag, data in of.tags.items() if tag != CANARY} == {
         tag: data for tag, data in tags.items() if tag != CANARY
     }
@@ -115,7 +126,7 @@ def test_what_is_granted_is_found_and_put_back(lets: set[str], asks: Asks, there
     assert all("allowed" in each.message for each in verdict.findings)
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ATTEMPTS)
 def test_a_registry_that_lies_is_found_out(act: str) -> None:
     """It answers 403, and does it."""
     of = double(lies=[act], tags={"1": b"{}"})
@@ -186,9 +197,9 @@ def test_what_is_no_refusal(status: int, code: str) -> None:
 def test_half_a_manifest_that_is_looked_at_was_let_in(tag: str) -> None:
     of = double(tags={})
     for status, code, wanted in (
-        (400, "MANIFEST_INVALID", {(ATTEMPTS[tag], tag)}),
-        (404, "MANIFEST_BLOB_UNKNOWN", {(ATTEMPTS[tag], tag)}),
-        (201, "", {(ATTEMPTS[tag], tag)}),
+        (400, "MANIFEST_INVALID", {(TRIES[tag], tag)}),
+        (404, "MANIFEST_BLOB_UNKNOWN", {(TRIES[tag], tag)}),
+        (201, "", {(TRIES[tag], tag)}),
         (400, "UNKNOWN", set()),
         (409, "", set()),
         (412, "", set()),
@@ -201,8 +212,7 @@ def test_half_a_manifest_that_is_looked_at_was_let_in(tag: str) -> None:
 
 def test_who_looks_before_asking_who_it_is_shows_nothing() -> None:
     """A registry that judges half a manifest before it asks for credentials has let in nobody."""
-    told: dict[str, Any] = {"status": 400, "code": "MANIFEST_INVALID", "by": "nobody", "way": "half"}
-    half = Try(**told, before="", after="")
+    half = tried("half", status=400, code="MANIFEST_INVALID", by="nobody")
     assert outcome("production", half, nobody=False) == "unclear"
     assert outcome("production", half, nobody=True) == "done"
     assert outcome("production", half.model_copy(update={"by": "bearer"}), nobody=False) == "done"
@@ -210,16 +220,18 @@ def test_who_looks_before_asking_who_it_is_shows_nothing() -> None:
 
 @given(
     status=st.integers(100, 599),
-    code=st.sampled_from(["", "other", "DENIED", "UNSUPPORTED", "DIGEST_INVALID", "TAG_INVALID", "MANIFEST_INVALID"]),
+    code=st.sampled_from(
+        ["", "other", "DENIED", "UNSUPPORTED", "DIGEST_INVALID", "TAG_INVALID", "MANIFEST_INVALID", *LACKS]
+    ),
     way=st.sampled_from(["other", "same", "half", "gone"]),
     by=st.sampled_from(["nobody", "basic", "bearer"]),
     nobody=st.booleans(),
 )
 def test_every_answer_is_one_of_three(status: int, code: str, way: Any, by: Any, nobody: bool) -> None:
-    told = outcome("overwrite", Try(status=status, code=code, by=by, way=way, before="", after=""), nobody=nobody)
+    told = outcome("overwrite", tried(way, status=status, code=code, by=by), nobody=nobody)
     assert (told == "done") >= (200 <= status < 300)
     assert told != "refused" or status in {*REFUSED, *FIXED, 400}
-    asked = by != "nobody" or nobody
+    asked = by != "nobody" and code not in LACKS
     assert told == "refused" or status not in REFUSED or not asked
     assert told == "unclear" or status < 500
     assert told != "refused" or asked
@@ -245,8 +257,7 @@ def test_who_is_refused_unasked_tries_with_credentials(status: int, asks: Asks) 
     good, bad = double(asks=asks), double(asks=asks, lets=["untag"])
     assert judged(visit(good, transport=Silent(good))).outcome is Outcome.PASS
     assert found(judged(visit(bad, transport=Silent(bad)))) == {("RA-DELETE", "untag")}
-    told: dict[str, Any] = {"status": status, "code": "", "by": "nobody", "way": "gone", "before": "", "after": ""}
-    assert outcome("untag", Try(**told), nobody=False) == "unclear"
+    assert outcome("untag", tried("gone", status=status, code="", by="nobody"), nobody=False) == "unclear"
 
 
 def drop(request: httpx.Request) -> httpx.Response:
@@ -299,7 +310,7 @@ def test_without_what_must_work_nothing_is_shown() -> None:
     verdict = judged(visit(double(tags={CANARY: b'{"a model": 0}'})))
     assert "version 0 is somebody else's" in verdict.reason
     seen = facts().model_dump(mode="json")
-    for control in ("write", "read"):
+    for control in ("write", "read", "again"):
         told = {**seen["remote"], control: {"status": 403, "code": "DENIED", "by": "basic"}}
         observation = observe(GATE, asked(GATE, visit(double())), LIMITS)
         verdict = judge(GATE, observation.model_copy(update={"facts": {**seen, "remote": told}}), LIMITS)
@@ -354,7 +365,7 @@ def test_no_credentials_are_told(asks: Asks, lets: tuple[str, ...]) -> None:
 def test_a_registry_that_tells_what_it_was_sent() -> None:
     of = double(tags={**TAGS, LOGIN.password: b"{}"})
     verdict = judged(visit(of))
-    assert verdict.reason == "place: the registry answers with the credentials that it was sent"
+    assert verdict.reason == "before: the registry answers with the credentials that it was sent"
     assert not LOGIN.within(verdict.model_dump_json())
 
 
@@ -367,6 +378,12 @@ def test_answers_that_contradict_each_other_are_none() -> None:
         {"approved": {**good["approved"], "way": "same"}},
         {"erase": {**good["erase"], "before": ""}},
         {"untag": {**good["untag"], "way": "other"}},
+        {"untag": {**good["untag"], "sent": "a" * 64}},
+        {"untag": {**good["untag"], "back": False}},
+        {"overwrite": {**good["overwrite"], "sent": good["overwrite"]["before"]}},
+        {"version": {"tag": ""}},
+        {"version": {**good["version"], "tag": "1"}},
+        {"again": {}},
         {"before": {"tags": {k: v for k, v in good["before"]["tags"].items() if k != CANARY}}},
         {"before": {"tags": {**good["before"]["tags"], CANARY: "a" * 64}}},
         {"overwrite": {**good["overwrite"], "status": 99}},
@@ -443,3 +460,205 @@ def test_the_own_version_says_what_it_is() -> None:
     assert told["artifactType"] == "application/vnd.sluice.probe.v1"
     assert sha(spelled("x")) != sha(spelled("y"))
     assert observe(GATE, asked(GATE, visit(double())), LIMITS).basis is Basis.OBSERVED
+
+
+STATIC = 'Bearer realm="https://registry.example/token",service="x"'
+EVERY = "repository:models/sample:pull,push,delete"
+
+
+class Scoped(Double):
+    """A registry whose challenge names one scope for everything, and whose token server grants what it is asked for;
+    `narrow`: to which it grants no more than that all the same; `rejects`: which rejects whoever asks for more."""
+
+    says, narrow, rejects, names = "", False, False, True
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        sent = request.headers.get("authorization", "")
+        if request.url.path == "/token":
+            scopes = request.url.params.get_list("scope")
+            acts = {act for scope in scopes for act in scope.rpartition(":")[2].split(",")}
+            if self.rejects and "delete" in acts:
+                return self._said(403, "DENIED")
+            granted = sorted(acts - ({"delete"} if self.narrow else set()))
+            return httpx.Response(200, json={"token": "bearing." + ".".join(granted)})
+        need = {"DELETE": "delete", "GET": "pull", "HEAD": "pull"}.get(request.method, "push")
+        if not sent:
+            return self._said(401, "UNAUTHORIZED", {"www-authenticate": STATIC + self.says})
+        if need not in sent.split("."):
+            lacks = f',error="insufficient_scope",scope="{EVERY}"' if self.names else ""
+            return self._said(401, "UNAUTHORIZED", {"www-authenticate": STATIC + lacks})
+        self.asks = "nobody"
+        return super().answer(request)
+
+
+@pytest.mark.parametrize("says", ["", ',scope="repository:models/sample:pull,push"'])
+@pytest.mark.parametrize("names", [True, False])
+def test_a_token_is_asked_for_with_all_that_may_be_tried(says: str, names: bool) -> None:
+    of = Scoped(PLACE, LOGIN, tags=TAGS, lets=["untag", "delete", "erase"])
+    of.says, of.names = says, names
+    assert found(judged(visit(of))) == {("RA-DELETE", act) for act in ("untag", "delete", "erase")}
+
+
+def scoped(**how: bool) -> Verdict:
+    of = Scoped(PLACE, LOGIN, tags=TAGS)
+    of.says = ',scope="repository:models/sample:pull,push"'
+    for name, each in how.items():
+        setattr(of, name, each)
+    return judged(visit(of))
+
+
+def test_a_token_that_is_too_narrow_refuses_nobody() -> None:
+    verdict = scoped(rejects=True, names=False)
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "answer"), verdict.reason
+    assert "was answered 401 insufficient_scope" in verdict.reason
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_who_asked_for_all_and_was_given_less_is_refused(names: bool) -> None:
+    assert scoped(narrow=True, names=names).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("scopes", "asked", "named"),
+    [
+        ("repository:a:delete", ["repository:a:pull,push,delete"], True),
+        ("repository:a:pull repository:a:delete", ["repository:a:pull", "repository:a:delete,push"], True),
+        ("repository:b:delete", ["repository:a:pull,push,delete"], False),
+        ("repository:a:delete,admin", ["repository:a:pull,push,delete"], False),
+        ("registry:catalog:*", ["repository:a:pull,push,delete"], False),
+        ("", ["repository:a:pull,push,delete"], False),
+        ("repository:a:delete", [], False),
+    ],
+)
+def test_what_was_lacking_was_asked_for(scopes: str, asked: list[str], named: bool) -> None:
+    assert Challenge("bearer", {"scope": scopes}).named(asked) is named
+
+
+class Burnt(httpx.BaseTransport):
+    """A login that is locked out after so many writes."""
+
+    def __init__(self, of: Double, most: int) -> None:
+        self.of, self.left = of, most
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        writes = request.method in ("PUT", "POST", "DELETE") and "authorization" in request.headers
+        self.left -= writes
+        return answers(401, "UNAUTHORIZED")(request) if writes and self.left < 0 else self.of.answer(request)
+
+
+def test_what_worked_at_first_works_at_last() -> None:
+    of = double(tags={**TAGS, CANARY: spelled("old")}, lets=ACTS)
+    verdict = judged(visit(of, transport=Burnt(of, 4)))
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "control"), verdict.reason
+    assert "to write once more, after the last attempt, was answered 401 UNAUTHORIZED" in verdict.reason
+    digest = f"/manifests/sha256:{sha(spelled('old'))}"  # every manifest is refused for a reason of the moment
+    verdict = judged(
+        visit(double(tags=of.tags), transport=Odd(double(tags=of.tags), **{f"PUT_{digest}": answers(403)}))
+    )
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "control"), verdict.reason
+
+
+class Race(httpx.BaseTransport):
+    """Somebody else moves a tag right after an attempt."""
+
+    def __init__(self, of: Double, tag: str, to: bytes) -> None:
+        self.of, self.tag, self.to = of, tag, to
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        told = self.of.answer(request)
+        if request.method == "PUT" and request.url.path.endswith(f"/{self.tag}") and "authorization" in request.headers:
+            self.of.tags[self.tag] = self.to
+        return told
+
+
+@pytest.mark.parametrize(("tag", "lets"), [("production", ["untag"]), ("production", ["production"]), ("approved", ())])
+@pytest.mark.parametrize("there", [{}, {"production": b'{"n":1}', "approved": b'{"n":1}'}])
+def test_what_somebody_else_did_is_left(tag: str, lets: list[str], there: dict[str, bytes]) -> None:
+    of = double(tags={"1": b'{"n":1}', **there}, lets=lets)
+    verdict = judged(visit(of, transport=Race(of, tag, b'{"n":2}')))
+    assert of.tags[tag] == b'{"n":2}'
+    assert not [each for each in of.seen if each.startswith("DELETE") and each.endswith(f"/{tag}")]
+    assert verdict.outcome is Outcome.FAIL
+    says = "could not be put back" if tag in lets else "it names what the gate did not send, which is left as it is"
+    assert says in verdict.reason, verdict.reason
+
+
+def test_only_the_gates_own_version_is_fixed() -> None:
+    of = double(lets=["version"])
+    verdict = judged(visit(of))
+    assert found(verdict) == {("RA-OVERWRITE", "version")}
+    assert "PUT /v2/models/sample/manifests/2" in of.seen
+    assert "PUT /v2/models/sample/manifests/1" not in of.seen
+    assert of.tags == TAGS | {CANARY: spelled("once")}
+
+
+class Anonymous(Double):
+    """A registry that never asks who somebody is; whoever says it may do everything."""
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asks, self.lets = "nobody", {*ACTS} if "authorization" in request.headers else set()
+        return super().answer(request)
+
+
+def test_what_nobody_is_refused_the_producer_is_not() -> None:
+    of = Anonymous(PLACE, LOGIN, tags=TAGS)
+    verdict = judged(visit(of, login=None))
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "answer"), verdict.reason
+    assert {act for _, act in found(judged(visit(of)))} == {*ACTS}
+    of = double(asks="nobody", lets=["delete"])
+    assert found(judged(visit(of, login=None))) == {("RA-DELETE", "delete")}
+
+
+@pytest.mark.parametrize(
+    "password", ["abcdefabcdef", "abcdefabcdefg", "abcdefabcdefgh", "\u00fe\u00ff?>\u00fe\u00ff?>"]
+)
+def test_credentials_in_no_spelling(password: str) -> None:
+    login = Login("producer", password)
+    sent = login.basic().partition(" ")[2]
+    for each in (sent, sent.rstrip("="), sent.replace("+", "-").replace("/", "_").rstrip("=")):
+        assert login.within(f"x{each}x")
+
+
+@pytest.mark.parametrize("asks", ["basic", "bearer"])
+def test_tags_that_may_say_anything_are_told_by_a_digest(asks: Asks) -> None:
+    of = double(asks=asks, tags={**TAGS, "who-knows": b"{}"})
+    snapshot = visit(of)
+    assert "who-knows" not in snapshot.model_dump_json()
+    assert f"other-{sha(b'who-knows')}" in snapshot.answers["before"]["tags"]
+    assert judged(snapshot).outcome is Outcome.PASS
+    of = double(asks="bearer", tags=TAGS)
+    of.tags[of.token] = b"{}"
+    snapshot = visit(of)
+    assert "answers with the credentials" in judged(snapshot).reason
+    assert of.token not in snapshot.model_dump_json()
+
+
+@pytest.mark.parametrize("slow", ["header", "announced"])
+def test_an_answer_that_does_not_come_is_waited_for_no_longer(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "SECONDS", 0.4)
+    piece = b"x" if slow == "header" else b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    over = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            at, _ = server.accept()
+            with at, contextlib.suppress(OSError):
+                at.sendall(b"HTTP/1.1 200 OK\r\nX: " if slow == "header" else b"")
+                while not over.wait(0.05):
+                    at.sendall(piece)
+
+        thread = Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        place = Place(f"127.0.0.1:{server.getsockname()[1]}", "sample", "UnsafeHttp")
+        told = Thread(target=lambda: said.append(trespass(place, LOGIN, "once")), daemon=True)
+        said: list[Snapshot] = []
+        told.start()
+        told.join(5)
+        over.set()
+        thread.join(5)
+    assert said, "it waits for ever"
+    assert time.monotonic() - began < 4
+    assert "takes its time" in said[0].answers["place"]["error"]

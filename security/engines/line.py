@@ -1,0 +1,137 @@
+"""A line to a registry: one request, one answer, within a time and a size that the other side cannot stretch.
+
+What is not a registry's answer (a page, a redirect, half of one) is `CannotTell`; of codes of errors only known words
+are kept, so that nothing of what a server says can carry a secret.
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Timer
+from typing import TYPE_CHECKING, Any, Literal
+
+from security.engines.login import LACKS
+from security.errors import CannotTell
+
+if TYPE_CHECKING:
+    import httpx
+
+By = Literal["nobody", "basic", "bearer"]
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+TAKES = f"{MANIFEST}, application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+TAKES += ", application/vnd.docker.distribution.manifest.list.v2+json"
+MOST = 4 << 20
+"""Bytes of an answer."""
+SECONDS = 10.0
+ALL = 600.0
+"""Seconds of everything that one client asks."""
+CODES = frozenset({
+    "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DENIED", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
+    "MANIFEST_INVALID", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED", "NAME_INVALID", "NAME_UNKNOWN", "PRECONDITION",
+    "SIZE_INVALID", "TAG_INVALID", "TOOMANYREQUESTS", "UNAUTHORIZED", "UNKNOWN", "UNSUPPORTED",
+    "ImageTagAlreadyExistsException", *LACKS,
+})  # fmt: skip
+"""What registries call their errors (OCI distribution 1.1, Harbor, ECR), and what they say of tokens."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer: status, the known code of its error (`other`: an unknown one), and as whom it was asked for."""
+
+    status: int
+    code: str
+    by: By
+    body: bytes = field(repr=False, default=b"")
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    def said(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {"status": self.status, "code": self.code, "by": self.by}
+
+
+class Line:
+    """Requests that are sent as they are told, to servers that are believed nothing. Whatever is no answer is
+    `CannotTell`. `transport` is there for servers that are doubles."""
+
+    def __init__(self, tls: bool, transport: "httpx.BaseTransport | None" = None) -> None:
+        import httpx
+
+        self._ends, self._over = time.monotonic() + ALL, False
+        verify: ssl.SSLContext | bool = ssl.create_default_context() if tls and transport is None else True
+        self._web = httpx.Client(
+            verify=verify, trust_env=False, follow_redirects=False, timeout=SECONDS, transport=transport
+        )
+
+    def close(self) -> None:
+        """Hang up."""
+        self._web.close()
+
+    def _end(self) -> None:
+        """Close the client while it waits: neither a slow answer nor one that only announces itself outlasts that."""
+        self._over = True
+        self._web.close()
+
+    def send(self, method: str, url: str, content: bytes, kind: str, login: str, by: By) -> Reply:
+        """The answer; `login`: what is sent as `Authorization`, as whom `by` says."""
+        import httpx
+
+        if self._over:
+            raise CannotTell("the registry takes its time: nothing more is asked")
+        headers = {"Accept": TAKES, "Accept-Encoding": "identity"}
+        headers |= {"Authorization": login} if login else {}
+        headers |= {"Content-Type": kind} if kind else {}
+        until, body = min(time.monotonic() + 2 * SECONDS, self._ends), b""
+        if time.monotonic() > self._ends:
+            raise CannotTell(f"the registry takes its time; allowed: {ALL:g} s for all that is asked")
+        watch = Timer(until - time.monotonic(), self._end)
+        watch.daemon = True
+        watch.start()
+        try:
+            with self._web.stream(method, url, headers=headers, content=content) as response:
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise CannotTell("the registry answers in a coding that was not asked for; allowed: none")
+                for piece in response.iter_bytes():
+                    body += piece
+                    if len(body) > MOST or time.monotonic() > until:
+                        raise CannotTell(f"the registry's answer has no end; allowed: {MOST:,} bytes in {SECONDS:g} s")
+        except CannotTell:
+            raise
+        except Exception as why:  # whatever a client says that was closed while it waited
+            if self._over:
+                raise CannotTell(f"the registry takes its time; allowed: {2 * SECONDS:g} s for an answer") from None
+            if not isinstance(why, httpx.HTTPError | httpx.InvalidURL | ssl.SSLError | OSError):
+                raise
+            half = isinstance(why, httpx.RemoteProtocolError | httpx.ReadError | httpx.ReadTimeout)
+            word = "answers half, or nothing" if half else "cannot be reached"
+            raise CannotTell(f"the registry {word} ({type(why).__name__})") from None
+        finally:
+            watch.cancel()
+        if 300 <= response.status_code < 400:
+            raise CannotTell(f"the registry sends onward ({response.status_code}); no redirect is followed")
+        if "html" in response.headers.get("content-type", "").lower() or body[:512].lstrip()[:1] == b"<":
+            raise CannotTell(f"a page was answered ({response.status_code}): something else than the registry spoke")
+        return Reply(response.status_code, code(body, response.status_code), by, body, response.headers)
+
+
+def code(body: bytes, status: int) -> str:
+    """The first known code of an error; empty where there is none, `other` for what nobody knows."""
+    if status < 400 or not body:
+        return ""
+    try:
+        found = json.loads(body)["errors"][0]["code"]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return "other"
+    return found if isinstance(found, str) and found in CODES else "other"
+
+
+def told(reply: Reply, who: str = "the registry") -> dict[str, Any]:
+    """The object that an answer is; `CannotTell` of anything else."""
+    try:
+        found = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CannotTell(f"{who} answered {reply.status} with something else than JSON")
+    return found
