@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from security.engines import line
-from security.engines.login import LACKS, Login, Place
+from security.engines.login import LACKS, Challenge, Login, Place
 from security.engines.probe import CANARY, sha, spelled
 from security.engines.trespass import QUESTIONS, trespass
 from security.gate import judge, observe
