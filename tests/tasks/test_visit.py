@@ -43,7 +43,7 @@ def running() -> Any:
 def test_gates_of_one_bucket_judge_parts_of_one_visit(visits: list[tuple[Any, ...]]) -> None:
     run, told = running(), {}
     for gate in BUCKET:
-        told[gate.name] = material._asked(run, gate, ref("1" * 64))
+        told[gate.name] = material._asked(run, gate, ref("1" * 64), ("ingest", "fetch"))
     assert visits == [("endpoint", "own", "my-data-lake", "user_interactions/", "stranger")]
     assert len(told) > 1
     assert {name: set(each.answers) for name, each in told.items()} == {g.name: set(g.questions) for g in BUCKET}
@@ -54,6 +54,6 @@ def test_gates_of_one_bucket_judge_parts_of_one_visit(visits: list[tuple[Any, ..
 def test_another_reference_and_another_run_are_visited_anew(visits: list[tuple[Any, ...]]) -> None:
     run = running()
     for each in (ref("1" * 64), ref("2" * 64)):
-        material._asked(run, BUCKET[0], each)
-    material._asked(running(), BUCKET[0], ref("1" * 64))
+        material._asked(run, BUCKET[0], each, ("ingest", "fetch"))
+    material._asked(running(), BUCKET[0], ref("1" * 64), ("ingest", "fetch"))
     assert len(visits) == 3
