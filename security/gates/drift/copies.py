@@ -81,13 +81,14 @@ def dated(given: Given, rows: pa.Table, newest: bool) -> list[Given]:
     return given._replace(newest=newest).of(rows.combine_chunks().to_batches())
 
 
-def drifted(items: Batches, column: str, newest: bool = False) -> set[str]:
-    """The scores of a column that drift whatever the policy: in all rows, or in those of the newest partition."""
+def drifted(items: Batches, column: str, newest: bool = False, most: float = 1.0) -> set[str]:
+    """The scores of a column that drift whatever the policy: in all rows, or in those of the newest partition, which
+    may be held to have up to `most` times the rows of one of many."""
     seen = found(items)
     rows = seen.newest if newest else seen.seen
     if seen.baseline is None or rows is None or not rows.profile.rows or not seen.baseline.rows:
         return set()
-    scores, part = list[Score](), Part(items[0].part, seen.newest.fresh) if newest and seen.newest else None
+    scores, part = list[Score](), Part(items[0].part * most, seen.newest.fresh) if newest and seen.newest else None
     for each in compare(seen.baseline, rows, LOOSEST, part=part).columns:
         scores += each.scores if each.column == column else ()
     return {score.name for score in scores if score.drifted}

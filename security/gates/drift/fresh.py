@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from security.drift.profile import read
+from security.gates.drift.compared import WEEKS
 from security.gates.drift.copies import (
     HOUR,
     IDS,
@@ -73,13 +74,17 @@ def resized(sample: Batches, draw: random.Random) -> Batches:
 
 def _sized(given: Given, rows: pa.Table, apart: bool, draw: random.Random) -> Batches:
     """The same with the baseline that is given, and in the newest partition each row of ids of its own where
-    `apart`; nothing where some policy need not see that."""
+    `apart`; nothing where some policy need not see that. A day may be held against those of its weekday, which can be
+    all that the baseline has, or few: then there are many times more rows than that, and never fewer."""
+    weekly = given.part <= 1 / (WEEKS * 7)
+    most = 7 if weekly else 1
     usual = read(given.baseline).rows * given.part
-    sizes = [size for size in (int(usual * TIMES), round(usual / TIMES)) if 0 < size <= MANY]
+    sizes = [int(usual * TIMES * most), *([] if weekly else [round(usual / TIMES)])]
+    sizes = [size for size in sizes if 0 < size <= MANY]
     for size in draw.sample(sizes, len(sizes)):
         last = repeated(rows, size)
         items = [*dated(given, rows, False), *dated(given, _strange(last, draw) if apart else last, True)]
-        if drifted(items, "", newest=True):
+        if drifted(items, "", newest=True, most=most):
             return items
     return []
 

@@ -2,14 +2,17 @@
 
 import random
 from contextlib import suppress
+from datetime import date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from security.errors import CannotTell
 from security.gates.drift import DriftLimits, DriftMonitoring, Given
 from security.gates.drift.facts import Newest
 from security.material import Handed
+from tests.attacks.bucket import DAYS, rows
 from tests.security.gates import test_drift
 from tests.security.gates.test_drift import GATE, told
 from tests.security.gates.test_newest import LIMITS, OLDER, PARTITIONS, given, good, some
@@ -67,3 +70,25 @@ def test_known_bad_partitions_are_empty_or_of_another_mix_or_of_one_id() -> None
         places |= {each.place for each in found if each.rule == "DRIFT-NEWEST"}
         assert any(each.rule == "DRIFT-NEWEST" for each in found)
     assert places >= {f"newest {name}" for name in ("rows", "interaction_type", "timestamp", "user_id")}
+
+
+def day(date: str) -> pa.RecordBatch:
+    """The rows of one of the days of a small bucket."""
+    found = rows(date)
+    moments = [datetime.fromisoformat(str(row["timestamp"]).replace("Z", "+00:00")).timestamp() for row in found]
+    columns = {name: [row[name] for row in found] for name in ("user_id", "item_id", "interaction_type")}
+    made = pa.table({**columns, "timestamp": [int(each * 1e6) for each in moments]})
+    return made.combine_chunks().to_batches()[0]
+
+
+@pytest.mark.parametrize("last", ["2024-01-05", "2024-01-04", "2024-01-07"])
+def test_where_all_rows_are_of_two_weekdays_too_many_are_many_times_those_of_its_own(last: str) -> None:
+    """A first look at two days of 28: the newest is held against its weekday, which has all rows, half, or none."""
+    span = {"since": str(date.fromisoformat(last) - timedelta(days=27)), "until": last}
+    newest = {"new": 0.9, "weight": 10, "hours": 0.4, "move": 0.05}
+    terms = DriftLimits.model_validate(span | {"partitions": 28, "newest": newest, "first": "establish"})
+    for seed in range(24):
+        look = test_drift.given(day(DAYS[0]), against=None, newest=day(DAYS[1]), partitions=28)
+        items = GATE.violations["DRIFT-NEWEST-ROWS"](list(look.source())[:1], random.Random(seed))
+        found = {each.rule for each in GATE.judge(GATE.look(look.decoy(items).handed()[0]), terms)}
+        assert "DRIFT-NEWEST-ROWS" in found, seed
