@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,12 @@ from typing import Any
 
 from security.errors import CannotTell
 from tasks.home import born
+
+
+def packages() -> list[str]:
+    """The folders that this process imports packages from, for one that is begun without `site`."""
+    found = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages") and Path(path).is_dir()]
+    return list(dict.fromkeys(found))
 
 
 def start(argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any) -> int:

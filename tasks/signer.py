@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -19,6 +18,7 @@ from typing import Final
 from security.errors import KeyBroken
 from security.signer.ask import Asked, Line, connected
 from tasks.home import Home
+from tasks.process import packages
 
 LISTENS: Final = "SLUICE_SIGNER"
 """The variable that names the socket of who signs."""
@@ -46,9 +46,8 @@ class Own:
                 own, its = socket.socketpair()
                 with its:
                     env = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-                    packages = list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
                     self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                        [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(ROOT), str(its.fileno()), *packages],
+                        [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(ROOT), str(its.fileno()), *packages()],
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
                         pass_fds=(its.fileno(),),

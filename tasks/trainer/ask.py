@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from security.errors import CannotTell
+from tasks.process import packages
 from tasks.recommender.fold import Weights
 from tasks.recommender.histories import Histories
 from tasks.recommender.shape import Progress, Settings, Trained
@@ -85,10 +85,9 @@ class Trainer:
         own, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             env = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
-            packages = list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
             how = "confined" if self.confined else "unconfined"
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(self.root), how, *packages],
+                [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(self.root), how, *packages()],
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # the run's is a person's screen, and could be read
