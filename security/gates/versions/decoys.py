@@ -4,6 +4,7 @@ Nobody but the producer can enter a version, nor the owner revoke: where a canar
 as one of those that are trusted. A fresh producer breaks VER-12 besides; of owners the plan names none.
 """
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -105,11 +106,17 @@ def _other(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     return _with(sample, told, *(each._replace(data=_json(same)) for each in cards), without=[TOLD])
 
 
+def _free(entries: Sequence[Item]) -> str:
+    """The name of one more entry: of a chain in which some are missing, their count is another's."""
+    taken = {item.name for item in entries}
+    return next(name for name in map(str, itertools.count(len(entries) + 1)) if name not in taken)
+
+
 def _spoilt(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     """A chain with an entry by somebody else, of nobody, altered, or from between others gone."""
     kind = draw.choice([ENTRY, GONE])
     mine = [item for item in sample if item.kind == kind]
-    lines, told, number = [item.data for item in mine], _told(sample, draw), str(len(mine) + 1)
+    lines, told, number = [item.data for item in mine], _told(sample, draw), _free(mine)
     if kind == ENTRY:
         more = {"name": told.name, "version": 2**40, "manifest": _sha(draw), "release": _sha(draw), "run": "run"}
         forged = _entry(Fresh(draw), Version, lines, data=(_sha(draw),), expires=2.0**40, at=1.0, **more)
@@ -154,7 +161,7 @@ def _revoked(sample: Sequence[Item], draw: random.Random) -> list[Item]:
     what, target = draw.choice([("data", _told(sample, draw).data), *(("key", id) for id in producers[:1])])
     reason = {"reason": f"it {_word(draw)}", "at": 1.0}
     line = _entry(fresh, Revocation, [item.data for item in gone], what=what, target=target, **reason)
-    return [Item(KEY, "owner", fresh.public.pem), *sample, Item(GONE, str(len(gone) + 1), line)]
+    return [Item(KEY, "owner", fresh.public.pem), *sample, Item(GONE, _free(gone), line)]
 
 
 def _undeclared(sample: Sequence[Item], draw: random.Random) -> list[Item]:
