@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from security.engines.login import Place
 from security.engines.trespass import trespass
 from security.errors import KeyBroken
+from security.fresh import Fresh
 from security.gates.authorization import Limits
 from security.keys import Signer
 from security.log import head_of
 from security.models import chain
 from security.models.chain import Claim, Keys, Move, Revocation, Version
-from security.models.fresh import Fresh
 from security.models.manifest import REVOKED
 from security.models.standing import stands
 from security.verdict import Snapshot

@@ -12,10 +12,10 @@ from typing import Any
 from security.engines.login import Place
 from security.engines.probe import CANARY, MOVED, newest
 from security.engines.trespass import trespass
+from security.fresh import Fresh
 from security.gate import Violation
 from security.gates.authorization.double import Asks, Double, login
 from security.models.chain import Claim, Move, Revocation, Version, sealed
-from security.models.fresh import Fresh
 from security.posture import Answer, amended, reply
 
 Copy = dict[str, dict[str, Any]]

@@ -15,17 +15,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from security.engines import sshsig
 from security.engines.objects import Commit, hashed
 from security.errors import CannotTell
+from security.fresh import Fresh
 from security.gates.code import manifest
 from security.gates.code.facts import FILE, MODULE, RUNS, Entry, Found, Item, Listed, Loaded
-from security.keys import ORDER, STATEMENT, PublicKey, pae, spell
+from security.keys import STATEMENT, spell
 from security.verdict import canonical
 
 FEW, SMALL = 4, 64 << 10
@@ -117,9 +116,7 @@ def resigned(commit: Commit, draw: random.Random, namespace: bytes = b"git") -> 
 
 def _envelope(files: list[Listed], draw: random.Random) -> tuple[bytes, tuple[bytes, ...]]:
     """A list of files, signed by a fresh key, and that key."""
-    private = ec.derive_private_key(draw.randrange(1, ORDER), ec.SECP256R1())
-    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    key = PublicKey(pem)
+    fresh = Fresh(draw)
     body = canonical(
         {
             "_type": STATEMENT,
@@ -128,5 +125,4 @@ def _envelope(files: list[Listed], draw: random.Random) -> tuple[bytes, tuple[by
             "predicate": manifest.predicate(files, ""),
         }
     )
-    r, s = decode_dss_signature(private.sign(pae(body), ec.ECDSA(hashes.SHA256())))
-    return spell(body, encode_dss_signature(r, min(s, ORDER - s)), key.id), (key.pem,)
+    return spell(body, fresh.sign(body), fresh.public.id), (fresh.public.pem,)

@@ -6,23 +6,17 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-
+from security.fresh import Fresh
 from security.gate import Violation
 from security.gates.inputs.facts import DATASET, KEY, MANIFEST, REVOKED, Item
-from security.keys import ORDER, STATEMENT, PublicKey, pae, spell
+from security.keys import STATEMENT, spell
 from security.verdict import canonical
 
 
 def _foreign(claim: Mapping[str, Any], draw: random.Random) -> tuple[bytes, bytes]:
     """A statement signed by a fresh key: the key in PEM, and the envelope."""
-    private = ec.derive_private_key(draw.randrange(1, ORDER), ec.SECP256R1())
-    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    public, body = PublicKey(private.public_key().public_bytes(*form)), canonical(dict(claim))
-    r, s = decode_dss_signature(private.sign(pae(body), ec.ECDSA(hashes.SHA256())))
-    return public.pem, spell(body, encode_dss_signature(r, min(s, ORDER - s)), public.id)
+    fresh, body = Fresh(draw), canonical(dict(claim))
+    return fresh.public.pem, spell(body, fresh.sign(body), fresh.public.id)
 
 
 def _claim(sample: Sequence[Item], draw: random.Random) -> dict[str, Any]:

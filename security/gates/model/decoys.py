@@ -7,21 +7,17 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from security.fresh import Fresh
 from security.gate import Violation
 from security.gates.model.facts import Card, Entry, found, unpack
-from security.gates.model.signature import BUNDLE, CARD, PREDICATE, SIGNATURE, shas
-from security.keys import ORDER, PAYLOAD, STATEMENT, pae
+from security.gates.model.signature import CARD, PREDICATE, SIGNATURE, bundle, shas
+from security.keys import STATEMENT
 from security.verdict import canonical
 
 
 def resigned(files: Mapping[str, bytes], draw: random.Random, body: bytes = b"") -> tuple[bytes, dict[str, bytes]]:
     """A fresh key in PEM, and the files signed by it: `body` if given, else a statement that lists them as they are."""
-    private = ec.derive_private_key(draw.randrange(1, ORDER), ec.SECP256R1())
-    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    pem = private.public_key().public_bytes(*form)
+    fresh = Fresh(draw)
     read = sorted(shas(files).items())
     root = hashlib.sha256(bytes.fromhex("".join(sha for _, sha in read))).hexdigest()
     form_of = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
@@ -34,11 +30,7 @@ def resigned(files: Mapping[str, bytes], draw: random.Random, body: bytes = b"")
             "predicate": {"serialization": form_of, "resources": listing},
         }
     )
-    mark = base64.b64encode(private.sign(pae(body), ec.ECDSA(hashes.SHA256()))).decode()
-    signed = {"payload": base64.b64encode(body).decode(), "payloadType": PAYLOAD, "signatures": [{"sig": mark}]}
-    hint = {"publicKey": {"hint": hashlib.sha256(pem).hexdigest()}, "tlogEntries": []}
-    bundle = {"mediaType": BUNDLE, "verificationMaterial": hint, "dsseEnvelope": signed}
-    return pem, {**files, SIGNATURE: canonical(bundle)}
+    return fresh.public.pem, {**files, SIGNATURE: bundle(body, fresh)}
 
 
 def _sound(sample: Sequence[Entry], draw: random.Random) -> tuple[bytes, dict[str, bytes]]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from security.errors import KeyBroken
 from security.keys import PAYLOAD, STATEMENT, PublicKey, Signer, pae
-from security.verdict import digest
+from security.verdict import canonical, digest
 
 SIGNATURE, CARD = "model.sig", "model.json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -82,7 +82,7 @@ def sign(folder: Path, by: Signer) -> None:
     """Write `model.sig` into `folder`: the OpenSSF signature of all its other files.
 
     The library makes the statement; its own signer would want the private key here, so that the bundle around the
-    statement (sigstore's, v0.3) is made by hand.
+    statement is made by hand.
     """
     from google.protobuf import json_format
     from model_signing import hashing
@@ -92,18 +92,24 @@ def sign(folder: Path, by: Signer) -> None:
     everything = hashing.Config()  # type: ignore[no-untyped-call]
     everything.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
     body = json_format.MessageToJson(Payload(everything.hash(folder)).statement.pb).encode()
-    mark, hint = base64.b64encode(by.sign(body)).decode(), hashlib.sha256(by.public.pem).hexdigest()
-    bundle = {
-        "mediaType": BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": base64.b64encode(body).decode(),
-            "payloadType": PAYLOAD,
-            "signatures": [{"sig": mark, "keyid": ""}],
-        },
-    }
-    (folder / SIGNATURE).write_text(json.dumps(bundle), encoding="utf-8")
+    (folder / SIGNATURE).write_bytes(bundle(body, by))
     signer(contents(folder), by.public)
+
+
+def bundle(body: bytes, by: Signer) -> bytes:
+    """The sigstore bundle (v0.3) of a statement that is signed by a key."""
+    mark, hint = base64.b64encode(by.sign(body)).decode(), hashlib.sha256(by.public.pem).hexdigest()
+    return canonical(
+        {
+            "mediaType": BUNDLE,
+            "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": base64.b64encode(body).decode(),
+                "payloadType": PAYLOAD,
+                "signatures": [{"sig": mark, "keyid": ""}],
+            },
+        }
+    )
 
 
 def shas(files: Mapping[str, bytes]) -> dict[str, str]:

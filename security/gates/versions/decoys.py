@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from security.fresh import Fresh
 from security.gate import Violation
 from security.gates.versions.facts import CARD, DECLARED, ENTRY, FILE, GONE, KEY, TOLD, Item, Said, Told, release
 from security.keys import PublicKey
 from security.models.chain import Revocation, Version, sealed
-from security.models.fresh import Fresh
 from security.verdict import canonical
 
 Change = Callable[[dict[str, Any], random.Random], None]

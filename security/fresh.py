@@ -1,5 +1,4 @@
-"""A key of a draw, which signs as the registry's do: for chains that are tried or known to be bad, never for one that
-is kept."""
+"""A key of a draw, which signs as kept keys do: for what is tried, or known to be bad, and for nothing else."""
 
 import random
 
