@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,43 @@ from typing import Any
 from security.errors import CannotTell
 from tasks.home import born
 
+ROOT = Path(__file__).resolve().parents[1]
+"""Where this pipeline's code lies."""
+
 
 def packages() -> list[str]:
     """The folders that this process imports packages from, for one that is begun without `site`."""
     found = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages") and Path(path).is_dir()]
     return list(dict.fromkeys(found))
+
+
+def bare(
+    code: str,
+    root: Path,
+    *told: str,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stderr: int | None = None,
+    pass_fds: Sequence[int] = (),
+) -> "subprocess.Popen[bytes]":
+    """A process of this interpreter in a session of its own, begun without `site`, whose files run code, and with few
+    variables: those here and `env`. `code` is what it runs, and is given `root`, `told` and `packages()`."""
+    return subprocess.Popen(  # noqa: S603 - this interpreter, and code of this pipeline
+        [sys.executable, "-I", "-S", "-B", "-c", code, str(root), *told, *packages()],
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | dict(env or {}),
+        start_new_session=True,
+    )
+
+
+def end(bare: "subprocess.Popen[bytes]") -> None:
+    """End such a process and its session, which hold nothing that could be lost."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(bare.pid, signal.SIGKILL)
+    bare.wait()
 
 
 def start(argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] | None = None, **told: Any) -> int:

@@ -6,28 +6,24 @@ the code that trains has no way to it.
 
 import atexit
 import os
-import signal
 import socket
 import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from security.errors import KeyBroken
 from security.signer.ask import Asked, Line, connected
+from tasks import process
 from tasks.home import Home
-from tasks.process import packages
 
 LISTENS: Final = "SLUICE_SIGNER"
 """The variable that names the socket of who signs."""
-ROOT: Final = Path(__file__).resolve().parents[1]
 BEGIN: Final = (
     "import sys; sys.path[:0], sys.path[99:] = sys.argv[1:2], sys.argv[3:]; from security.signer.serve import main; "
     "main(int(sys.argv[2]))"
 )
-"""How it is begun: without `site`, whose files run code."""
+"""What it runs."""
 
 
 class Own:
@@ -45,15 +41,8 @@ class Own:
                 self._end()
                 own, its = socket.socketpair()
                 with its:
-                    env = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-                    self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                        [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(ROOT), str(its.fileno()), *packages()],
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        pass_fds=(its.fileno(),),
-                        env=env,
-                        start_new_session=True,  # an interruption is the pipeline's to end, with a signed line
-                    )
+                    # Of its own session: an interruption is the pipeline's to end, with a signed line.
+                    self._process = process.bare(BEGIN, process.ROOT, str(its.fileno()), pass_fds=(its.fileno(),))
                 self._line = Line(own)
             return self._line
 
@@ -61,9 +50,7 @@ class Own:
         if self._line is not None:
             self._line.close()
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            process.end(self._process)
         self._process = self._line = None
 
     def close(self) -> None:

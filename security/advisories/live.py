@@ -100,13 +100,13 @@ def ask(url: str, packages: Iterable[Key], everybody: Sequence[tuple[str, str, s
     wanted = sorted({*packages, *((name, at) for name, at, _ in everybody)})
     questions = [*wanted, *((name, "") for name in dict(wanted))]
     base, ends, failed = web.bare(parts).rstrip("/"), time.monotonic() + SECONDS, list[str]()
-    left_ = _Left()
+    budget = _Left()
 
     def one(key: Key) -> _Answer | None:
         if len(failed) >= PATIENCE:
             return None
         try:
-            return _answer(client, f"{base}{PATH}", key, ends, left_)
+            return _answer(client, f"{base}{PATH}", key, ends, budget)
         except CannotTell as why:
             failed.append(str(why))
             return None

@@ -9,9 +9,9 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Timer
 from typing import TYPE_CHECKING, Any, Literal
 
+from security.engines import web
 from security.engines.login import LACKS
 from security.errors import CannotTell
 
@@ -58,7 +58,7 @@ class Line:
     def __init__(self, tls: bool, transport: "httpx.BaseTransport | None" = None) -> None:
         import httpx
 
-        self._ends, self._over = time.monotonic() + ALL, False
+        self._ends = time.monotonic() + ALL
         verify: ssl.SSLContext | bool = ssl.create_default_context() if tls and transport is None else True
         self._web = httpx.Client(
             verify=verify, trust_env=False, follow_redirects=False, timeout=SECONDS, transport=transport
@@ -68,16 +68,11 @@ class Line:
         """Hang up."""
         self._web.close()
 
-    def _end(self) -> None:
-        """Close the client while it waits: neither a slow answer nor one that only announces itself outlasts that."""
-        self._over = True
-        self._web.close()
-
     def send(self, method: str, url: str, content: bytes, kind: str, login: str, by: By) -> Reply:
         """The answer; `login`: what is sent as `Authorization`, as whom `by` says."""
         import httpx
 
-        if self._over:
+        if self._web.is_closed:
             raise CannotTell("the registry takes its time: nothing more is asked")
         headers = {"Accept": TAKES, "Accept-Encoding": "identity"}
         headers |= {"Authorization": login} if login else {}
@@ -85,11 +80,11 @@ class Line:
         until, body = min(time.monotonic() + 2 * SECONDS, self._ends), b""
         if time.monotonic() > self._ends:
             raise CannotTell(f"the registry takes its time; allowed: {ALL:g} s for all that is asked")
-        watch = Timer(until - time.monotonic(), self._end)
-        watch.daemon = True
-        watch.start()
         try:
-            with self._web.stream(method, url, headers=headers, content=content) as response:
+            with (
+                web.ended(self._web, until - time.monotonic()),  # nor does an answer outlast it that only begins
+                self._web.stream(method, url, headers=headers, content=content) as response,
+            ):
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise CannotTell("the registry answers in a coding that was not asked for; allowed: none")
                 for piece in response.iter_bytes():
@@ -99,15 +94,13 @@ class Line:
         except CannotTell:
             raise
         except Exception as why:  # whatever a client says that was closed while it waited
-            if self._over:
+            if self._web.is_closed:
                 raise CannotTell(f"the registry takes its time; allowed: {2 * SECONDS:g} s for an answer") from None
             if not isinstance(why, httpx.HTTPError | httpx.InvalidURL | ssl.SSLError | OSError):
                 raise
             half = isinstance(why, httpx.RemoteProtocolError | httpx.ReadError | httpx.ReadTimeout)
             word = "answers half, or nothing" if half else "cannot be reached"
             raise CannotTell(f"the registry {word} ({type(why).__name__})") from None
-        finally:
-            watch.cancel()
         if 300 <= response.status_code < 400:
             raise CannotTell(f"the registry sends onward ({response.status_code}); no redirect is followed")
         if "html" in response.headers.get("content-type", "").lower() or body[:512].lstrip()[:1] == b"<":

@@ -29,9 +29,8 @@ class Line:
                 return receive(self._control)
             except (OSError, KeyBroken) as why:
                 self._control.close()  # what comes late would be taken for the next answer
-                if isinstance(why, KeyBroken):
-                    raise
-                raise KeyBroken(f"who signs does not answer ({type(why).__name__})") from None
+                told = why if isinstance(why, KeyBroken) else f"who signs does not answer ({type(why).__name__})"
+                raise KeyBroken(str(told)) from None
 
     def close(self) -> None:
         """End it."""

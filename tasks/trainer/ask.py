@@ -3,10 +3,8 @@
 import atexit
 import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from security.errors import CannotTell
-from tasks.process import packages
+from tasks import process
 from tasks.recommender.fold import Weights
 from tasks.recommender.histories import Histories
 from tasks.recommender.shape import Progress, Settings, Trained
 from tasks.trainer import form
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 LARGEST: Final = 1 << 20
 """Bytes that an answer of weights may have besides the weights themselves."""
 TRAINS: Final = "tasks.recommender.autoencoder"
@@ -31,10 +28,10 @@ BEGIN: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from tasks.trainer.process import main; "
     "main(sys.argv[3:], confined=sys.argv[2] == 'confined')"
 )
-"""How it is begun: without `site`, whose files run code, and from the folder that is named."""
+"""What it runs, from the folder that is named."""
 SECONDS: Final = 120.0
 """For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
-_KEPT: Final = ("PATH", "LANG", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_KEPT: Final = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SET: Final = {
     "HOME": os.devnull,  # packages read their settings there
     "KERAS_HOME": os.devnull,
@@ -58,7 +55,7 @@ class Isolation:
 class Trainer:
     """The process that trains, of one pipeline's code. `root` is where that code lies. One training at a time."""
 
-    root: Path = ROOT
+    root: Path = process.ROOT
     confined: bool = True
     layers: tuple[str, ...] = ()
     why: str = ""
@@ -86,14 +83,8 @@ class Trainer:
         with its:
             env = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
             how = "confined" if self.confined else "unconfined"
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this pipeline
-                [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(self.root), how, *packages()],
-                stdin=its.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # the run's is a person's screen, and could be read
-                env=env,
-                start_new_session=True,
-            )
+            unseen = subprocess.DEVNULL  # the run's own is a person's screen, and could be read
+            self._process = process.bare(BEGIN, self.root, how, env=env, stdin=its.fileno(), stderr=unseen)
         own.settimeout(SECONDS)
         self._control = own
         told = self._answer()
@@ -115,15 +106,13 @@ class Trainer:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # it holds nothing that could be lost
-            self._process.wait()
+            process.end(self._process)
         self._process = self._control = None
 
     def soon(self) -> None:
         """Have what takes long imported: it is to train."""
         with self._lock, suppress(OSError, CannotTell):  # who asks it for something is told
-            self._started().sendall(json.dumps({"secret": [], "soon": True}).encode())
+            self._started().sendall(_question(()))
 
     def isolation(self, secret: Sequence[Path], *, soon: bool = False) -> Isolation:
         """What keeps the process from the files `secret` and from the network, seen by its trying before any code that
@@ -134,7 +123,7 @@ class Trainer:
             self._started()
             if not self.layers:
                 return Isolation("none", why=self.why)
-            told = self._answer(json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode())
+            told = self._answer(_question(secret, soon=soon))
             reached = ", ".join(map(str, told["reached"]))
             return Isolation("none", why=f"it reached {reached}") if reached else Isolation("training", self.layers)
 
@@ -168,9 +157,8 @@ class Trainer:
                 whole = False
                 with os.fdopen(ear, "rb") as said:
                     try:
-                        message = json.dumps({"secret": [str(path) for path in secret], "soon": True}).encode()
                         try:
-                            socket.send_fds(control, [message], [given.fileno(), weights.fileno(), mouth])
+                            socket.send_fds(control, [_question(secret)], [given.fileno(), weights.fileno(), mouth])
                         finally:
                             os.close(mouth)
                         progress, done = _heard(said, watch, settings.epochs)
@@ -184,6 +172,10 @@ class Trainer:
         if done.best not in {each.epoch for each in progress}:
             raise CannotTell(f"found epoch {done.best} as the best; allowed: one of the {len(progress)} that were run")
         return Trained(made, done.best, tuple(progress)), done.modules
+
+
+def _question(secret: Sequence[Path], *, soon: bool = True) -> bytes:
+    return json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode()
 
 
 def _heard(said: IO[bytes], watch: Callable[[Progress], None], most: int) -> tuple[list[Progress], form.Done]:
