@@ -1,19 +1,19 @@
 """What is done to the process that trains, and to the one that signs."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 import tasks.train
-from tasks import signer, tree
+from tasks import signer
 from tasks.home import Home
 from tasks.run import Run
 from tasks.trainer.ask import Trainer
 from tests.attacks.attacker import Ground
 from tests.attacks.table import TRAIN, Attack
+from tests.tasks.checkouts import pipeline
 
 
 def loose(patch: pytest.MonkeyPatch, at: Ground) -> None:
@@ -36,8 +36,7 @@ def within(patch: pytest.MonkeyPatch, at: Ground) -> None:
 def elsewhere(patch: pytest.MonkeyPatch, at: Ground) -> None:
     """Other code trains than this pipeline's, though it does the same."""
     root = at.home.root.parent / "elsewhere"
-    for name in ("tasks", "security"):
-        shutil.copytree(tree.PIPELINE / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pipeline(root)
     patch.setattr(tasks.train, "TRAINER", by := Trainer(root))
     at.ends.callback(by.close)
 

@@ -109,3 +109,9 @@ def wrote(name: str, text: str = "evil()\n", mode: int = 0o644) -> Callable[[Pat
 def relinked(root: Path) -> None:
     (root / "link").unlink()
     (root / "link").symlink_to("/elsewhere")
+
+
+def pipeline(root: Path) -> None:
+    """The code of this pipeline that a process needs to train, in another folder."""
+    for name in ("tasks", "security"):
+        shutil.copytree(tree.PIPELINE / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from tasks.recommender.histories import Histories, histories
 from tasks.recommender.shape import NAMES, Progress, Settings, starting
 from tasks.trainer import ask, form
 from tasks.trainer.ask import TRAINER, Isolation, Trainer
+from tests.tasks.checkouts import pipeline
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Settings(learning_rate=0.001, batch_size=16, epochs=4, every=2)
@@ -149,8 +149,7 @@ def test_it_gives_the_bytes_that_are_trained_here(striped: Histories, key: Path)
 def hostile(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[tuple[Path, Path]]:
     """The pipeline's code, but for what trains; and the key that it is after."""
     root = tmp_path_factory.mktemp("hostile")
-    for name in ("tasks", "security"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pipeline(root)
     (root / "tasks" / "recommender" / "autoencoder.py").write_text(HOSTILE)
     rows = key.parent / "rows.parquet"
     rows.write_text("rows")
@@ -231,8 +230,7 @@ def test_one_that_reaches_a_key_does_not_train_where_the_plan_says_isolated(stri
 
 
 def test_one_that_was_confined_is_never_begun_without(key: Path, tmp_path: Path, striped: Histories) -> None:
-    for name in ("tasks", "security"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pipeline(tmp_path)
     by = Trainer(tmp_path)
     try:
         assert by.isolation([key]).level == "training"
@@ -264,8 +262,7 @@ def test_a_key_within_its_reach_is_no_isolation(striped: Histories, tmp_path: Pa
 
 
 def test_a_system_that_cannot_confine_says_so_and_trains(striped: Histories, key: Path, tmp_path: Path) -> None:
-    for name in ("tasks", "security"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pipeline(tmp_path)
     place = tmp_path / "security" / "confine.py"
     place.write_text(place.read_text().replace("_OLDEST: Final = 3", "_OLDEST: Final = 3_000"))
     by = Trainer(tmp_path)
