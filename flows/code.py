@@ -44,7 +44,8 @@ def lock() -> str:
 
 
 def beside(gates: Mapping[str, Terms]) -> dict[str, str]:
-    """Name -> digest of the locks beside it that a policy lets be installed too, of those that are there."""
-    told = gates[NAME].limits.get("also", ()) if NAME in gates else ()
+    """Name -> digest of the locks beside it that a policy names, of those that are there."""
+    limits = gates[NAME].limits if NAME in gates else {}
+    told = [*limits.get("also", ()), *limits.get("within", ())]
     paths = [PIPELINE.parent / name for name in told if isinstance(name, str) and Path(name).name == name]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}

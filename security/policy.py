@@ -82,7 +82,7 @@ class Plan(Frozen):
     any."""
     lock: str
     locks: dict[str, str] = {}
-    """Name -> digest of the locks beside it that the policy names: what they pin may be installed too."""
+    """Name -> digest of the locks beside it that the policy names: of what may be installed too, of what serves."""
     index: str
 
     @property

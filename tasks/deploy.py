@@ -6,8 +6,6 @@ goes on.
 """
 
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from security.errors import PlanError
 from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import models, process, tree
+from tasks import lock, models, process, service, tree
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER
 from tasks.run import Run, current
@@ -27,23 +25,15 @@ from tasks.store import move
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 
 
-def _argv(run: Run, release: Path, ready: Path) -> list[str]:
+def _told(run: Run, release: Path, ready: Path) -> list[str]:
+    """What the service is told on its command line."""
     issuer = run.home.folder("trust") / "issuer.jwks.json"
     issuer.write_bytes(jwks(run.keys.public("issuer")))
     path = run.plan.document["stages"][4]["inference_endpoint"]
-    # -P: the folder that a run happens to be started in is no place to import from, and no gate has looked there.
-    argv = [sys.executable, "-P", "-m", "deployments.serving", "--release", str(release)]
-    argv += ["--key", str(run.home.root / "trust" / "producer.pub"), "--jwks", str(issuer)]
+    argv = ["--release", str(release), "--key", str(run.home.root / "trust" / "producer.pub"), "--jwks", str(issuer)]
     argv += ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", path, "--ready", str(ready)]
     argv += ["--name", str(run.plan.document["pipeline_name"])]
     return argv + (["--unsafe-accept-expired"] if run.notes.get("unsafe_service") else [])
-
-
-def _env() -> dict[str, str]:
-    """What a service that faces a network gets of this process's environment: nothing that it does not need, and the
-    code that this process runs from, which its gate has looked at, before any other."""
-    kept = ("PATH", "PYTHONDONTWRITEBYTECODE", "LANG", "TMPDIR")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(tree.PIPELINE)}
 
 
 def _address(url: str, model: str) -> str:
@@ -70,7 +60,10 @@ def serve(model: Ref, scores: Ref) -> Ref:
         raise PlanError(f"the scores are of model {scores.version[:12]}, not of {model.sha256[:12]}")
     folder = run.home.folder("service", run.plan.run)
     ready, record = folder / "ready.json", folder / "process.json"
-    process.start(_argv(run, run.path(model), ready), record, folder / "service.log", _env())
+    name, limits = lock.SERVING.name, run.plan.terms["deploy"]["serve"][lock.NAME].limits
+    packages = service.environment(folder, run.plan.locks.get(name, "") if name in limits.get("within", ()) else "")
+    argv = service.argv(tree.PIPELINE, packages, _told(run, run.path(model), ready))
+    process.start(argv, record, folder / "service.log", service.env())
     told = process.ready(ready, record, folder / "service.log", 30.0, "the service")
     if told["model"] != model.sha256:
         raise PlanError(f"the service runs {told['model'][:12]}, not {model.sha256[:12]}")

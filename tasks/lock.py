@@ -40,7 +40,9 @@ NAME = dependencies.DependencyScanning.name
 SERVICE = "SLUICE_OSV"
 """The variable that names the live service, which a policy may want asked in place of the mirror."""
 PIPELINE = Path(__file__).parent.parent / "requirements.lock"
-"""The lock that this environment is made from; the service of the target `local` runs in it too."""
+"""The lock that this environment is made from."""
+SERVING = PIPELINE.with_name("requirements-serving.lock")
+"""The lock of the service: a part of the pipeline's, as the policy has the gate see."""
 
 
 def billed(stage: str) -> str:
@@ -84,8 +86,14 @@ def opened(
         bill=listed,
         index=url,
         listings=listings,
-        also={name: _text(beside)[0] for name in asked.also if (beside := path.parent / name).exists()},
+        also=_beside(path, asked.also),
+        parts=_beside(path, asked.within),
     )
+
+
+def _beside(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Name -> text of the locks beside one, of those that are there."""
+    return {name: _text(beside)[0] for name in names if (beside := path.parent / name).exists()}
 
 
 def _text(path: Path) -> tuple[str, str]:

@@ -18,10 +18,11 @@ import pytest
 import tasks.deploy
 import tasks.ingest
 import tasks.protect
+import tasks.service
 import tasks.transform
 from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
-from tasks.run import Run
+from tasks.run import Run, current
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, key, lines, packed, rows
 
@@ -244,18 +245,16 @@ def padded(patch: pytest.MonkeyPatch, at: Ground) -> None:
 
 def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     """The candidate announces this run's model and answers from another that the producer signed too."""
-    real = tasks.deploy._argv
     other = ground.home.root.parent / f"other-{ground.prefix}"
     shutil.copytree(ground.passed.path(ground.passed.published["model"]), other)
     (other / "model.sig").unlink()
     sign(other, ground.passed.keys.signer("producer"))
 
-    def argv(run: Run, release: Path, ready: Path) -> list[str]:
-        module, *rest = real(run, other, ready)[3:]
-        assert module == "deployments.serving"
-        return [sys.executable, "-c", LIAR, run.published["model"].sha256, *rest]
+    def argv(root: Path, packages: Path, told: list[str]) -> list[str]:
+        assert told[0] == "--release"
+        return [sys.executable, "-c", LIAR, current().published["model"].sha256, "--release", str(other), *told[2:]]
 
-    patch.setattr(tasks.deploy, "_argv", argv)
+    patch.setattr(tasks.service, "argv", argv)
 
 
 def idle(patch: pytest.MonkeyPatch, at: Ground) -> None:

@@ -84,12 +84,30 @@ def altered(patch: pytest.MonkeyPatch, at: Ground) -> None:
 
 def extended(patch: pytest.MonkeyPatch, at: Ground) -> None:
     """The locks lie where somebody can write; what he installs he will lock beside, once the plan is sealed."""
-    folder = at.home.folder("locks", at.prefix)
-    for name in ("requirements.lock", "requirements-dev.lock", "tools.lock"):
-        shutil.copy(lock.PIPELINE.parent / name, folder / name)
+    writable(patch, at)
     installed("stowaway", "1.0")(patch, at)
+
+
+def writable(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The locks lie where somebody can write."""
+    folder = at.home.folder("locks", at.prefix)
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-serving.lock", "tools.lock"):
+        shutil.copy(lock.PIPELINE.parent / name, folder / name)
     for module in (lock, code):
         patch.setattr(module, "PIPELINE", folder / "requirements.lock")
+    patch.setattr(lock, "SERVING", folder / "requirements-serving.lock")
+
+
+def more(run: Run | None, at: Ground) -> None:
+    """The service's lock has a package that the pipeline's has not."""
+    with lock.SERVING.open("a") as file:
+        file.write(f"stowaway==1.0 --hash=sha256:{'a' * 64}\n")
+
+
+def served(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The service's lock had more than the pipeline's before the plan was sealed."""
+    writable(patch, at)
+    more(None, at)
 
 
 def locked(run: Run, at: Ground) -> None:
@@ -168,6 +186,26 @@ PACKAGES = {
         {"train gate 1": locked},
         parameters=TRAIN,
         patch=extended,
+    ),
+    "service-lock-that-has-more": Attack(
+        "train",
+        rf"{SAYS}fail: DEP-05 requirements-serving\.lock: stowaway 1\.0 does not stand in this lock",
+        parameters=TRAIN,
+        patch=served,
+    ),
+    "service-lock-altered-after-the-plan": Attack(
+        "deploy",
+        rf"{SAYS}fail: DEP-01 requirements-serving\.lock: found SHA-256 \w+; allowed: SHA-256 \w+, as the plan has it",
+        {"deploy gate 1": more},
+        parameters=AFTER,
+        patch=writable,
+    ),
+    "service-lock-altered-once-it-was-looked-at": Attack(
+        "deploy",
+        r"requirements-serving\.lock: found SHA-256 \w+; allowed: SHA-256 \w+, as the plan has it",
+        {"deploy gate 5": more},
+        parameters=AFTER,
+        patch=writable,
     ),
     "package-beside-the-lock": Attack(
         "train",

@@ -181,9 +181,11 @@ def test_an_archive_that_python_imports_from_is_an_error(
 def test_locks_beside_it_are_handed_out_by_their_names(home: Home, tmp_path: Path) -> None:
     path = written(tmp_path, f"a==1.0 {HASH}\n")
     (tmp_path / "more.lock").write_text(f"b==1.0 {HASH}\n")
-    limits = LIMITS | {"also": ["more.lock", "none.lock"]}
+    (tmp_path / "part.lock").write_text(f"a==1.0 {HASH}\n")
+    limits = LIMITS | {"also": ["more.lock", "none.lock"], "within": ["part.lock"]}
     made = lock.opened(home, path, limits, "f" * 64)
     assert [item.value for item in made.source() if item.kind == "also"] == [("more.lock", f"b==1.0 {HASH}\n")]
+    assert [item.value for item in made.source() if item.kind == "part"] == [("part.lock", f"a==1.0 {HASH}\n")]
     assert (made.expected, made.subject.of) == (1, "f" * 64)
 
 

@@ -21,7 +21,7 @@ from security.engines.index import Listing
 from security.gate import Violation
 from security.gates.dependencies import bill
 from security.gates.dependencies.facts import MANY, Dist, Item
-from security.gates.dependencies.lock import Line, Pin, read
+from security.gates.dependencies.lock import Line, Pin, lines, read
 from security.gates.dependencies.match import FORGET_ME_NOT
 
 LICENCE = "MIT"
@@ -34,17 +34,20 @@ class _World:
 
     def __init__(self, sample: Sequence[Item], draw: random.Random) -> None:
         told = {item.kind: item.value for item in sample if item.kind not in MANY}
-        self.also = [item for item in sample if item.kind == "also"]
+        self.beside = [item for item in sample if item.kind in ("also", "part")]
         self.now = str(told.get("now") or "2026-01-01T00:00:00Z")
         known: Mirror | None = told.get("advisories")
         # Of half of the answers nothing follows: that is told as what it is, not as a canary's miss.
         self.mirror = _made(self.now) if known is None or told.get("service") else known
         pins = [each for item in sample if item.kind == "line" and isinstance(each := read(item.value), Pin)]
-        here = list({pin.name: pin for pin in pins if pin.applies}.values())
+        # What has to stand in the lock stands in a canary too: without it, it would be caught for that alone.
+        theirs = {pin.name: pin for item in sample if item.kind == "part" for pin in _pinned(item.value[1])}
+        here = list({pin.name: pin for pin in pins if pin.applies and pin.name not in theirs}.values())
         chosen = draw.sample(here, min(FEW, len(here)))
-        self.lines = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
-        self.dists = [_dist(line) for line in self.lines]
-        self.listings = {dist.name: _known(dist.name, dist.version) for dist in self.dists}
+        own = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
+        self.lines = [*own, *map(_spelled, theirs.values())]
+        self.dists = [_dist(line) for line in [*own, *(_spelled(pin) for pin in theirs.values() if pin.applies)]]
+        self.listings = {dist.name: _known(dist.name, dist.version) for dist in map(_dist, self.lines)}
         self.billed = list[Dist]()
         """What the bill of materials lists, where that is not what is installed."""
 
@@ -64,7 +67,7 @@ class _World:
         """What is handed out."""
         made = [Item("advisories", self._answered()), Item("service", ""), Item("now", self.now)]
         made += [Item("environment", True), Item("listings", tuple(self.listings.values()))]
-        made += [Item("index", "canary"), *self.also]
+        made += [Item("index", "canary"), *self.beside]
         made += [Item("line", Line(number, text)) for number, text in enumerate(self.lines, 1)]
         made.append(Item("bill", bill.made(self.billed or self.dists, {}, self.now, root="canary")))
         return made + [Item("dist", dist) for dist in self.dists]
@@ -84,6 +87,15 @@ def _line(name: str, version: str, draw: random.Random) -> str:
 
 def _known(name: str, version: str) -> Listing:
     return Listing(name=name, version=version, known=True)
+
+
+def _pinned(text: str) -> list[Pin]:
+    return [pin for pin in map(read, lines(text)) if isinstance(pin, Pin)]
+
+
+def _spelled(pin: Pin) -> str:
+    marker = f" ; {pin.marker}" if pin.marker else ""
+    return " ".join([f"{pin.name}=={pin.version}{marker}", *(f"--hash=sha256:{each}" for each in pin.hashes)])
 
 
 def _dist(line: str) -> Dist:

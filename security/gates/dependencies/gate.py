@@ -15,7 +15,7 @@ from security.gate import Gate, Violation
 from security.gates.dependencies import rules
 from security.gates.dependencies.bill import seen
 from security.gates.dependencies.decoys import VIOLATIONS
-from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package
+from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package, Part
 from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, read
 from security.gates.dependencies.match import Answered, Matched, asked, forgotten, joined, matched, unanswered
 from security.material import Handed
@@ -76,6 +76,7 @@ class DependencyScanning(Gate[Item]):
             odd=tuple(entry for entry in entries if isinstance(entry, Odd)),
             also={name: _pinned(text) for name, text in beside},
             beside={name: hashlib.sha256(text.encode()).hexdigest() for name, text in beside},
+            parts={item.value[0]: _part(item.value[1], pins) for item in told if item.kind == "part"},
             index=single["index"],
             unlisted=listings if isinstance(listings, str) else next((x for x in listings if isinstance(x, str)), ""),
             bill=None if single["bill"] is None else seen(single["bill"], _here(pins, dists, single["environment"])),
@@ -181,3 +182,21 @@ def _pinned(text: str) -> dict[str, str]:
     """Of a lock beside it, name -> version. What is no pin there lets nothing be installed."""
     pins = [entry for line in lines(text) if isinstance(entry := read(line), Pin) and entry.applies]
     return {pin.name: pin.version for pin in pins}
+
+
+def _part(text: str, pins: Sequence[Pin]) -> Part:
+    """What of a lock stands among these pins too: at that version, with no other hashes, and here wherever it does."""
+    entries = [read(line) for line in lines(text)]
+    theirs = [entry for entry in entries if isinstance(entry, Pin)]
+    ours = {(pin.name, pin.version): pin for pin in sorted(pins, key=lambda pin: pin.applies)}
+    strange = []
+    for pin in theirs:
+        mine = ours.get((pin.name, pin.version))
+        if mine is None or not {*pin.hashes} <= {*mine.hashes} or (pin.applies and not mine.applies):
+            strange.append(f"{pin.name} {pin.version}")
+    return Part(
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        pins=sum(pin.applies for pin in theirs),
+        odd=tuple(f"line {entry.line}, {entry.what}" for entry in entries if isinstance(entry, Odd)),
+        strange=tuple(strange),
+    )

@@ -44,9 +44,30 @@ def locked(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield Breach(rule="DEP-06", place=each.name, message=message)
     if not taken:
         yield Breach(rule="DEP-01", place=LOCK, message="found no package that applies here; allowed: one or more")
+    yield from within(facts, limits)
     for name, reason in sorted(facts.skipped.items()):
         if not any(each.name == name for each in facts.packages):
             yield Breach(rule="DEP-05", place=name, message=f"{facts.engine}: {reason}; allowed: every package")
+
+
+def within(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Where a lock that is to be a part of this one is none, is another than the plan's, or has what this one has not:
+    what is said of this lock would not be said of it."""
+    for name in limits.within:
+        part, wanted = facts.parts.get(name), (limits.sealed or {}).get(name, "")
+        told = part.sha256 if part else ""
+        if part is None or (limits.sealed is not None and told != wanted):
+            sealed = f"{_sha(wanted)}, as the plan has it" if limits.sealed is not None else "a lock beside this one"
+            yield Breach(rule="DEP-01", place=name, message=f"found {_sha(told)}; allowed: {sealed}")
+            continue
+        if not part.pins:
+            message = "found no package that applies here; allowed: one or more"
+            yield Breach(rule="DEP-01", place=name, message=message)
+        for odd in part.odd:
+            yield Breach(rule="DEP-05", place=name, message=f"found {odd}; allowed: lines of {LOCK} that pin a package")
+        for strange in part.strange:
+            message = f"{strange} does not stand in this lock with these hashes; allowed: what does"
+            yield Breach(rule="DEP-05", place=name, message=message)
 
 
 def installed(facts: Facts, limits: Limits) -> Iterator[Breach]:

@@ -1,8 +1,8 @@
 """A small signed release, and the service over it as a process of its own."""
 
+import hashlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from deployments.serving.token import jwks, mint
 from security.engines.prober import Mint
 from security.gates.model import sign
 from security.keys import Signer, UnsafeLocalKeys
+from tasks import lock, service
 
 ROOT = Path(__file__).resolve().parents[3]
 PATH = "/api/v1/recommendations"
@@ -67,11 +68,12 @@ def write(folder: Path, by: Signer, *, tensors: Any = None, names: Any = None, s
 
 @dataclass(frozen=True)
 class Site:
-    """A home with a release, keys and files for the service."""
+    """A home with a release, keys, files and packages for the service."""
 
     home: Path
     keys: UnsafeLocalKeys
     release: Path
+    packages: Path
 
     @property
     def mint(self) -> Mint:
@@ -83,7 +85,7 @@ class Site:
         files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json", **changes}
         named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
         rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", PATH, "--ready", str(self.home / "ready.json")]
-        return [sys.executable, "-m", "deployments.serving", *named, *rest, *more]
+        return service.argv(ROOT, self.packages, [*named, *rest, *more])
 
     def refusal(self, *more: str, **changes: Path) -> tuple[int, str]:
         """Exit code and stderr of a service that does not come up."""
@@ -130,4 +132,5 @@ def site(home: Path) -> Site:
     keys = UnsafeLocalKeys(home / "keys")
     (home / "producer.pub").write_bytes(keys.public("producer").pem)
     (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
-    return Site(home, keys, write(home / "release", keys.signer("producer")))
+    packages = service.environment(home, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
+    return Site(home, keys, write(home / "release", keys.signer("producer")), packages)

@@ -179,6 +179,66 @@ def test_a_lock_beside_it_is_the_one_that_the_plan_has_sealed() -> None:
     assert here({"dev.lock": text}, {}) == [f"found SHA-256 {sha[:12]}; allowed: no such lock, as the plan has it"]
 
 
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        (f"alpha==1.0 {HASH}\n", []),
+        (LOCK, []),
+        (f"Alpha==1.0 {HASH}\n", []),
+        (f"alpha==1.0 --hash=sha256:{'c' * 64}\n", [("DEP-05", "alpha 1.0 does not stand in this lock")]),
+        (f"alpha==1.1 {HASH}\n", [("DEP-05", "alpha 1.1 does not stand")]),
+        (f"alpha==1.0 {HASH}\ndelta==1.0 {HASH}\n", [("DEP-05", "delta 1.0 does not stand")]),
+        (f"gamma==3.0 {HASH}\nalpha==1.0 {HASH}\n", [("DEP-05", "gamma 3.0 does not stand")]),
+        (
+            f"delta==1.0 ; sys_platform == 'win32' {HASH}\nalpha==1.0 {HASH}\n",
+            [("DEP-05", "delta 1.0 does not stand")],
+        ),
+        (f"alpha>=1.0 {HASH}\nbeta==2.0 {HASH}\n", [("DEP-05", "found line 1, unpinned")]),
+        (f"-r other.lock\nbeta==2.0 {HASH}\n", [("DEP-05", "found line 1, option")]),
+        ("# nothing\n", [("DEP-01", "found no package that applies here")]),
+    ],
+)
+def test_each_line_of_a_lock_that_is_a_part_stands_in_the_lock_too(text: str, rules: list[tuple[str, str]]) -> None:
+    told = verdict(opened(parts={"part.lock": text}), within=["part.lock"], installed=False)
+    assert [(each.rule, each.place) for each in told.findings] == [(rule, "part.lock") for rule, _ in rules]
+    assert all(said in each.message for each, (_, said) in zip(told.findings, rules, strict=True))
+    assert told.outcome is (Outcome.FAIL if rules else Outcome.PASS)
+    assert verdict(opened(parts={"part.lock": text}), installed=False).outcome is Outcome.PASS
+
+
+def test_a_part_is_there_and_is_the_one_that_the_plan_has_sealed() -> None:
+    text = f"alpha==1.0 {HASH}\n"
+    sha = hashlib.sha256(text.encode()).hexdigest()
+
+    def here(parts: dict[str, str], sealed: dict[str, str] | None) -> list[tuple[str, str]]:
+        told = verdict(opened(parts=parts), within=["part.lock"], sealed=sealed)
+        return [(each.rule, each.message) for each in told.findings]
+
+    assert here({"part.lock": text}, {"part.lock": sha}) == here({"part.lock": text}, None) == []
+    assert here({}, None) == [("DEP-01", "found no such lock; allowed: a lock beside this one")]
+    as_sealed = f"allowed: SHA-256 {sha[:12]}, as the plan has it"
+    assert here({}, {"part.lock": sha}) == [("DEP-01", f"found no such lock; {as_sealed}")]
+    other = here({"part.lock": text + "\n"}, {"part.lock": sha})
+    assert [rule for rule, _ in other] == ["DEP-01"]
+    assert other[0][1].endswith(as_sealed)
+    assert [rule for rule, _ in here({"part.lock": text}, {})] == ["DEP-01"]
+
+
+@pytest.mark.parametrize("rule", sorted(VIOLATIONS))
+def test_a_canary_holds_the_part_too_so_that_it_is_caught_for_its_own_rule(rule: str) -> None:
+    part = f"Alpha==1.0 {HASH}\ngamma==3.0 ; sys_platform == 'win32' {HASH}\n"
+    limits = {
+        "within": ["part.lock"],
+        "sealed": {"part.lock": hashlib.sha256(part.encode()).hexdigest()},
+        "allowed": "UnsafeAnyName",
+    }
+    for seed in range(20):
+        made = VIOLATIONS[rule](list(opened(parts={"part.lock": part}).source()), random.Random(seed))
+        # A canary of a line that is loose may spoil one that the part names: that is told of the part as well.
+        places = {each for each in found(look_at(made), **limits) if each[1] == "part.lock"}
+        assert places <= ({("DEP-05", "part.lock")} if rule == "DEP-01" else set())
+
+
 def test_a_canary_has_the_locks_beside_it_so_that_only_its_own_rule_is_broken() -> None:
     text = f"delta==1.0 {HASH}\n"
     limits = {"also": ["dev.lock"], "sealed": {"dev.lock": hashlib.sha256(text.encode()).hexdigest()}}

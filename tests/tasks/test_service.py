@@ -1,0 +1,126 @@
+"""The service's own packages: what its lock names, at its versions, and nothing else that lies here."""
+
+import hashlib
+import importlib.metadata
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from security.errors import BadInput, PlanError
+from tasks import lock, process, service, tree
+from tests.deployments.serving.release import site
+
+HASH = f"--hash=sha256:{'a' * 64}"
+SERVED = "deployments.serving.app, deployments.serving.load, deployments.serving.token, uvicorn, numpy"
+
+
+def sealed() -> str:
+    return hashlib.sha256(lock.SERVING.read_bytes()).hexdigest()
+
+
+def written(folder: Path, patch: pytest.MonkeyPatch, text: str) -> str:
+    """Another lock for the service; its digest."""
+    path = folder / "some.lock"
+    path.write_text(text)
+    patch.setattr(lock, "SERVING", path)
+    return sealed()
+
+
+def tried(packages: Path, code: str) -> tuple[int, str]:
+    """Exit code and last line of an interpreter that begins as the service does, and runs this."""
+    argv = service.argv(tree.PIPELINE, packages, [])
+    begin = service.BEGIN.replace('runpy.run_module("deployments.serving", run_name="__main__", alter_sys=True)', code)
+    assert begin != service.BEGIN
+    argv[argv.index(service.BEGIN)] = begin
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=service.env())
+    return ended.returncode, (ended.stdout + ended.stderr).strip().splitlines()[-1:][0]
+
+
+def test_what_the_lock_does_not_name_cannot_be_imported(tmp_path: Path) -> None:
+    made = service.environment(tmp_path, sealed())
+    assert tried(made, f"import {SERVED}; print('here')") == (0, "here")
+    for name in ("tensorflow", "prefect", "boto3", "pip", "pyarrow", "pytest", "_pytest"):
+        assert __import__(name), "it lies here, so that it is the service's environment that leaves it out"
+        code, said = tried(made, f"import {name}")
+        assert (code, said) == (1, f"ModuleNotFoundError: No module named '{name}'")
+    listed = {dist.name for dist in importlib.metadata.distributions(path=[str(made)])}
+    assert tried(made, "import importlib.metadata as m; print(len({d.name for d in m.distributions()}))") == (
+        0,
+        str(len(listed)),
+    )
+    assert {"numpy", "uvicorn"} <= listed
+    assert not {"tensorflow", "prefect", "sluice-ml"} & listed
+
+
+def test_nothing_of_this_process_comes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither variables, nor the folder that it is started in, nor files that run code at the start."""
+    made = service.environment(tmp_path, sealed())
+    (tmp_path / "here.py").write_text("")
+    (made / "evil.pth").write_text("import sys; sys.exit(7)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    assert tried(made, "import here") == (1, "ModuleNotFoundError: No module named 'here'")
+    code, said = tried(made, "import os; print(sorted(os.environ.keys() - {'PATH', 'LANG', 'TMPDIR', 'LC_CTYPE'}))")
+    assert (code, said) == (0, "[]")
+
+
+def test_it_is_the_lock_that_the_plan_has_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = f"found SHA-256 {sealed()[:12]}; allowed: SHA-256 {'0' * 12}, as the plan has it"
+    with pytest.raises(PlanError, match=wanted):
+        service.environment(tmp_path, "0" * 64)
+    with pytest.raises(PlanError, match=r"found SHA-256 .*allowed: one that the policy names, in `within`"):
+        service.environment(tmp_path, "")
+    monkeypatch.setattr(lock, "SERVING", tmp_path / "none.lock")
+    with pytest.raises(PlanError, match=r"none\.lock: found no such lock; allowed: SHA-256 000000000000"):
+        service.environment(tmp_path, "0" * 64)
+    assert not (tmp_path / service.ENVIRONMENT).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"numpy==0.1 {HASH}\n", r"some\.lock, numpy: found version [\d.]+; allowed: version 0\.1, as it is locked"),
+        (f"nowhere==1.0 {HASH}\n", "nowhere: found no such package installed; allowed: version 1.0"),
+    ],
+)
+def test_a_package_that_is_not_here_as_it_is_locked_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    told = written(tmp_path, monkeypatch, text)
+    with pytest.raises(BadInput, match=said):
+        service.environment(tmp_path, told)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("", "no record of its files"),
+        ("../../bin/odd,,\n", "no record of its files"),
+        ("shared/odd/__init__.py,,\nodd-1.0.dist-info/METADATA,,\n", "shared, a folder that packages share"),
+        ("numpy/__init__.py,,\nodd-1.0.dist-info/METADATA,,\n", "numpy, which another package has too"),
+    ],
+)
+def test_a_package_whose_folders_are_not_its_own_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str, said: str
+) -> None:
+    site = tmp_path / "site-packages"
+    folder = site / "odd-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: odd\nVersion: 1.0\n")
+    (folder / "RECORD").write_text(record)
+    monkeypatch.setattr(process, "packages", lambda known=process.packages: [*known(), str(site)])
+    at = importlib.metadata.version("numpy")
+    told = written(tmp_path, monkeypatch, f"numpy=={at} {HASH}\nodd==1.0 {HASH}\n")
+    with pytest.raises(BadInput, match=said):
+        service.environment(tmp_path, told)
+
+
+def test_it_serves_on_the_packages_of_its_lock(tmp_path: Path) -> None:
+    with site(tmp_path).serve() as running:
+        assert httpx.get(f"{running.url}/healthz", trust_env=False).status_code != 500
+        maps = Path(f"/proc/{running.pid}/maps").read_text()
+    assert "numpy" in maps
+    assert "tensorflow" not in maps
