@@ -30,6 +30,7 @@ prove: $(VENV)/dev ## Figures: real ratings through the real pipeline, ingest at
 lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	$(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --group serving -c requirements.lock -o requirements-serving.lock
 	echo 'modelscan[h5py,tensorflow]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelscan.lock
 	echo 'modelaudit[h5]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelaudit.lock
 

@@ -28,10 +28,11 @@ def test_the_named_packages_are_locked_and_installed(name: str) -> None:
     assert locked()[name] == importlib.metadata.version(name)
 
 
+BESIDE = ["requirements-dev.lock", "requirements-serving.lock"]
 PEERS = ["tests/benchmarks/modelscan.lock", "tests/benchmarks/modelaudit.lock"]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools.lock", *PEERS])
+@pytest.mark.parametrize("name", ["requirements.lock", *BESIDE, "tools.lock", *PEERS])
 def test_locks_hold_names_and_hashes_only(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text().splitlines() if line.strip()]
     entry = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==[^\s/]+( ; [^/\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -42,6 +43,13 @@ def test_locks_hold_names_and_hashes_only(name: str) -> None:
 def test_the_lock_for_tests_agrees_with_the_lock() -> None:
     mine, dev = locked(), locked("requirements-dev.lock")
     assert {name: dev.get(name) for name in mine} == mine
+
+
+def test_the_lock_of_the_service_is_a_small_part_of_the_lock() -> None:
+    mine, serving = locked(), locked("requirements-serving.lock")
+    assert {name: mine.get(name) for name in serving} == serving
+    assert not {"tensorflow", "prefect", "pandas", "boto3"} & serving.keys()
+    assert 10 < len(serving) < 30
 
 
 def test_fastapi_is_held_back_because_prefects_client_then_sends_null(prefect: str) -> None:
