@@ -207,6 +207,11 @@ PACKAGES = {
         parameters=AFTER,
         patch=writable,
     ),
+    "service-lock-that-no-policy-has-looked-at": Attack(
+        "deploy",
+        r"requirements-serving\.lock: found SHA-256 \w+; allowed: one that the policy names, in `within`",
+        changes={"dependency_scanning": {"within": []}},
+    ),
     "package-beside-the-lock": Attack(
         "train",
         rf"{SAYS}fail: DEP-02 stowaway: installed 1\.0, locked nowhere",
