@@ -61,7 +61,7 @@ def serve(model: Ref, scores: Ref) -> Ref:
     folder = run.home.folder("service", run.plan.run)
     ready, record = folder / "ready.json", folder / "process.json"
     name, limits = lock.SERVING.name, run.plan.terms["deploy"]["serve"][lock.NAME].limits
-    packages = service.environment(folder, run.plan.locks.get(name, "") if name in limits.get("within", ()) else "")
+    packages = service.packages(folder, run.plan.locks.get(name, "") if name in limits.get("within", ()) else "")
     argv = service.argv(tree.PIPELINE, packages, _told(run, run.path(model), ready))
     process.start(argv, record, folder / "service.log", service.env())
     told = process.ready(ready, record, folder / "service.log", 30.0, "the service")

@@ -75,19 +75,20 @@ def opened(
         here = dists if dists is not None else [_locked(pin) for pin in pins if pin.applies]
         listed = bill.made(here, environment.needs(where), now, root=root, lock=sha)
         listed = listed if out is None else _kept(listed, out, path)
+    parts = _beside(path, asked.within)
     return dependencies.material(
         Subject(kind="lock", name=path.name, sha256=sha, of=of),
         text,
         known,
         now,
         dists=dists,
-        expected=counted(text) + environment.counted(where),
+        expected=sum(map(counted, (text, *parts.values()))) + environment.counted(where),
         service=lacking,
         bill=listed,
         index=url,
         listings=listings,
         also=_beside(path, asked.also),
-        parts=_beside(path, asked.within),
+        parts=parts,
     )
 
 

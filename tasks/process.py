@@ -65,7 +65,7 @@ def start(argv: Sequence[str], record: Path, log: Path, env: Mapping[str, str] |
     pid = os.posix_spawn(
         argv[0],
         list(argv),
-        dict(env or os.environ),
+        dict(os.environ if env is None else env),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),

@@ -1,22 +1,22 @@
 """The service of the target `local` as a process: begun on the packages of its own lock, and on nothing else.
 
-Its environment is a folder of links to those packages of this one that its lock names, at their versions. It is begun
-without `site` and without this process's paths, so that what the lock does not name cannot be imported. That each line
+Its environment is a folder of links to those packages of this one that its lock names, at their versions, each of which
+lists every file of its own and shares none. It is begun without `site` and without this process's paths, so that of the
+packages here it can import what its lock names, and of this pipeline's code all (`security`, for one). That each line
 of the lock stands in the pipeline's, `dependency_scanning` has seen: a policy that does not ask for it serves nothing.
 """
 
+import csv
 import hashlib
-import importlib.metadata
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from security.errors import BadInput, PlanError
-from security.gates.dependencies import Pin, lines, read
+from security.gates.dependencies import Dist, Pin, environment, lines, read
 from tasks import lock, process
 
 BEGIN = """\
@@ -27,13 +27,13 @@ sys.argv[1:] = told
 runpy.run_module("deployments.serving", run_name="__main__", alter_sys=True)
 """
 """What the process runs: the standard library, then this pipeline's code, then the packages of the lock."""
-ENVIRONMENT = "packages"
+PACKAGES = "packages"
 """The folder of the links, in that of the candidate."""
 
 
-def argv(root: Path, packages: Path, told: Sequence[str]) -> list[str]:
-    """The service's command, with the code at `root` and these packages alone."""
-    return [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(root), str(packages), *told]
+def argv(root: Path, own: Path, told: Sequence[str]) -> list[str]:
+    """The service's command, with the code at `root` and its own packages alone."""
+    return [sys.executable, "-I", "-S", "-B", "-c", BEGIN, str(root), str(own), *told]
 
 
 def env() -> dict[str, str]:
@@ -41,7 +41,7 @@ def env() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
 
 
-def environment(folder: Path, sealed: str) -> Path:
+def packages(folder: Path, sealed: str) -> Path:
     """The packages of the service's lock, as links in a new folder below `folder`. `sealed`: its SHA-256, as the plan
     has it; `PlanError` where it is another or none, `BadInput` for a package that is not here as it is locked."""
     path = lock.SERVING
@@ -50,35 +50,49 @@ def environment(folder: Path, sealed: str) -> Path:
     if not found or found != sealed:
         wanted = f"SHA-256 {sealed[:12]}, as the plan has it" if sealed else "one that the policy names, in `within`"
         raise PlanError(f"{path.name}: found {f'SHA-256 {found[:12]}' if found else 'no such lock'}; allowed: {wanted}")
-    made = folder / ENVIRONMENT
-    made.mkdir()
-    pins = [pin for pin in map(read, lines(data.decode())) if isinstance(pin, Pin) and pin.applies]
-    here: dict[str, importlib.metadata.Distribution] = {canonicalize_name(dist.name): dist for dist in _installed()}
-    for pin in pins:
-        dist = here.get(pin.name)
-        if dist is None or Version(dist.version) != Version(pin.version):
-            told = f"version {dist.version}" if dist else "no such package installed"
-            raise BadInput(path.name, pin.name, told, f"version {pin.version}, as it is locked")
-        for name in _tops(dist, path.name):
-            if (made / name).is_symlink():
-                raise BadInput(path.name, pin.name, f"{name}, which another package has too", "folders of its own")
-            (made / name).symlink_to(Path(str(dist.locate_file(name))).resolve())
+    made = folder / PACKAGES
+    made.mkdir(exist_ok=False)
+    here, owners = _here()
+    for pin in map(read, lines(data.decode())):
+        if isinstance(pin, Pin) and pin.applies:
+            for name, target in _links(pin, here.get(pin.name), owners, path.name):
+                (made / name).symlink_to(target)
     return made
 
 
-def _installed() -> Iterator[importlib.metadata.Distribution]:
-    """The packages of this process, the first on its path last, so that it is the one that counts."""
-    yield from reversed([*importlib.metadata.distributions(path=process.packages())])
+Record = tuple[Dist, Path, frozenset[str]]
+"""A package, the folder that it is installed in, and the files that its record lists there."""
 
 
-def _tops(dist: importlib.metadata.Distribution, name: str) -> list[str]:
-    """The files and folders of a package that lie where packages do."""
-    files = [path for path in dist.files or () if path.parts[0] not in ("..", "__pycache__")]
-    tops = sorted({path.parts[0] for path in files})
-    inner = {path.parts[0] for path in files if len(path.parts) > 1}
-    whole = {path.parts[0] for path in files if path.parts[1:] == ("__init__.py",)}
-    shared = [top for top in inner - whole if top.isidentifier()]
-    if not tops or shared:
-        found = f"{shared[0]}, a folder that packages share" if shared else "no record of its files"
-        raise BadInput(name, canonicalize_name(dist.name), found, "a package with folders of its own")
-    return tops
+def _here() -> tuple[dict[str, Record], dict[str, set[str]]]:
+    """The packages of this process, of one name the first on its path; and of each name that lies where packages do,
+    whose it is."""
+    here: dict[str, Record] = {}
+    owners: dict[str, set[str]] = {}
+    for where in map(Path, process.packages()):
+        for dist, found in environment.every([where]):
+            rows = csv.reader((found.read_text("RECORD") or "").splitlines())
+            files = frozenset(row[0] for row in rows if row and PurePosixPath(row[0]).parts[0] not in ("..", "/"))
+            here.setdefault(dist.name, (dist, where, files))
+            for file in files:
+                owners.setdefault(PurePosixPath(file).parts[0], set()).add(dist.name)
+    return here, owners
+
+
+def _links(pin: Pin, found: Record | None, owners: dict[str, set[str]], lock_: str) -> list[tuple[str, Path]]:
+    """What of a package is to be linked: each file and folder that is its own, and holds what its record lists."""
+    if found is None or Version(found[0].version) != Version(pin.version):
+        told = f"version {found[0].version}" if found else "no such package installed"
+        raise BadInput(lock_, pin.name, told, f"version {pin.version}, as it is locked")
+    _, where, files = found
+    tops = sorted({PurePosixPath(file).parts[0] for file in files} - {"__pycache__"})
+    if not tops:
+        raise BadInput(lock_, pin.name, "no record of its files", "a package that lists them")
+    for top in tops:
+        if others := sorted(owners[top] - {pin.name}):
+            raise BadInput(lock_, pin.name, f"{top}, which {others[0]} has too", "files and folders of its own")
+        for path in (where / top).rglob("*") if (where / top).is_dir() else ():
+            name = path.relative_to(where).as_posix()
+            if path.is_symlink() or not (path.is_dir() or name in files or "__pycache__" in path.parts):
+                raise BadInput(lock_, pin.name, f"{name}, which its record does not list", "what it lists, and no link")
+    return [(top, where / top) for top in tops]

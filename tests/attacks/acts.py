@@ -250,7 +250,7 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     (other / "model.sig").unlink()
     sign(other, ground.passed.keys.signer("producer"))
 
-    def argv(root: Path, packages: Path, told: list[str]) -> list[str]:
+    def argv(root: Path, own: Path, told: list[str]) -> list[str]:
         assert told[0] == "--release"
         return [sys.executable, "-c", LIAR, current().published["model"].sha256, "--release", str(other), *told[2:]]
 

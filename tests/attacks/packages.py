@@ -189,7 +189,7 @@ PACKAGES = {
     ),
     "service-lock-that-has-more": Attack(
         "train",
-        rf"{SAYS}fail: DEP-05 requirements-serving\.lock: stowaway 1\.0 does not stand in this lock",
+        rf"{SAYS}fail: DEP-05 requirements-serving\.lock: line \d+, stowaway 1\.0: is not in the lock",
         parameters=TRAIN,
         patch=served,
     ),

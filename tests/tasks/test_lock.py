@@ -186,7 +186,7 @@ def test_locks_beside_it_are_handed_out_by_their_names(home: Home, tmp_path: Pat
     made = lock.opened(home, path, limits, "f" * 64)
     assert [item.value for item in made.source() if item.kind == "also"] == [("more.lock", f"b==1.0 {HASH}\n")]
     assert [item.value for item in made.source() if item.kind == "part"] == [("part.lock", f"a==1.0 {HASH}\n")]
-    assert (made.expected, made.subject.of) == (1, "f" * 64)
+    assert (made.expected, made.subject.of) == (2, "f" * 64), "a line of the lock, and one of its part"
 
 
 @pytest.mark.parametrize("text", [b"a==1.0 \xff\n", b"\x00\xfe"])

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.metadata
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -39,7 +41,7 @@ def tried(packages: Path, code: str) -> tuple[int, str]:
 
 
 def test_what_the_lock_does_not_name_cannot_be_imported(tmp_path: Path) -> None:
-    made = service.environment(tmp_path, sealed())
+    made = service.packages(tmp_path, sealed())
     assert tried(made, f"import {SERVED}; print('here')") == (0, "here")
     for name in ("tensorflow", "prefect", "boto3", "pip", "pyarrow", "pytest", "_pytest"):
         assert __import__(name), "it lies here, so that it is the service's environment that leaves it out"
@@ -56,7 +58,7 @@ def test_what_the_lock_does_not_name_cannot_be_imported(tmp_path: Path) -> None:
 
 def test_nothing_of_this_process_comes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither variables, nor the folder that it is started in, nor files that run code at the start."""
-    made = service.environment(tmp_path, sealed())
+    made = service.packages(tmp_path, sealed())
     (tmp_path / "here.py").write_text("")
     (made / "evil.pth").write_text("import sys; sys.exit(7)\n")
     monkeypatch.chdir(tmp_path)
@@ -70,13 +72,13 @@ def test_nothing_of_this_process_comes_along(tmp_path: Path, monkeypatch: pytest
 def test_it_is_the_lock_that_the_plan_has_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = f"found SHA-256 {sealed()[:12]}; allowed: SHA-256 {'0' * 12}, as the plan has it"
     with pytest.raises(PlanError, match=wanted):
-        service.environment(tmp_path, "0" * 64)
+        service.packages(tmp_path, "0" * 64)
     with pytest.raises(PlanError, match=r"found SHA-256 .*allowed: one that the policy names, in `within`"):
-        service.environment(tmp_path, "")
+        service.packages(tmp_path, "")
     monkeypatch.setattr(lock, "SERVING", tmp_path / "none.lock")
     with pytest.raises(PlanError, match=r"none\.lock: found no such lock; allowed: SHA-256 000000000000"):
-        service.environment(tmp_path, "0" * 64)
-    assert not (tmp_path / service.ENVIRONMENT).exists()
+        service.packages(tmp_path, "0" * 64)
+    assert not (tmp_path / service.PACKAGES).exists()
 
 
 @pytest.mark.parametrize(
@@ -91,16 +93,21 @@ def test_a_package_that_is_not_here_as_it_is_locked_is_an_error(
 ) -> None:
     told = written(tmp_path, monkeypatch, text)
     with pytest.raises(BadInput, match=said):
-        service.environment(tmp_path, told)
+        service.packages(tmp_path, told)
+
+
+META = "odd-1.0.dist-info/METADATA,,\n"
 
 
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ("", "no record of its files"),
-        ("../../bin/odd,,\n", "no record of its files"),
-        ("shared/odd/__init__.py,,\nodd-1.0.dist-info/METADATA,,\n", "shared, a folder that packages share"),
-        ("numpy/__init__.py,,\nodd-1.0.dist-info/METADATA,,\n", "numpy, which another package has too"),
+        ("", "odd: found no record of its files"),
+        ("../../bin/odd,,\n", "odd: found no record of its files"),
+        ("/bin/odd,,\n", "odd: found no record of its files"),
+        (f"numpy/contrib/__init__.py,,\n{META}", "numpy: found numpy, which odd has too; allowed: files and folders"),
+        (f"odd/one.py,,\n{META}", r"odd: found odd/two\.py, which its record does not list; allowed: what it lists"),
+        (f"odd/one.py,,\nodd/two.py,,\n{META}", "odd: found odd/link, which its record does not list"),
     ],
 )
 def test_a_package_whose_folders_are_not_its_own_is_an_error(
@@ -109,13 +116,48 @@ def test_a_package_whose_folders_are_not_its_own_is_an_error(
     site = tmp_path / "site-packages"
     folder = site / "odd-1.0.dist-info"
     folder.mkdir(parents=True)
+    (site / "odd").mkdir()
+    for name in ("one.py", "two.py"):
+        (site / "odd" / name).touch()
+    (site / "odd" / "link").symlink_to(tmp_path)
     (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: odd\nVersion: 1.0\n")
     (folder / "RECORD").write_text(record)
     monkeypatch.setattr(process, "packages", lambda known=process.packages: [*known(), str(site)])
     at = importlib.metadata.version("numpy")
     told = written(tmp_path, monkeypatch, f"numpy=={at} {HASH}\nodd==1.0 {HASH}\n")
-    with pytest.raises(BadInput, match=said):
-        service.environment(tmp_path, told)
+    with pytest.raises(BadInput, match=rf"some\.lock, {said}"):
+        service.packages(tmp_path, told)
+
+
+def test_a_finder_that_a_package_has_put_first_finds_nothing_for_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate asks Python's own finder; what another says, nobody has looked at."""
+
+    class First(importlib.metadata.DistributionFinder):
+        def find_distributions(self, context: object = None) -> list[importlib.metadata.Distribution]:
+            raise AssertionError("asked")
+
+        def find_spec(self, *_: object) -> None:
+            return None
+
+    monkeypatch.setattr(sys, "meta_path", [First(), *sys.meta_path])
+    assert (service.packages(tmp_path, sealed()) / "numpy").is_symlink()
+
+
+def test_without_a_variable_of_its_own_the_service_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PATH", "LANG", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    record, log = tmp_path / "record.json", tmp_path / "log"
+    argv = [sys.executable, "-I", "-S", "-c", "import os; print(sorted(os.environ))"]
+    process.start(argv, record, log, service.env())
+    deadline = time.monotonic() + 20
+    while not log.read_text().endswith("\n") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.stop(record)
+    assert "AWS_SECRET_ACCESS_KEY" not in log.read_text()
+    assert log.read_text().startswith("[")
 
 
 def test_it_serves_on_the_packages_of_its_lock(tmp_path: Path) -> None:

@@ -41,13 +41,16 @@ class _World:
         self.mirror = _made(self.now) if known is None or told.get("service") else known
         pins = [each for item in sample if item.kind == "line" and isinstance(each := read(item.value), Pin)]
         # What has to stand in the lock stands in a canary too: without it, it would be caught for that alone.
-        theirs = {pin.name: pin for item in sample if item.kind == "part" for pin in _pinned(item.value[1])}
-        here = list({pin.name: pin for pin in pins if pin.applies and pin.name not in theirs}.values())
+        theirs = [pin for item in sample if item.kind == "part" for pin in _pinned(item.value[1])]
+        theirs = [*{_spelled(pin): pin for pin in theirs}.values()]
+        self.part = [pin.name for pin in theirs if pin.applies]
+        here = list({pin.name: pin for pin in pins if pin.applies and pin.name not in self.part}.values())
         chosen = draw.sample(here, min(FEW, len(here)))
         own = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
-        self.lines = [*own, *map(_spelled, theirs.values())]
-        self.dists = [_dist(line) for line in [*own, *(_spelled(pin) for pin in theirs.values() if pin.applies)]]
-        self.listings = {dist.name: _known(dist.name, dist.version) for dist in map(_dist, self.lines)}
+        self.lines = [*own, *map(_spelled, theirs)]
+        self.dists = [_dist(line) for line in [*own, *(_spelled(pin) for pin in theirs if pin.applies)]]
+        self.listings = {line: _known(*_named(line)) for line in self.lines}
+        self._quiet({pin.name for pin in theirs})
         self.billed = list[Dist]()
         """What the bill of materials lists, where that is not what is installed."""
 
@@ -56,11 +59,24 @@ class _World:
         self.drop(name)
         self.lines.append(_line(name, version, draw))
         self.dists.append(Dist(name=name, version=version, direct=False, licence=LICENCE))
-        self.listings[name] = _known(name, version)
+        self.listings[self.lines[-1]] = _known(name, version)
+
+    def _quiet(self, names: set[str]) -> None:
+        """Nothing is known of what has to stand in every canary: it would be caught for that."""
+        everybody = {id for _, _, id in FORGET_ME_NOT}
+        known = dict(self.mirror.known)
+        for name in names & known.keys():
+            known[name] = tuple(each for each in known[name] if each.id in everybody)
+        self.mirror = replace(self.mirror, known=known)
+        if isinstance(self.mirror, Live):
+            kept = {at: found for at, found in self.mirror.answers.items() if at[0] not in names}
+            self.mirror = replace(self.mirror, answers=kept)
 
     def drop(self, name: str) -> None:
         """Without a package."""
-        self.lines = [line for line in self.lines if not line.startswith(f"{name}==")]
+        gone = [line for line in self.lines if line.startswith(f"{name}==")]
+        self.lines = [line for line in self.lines if line not in gone]
+        self.listings = {line: told for line, told in self.listings.items() if line not in gone}
         self.dists = [dist for dist in self.dists if dist.name != name]
 
     def items(self) -> list[Item]:
@@ -98,8 +114,13 @@ def _spelled(pin: Pin) -> str:
     return " ".join([f"{pin.name}=={pin.version}{marker}", *(f"--hash=sha256:{each}" for each in pin.hashes)])
 
 
-def _dist(line: str) -> Dist:
+def _named(line: str) -> tuple[str, str]:
     name, _, version = line.split()[0].partition("==")
+    return name, version
+
+
+def _dist(line: str) -> Dist:
+    name, version = _named(line)
     return Dist(name=name, version=version, direct=False, licence=LICENCE)
 
 
@@ -161,7 +182,11 @@ def _vulnerable(world: _World, draw: random.Random) -> None:
 
 
 def _unseen(world: _World, draw: random.Random) -> None:
-    """A line that names no version, and a package that is installed and not locked."""
+    """A line that names no version, and a package that is installed and not locked; or one of what has to stand in the
+    lock, that does not."""
+    if world.part and draw.random() < 0.5:
+        world.drop(draw.choice(world.part))
+        return
     name = f"stowaway-{draw.randrange(99)}"
     world.lines.append(draw.choice((f"{name}>=0", name, f"./{name}")))
     world.dists.append(Dist(name=name, version="1.0", direct=False, licence=LICENCE))
@@ -170,7 +195,7 @@ def _unseen(world: _World, draw: random.Random) -> None:
 def _stranger(world: _World, draw: random.Random) -> None:
     name = f"hallucinated-{draw.getrandbits(40):x}"
     world.add(name, "1.0", draw)
-    world.listings[name] = Listing(name=name, version="1.0", known=False, strange=1)
+    world.listings[world.lines[-1]] = Listing(name=name, version="1.0", known=False, strange=1)
 
 
 def _stale(world: _World, draw: random.Random) -> None:

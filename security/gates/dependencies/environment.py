@@ -5,7 +5,7 @@ counted apart, from the names of the folders alone.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -34,8 +34,14 @@ def paths() -> list[Path]:
 
 def installed(where: Iterable[Path]) -> list[Dist]:
     """The distributions in these folders, by name; one that is there twice is there twice."""
-    found = [_dist(each) for path in where for each in _every(path)]
-    return sorted(found, key=lambda dist: (dist.name, dist.version))
+    return sorted((dist for dist, _ in every(where)), key=lambda dist: (dist.name, dist.version))
+
+
+def every(where: Iterable[Path]) -> Iterator[tuple[Dist, metadata.Distribution]]:
+    """The distributions in these folders, in their order, each with where its files are told."""
+    for path in where:
+        for each in _every(path):
+            yield _dist(each), each
 
 
 def _every(path: Path) -> Iterable[metadata.Distribution]:

@@ -74,8 +74,8 @@ class Hit(Frozen):
 
 class Part(Frozen):
     """A lock that is to be a part of this one. `sha256`: of its text; `pins`: how many of its lines pin a package here;
-    `odd`: those that pin none; `strange`: packages, as `name version`, that do not stand in this lock too, with these
-    hashes at least, and here wherever they do there."""
+    `odd`: those that pin none, or one once more; `strange`: those that do not stand in this lock too, with these hashes
+    at least, and here wherever they do there, and why."""
 
     sha256: str
     pins: int
@@ -196,5 +196,5 @@ def material(
 
 
 def weight(item: Item) -> int:
-    """What counts as looked at: lines, and packages that are installed."""
-    return int(item.kind in ("line", "dist"))
+    """What counts as looked at: lines, also of locks that are to be a part, and packages that are installed."""
+    return len([*lines(item.value[1])]) if item.kind == "part" else int(item.kind in ("line", "dist"))

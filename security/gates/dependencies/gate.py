@@ -185,18 +185,27 @@ def _pinned(text: str) -> dict[str, str]:
 
 
 def _part(text: str, pins: Sequence[Pin]) -> Part:
-    """What of a lock stands among these pins too: at that version, with no other hashes, and here wherever it does."""
+    """What of a lock stands among these pins too: at that version, with no other hashes, and here wherever it does. A
+    second line that applies here is odd."""
     entries = [read(line) for line in lines(text)]
     theirs = [entry for entry in entries if isinstance(entry, Pin)]
     ours = {(pin.name, pin.version): pin for pin in sorted(pins, key=lambda pin: pin.applies)}
-    strange = []
+    odd = [f"line {entry.line}, {entry.what}" for entry in entries if isinstance(entry, Odd)]
+    strange, taken = [], set[str]()
     for pin in theirs:
-        mine = ours.get((pin.name, pin.version))
-        if mine is None or not {*pin.hashes} <= {*mine.hashes} or (pin.applies and not mine.applies):
-            strange.append(f"{pin.name} {pin.version}")
-    return Part(
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
-        pins=sum(pin.applies for pin in theirs),
-        odd=tuple(f"line {entry.line}, {entry.what}" for entry in entries if isinstance(entry, Odd)),
-        strange=tuple(strange),
-    )
+        if why := _strange(pin, ours.get((pin.name, pin.version))):
+            strange.append(f"line {pin.line}, {pin.name} {pin.version}: {why}")
+        if pin.applies and pin.name in taken:
+            odd.append(f"line {pin.line}, {pin.name} once more")
+        taken |= {pin.name} if pin.applies else set()
+    sha = hashlib.sha256(text.encode()).hexdigest()
+    return Part(sha256=sha, pins=sum(pin.applies for pin in theirs), odd=tuple(odd), strange=tuple(strange))
+
+
+def _strange(pin: Pin, mine: Pin | None) -> str:
+    """Why a line does not stand in this lock too, or nothing."""
+    if mine is None:
+        return "is not in the lock"
+    if not {*pin.hashes} <= {*mine.hashes}:
+        return "has other hashes in the lock"
+    return "does not apply in the lock" if pin.applies and not mine.applies else ""

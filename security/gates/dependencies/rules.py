@@ -64,9 +64,9 @@ def within(facts: Facts, limits: Limits) -> Iterator[Breach]:
             message = "found no package that applies here; allowed: one or more"
             yield Breach(rule="DEP-01", place=name, message=message)
         for odd in part.odd:
-            yield Breach(rule="DEP-05", place=name, message=f"found {odd}; allowed: lines of {LOCK} that pin a package")
+            yield Breach(rule="DEP-05", place=name, message=f"found {odd}; allowed: lines that pin, each package once")
         for strange in part.strange:
-            message = f"{strange} does not stand in this lock with these hashes; allowed: what does"
+            message = f"{strange}; allowed: what the lock that is looked at has"
             yield Breach(rule="DEP-05", place=name, message=message)
 
 

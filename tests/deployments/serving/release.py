@@ -132,5 +132,5 @@ def site(home: Path) -> Site:
     keys = UnsafeLocalKeys(home / "keys")
     (home / "producer.pub").write_bytes(keys.public("producer").pem)
     (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
-    packages = service.environment(home, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
+    packages = service.packages(home, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
     return Site(home, keys, write(home / "release", keys.signer("producer")), packages)

@@ -32,7 +32,7 @@ from security.gates.dependencies import (
     material,
     read,
 )
-from security.gates.dependencies.decoys import VIOLATIONS, _made
+from security.gates.dependencies.decoys import VIOLATIONS, _made, _violation
 from security.gates.dependencies.match import FORGET_ME_NOT
 from security.material import Material
 from security.verdict import Outcome, Subject, Verdict
@@ -72,7 +72,8 @@ def _here(pin: Any) -> bool:
 
 def opened(text: str = LOCK, known: Mirror | None = None, **more: Any) -> Material[Any]:
     given_ = {"dists": dists(text), "service": ""} | more
-    count = len(list(lines(text))) + len(given_["dists"] or ())
+    parts = given_.get("parts", {}).values()
+    count = sum(len(list(lines(each))) for each in (text, *parts)) + len(given_["dists"] or ())
     given_ = {"bill": bill.made(given_["dists"] or dists(text), {}, NOW, root="here")} | given_
     return material(SUBJECT, text, known or mirror(), NOW, expected=count, **given_)
 
@@ -185,13 +186,14 @@ def test_a_lock_beside_it_is_the_one_that_the_plan_has_sealed() -> None:
         (f"alpha==1.0 {HASH}\n", []),
         (LOCK, []),
         (f"Alpha==1.0 {HASH}\n", []),
-        (f"alpha==1.0 --hash=sha256:{'c' * 64}\n", [("DEP-05", "alpha 1.0 does not stand in this lock")]),
-        (f"alpha==1.1 {HASH}\n", [("DEP-05", "alpha 1.1 does not stand")]),
-        (f"alpha==1.0 {HASH}\ndelta==1.0 {HASH}\n", [("DEP-05", "delta 1.0 does not stand")]),
-        (f"gamma==3.0 {HASH}\nalpha==1.0 {HASH}\n", [("DEP-05", "gamma 3.0 does not stand")]),
+        (f"alpha==1.0 --hash=sha256:{'c' * 64}\n", [("DEP-05", "line 1, alpha 1.0: has other hashes in the lock")]),
+        (f"alpha==1.1 {HASH}\n", [("DEP-05", "line 1, alpha 1.1: is not in the lock")]),
+        (f"alpha==1.0 {HASH}\ndelta==1.0 {HASH}\n", [("DEP-05", "line 2, delta 1.0: is not in the lock")]),
+        (f"alpha==1.0 {HASH}\n" * 2, [("DEP-05", "found line 2, alpha once more")]),
+        (f"gamma==3.0 {HASH}\nalpha==1.0 {HASH}\n", [("DEP-05", "line 1, gamma 3.0: does not apply in the lock")]),
         (
             f"delta==1.0 ; sys_platform == 'win32' {HASH}\nalpha==1.0 {HASH}\n",
-            [("DEP-05", "delta 1.0 does not stand")],
+            [("DEP-05", "line 1, delta 1.0: is not in the lock")],
         ),
         (f"alpha>=1.0 {HASH}\nbeta==2.0 {HASH}\n", [("DEP-05", "found line 1, unpinned")]),
         (f"-r other.lock\nbeta==2.0 {HASH}\n", [("DEP-05", "found line 1, option")]),
@@ -224,19 +226,47 @@ def test_a_part_is_there_and_is_the_one_that_the_plan_has_sealed() -> None:
     assert [rule for rule, _ in here({"part.lock": text}, {})] == ["DEP-01"]
 
 
+FORKED = f"""Alpha==1.0 {HASH}
+gamma==3.0 ; sys_platform == 'win32' {HASH}
+gamma==2.0 ; sys_platform != 'win32' {HASH}
+"""
+WITHIN: dict[str, Any] = {
+    "within": ["part.lock"],
+    "sealed": {"part.lock": hashlib.sha256(FORKED.encode()).hexdigest()},
+    "allowed": "UnsafeAnyName",
+}
+
+
 @pytest.mark.parametrize("rule", sorted(VIOLATIONS))
 def test_a_canary_holds_the_part_too_so_that_it_is_caught_for_its_own_rule(rule: str) -> None:
-    part = f"Alpha==1.0 {HASH}\ngamma==3.0 ; sys_platform == 'win32' {HASH}\n"
-    limits = {
-        "within": ["part.lock"],
-        "sealed": {"part.lock": hashlib.sha256(part.encode()).hexdigest()},
-        "allowed": "UnsafeAnyName",
-    }
+    text = LOCK + FORKED.splitlines()[2] + "\n"
     for seed in range(20):
-        made = VIOLATIONS[rule](list(opened(parts={"part.lock": part}).source()), random.Random(seed))
-        # A canary of a line that is loose may spoil one that the part names: that is told of the part as well.
-        places = {each for each in found(look_at(made), **limits) if each[1] == "part.lock"}
-        assert places <= ({("DEP-05", "part.lock")} if rule == "DEP-01" else set())
+        sample = list(opened(text, mirror(KNOWN), parts={"part.lock": FORKED}).source())
+        told = found(look_at(VIOLATIONS[rule](sample, random.Random(seed))), **WITHIN)
+        # A line that is loose may be one that the part names, and what is not looked up is: that is told of the part.
+        assert {each for each in told if each[1] == "part.lock"} <= (
+            {("DEP-05", "part.lock")} if rule in ("DEP-01", "DEP-05") else set()
+        )
+
+
+def test_a_canary_that_nothing_is_done_to_breaks_no_rule_though_the_part_is_vulnerable() -> None:
+    text = LOCK + FORKED.splitlines()[2] + "\n"
+    for seed in range(20):
+        sample = list(opened(text, mirror(KNOWN), parts={"part.lock": FORKED}).source())
+        made = _violation(lambda *_: None)(sample, random.Random(seed))
+        assert found(look_at(made), **WITHIN) == []
+
+
+def test_a_look_that_is_blind_to_the_part_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = gate._part
+    blind = lambda text, pins: real(text, pins).model_copy(update={"strange": (), "odd": ()})  # noqa: E731
+    monkeypatch.setattr(gate, "_part", blind)
+    made = [
+        verdict(opened(parts={"part.lock": f"alpha==1.0 {HASH}\n"}), seed, within=["part.lock"], bill=False)
+        for seed in range(60)
+    ]
+    assert {told.outcome for told in made} == {Outcome.PASS, Outcome.INCONCLUSIVE}
+    assert {told.cause for told in made if told.outcome is Outcome.INCONCLUSIVE} == {"canary"}
 
 
 def test_a_canary_has_the_locks_beside_it_so_that_only_its_own_rule_is_broken() -> None:
