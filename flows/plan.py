@@ -16,6 +16,7 @@ from configs import load
 from configs.contract import contract
 from flows.code import beside, code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
+from security.gates.metrics.names import LIFT, METRICS, MOST, parsed
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, terms
 from security.registry import GATES, PLANNED
@@ -26,8 +27,6 @@ from tasks.home import Home
 from tasks.store import conditional, current
 from tasks.trainer.ask import TRAINER
 
-METRICS = ("precision@10", "recall@10", "ndcg@10")
-THRESHOLDS = (*METRICS, "lift@10")
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
 COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 FRAMEWORKS = ("TensorFlow",)
@@ -73,6 +72,17 @@ def _known(given: Iterable[str], known: Iterable[str], what: str, where: str) ->
             )
 
 
+def _measured(given: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
+    """Refuse what is no metric of these with a k, as `precision@10`."""
+    for name in given:
+        kind, _, k = name.partition("@")
+        _known([kind], known, what, where)
+        try:
+            parsed(name)
+        except ValueError:
+            raise PlanError(f"{where}: {what} {name!r}: found @{k or 'nothing'}; allowed: @1 to @{MOST}") from None
+
+
 def _names(brief: Brief, document: str, policy: str) -> None:
     ingest, features, train, evaluate, deploy = brief.parsed.stages
     checks = [check for stage in brief.parsed.stages for check in stage.security_checks]
@@ -82,8 +92,8 @@ def _names(brief: Brief, document: str, policy: str) -> None:
     _known(ingest.transformations, TRANSFORMATIONS, "transformation", document)
     _known(features.features, COLUMNS, "feature", document)
     _known([train.framework], FRAMEWORKS, "framework", document)
-    _known(evaluate.metrics, METRICS, "metric", document)
-    _known(evaluate.thresholds, THRESHOLDS, "threshold", document)
+    _measured(evaluate.metrics, METRICS, "metric", document)
+    _measured(evaluate.thresholds, (*METRICS, LIFT), "threshold", document)
     if missing := [column for column in COLUMNS if column not in features.features]:
         raise PlanError(f"{document}: features: {', '.join(missing)} is needed by the model")
     for stage in brief.parsed.stages:

@@ -16,6 +16,7 @@ from flows.screen import Screen
 from security.verdict import Outcome
 from tasks import process
 from tasks.home import Home
+from tasks.page import metrics
 from tasks.run import Quiet, Run
 
 
@@ -64,15 +65,20 @@ def once(screen: Any, **parameters: Any) -> tuple[Any, Run | None]:
 
 def figures(screen: Screen, run: Run) -> None:
     """The metrics beside baselines and thresholds, and the gates' share of the time."""
-    found: dict[str, dict[str, float]] = run.notes.get("metrics", {})
+    found = metrics(run)
     if found:
-        wanted = run.plan.document["stages"][3]["thresholds"]
-        names = [name for name in ("precision@10", "recall@10") if name in found["model"]]
+        stage = run.plan.document["stages"][3]
+        wanted, names = stage["thresholds"], stage["metrics"]
         screen.say("\n  " + " " * 12 + "".join(f"{name:>14}" for name in names))
         for system in ("model", "knn", "popularity", "random", "shuffled", "ceiling"):
             if system in found:
                 note = {"shuffled": "  control, must fail", "ceiling": "  what the generator allows"}.get(system, "")
-                screen.say(f"  {system:<12}" + "".join(f"{found[system][name]:>14.3f}" for name in names) + note)
+                values = "".join(f"{found[system][name]['value']:>14.3f}" for name in names)
+                screen.say(f"  {system:<12}{values}{note}")
+                if system == "model":
+                    ends = [f"{found[system][name][end]:.3f}" for name in names for end in ("low", "high")]
+                    spans = [f"{low}-{high}" for low, high in zip(ends[::2], ends[1::2], strict=True)]
+                    screen.say("  95 %        " + "".join(f"{span:>14}" for span in spans))
         screen.say(
             "  threshold   " + "".join(f"{wanted[name]:>14.3f}" if name in wanted else " " * 14 for name in names)
         )

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from security.errors import LogBroken, StoreError
 from security.gates.inputs import DATASET
+from security.gates.metrics import cuts
 from security.keys import PublicKey, unseal
 from tasks.recommender.histories import Histories, histories
 from tasks.run import Run
@@ -23,12 +25,14 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Features:
-    """What the features folder holds. `part`: 0 train, 1 validation, 2 test, one value a pair."""
+    """What the features folder holds. `time`: when a pair first occurred, in the column's own unit; `part`: 0 train,
+    1 validation, 2 test, one value a pair."""
 
     users: list[str]
     items: list[str]
     user: NDArray[np.int64]
     item: NDArray[np.int64]
+    time: NDArray[np.int64]
     part: NDArray[np.int8]
     start: dict[str, NDArray[np.float32]]
 
@@ -37,14 +41,30 @@ class Features:
         chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
         return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
 
+    def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of each user, when the first pair of the test was taken, and the last of the other parts."""
+        first = np.full(len(self.users), np.iinfo(np.int64).max)
+        last = np.full(len(self.users), np.iinfo(np.int64).min)
+        test = self.part == PARTS.index("test")
+        np.minimum.at(first, self.user[test], self.time[test])
+        np.maximum.at(last, self.user[~test], self.time[~test])
+        return first, last
+
 
 def read(folder: Path) -> Features:
     """The features in a folder."""
     vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "part"])
+    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "timestamp", "part"])
     start = load((folder / "start.safetensors").read_bytes())
     user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
-    return Features(vocabulary["users"], vocabulary["items"], user.astype(np.int64), item.astype(np.int64), part, start)
+    pairs = user.astype(np.int64), item.astype(np.int64), table["timestamp"].cast(pa.int64()).to_numpy()
+    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, start)
+
+
+def cut(run: Run) -> tuple[int, ...]:
+    """Every k of the metrics and thresholds that the document names, ascending."""
+    stage = run.plan.document["stages"][3]
+    return cuts(*stage["metrics"], *stage["thresholds"])
 
 
 def settings(run: Run) -> dict[str, Any]:

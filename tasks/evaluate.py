@@ -1,8 +1,9 @@
 """The model measured on the held-out slice, beside baselines and a control that must fail.
 
-Full catalogue, seen items removed, k = 10. The lists of every system are written out, user by user; the gate makes the
-metrics again from them and believes no number of this task. The control is the same model trained on interactions whose
-items were shuffled: if that reaches the threshold, the evaluation leaks.
+Full catalogue, seen items removed, lists as long as the longest that the document asks for. The lists of every system
+are written out, user by user; the gate makes the metrics again from them and believes no number of this task. The
+control is the same model trained on interactions whose items were shuffled: if that reaches the threshold, the
+evaluation leaks.
 """
 
 import numpy as np
@@ -22,8 +23,6 @@ from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure
 from tasks.train import learn
-
-K = 10
 
 
 def shuffled(given: Histories, seed: int) -> Histories:
@@ -48,14 +47,16 @@ def _lists(ranked: Ints) -> pa.Array:
 
 @guarded("evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds"])
 def score(model: Ref, data: Ref) -> Ref:
-    """Top-10 lists of every system for every user with something held out."""
+    """The best k items by every system for every user with something held out."""
     run = current()
     found = dataset.read(run.path(data))
     weights = load((run.path(model) / "model.safetensors").read_bytes())
     seen, held = found.histories("train", "validation"), found.histories("test")
     if weights["encoder"].shape[0] != len(found.items):
         raise CannotTell(f"the model knows {weights['encoder'].shape[0]} items, the features {len(found.items)}")
-    seed = int(dataset.settings(run)["seed"])
+    seed, ks = int(dataset.settings(run)["seed"]), dataset.cut(run)
+    if ks[-1] > len(found.items):
+        raise CannotTell(f"the document asks for the best {ks[-1]} items, and there are {len(found.items)}")
     systems: dict[str, Scorer] = {
         "model": Folded({name: weights[name] for name in NAMES}),
         "popularity": Popularity.fit(seen),
@@ -66,9 +67,11 @@ def score(model: Ref, data: Ref) -> Ref:
     columns: dict[str, pa.Array] = {}
     for name, system in systems.items():
         run.listener.step("evaluate", f"{name} over {seen.shape[1]:,} items")
-        ranking = evaluate(system, seen, held, k=K)
+        ranking = evaluate(system, seen, held, k=ks[-1])
         if not columns:
             columns["user"] = pa.array(ranking.users, pa.int32())
+            for label, when in zip(("held_from", "seen_until"), found.bounds(), strict=True):
+                columns[label] = pa.array(when[ranking.users], pa.int64())
             for label, histories_ in (("held", held), ("seen", seen)):
                 rows = histories_[ranking.users]
                 columns[label] = pa.ListArray.from_arrays(
@@ -77,8 +80,9 @@ def score(model: Ref, data: Ref) -> Ref:
         columns[f"top_{name}"] = _lists(ranking.lists)
     if run.source.oracle is not None:
         chances = run.source.oracle(found.users, found.items)
-        columns["top_ceiling"] = _lists(top(chances[ranking.users], seen[ranking.users], K))
-    table = pa.table(columns).replace_schema_metadata({"items": str(len(found.items))})
+        columns["top_ceiling"] = _lists(top(chances[ranking.users], seen[ranking.users], ks[-1]))
+    told = {"items": str(len(found.items)), "k": ",".join(map(str, ks))}
+    table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")
     folder.mkdir()
     pq.write_table(table, folder / "scores.parquet", compression="zstd")

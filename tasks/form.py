@@ -91,11 +91,11 @@ def features(folder: Path) -> None:
         raise BadInput("features/start.safetensors", "encoder", f"{items} items", f"{len(found.items)}")
 
 
-def scores(path: Path, found: Features, model: Path, seed: int) -> int:
+def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...]) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
-    What was held out and seen, and the lists of popularity and random, are made again here from the published features;
-    the lists of the model from the files in the folder `model`.
+    What was held out and seen, and when, and the lists of popularity and random, are made again here from the published
+    features; the lists of the model from the files in the folder `model`. `cuts`: every k that the document names.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -107,6 +107,9 @@ def scores(path: Path, found: Features, model: Path, seed: int) -> int:
         same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(wanted.indptr))
         if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
             raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
+    for name, when in zip(("held_from", "seen_until"), found.bounds(), strict=True):
+        if not np.array_equal(table[name].to_numpy(), when[users]):
+            raise BadInput("scores/scores.parquet", name, "times that are not the features'", "those of the split")
     weights = load((model / "model.safetensors").read_bytes())
     systems: dict[str, Scorer] = {
         "model": fold.Folded({name: weights[name] for name in NAMES}),
@@ -114,9 +117,12 @@ def scores(path: Path, found: Features, model: Path, seed: int) -> int:
         "random": Random(seed),
     }
     for name, system in systems.items():
-        lists = evaluate(system, seen, held).lists
+        lists = evaluate(system, seen, held, k=cuts[-1]).lists
         if not np.array_equal(table[f"top_{name}"].combine_chunks().flatten().to_numpy(), lists.reshape(-1)):
             raise BadInput("scores/scores.parquet", f"top_{name}", "lists that are not of this system", "its own")
-    if (table.schema.metadata or {}).get(b"items") != json.dumps(len(found.items)).encode():
+    told, ks = table.schema.metadata or {}, ",".join(map(str, cuts))
+    if told.get(b"items") != json.dumps(len(found.items)).encode():
         raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
+    if told.get(b"k") != ks.encode():
+        raise BadInput("scores/scores.parquet", "k", "other lists than the document's", ks)
     return len(users)

@@ -98,7 +98,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         form.files("scores", folder)
         data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
         seed = int(dataset.settings(run)["seed"])
-        users = form.scores(folder / "scores.parquet", dataset.read(data), made, seed)
+        users = form.scores(folder / "scores.parquet", dataset.read(data), made, seed, dataset.cut(run))
         return metrics.material(subject, [folder / "scores.parquet"], users)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
 

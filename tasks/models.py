@@ -47,14 +47,15 @@ def figures(proof: Proof) -> list[Metric]:
     compared with, which say so."""
     return [
         Metric(
-            type=f"{name}@10" if system == "model" else f"{name}@10 of the comparison {system}",
-            value=found[name],
+            type=name if system == "model" else f"{name} of the comparison {system}",
+            value=value["value"],
+            interval=(value["low"], value["high"]) if value["low"] < value["high"] else None,
             slice=f"test: the held-out interactions of {held.seen.facts['users']:,} users",
         )
         for held in proof.held
         if held.verdict.gate == "metric_thresholds"
         for system, found in sorted(held.seen.facts["systems"].items())
-        for name in ("precision", "recall", "ndcg")
+        for name, value in sorted(found["metrics"].items())
     ]
 
 

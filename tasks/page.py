@@ -21,6 +21,8 @@ td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde3ea;vertic
 svg text{font:13px system-ui,sans-serif;fill:#1c2430}
 """
 HEADS = ("stage", "gate", "outcome", "basis", "looked at", "canary", "reason", "s")
+Metrics = dict[str, dict[str, dict[str, float]]]
+"""System -> metric -> value, low, high."""
 SYSTEMS = ("model", "knn", "popularity", "random", "shuffled", "ceiling")
 
 
@@ -29,18 +31,21 @@ def text(value: Any) -> str:
     return html.escape(str(value))
 
 
-def _bars(metrics: dict[str, dict[str, float]], name: str, threshold: float | None) -> str:
-    """Horizontal bars of one metric for each system, with the threshold as a line."""
+def _bars(metrics: Metrics, name: str, threshold: float | None) -> str:
+    """Horizontal bars of one metric for each system, each with its interval, and the threshold as a line."""
     rows = [(system, metrics[system][name]) for system in SYSTEMS if name in metrics.get(system, {})]
-    width, top = 520, max([value for _, value in rows] + [threshold or 0.0, 1e-9])
+    width, top = 460, max([found["high"] for _, found in rows] + [threshold or 0.0, 1e-9])
     parts = []
-    for number, (system, value) in enumerate(rows):
+    for number, (system, found) in enumerate(rows):
         y, colour = 26 * number + 4, "#2463b0" if system == "model" else "#aab7c6"
-        long = width * value / top
+        long, low, high = (width * found[end] / top for end in ("value", "low", "high"))
+        said = f"{found['value']:.3f}" + (f" ({found['low']:.3f} to {found['high']:.3f})" if low < high else "")
         parts.append(
             f'<text x="0" y="{y + 14}">{text(system)}</text>'
             f'<rect x="110" y="{y}" width="{long:.1f}" height="18" fill="{colour}"/>'
-            f'<text x="{116 + long:.1f}" y="{y + 14}">{value:.3f}</text>'
+            f'<path class="interval" d="M{110 + low:.1f} {y + 9}H{110 + high:.1f}M{110 + low:.1f} {y + 4}v10'
+            f'M{110 + high:.1f} {y + 4}v10" stroke="#1b2733"/>'
+            f'<text x="{118 + high:.1f}" y="{y + 14}">{said}</text>'
         )
     height = 26 * len(rows) + 8
     if threshold is not None:
@@ -68,9 +73,9 @@ def _curve(epochs: list[tuple[int, float, float | None, float]]) -> str:
     )
 
 
-def metrics(run: Run) -> dict[str, dict[str, float]]:
-    """System -> metric -> value, as the gate that looked at the scores made them."""
-    found: dict[str, dict[str, float]] = run.notes.get("metrics", {})
+def metrics(run: Run) -> Metrics:
+    """What the gate that looked at the scores made of them."""
+    found: Metrics = run.notes.get("metrics", {})
     return found
 
 
@@ -107,7 +112,8 @@ def write(run: Run, outcome: Any) -> Path:
         body.extend(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)) for name in names)
         body.append(
             '<p class="k">Full catalogue, seen items removed, each user\'s last 20 % held out. Basis: observed. '
-            "shuffled is a control that must fail; the dashed line is the threshold.</p>"
+            "shuffled is a control that must fail; the dashed line is the threshold, which the lower end of the "
+            "model's interval must meet (95 %, bootstrap of users).</p>"
         )
     if run.notes.get("epochs"):
         body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))

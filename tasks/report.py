@@ -66,10 +66,7 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         _quietly(lambda: watch.heard(run, stage, task, seen), "drift is not shown")
         _quietly(lambda: drawing.begin(run, stage, task), "drift is not drawn")
     if said.gate == "metric_thresholds" and seen.facts:
-        run.notes["metrics"] = {
-            system: {f"{name}@10": scores[name] for name in ("precision", "recall", "ndcg")}
-            for system, scores in seen.facts["systems"].items()
-        }
+        run.notes["metrics"] = {system: scores["metrics"] for system, scores in seen.facts["systems"].items()}
 
 
 def table(run: Run) -> None:

@@ -15,7 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import tasks.dataset
 import tasks.deploy
+import tasks.evaluate
+import tasks.features
 import tasks.ingest
 import tasks.protect
 import tasks.service
@@ -255,6 +258,12 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
         return [sys.executable, "-c", LIAR, current().published["model"].sha256, "--release", str(other), *told[2:]]
 
     patch.setattr(tasks.service, "argv", argv)
+
+
+def backwards(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The task holds out what each user took first, and trains on what came after."""
+    real = tasks.features.temporal
+    patch.setattr(tasks.features, "temporal", lambda user, item, time, **shares: real(user, item, -time, **shares))
 
 
 def idle(patch: pytest.MonkeyPatch, at: Ground) -> None:

@@ -404,6 +404,16 @@ MODELS = {
         changes={"thresholds": {"precision@10": 0.99}},
     ),
     "control": Attack("evaluate", "MET-CONTROL shuffled", changes={"thresholds": {"precision@10": 0.0001}}),
+    "test-on-what-came-before": Attack(
+        "evaluate",
+        r"MET-TIME held: found [\d,]+ users with a held-out item older than one of their training part; allowed: 0",
+        patch=acts.backwards,
+    ),
+    "threshold-by-the-mean-alone": Attack(
+        "evaluate",
+        r"MET-THRESHOLD lift@10: found \d+\.\d+ \(\d+\.\d+ to \d+\.\d+\); allowed: 9 or more at the lower end",
+        changes={"thresholds": {"lift@10": 9.0}},
+    ),
     "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
     "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
     "another-service-is-asked": Attack(

@@ -136,13 +136,18 @@ def test_a_folder_becomes_a_model(home: Home, local: UnsafeLocalKeys, trusted: K
 
 def proof(local: UnsafeLocalKeys) -> Proof:
     """What a log may prove, as far as a model is told of it."""
-    found = {"precision": 0.8, "recall": 0.4, "ndcg": 0.7, "leaks": 0}
+
+    def scores(precision: float) -> dict[str, Any]:
+        exact = {"value": 0.4, "low": 0.4, "high": 0.4}
+        near = {"value": precision, "low": precision - 0.05, "high": precision + 0.05}
+        return {"metrics": {"recall@10": exact, "precision@10": near}, "leaks": 0}
+
     subject = Subject(kind="scores", name="scores", sha256="1" * 64)
     seen = Observation(
         gate="metric_thresholds",
         subject=subject,
         coverage=Coverage(unit="users", expected=1, inspected=1),
-        facts={"users": 1000, "systems": {"model": found, "random": found | {"precision": 0.1}}},
+        facts={"users": 1000, "systems": {"model": scores(0.8), "random": scores(0.1)}},
         canaries=(),
         basis=Basis.OBSERVED,
         engine=Engine(name="x", version="1", sha256="2" * 64),
@@ -170,13 +175,11 @@ def proof(local: UnsafeLocalKeys) -> Proof:
 
 def test_figures_and_datasets_are_those_of_the_log(local: UnsafeLocalKeys) -> None:
     found = models.figures(proof(local))
-    assert [(each.type, each.value) for each in found] == [
-        ("precision@10", 0.8),
-        ("recall@10", 0.4),
-        ("ndcg@10", 0.7),
-        ("precision@10 of the comparison random", 0.1),
-        ("recall@10 of the comparison random", 0.4),
-        ("ndcg@10 of the comparison random", 0.7),
+    assert [(each.type, each.value, each.interval) for each in found] == [
+        ("precision@10", 0.8, (0.75, pytest.approx(0.85))),
+        ("recall@10", 0.4, None),
+        ("precision@10 of the comparison random", 0.1, (0.05, pytest.approx(0.15))),
+        ("recall@10 of the comparison random", 0.4, None),
     ]
     assert {each.slice for each in found} == {"test: the held-out interactions of 1,000 users"}
     assert models.datasets(proof(local)) == {"ingest": "1" * 64, "features": "2" * 64}

@@ -63,7 +63,11 @@ def noted(run: Run, word: str = "word") -> Run:
     run.notes |= {
         "verdicts": [row(), row(**dict.fromkeys(row(), word))],
         "metrics": {
-            system: {"precision@10": 0.1 * n, "recall@10": 0.05 * n} for n, system in enumerate(SYSTEMS, 1)
+            system: {
+                name: {"value": value, "low": 0.9 * value, "high": 1.1 * value}
+                for name, value in (("precision@10", 0.1 * n), ("recall@10", 0.05 * n))
+            }
+            for n, system in enumerate(SYSTEMS, 1)
         },
         "epochs": [(1, 5.0, None, 0.1), (2, 3.0, 0.5, 0.1), (3, 2.5, 0.6, 0.1)],
         "clean": {word: 1_234_567, "rows out": word},
@@ -114,11 +118,16 @@ def test_figures_are_beside_their_baselines(run: Run) -> None:
     _, page = parsed(noted(run))
     for system in SYSTEMS:
         assert page.texts.count(system) == 2
-    assert {"0.100", "0.600", "0.050", "0.300"} <= set(page.texts)
+    said = {"0.100 (0.090 to 0.110)", "0.600 (0.540 to 0.660)", "0.050 (0.045 to 0.055)", "0.300 (0.270 to 0.330)"}
+    assert said <= set(page.texts)
     assert "1,234,567" in page.texts
     shapes = [tag for tag, _ in page.tags]
     assert (shapes.count("svg"), shapes.count("rect"), shapes.count("polyline")) == (3, 12, 1)
     assert shapes.count("line") == 1, "the threshold of precision@10"
+    ends = [attrs["d"] for tag, attrs in page.tags if tag == "path" and attrs["class"] == "interval"]
+    assert len(ends) == 12
+    low, high = re.fullmatch(r"M([\d.]+) 13H([\d.]+)M.*", str(ends[0])).groups()  # type: ignore[union-attr]
+    assert (float(low) - 110) / (float(high) - 110) == pytest.approx(0.9 / 1.1, rel=0.01)
 
 
 def test_nothing_on_it_can_be_anything_but_text(run: Run) -> None:
@@ -169,7 +178,7 @@ def test_a_run_without_anything_has_a_page(run: Run) -> None:
 
 def test_numbers_that_make_no_picture_make_a_page(run: Run) -> None:
     run.notes |= {
-        "metrics": {"model": {"precision@10": 0.0}, "random": {}},
+        "metrics": {"model": {"precision@10": {"value": 0.0, "low": 0.0, "high": 0.0}}, "random": {}},
         "epochs": [(1, 0.0, None, 0.0)],
     }
     page, found = parsed(run)

@@ -1,13 +1,31 @@
-"""Metric thresholds: precision@10, recall@10 and nDCG@10, computed again from the lists of each user.
+"""Metric thresholds: each metric that a document names, computed again from the lists of each user, with its interval.
 
-Rows: `user` int32, `held` (held-out items) and `seen` (items of the training part) as lists of int32, and for each
-system `top_<system>`, its ten items in order. The schema's metadata `items` is the size of the catalogue: items are 0
-to items - 1. precision@10 = hits / 10; recall@10 = hits / held items; nDCG@10 has gains of 0 and 1 and the discount
-1 / log2(rank + 1) (Järvelin and Kekäläinen 2002); all are means over the users with held-out items. A repeated item
-hits once. The control `shuffled` is the model trained on shuffled data: where it does well too, the test is wrong.
+Rows: `user` int32, `held` (held-out items) and `seen` (items of the training part) as lists of int32, `held_from` and
+`seen_until`, when the first of the one and the last of the other was taken (int64, any unit), and for each system
+`top_<system>`, its k items in order. The schema's metadata are `items`, the size of the catalogue (items are 0 to
+items - 1), and `k`: every cut-off, ascending, as `5,10`; the last is the length of the lists. What each metric is,
+`names` says. The control `shuffled` is the model trained on shuffled data: where it does well too, the test is wrong.
 """
 
-from security.gates.metrics.gate import Facts, Limits, MetricThresholds
-from security.gates.metrics.tally import BATCH, OPTIONAL, REQUIRED, K, Tally, material, tally
+from security.gates.metrics.bootstrap import Estimate
+from security.gates.metrics.facts import Facts, Limits, Scores
+from security.gates.metrics.gate import MetricThresholds
+from security.gates.metrics.names import METRICS, cuts, parsed
+from security.gates.metrics.tally import BATCH, OPTIONAL, REQUIRED, Tally, material, tally
 
-__all__ = ["BATCH", "OPTIONAL", "REQUIRED", "Facts", "K", "Limits", "MetricThresholds", "Tally", "material", "tally"]
+__all__ = [
+    "BATCH",
+    "METRICS",
+    "OPTIONAL",
+    "REQUIRED",
+    "Estimate",
+    "Facts",
+    "Limits",
+    "MetricThresholds",
+    "Scores",
+    "Tally",
+    "cuts",
+    "material",
+    "parsed",
+    "tally",
+]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from security.errors import CannotTell
 from security.gate import Violation
-from security.gates.metrics.tally import columns
+from security.gates.metrics.tally import frame
 
 Row = dict[str, Any]
 Change = Callable[[list[Row], list[str], int, random.Random], None]
@@ -18,19 +18,19 @@ def edited(change: Change) -> Violation[Any]:
     """Makes a copy of the sample with its rows changed. `change` gets the rows, the systems' columns, the items."""
 
     def make(sample: Sequence[Any], draw: random.Random) -> list[Any]:
-        items, systems = columns(sample[0].schema)
+        told = frame(sample[0].schema)
         rows = [row for batch in sample for row in batch.to_pylist()]
         if any(value is None for row in rows for value in row.values()) or not rows:
             raise CannotTell("the evaluation has empty cells or no rows")
-        change(rows, [f"top_{system}" for system in systems], items, draw)
+        change(rows, [f"top_{system}" for system in told.systems], told.items, draw)
         return [pa.RecordBatch.from_pylist(rows, schema=sample[0].schema)]
 
     return make
 
 
 def _fall(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
-    """Nobody hits anything, and the model one item, so that it still beats everybody."""
-    single: list[tuple[Row, int]] = []
+    """Nobody hits anything, and the model one item of a dozen users, so that it still beats everybody."""
+    single: dict[int, tuple[Row, int]] = {}
     kept = []
     for row in rows:
         listed = {item for top in tops for item in row[top]}
@@ -42,11 +42,10 @@ def _fall(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> 
         if free:
             kept.append(row)
             others = {item for top in tops if top != "top_model" for item in row[top]} | set(row["seen"])
-            single += [(row, item) for item in row["top_model"] if item not in others]
+            single |= {id(row): (row, item) for item in row["top_model"] if item not in others}
     if kept:
         rows[:] = kept
-    if single:
-        row, item = draw.choice(single)
+    for row, item in draw.sample(list(single.values()), min(12, len(single))):
         row["held"].append(item)
 
 
@@ -98,11 +97,19 @@ def _twice(rows: list[Row], tops: list[str], items: int, draw: random.Random) ->
         one["user"] = other["user"]
 
 
+def _early(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """What is held out of some users is older than what was trained on."""
+    for row in draw.sample(rows, min(len(rows), draw.randint(1, 3))):
+        row["held_from"], row["seen_until"] = 0, draw.randint(1, 10**9)
+        row["held"] = row["held"] or [next(item for item in range(items + 1) if item not in row["seen"])]
+
+
 VIOLATIONS: dict[str, Violation[Any]] = {
     "MET-THRESHOLD": edited(_fall),
     "MET-BASELINE": edited(_match),
     "MET-CONTROL": edited(_learn),
     "MET-LEAK": edited(_leak),
+    "MET-TIME": edited(_early),
     "MET-LIST": edited(_spoil),
     "MET-USERS": edited(_twice),
 }

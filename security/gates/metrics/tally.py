@@ -10,35 +10,58 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.errors import CannotTell
+from security.gates.metrics.bootstrap import PART, REPLICATES, resampled
+from security.gates.metrics.names import AVERAGED, MOST
 from security.material import Material
 from security.verdict import Subject
 
-Metric = Literal["precision@10", "recall@10", "ndcg@10", "lift@10"]
 Baseline = Literal["popularity", "random", "knn"]
 System = Literal["model", "popularity", "random", "knn", "shuffled", "ceiling"]
 REQUIRED: tuple[System, ...] = ("model", "popularity", "random", "knn", "shuffled")
 OPTIONAL: tuple[System, ...] = ("ceiling",)
-K = 10
 BATCH = 8192
 """Users that are measured at once: what bounds memory."""
-UNIT = 1 << 40
+UNIT = PART << 20
 """Sums are integers of this fraction, so that they do not depend on how rows fall into batches."""
-_GAIN = 1 / np.log2(np.arange(2, K + 2))
+_GAIN = 1 / np.log2(np.arange(2, MOST + 2))
 _BEST = np.concatenate(([1.0], np.cumsum(_GAIN)))
 
 
-def columns(schema: Any) -> tuple[int, list[System]]:
-    """The size of the catalogue and the systems of a schema, or `CannotTell`."""
+@dataclass(frozen=True)
+class Frame:
+    """What an evaluation's schema says: the size of the catalogue, every k, ascending, and its systems."""
+
+    items: int
+    cuts: tuple[int, ...]
+    systems: tuple[System, ...]
+
+    @property
+    def k(self) -> int:
+        """The length of each list."""
+        return self.cuts[-1]
+
+    @property
+    def columns(self) -> list[tuple[System, str, int]]:
+        """What is averaged over users: system, metric, k."""
+        return [(system, name, k) for system in self.systems for k in self.cuts for name in AVERAGED]
+
+
+def frame(schema: Any) -> Frame:
+    """What a schema says, or `CannotTell`."""
     systems = [*REQUIRED, *(system for system in OPTIONAL if f"top_{system}" in schema.names)]
     lists = pa.list_(pa.int32())
-    expected = {"user": pa.int32(), "held": lists, "seen": lists, **{f"top_{each}": lists for each in systems}}
+    expected = {"user": pa.int32(), "held": lists, "seen": lists, "held_from": pa.int64(), "seen_until": pa.int64()}
+    expected |= {f"top_{each}": lists for each in systems}
     # Lists are equal whatever their element field is called, which Parquet files do not agree on.
     if {each.name: each.type for each in schema} != expected or len(schema) != len(expected):
-        raise CannotTell(f"the evaluation's columns are not {', '.join(expected)} of int32 and lists of int32")
-    items = (schema.metadata or {}).get(b"items", b"")
+        raise CannotTell(f"the evaluation's columns are not {', '.join(expected)} of integers and lists of int32")
+    told = schema.metadata or {}
+    items, ks = told.get(b"items", b""), told.get(b"k", b"").split(b",")
     if not (items.isdigit() and len(items) < 10 and int(items) > 0):
         raise CannotTell("the evaluation's schema does not say how many items the catalogue has")
-    return int(items), systems
+    if not all(k.isdigit() and len(k) < 4 and 1 <= int(k) <= MOST for k in ks) or ks != sorted(set(ks), key=int):
+        raise CannotTell(f"the evaluation's schema does not say k, ascending, from 1 to {MOST}")
+    return Frame(int(items), tuple(map(int, ks)), tuple(systems))
 
 
 def _flat(column: Any) -> tuple[Any, Any, Any]:
@@ -76,57 +99,101 @@ def _first(keys: Any) -> Any:
     return first
 
 
+def _averaged(hit: Any, wanted: Any, k: int) -> list[Any]:
+    """Of each user the metrics `AVERAGED` at k. `hit`: [users, >= k], which places hit; `wanted`: held-out items."""
+    hit = hit[:, :k]
+    hits = hit.sum(axis=1)
+    gain = (hit * _GAIN[:k]).sum(axis=1)
+    precise = (hit * (np.cumsum(hit, axis=1) / np.arange(1, k + 1))).sum(axis=1)
+    return [hits / k, hits / wanted, gain / _BEST[np.minimum(wanted, k)], precise / wanted, (hits > 0).astype(float)]
+
+
 @dataclass
 class Tally:
     """Sums over users; `a + b` is the tally of both."""
 
-    items: int = 0
-    counts: Any = field(default_factory=lambda: np.zeros(5, dtype=object))
-    """Users, bare, overlap, held repeated, held foreign."""
+    frame: Frame | None = None
+    counts: Any = field(default_factory=lambda: np.zeros(6, dtype=object))
+    """Users, bare, overlap, held repeated, held foreign, held before something seen."""
     ids: list[Any] = field(default_factory=list)
-    sums: dict[System, Any] = field(default_factory=dict)
-    """System -> hits, recall, nDCG, leaks, repeated, foreign, odd."""
+    faults: dict[System, Any] = field(default_factory=dict)
+    """System -> leaks, repeated, foreign, odd."""
+    sums: Any = None
+    """Of each column of the frame, in units: whole numbers of any size."""
+    weight: Any = field(default_factory=lambda: np.zeros(REPLICATES))
+    replicates: Any = None
+    """[REPLICATES, columns]: the sums of resampled users, in parts."""
+    popular: Any = None
+    """Of each item, how many users have it in their training part."""
+    listed: Any = None
+    """[systems, cuts, items]: how many lists have it among their first k."""
 
     def __add__(self, other: "Tally") -> "Tally":
-        """Sum of two tallies of the same catalogue and systems; that of nothing adds nothing."""
-        if not (self.sums and other.sums):
-            return other if other.sums else self
-        if (self.items, set(self.sums)) != (other.items, set(other.sums)):
-            raise CannotTell("the evaluation's batches are of different catalogues or systems")
-        sums = {system: self.sums[system] + other.sums[system] for system in self.sums}
-        return Tally(self.items, self.counts + other.counts, self.ids + other.ids, sums)
+        """Sum of two tallies of the same frame; that of nothing adds nothing."""
+        if self.frame is None or other.frame is None:
+            return other if self.frame is None else self
+        if self.frame != other.frame:
+            raise CannotTell("the evaluation's batches are of different catalogues, k or systems")
+        return Tally(
+            self.frame,
+            self.counts + other.counts,
+            self.ids + other.ids,
+            {system: self.faults[system] + other.faults[system] for system in self.faults},
+            self.sums + other.sums,
+            self.weight + other.weight,
+            self.replicates + other.replicates,
+            self.popular + other.popular,
+            self.listed + other.listed,
+        )
 
 
 def tally(batch: Any) -> Tally:
     """The tally of one Arrow batch of any size that fits in memory."""
-    items, systems = columns(batch.schema)
-    if batch.column("user").null_count:
+    told, size = frame(batch.schema), batch.num_rows
+    if any(batch.column(name).null_count for name in ("user", "held_from", "seen_until")):
         raise CannotTell("the evaluation has empty cells")
-    size = batch.num_rows
+    users = batch.column("user").to_numpy()
     held_rows, held_items, _ = _flat(batch.column("held"))
     seen_rows, seen_items, _ = _flat(batch.column("seen"))
     held = distinct(_keys(held_rows, held_items))
     seen = distinct(_keys(seen_rows, seen_items))
     wanted = np.bincount(held >> 32, minlength=size)
     some = wanted > 0
-    sums: dict[System, Any] = {}
-    for system in systems:
+    values: list[Any] = []
+    faults: dict[System, Any] = {}
+    listed = np.zeros((len(told.systems), len(told.cuts), told.items), dtype=np.int64)
+    for number, system in enumerate(told.systems):
         rows, found, lengths = _flat(batch.column(f"top_{system}"))
         keys = _keys(rows, found)
         first = _first(keys)
         rank = np.arange(len(keys)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        hit = first & (rank < K) & _within(keys, held)
-        hits = np.bincount(rows[hit], minlength=size)[some]
-        gain = np.bincount(rows[hit], weights=_GAIN[rank[hit]], minlength=size)[some]
-        recall = np.rint(hits / wanted[some] * UNIT).astype(np.int64)
-        ndcg = np.rint(gain / _BEST[np.minimum(wanted[some], K)] * UNIT).astype(np.int64)
-        foreign = (found < 0) | (found >= items)
-        parts = hits, recall, ndcg, _within(keys, seen), ~first, foreign, lengths != K
-        sums[system] = np.array([int(part.sum()) for part in parts], dtype=object)
-    overlap = int(_within(held, seen).sum())
-    outside = int(((held_items < 0) | (held_items >= items)).sum())
-    counts = [size, int((~some).sum()), overlap, len(held_items) - len(held), outside]
-    return Tally(items, np.array(counts, dtype=object), [batch.column("user").to_numpy()], sums)
+        hit = first & (rank < told.k) & _within(keys, held)
+        places = np.zeros((size, told.k), dtype=np.int64)
+        places[rows[hit], rank[hit]] = 1
+        foreign = (found < 0) | (found >= told.items)
+        for cut, k in enumerate(told.cuts):
+            values += _averaged(places[some], wanted[some], k)
+            mine = first & ~foreign & (rank < k) & some[rows]
+            listed[number, cut] = np.bincount(found[mine], minlength=told.items)
+        parts = _within(keys, seen), ~first, foreign, lengths != told.k
+        faults[system] = np.array([int(part.sum()) for part in parts], dtype=object)
+    whole = np.stack(values, axis=1)
+    weight, replicates = resampled(users[some], whole)
+    inside = (seen_items >= 0) & (seen_items < told.items) & _first(_keys(seen_rows, seen_items)) & some[seen_rows]
+    outside = int(((held_items < 0) | (held_items >= told.items)).sum())
+    early = batch.column("held_from").to_numpy() < batch.column("seen_until").to_numpy()
+    counts = [size, int((~some).sum()), int(_within(held, seen).sum()), len(held_items) - len(held), outside]
+    return Tally(
+        told,
+        np.array([*counts, int((early & some).sum())], dtype=object),
+        [users],
+        faults,
+        np.rint(whole * UNIT).astype(np.int64).sum(axis=0).astype(object),
+        weight,
+        replicates,
+        np.bincount(seen_items[inside], minlength=told.items),
+        listed,
+    )
 
 
 def batches(items: Iterable[Any]) -> Iterator[Any]:

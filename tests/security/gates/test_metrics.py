@@ -19,6 +19,7 @@ from security import gate as gates
 from security.errors import CannotTell
 from security.gates import metrics
 from security.gates.metrics import REQUIRED, Facts, MetricThresholds
+from security.gates.metrics.bootstrap import PART, estimate, resampled
 from security.verdict import Breach, Observation, Outcome, Subject, Verdict
 
 Row = dict[str, Any]
@@ -37,18 +38,21 @@ def sound(count: int = 50, seed: int = 1, systems: Sequence[str] = (*REQUIRED, "
     for user in range(count):
         order = draw.sample(range(ITEMS), ITEMS)
         held, seen, rest = order[:12], order[12:60], order[60:]
-        row: Row = {"user": 1000 + user, "held": held, "seen": seen}
+        row: Row = {"user": 1000 + user, "held": held, "seen": seen, "held_from": 200, "seen_until": 100}
         for system in systems:
             row[f"top_{system}"] = draw.sample(held, GOOD[system]) + draw.sample(rest, 10 - GOOD[system])
         rows.append(row)
     return rows
 
 
-def batch(rows: Sequence[Row], items: bytes | None = str(ITEMS).encode(), **types: Any) -> Any:
+PLAIN = {"user": pa.int32(), "held_from": pa.int64(), "seen_until": pa.int64()}
+
+
+def batch(rows: Sequence[Row], items: bytes | None = str(ITEMS).encode(), k: bytes | None = b"10", **types: Any) -> Any:
     """Rows as one Arrow batch."""
     lists = pa.list_(pa.int32())
-    kinds = {name: pa.int32() if name == "user" else lists for name in (rows[0] if rows else sound(1)[0])} | types
-    schema = pa.schema(kinds.items(), metadata=None if items is None else {"items": items})
+    kinds = {name: PLAIN.get(name, lists) for name in (rows[0] if rows else sound(1)[0])} | types
+    schema = pa.schema(kinds.items(), metadata={n: v for n, v in {"items": items, "k": k}.items() if v is not None})
     return pa.RecordBatch.from_pylist(list(rows), schema=schema)
 
 
@@ -63,6 +67,11 @@ def material(*batches: Any, expected: int | None = None) -> gates.Material[Any]:
 def look(rows: Sequence[Row]) -> Facts:
     """The facts of rows."""
     return GATE.look(material(batch(rows)))
+
+
+def at(facts: Facts, name: str, system: str = "model") -> float:
+    """The value of a metric."""
+    return facts.systems[system].metrics[name].value  # type: ignore[index]
 
 
 def run(
@@ -85,8 +94,8 @@ def test_a_sound_evaluation_passes() -> None:
     assert verdict.reason == "50/50 users, precision@10 0.800, popularity 0.200"
     assert len(seen.canaries) == 2
     facts = Facts.model_validate(seen.facts)
-    assert {name: round(10 * each.precision, 9) for name, each in facts.systems.items()} == GOOD
-    assert facts.systems["model"].recall == pytest.approx(8 / 12)
+    assert {name: round(10 * at(facts, "precision@10", name), 9) for name in facts.systems} == GOOD
+    assert at(facts, "recall@10") == pytest.approx(8 / 12)
 
 
 def test_the_ceiling_is_optional() -> None:
@@ -100,7 +109,7 @@ def test_every_rule_has_a_maker() -> None:
 
 def free(row: Row) -> int:
     """An item that a row does not have."""
-    used = {item for name, value in row.items() if name != "user" for item in value}
+    used = {item for name, value in row.items() if name not in PLAIN for item in value}
     return next(item for item in range(ITEMS) if item not in used)
 
 
@@ -163,8 +172,8 @@ def _held_foreign(rows: list[Row]) -> None:
     rows[6]["held"].append(ITEMS)
 
 
-def _few(rows: list[Row]) -> None:
-    del rows[39:]
+def _early(rows: list[Row]) -> None:
+    rows[7]["held_from"] = rows[7]["seen_until"] - 1
 
 
 def _again(rows: list[Row]) -> None:
@@ -188,7 +197,7 @@ BAD = [
     ("MET-LIST", _negative, "top_ceiling"),
     ("MET-LIST", _held_twice, "held"),
     ("MET-LIST", _held_foreign, "held"),
-    ("MET-USERS", _few, "users"),
+    ("MET-TIME", _early, "held"),
     ("MET-USERS", _again, "user"),
     ("MET-USERS", _bare, "held"),
 ]
@@ -206,18 +215,76 @@ def test_the_smallest_violation_trips_its_rule_alone(rule: str, spoil: Callable[
     assert len(seen.canaries) == 2, seen.trouble
 
 
-def test_a_threshold_is_met_by_its_own_value() -> None:
+def test_a_threshold_is_met_by_the_lower_end_of_the_interval() -> None:
     rows = sound()
+    assert broken(rows, thresholds={"precision@10": 0.8}) == []  # all users alike: the interval is the value
     for row in rows[:25]:
         row["top_model"][place(row, "top_model", hit=True)] = free(row)
-    assert look(rows).systems["model"].precision == 0.75
-    assert broken(rows) == []
-    rows[25]["top_model"][place(rows[25], "top_model", hit=True)] = free(rows[25])
-    assert broken(rows) == ["MET-THRESHOLD"]
+    found = look(rows).systems["model"].metrics["precision@10"]
+    assert found.value == 0.75
+    # Half of 50 users lie .05 below the mean and half above: 1.96 standard errors are .0139.
+    assert found.low == pytest.approx(0.75 - 0.0139, abs=0.003)
+    assert found.high == pytest.approx(0.75 + 0.0139, abs=0.003)
+    assert broken(rows, thresholds={"precision@10": 0.75}) == ["MET-THRESHOLD"]
+    assert broken(rows, thresholds={"precision@10": found.low}) == []
+    verdict = run(rows, thresholds={"precision@10": 0.75})[1]
+    assert f"found 0.7500 ({found.low:.4f} to {found.high:.4f}); allowed: 0.75 or more at the lower" in verdict.reason
+
+
+def test_few_users_are_no_ground_to_tell() -> None:
+    verdict = run(sound(39))[1]
+    assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "few")
+    assert verdict.reason == "found 39 users with held-out items; allowed: 40 or more"
+    rows = sound(39)
+    _popular(rows)
+    assert broken(rows) == ["MET-BASELINE"], "what is found stands all the same"
+
+
+def test_the_interval_is_that_of_means_of_users() -> None:
+    rows, draw = sound(400), random.Random(3)
+    for row in rows:
+        row["top_model"] = draw.sample(row["held"], draw.randint(0, 10)) + draw.sample(
+            [item for item in range(ITEMS) if item not in row["held"] + row["seen"]], 10
+        )
+        row["top_model"] = row["top_model"][:10]
+    found = look(rows)
+    values = np.array([sum(item in row["held"] for item in row["top_model"]) / 10 for row in rows])
+    mean = found.systems["model"].metrics["precision@10"]
+    assert mean.value == pytest.approx(values.mean(), abs=1e-12)
+    half = 1.96 * values.std() / len(values) ** 0.5
+    assert mean.high - mean.value == pytest.approx(half, rel=0.1)
+    assert mean.value - mean.low == pytest.approx(half, rel=0.1)
+    # Paired: popularity has two hits for everybody, so that the difference varies as the model alone does.
+    more = found.over["popularity"]["precision@10"]
+    assert (more.value, more.high - more.low) == pytest.approx((values.mean() - 0.2, mean.high - mean.low), abs=1e-6)
+    lift = found.lift["lift@10"]
+    assert lift is not None
+    assert (lift.low, lift.high) == pytest.approx((5 * mean.low, 5 * mean.high), rel=1e-4)
+
+
+def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
+    """Of means of 200 users drawn again and again, each from the same distribution."""
+    held, draw = 0, np.random.default_rng(5)
+    for trial in range(200):
+        values = draw.binomial(10, 0.3, size=(200, 1)) / 10
+        weight, sums = resampled(np.arange(200) + 1000 * trial, values)
+        found = estimate(float(values.mean()), sums[:, 0] / PART / weight)
+        held += found.low <= 0.3 <= found.high
+    assert 180 <= held <= 199
+
+
+def test_a_threshold_that_nothing_was_measured_for_is_no_pass() -> None:
+    for name in ("precision@5", "lift@5"):
+        told = metrics.Limits.model_validate(LIMITS | {"thresholds": {"precision@10": 0.1, name: 0.1}})
+        with pytest.raises(CannotTell, match=f"{name} was not measured") as why:
+            list(GATE.judge(look(sound()), told))
+        assert why.value.cause == "facts"
+        # A canary of a low metric is not caught where nothing low can be seen: no way leads to a pass.
+        assert run(sound(), thresholds={name: 0.1})[1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_lift_is_over_popularity() -> None:
-    assert broken(sound(), thresholds={"lift@10": 4.0}) == []
+    assert broken(sound(), thresholds={"lift@10": 3.99}) == []
     assert broken(sound(), thresholds={"lift@10": 4.01}) == ["MET-THRESHOLD"]
     rows = sound()
     for row in rows:
@@ -255,14 +322,17 @@ def test_users_without_held_out_items_count_where_they_are_allowed() -> None:
     rows[0]["held"] = []
     assert broken(rows, bare_share=0.02) == []
     assert broken(rows, bare_share=0.019) == ["MET-USERS"]
-    assert look(rows).systems["model"].precision == 0.8
+    assert at(look(rows), "precision@10") == pytest.approx(0.8, abs=1e-12)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"thresholds": {}},
-        {"thresholds": {"precision@5": 0.1}},
+        {"thresholds": {"precision@0": 0.1}},
+        {"thresholds": {"precision@101": 0.1}},
+        {"thresholds": {"precision": 0.1}},
+        {"thresholds": {"accuracy@10": 0.1}},
         {"thresholds": {"precision@10": math.nan}},
         {"thresholds": {"precision@10": 0.0}},
         {"thresholds": {"precision@10": 75}},
@@ -354,6 +424,13 @@ ODD = {
     "empty catalogue": lambda: batch(sound(), b"0"),
     "words": lambda: batch(sound(), b"many"),
     "below zero": lambda: batch(sound(), b"-5"),
+    "no k": lambda: batch(sound(), k=None),
+    "k of zero": lambda: batch(sound(), k=b"0"),
+    "k too large": lambda: batch(sound(), k=b"101"),
+    "k backwards": lambda: batch(sound(), k=b"10,5"),
+    "k twice": lambda: batch(sound(), k=b"10,10"),
+    "no time": lambda: batch([row | {"held_from": None} for row in sound()]),
+    "no column of time": lambda: batch(_without("seen_until")),
     "no user": lambda: batch([row | {"user": None} for row in sound()]),
     "no list": lambda: batch([row | {"top_model": None} for row in sound()]),
     "no item": lambda: batch([row | {"seen": [None]} for row in sound()]),
@@ -405,49 +482,69 @@ def test_no_row_is_written_down() -> None:
     seen, verdict = run(rows)
     assert verdict.outcome is Outcome.PASS
     assert "98765" not in seen.model_dump_json()
-    assert all(isinstance(value, int) for name, value in seen.facts.items() if name != "systems")
+    kinds = {name: value for name, value in seen.facts.items() if not isinstance(value, int)}
+    assert set(kinds) == {"systems", "over", "lift", "cuts", "interval"}
 
 
-def oracle(rows: Sequence[Row], top: str) -> tuple[float, float, float]:
-    """The three metrics by their definitions, slowly."""
-    values = []
-    for row in rows:
-        held = set(row["held"])
-        if not held:
-            continue
-        hits, gain = 0, 0.0
-        for rank, item in enumerate(row[top][:10], 1):
-            if item in held and item not in row[top][: rank - 1]:
+def oracle(rows: Sequence[Row], top: str, k: int) -> dict[str, float]:
+    """The metrics by their definitions, slowly."""
+    values, listed, users = [], list[int](), [row for row in rows if row["held"]]
+    for row in users:
+        held, hits, gain, precise = set(row["held"]), 0, 0.0, 0.0
+        for rank, item in enumerate(row[top][:k], 1):
+            if item in row[top][: rank - 1]:
+                continue
+            if 0 <= item < 25:
+                listed.append(item)
+            if item in held:
                 hits += 1
                 gain += 1 / math.log2(rank + 1)
-        best = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(held), 10) + 1))
-        values.append((hits / 10, hits / len(held), gain / best))
-    precision, recall, ndcg = (sum(each) / len(values) for each in zip(*values, strict=True))
-    return precision, recall, ndcg
+                precise += hits / rank
+        best = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(held), k) + 1))
+        values.append((hits / k, hits / len(held), gain / best, precise / len(held), float(hits > 0)))
+    told = dict(
+        zip(("precision", "recall", "ndcg", "map", "hit"), map(np.mean, zip(*values, strict=True)), strict=True)
+    )
+    owners = [sum(item in row["seen"] for row in users) for item in range(25)]
+    rare = [-math.log2(max(owners[item], 1) / len(users)) for item in listed]
+    told |= {"coverage": len(set(listed)) / 25, "novelty": sum(rare) / len(rare) if rare else 0.0}
+    return {f"{name}@{k}": float(value) for name, value in told.items()}
 
 
 ITEM = st.integers(-2, 30) | st.sampled_from([2**31 - 1, -(2**31)])
 LIST = st.lists(ITEM, max_size=13)
 ROW = st.fixed_dictionaries(
-    {"user": st.integers(-5, 5), "held": LIST, "seen": LIST, **{f"top_{system}": LIST for system in REQUIRED}}
+    {
+        "user": st.integers(-5, 5),
+        "held": LIST,
+        "seen": LIST,
+        "held_from": st.integers(-(2**63), 2**63 - 1),
+        "seen_until": st.integers(-(2**63), 2**63 - 1),
+        **{f"top_{system}": LIST for system in REQUIRED},
+    }
 )
 ROWS = st.lists(ROW, min_size=1, max_size=12).filter(lambda rows: any(row["held"] for row in rows))
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=ROWS)
-def test_the_facts_are_those_of_the_definitions(rows: list[Row]) -> None:
-    facts = GATE.look(material(batch(rows, b"25")))
+@given(rows=ROWS, ks=st.sets(st.integers(1, 12), min_size=1, max_size=3).map(sorted))
+def test_the_facts_are_those_of_the_definitions(rows: list[Row], ks: list[int]) -> None:
+    facts = GATE.look(material(batch(rows, b"25", ",".join(map(str, ks)).encode())))
+    assert facts.cuts == tuple(ks)
     for system in REQUIRED:
         top, scores = f"top_{system}", facts.systems[system]
-        assert (scores.precision, scores.recall, scores.ndcg) == pytest.approx(oracle(rows, top), abs=1e-9)
+        wanted: dict[str, float] = {}
+        for k in ks:
+            wanted |= oracle(rows, top, k)
+        assert {name: each.value for name, each in scores.metrics.items()} == pytest.approx(wanted, abs=1e-12)
         assert scores.leaks == sum(item in row["seen"] for row in rows for item in row[top])
         assert scores.repeated == sum(len(row[top]) - len(set(row[top])) for row in rows)
         assert scores.foreign == sum(not 0 <= item < 25 for row in rows for item in row[top])
-        assert scores.odd == sum(len(row[top]) != 10 for row in rows)
+        assert scores.odd == sum(len(row[top]) != ks[-1] for row in rows)
     assert facts.users == len(rows)
     assert facts.again == len(rows) - len({row["user"] for row in rows})
     assert facts.bare == sum(not row["held"] for row in rows)
+    assert facts.early == sum(row["held_from"] < row["seen_until"] for row in rows if row["held"])
     assert facts.overlap == sum(len(set(row["held"]) & set(row["seen"])) for row in rows)
     assert facts.held_repeated == sum(len(row["held"]) - len(set(row["held"])) for row in rows)
     assert facts.held_foreign == sum(not 0 <= item < 25 for row in rows for item in row["held"])
@@ -467,16 +564,16 @@ def test_the_facts_do_not_depend_on_batches_or_order(rows: list[Row], data: st.D
 @given(rows=ROWS)
 def test_metrics_are_shares(rows: list[Row]) -> None:
     for scores in GATE.look(material(batch(rows, b"25"))).systems.values():
-        assert 0 <= scores.precision <= 1
-        assert 0 <= scores.recall <= 1 + 1e-9
-        assert 0 <= scores.ndcg <= 1 + 1e-9
+        for name, each in scores.metrics.items():
+            assert 0 <= each.low <= each.value <= each.high
+            assert each.high <= (math.inf if name.startswith("novelty") else 1 + 1e-9)
 
 
 @settings(max_examples=80, deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 2**32), rule=st.sampled_from(sorted(GATE.rules)))
 def test_makers_never_break_on_odd_rows(rows: list[Row], seed: int, rule: str) -> None:
     for made in GATE.violations[rule]([batch(rows, b"25")], random.Random(seed)):
-        assert made.schema.metadata == {b"items": b"25"}
+        assert made.schema.metadata == {b"items": b"25", b"k": b"10"}
         assert made.num_rows > 0
 
 
@@ -487,5 +584,6 @@ def test_large_batches_are_cut() -> None:
     facts, small = GATE.look(material(many)), look(rows)
     assert facts.users == 20_000
     assert facts.again == 19_800
-    assert facts.systems == small.systems
-    assert np.isfinite([each.ndcg for each in facts.systems.values()]).all()
+    values = {(system, name): at(facts, name, system) for system in GOOD for name in facts.systems["model"].metrics}
+    wanted = {place: at(small, name, system) for place in values for system, name in [place]}
+    assert values == pytest.approx(wanted, abs=1e-12)

@@ -29,6 +29,8 @@ class Interactions:
     item: Ints
     time: Ints
     shape: tuple[int, int]
+    rating: NDArray[np.float64] | None = None
+    """How much the user liked it, where that is known."""
 
     def matrix(self, mask: NDArray[np.bool_]) -> Histories:
         """The chosen pairs as histories."""
@@ -83,12 +85,13 @@ def movielens() -> Interactions:
     if not path.is_file():
         pytest.skip(f"MovieLens is not at {path}; set SLUICE_SHARED to the folder that holds data/ml-latest-small")
     with path.open(newline="") as file:
-        rows = [(int(row["userId"]), int(row["movieId"]), int(row["timestamp"])) for row in csv.DictReader(file)]
-    user, item, time = np.array(rows, dtype=np.int64).T
+        told = list(csv.DictReader(file))
+    user, item, time = (np.array([int(row[name]) for row in told]) for name in ("userId", "movieId", "timestamp"))
     users, user = np.unique(user, return_inverse=True)
     items, item = np.unique(item, return_inverse=True)
     first = pairs(user, item, time)
-    return Interactions(user[first], item[first], time[first], (len(users), len(items)))
+    rating = np.array([float(row["rating"]) for row in told])[first]
+    return Interactions(user[first], item[first], time[first], (len(users), len(items)), rating)
 
 
 @pytest.fixture

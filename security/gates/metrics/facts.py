@@ -1,0 +1,143 @@
+"""What an evaluation shows: every metric of every system with its interval, and what is odd about its rows."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from security.gates.metrics.bootstrap import PART, Estimate, estimate
+from security.gates.metrics.names import AVERAGED, LIFT, UNBOUNDED, Metric, Threshold, parsed
+from security.gates.metrics.tally import UNIT, Baseline, System, Tally
+from security.verdict import Frozen
+
+
+class Limits(Frozen):
+    """The lowest that each metric may be; what the model must beat; how far the control may lie over popularity.
+
+    A threshold is met when the lower end of the metric's interval meets it. The control keeps how often each item
+    occurs and nothing else, so it can learn popularity and no more. One that reaches further has been told something by
+    the evaluation. `min_users`: below it nobody can tell.
+    """
+
+    thresholds: dict[Threshold, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    beats: frozenset[Baseline] = Field(default=frozenset({"popularity", "random"}), min_length=1)
+    control_over: float = Field(default=1.25, ge=1, le=2)
+    """Largest precision of the control, in those of popularity."""
+    min_users: int = Field(default=100, ge=1)
+    bare_share: float = Field(default=0.0, ge=0, lt=1)
+    """Largest share of users without held-out items."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Limits":
+        if any(lowest > 1 for name, lowest in self.thresholds.items() if parsed(name)[0] not in UNBOUNDED):
+            raise ValueError("a threshold above 1 of a metric that is a share")
+        return self
+
+
+class Scores(Frozen):
+    """One system: its metrics over the users with held-out items, and counts over all of its lists."""
+
+    metrics: dict[Metric, Estimate]
+    leaks: int
+    """Items that the user has in the training part."""
+    repeated: int
+    foreign: int
+    """Items outside the catalogue."""
+    odd: int
+    """Lists that do not have k items."""
+
+
+class Facts(Frozen):
+    """Counts, and the scores of each system."""
+
+    users: int
+    again: int
+    """Rows of a user that has another row."""
+    bare: int
+    """Users without held-out items."""
+    overlap: int
+    """Held-out items that are also in the training part."""
+    early: int
+    """Users with a held-out item that is older than one of their training part."""
+    held_repeated: int
+    held_foreign: int
+    items: int
+    cuts: tuple[int, ...]
+    """Every k, ascending; the last is the length of each list."""
+    systems: dict[System, Scores]
+    over: dict[System, dict[Metric, Estimate]]
+    """System -> metric -> what the model has more than it, of the same users."""
+    lift: dict[Annotated[str, Field(pattern=f"^{LIFT}@")], Estimate | None]
+    """The model's precision in those of popularity; none where that hits nothing."""
+    interval: Literal["95 %, Poisson bootstrap of users"]
+    """What the intervals are."""
+
+
+def _whole(told: Tally, count: int) -> Iterable[tuple[System, str, Estimate]]:
+    """Coverage and novelty of each system at each k, which are of all lists together."""
+    assert told.frame is not None  # noqa: S101
+    rarity = -np.log2(np.maximum(told.popular, 1) / count)
+    for number, system in enumerate(told.frame.systems):
+        for cut, k in enumerate(told.frame.cuts):
+            listed = told.listed[number, cut]
+            covered = float((listed > 0).sum() / told.frame.items)
+            rare = float((listed * rarity).sum() / max(int(listed.sum()), 1)) + 0.0
+            for name, value in (("coverage", covered), ("novelty", rare)):
+                yield system, f"{name}@{k}", Estimate(value=value, low=value, high=value)
+
+
+def facts(told: Tally, again: int) -> Facts:
+    """The facts of a tally of at least one user with a held-out item. `again`: rows of a user that has another."""
+    assert told.frame is not None  # noqa: S101
+    users, bare, overlap, repeated, foreign, early = told.counts
+    count = users - bare
+    point: dict[tuple[System, str], float] = {}
+    drawn: dict[tuple[System, str], Any] = {}
+    some = told.weight[:, None] > 0
+    means = np.divide(
+        told.replicates, told.weight[:, None] * PART, out=np.full_like(told.replicates, np.nan), where=some
+    )
+    metrics: dict[System, dict[str, Estimate]] = {system: {} for system in told.frame.systems}
+    for number, (system, name, k) in enumerate(told.frame.columns):
+        at = (system, f"{name}@{k}")
+        point[at], drawn[at] = told.sums[number] / (UNIT * count), means[:, number]
+        metrics[system][at[1]] = estimate(point[at], drawn[at])
+    for system, name, found in _whole(told, count):
+        metrics[system][name] = found
+    names = [f"{name}@{k}" for k in told.frame.cuts for name in AVERAGED]
+    others = [system for system in told.frame.systems if system != "model"]
+    return Facts(
+        users=users,
+        again=again,
+        bare=bare,
+        overlap=overlap,
+        early=early,
+        held_repeated=repeated,
+        held_foreign=foreign,
+        interval="95 %, Poisson bootstrap of users",
+        items=told.frame.items,
+        cuts=told.frame.cuts,
+        systems={
+            system: Scores(
+                metrics=metrics[system], **dict(zip(("leaks", "repeated", "foreign", "odd"), faults, strict=True))
+            )
+            for system, faults in told.faults.items()
+        },
+        over={
+            other: {
+                name: estimate(point["model", name] - point[other, name], drawn["model", name] - drawn[other, name])
+                for name in names
+            }
+            for other in others
+        },
+        lift={f"{LIFT}@{k}": _lift(f"precision@{k}", point, drawn, 1 / (k * count)) for k in told.frame.cuts},
+    )
+
+
+def _lift(name: str, point: dict[Any, float], drawn: dict[Any, Any], one: float) -> Estimate | None:
+    """The model's precision as a multiple of popularity's; in a replicate popularity hits once at least (`one`)."""
+    if not point["popularity", name]:
+        return None
+    value = point["model", name] / point["popularity", name]
+    return estimate(value, drawn["model", name] / np.maximum(drawn["popularity", name], one))
