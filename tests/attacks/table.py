@@ -400,7 +400,7 @@ LOGS = {
 MODELS = {
     "threshold": Attack(
         "evaluate",
-        r"MET-THRESHOLD precision@10: found 0\.\d+; allowed: 0.99 or more",
+        r"MET-THRESHOLD precision@10: found 0\.\d+ \(0\.\d+ to 0\.\d+\); allowed: 0.99 or more at the lower end",
         changes={"thresholds": {"precision@10": 0.99}},
     ),
     "control": Attack("evaluate", "MET-CONTROL shuffled", changes={"thresholds": {"precision@10": 0.0001}}),
