@@ -70,7 +70,7 @@ def check(weights: Weights) -> tuple[int, int]:
 
 
 def fold(weights: Weights, histories: Rows, *, batch: int = 256) -> NDArray[np.float32]:
-    """Embeddings [rows, width] of histories, made dense `batch` rows at a time.
+    """Embeddings [rows, width] of histories, `batch` rows at a time: memory is bounded by their items x width.
 
     Raises:
         ValueError: the histories are over another number of items than the model, or an item is outside of it.
@@ -86,9 +86,11 @@ def fold(weights: Weights, histories: Rows, *, batch: int = 256) -> NDArray[np.f
     embeddings = np.empty((rows, encoder.shape[1]), dtype=np.float32)
     for low in range(0, rows, batch):
         high = min(low + batch, rows)
-        dense = np.zeros((high - low, items), dtype=np.float32)
-        part = slice(int(histories.indptr[low]), int(histories.indptr[high]))
-        place = np.repeat(np.arange(high - low), count[low:high])
-        dense[place, histories.indices[part]] = value[low:high][place]
-        embeddings[low:high] = np.tanh(dense @ encoder + bias)
+        first = histories.indptr[low:high]
+        taken = encoder[histories.indices[int(first[0]) : int(histories.indptr[high])]]
+        some = count[low:high] > 0  # a row without an item has no sum of its own
+        sums = np.zeros((high - low, encoder.shape[1]), dtype=np.float32)
+        if some.any():
+            sums[some] = np.add.reduceat(taken, (first - first[0])[some], axis=0) * value[low:high][some, None]
+        embeddings[low:high] = np.tanh(sums + bias)
     return embeddings

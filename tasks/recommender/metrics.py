@@ -72,9 +72,10 @@ def evaluate(scorer: Scorer, seen: Histories, held: Histories, *, k: int = 10, b
         part = slice(low, low + batch)
         rows = seen[users[part]]
         lists[part] = top(scorer.scores(rows), rows, k)
-        truth = held[users[part]].toarray() > 0
-        filled = np.maximum(lists[part], 0)
-        found[part] = np.take_along_axis(truth, filled, axis=1) & (lists[part] != NONE)
+        truth = held[users[part]]
+        kept = np.repeat(np.arange(len(rows.indptr) - 1), np.diff(truth.indptr)) * held.shape[1] + truth.indices
+        listed = np.arange(len(lists[part]))[:, None] * held.shape[1] + lists[part]
+        found[part] = np.isin(listed, kept) & (lists[part] != NONE)
     discount = 1 / np.log2(np.arange(k) + 2)
     best = np.cumsum(discount)[np.minimum(relevant[users], k) - 1]
     return Ranking(
@@ -100,12 +101,19 @@ def top(scores: Scores, seen: Histories, k: int) -> Ints:
         raise ValueError(f"scores must be float32 {(rows, items)}, not {scores.dtype} {scores.shape}")
     if not np.isfinite(scores).all():
         raise ValueError("a score is not finite")
-    # One integer per score that sorts as (score, lower index): all keys of a row differ, so any selection is exact.
-    # Adding zero turns -0.0 into 0.0, whose bits differ though the scores are equal.
-    bits = (scores + np.float32(0)).view(np.uint32)
-    ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
-    keys = (ordered << np.uint64(32)) | np.arange(items, 0, -1, dtype=np.uint64)
-    keys[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = 0
-    best = np.sort(np.partition(keys, items - k, axis=1)[:, items - k :], axis=1)[:, ::-1]
-    index = items - (best & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return np.where(best == 0, NONE, index)
+    free = scores.copy()
+    free[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = -np.inf
+    least = np.partition(free, items - k, axis=1)[:, items - k]
+    row, index = np.nonzero(free > least[:, None])
+    more = np.bincount(row, minlength=rows)
+    # Of those that are as good as the last, the lowest indices: row by row, since a whole catalogue may tie.
+    ties = [
+        np.flatnonzero(free[at] == least[at])[: k - more[at]] if np.isfinite(least[at]) else () for at in range(rows)
+    ]
+    row = np.concatenate([row, np.repeat(np.arange(rows), [len(each) for each in ties])])
+    index = np.concatenate([index, *(np.asarray(each, dtype=np.int64) for each in ties)])
+    order = np.lexsort((index, -free[row, index], row))
+    row, index = row[order], index[order]
+    best = np.full((rows, k), NONE, dtype=np.int64)
+    best[row, np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]] = index
+    return best

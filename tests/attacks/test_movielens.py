@@ -60,7 +60,7 @@ def test_every_gate_passes_on_every_row(run: Run) -> None:
 
 
 def test_the_model_is_better_than_what_needs_none(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    found = {system: scores["precision@10"] for system, scores in run.notes["metrics"].items()}
+    found = {system: scores["precision@10"]["value"] for system, scores in run.notes["metrics"].items()}
     with capsys.disabled():
         print("\nMovieLens, precision@10: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
     threshold = run.plan.document["stages"][3]["thresholds"]["precision@10"]
