@@ -33,6 +33,7 @@ lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --group serving -c requirements.lock -o requirements-serving.lock
 	echo 'modelscan[h5py,tensorflow]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelscan.lock
 	echo 'modelaudit[h5]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelaudit.lock
+	echo 'ranx' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/ranx.lock
 
 clean: stop ## Remove the environment and everything that runs made
 	rm -rf $(VENV) .sluice
