@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Without bytecode every process pays for its imports again, TensorFlow's among them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run stop test lint prove lock clean
+.PHONY: help run stop test lint prove measure lock clean
 
 help: ## What there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,7 +17,7 @@ stop: ## End what `make run` started
 	@[ ! -x $(BIN)/sluice ] || $(BIN)/sluice stop
 
 test: $(VENV)/dev ## Every test that this machine has the parts for, two files at a time; the number of skips is last
-	@$(BIN)/python -m pytest -q -m "not prove" -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not prove and not measure" -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/ruff check .
@@ -27,6 +27,9 @@ lint: $(VENV)/dev ## Style, types, import contracts
 prove: $(VENV)/dev ## Figures: real ratings through the real pipeline, ingest at ten and thirty million rows
 	@$(BIN)/python -m pytest -q -m prove $(ARGS)
 
+measure: $(VENV)/dev ## The recommender beside others, five seeds each: half an hour, and in no other target
+	@$(BIN)/python -m pytest -q -m measure $(ARGS)
+
 lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	$(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
@@ -34,6 +37,7 @@ lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	echo 'modelscan[h5py,tensorflow]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelscan.lock
 	echo 'modelaudit[h5]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelaudit.lock
 	echo 'ranx' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/ranx.lock
+	echo 'implicit' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/implicit.lock
 
 clean: stop ## Remove the environment and everything that runs made
 	rm -rf $(VENV) .sluice

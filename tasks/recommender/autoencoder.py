@@ -3,7 +3,8 @@
 I-k-I with one hidden layer (Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018, there
 Mult-DAE): the history, scaled to unit length, loses each entry with the probability `dropout`, passes a tanh layer of
 width k, and is told again by a softmax over the catalogue; the loss is its multinomial log-likelihood. The hidden
-layer is the user's embedding, the decoder's rows are the items'.
+layer is the user's embedding, the decoder's rows are the items'. Where users are few, the likelihood is soon learned by
+heart: dropout of the hidden layer and a penalty on the squares of the two matrices hold that off.
 
 An epoch is one call into one compiled graph that holds the interactions as CSR: each step makes its own batch dense,
 so memory is bounded by batch x catalogue.
@@ -156,10 +157,19 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
             target = tf.scatter_nd(cell, share, shape)
             with tf.GradientTape() as tape:
                 hidden = tf.tanh(given @ encoder + encoder_bias)
+                if settings.hidden:
+                    # Shuffling and dropout have epochs from 1 in the second place: below zero is free.
+                    own = tf.stack([seed[0], -1 - seed[1] * steps - step])
+                    drawn = tf.random.stateless_uniform(tf.shape(hidden), seed=own)
+                    hidden = tf.where(drawn >= settings.hidden, hidden / (1 - settings.hidden), 0.0)
                 logits = hidden @ decoder + decoder_bias
                 each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
                 loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
-            adam.apply(tape.gradient(loss, variables))
+            gradients = tape.gradient(loss, variables)
+            if settings.l2:
+                for number in (0, 2):
+                    gradients[number] += 2 * settings.l2 * variables[number]
+            adam.apply(gradients)
             return step + 1, total + loss * tf.cast(high - low, tf.float32)
 
         _, total = tf.while_loop(lambda step, _: step < steps, batch, (tf.constant(0), tf.constant(0.0)))

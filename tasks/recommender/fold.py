@@ -45,7 +45,9 @@ class Folded:
 
     def scores(self, histories: Rows) -> NDArray[np.float32]:
         """Scores [rows, items]."""
-        return fold(self.weights, histories) @ self.weights["decoder"] + self.weights["decoder_bias"]
+        scores = fold(self.weights, histories) @ self.weights["decoder"]
+        scores += self.weights["decoder_bias"]
+        return scores
 
 
 def check(weights: Weights) -> tuple[int, int]:

@@ -23,7 +23,7 @@ class Scorer(Protocol):
     """Whatever ranks the whole catalogue for given histories."""
 
     def scores(self, histories: Histories) -> Scores:
-        """Scores [rows of `histories`, items]; the score of a row depends on that row only."""
+        """Scores [rows of `histories`, items], an array of the caller's own; that of a row depends on that row only."""
         ...
 
 

@@ -91,6 +91,8 @@ def evaluate(scorer: Scorer, seen: Histories, held: Histories, *, k: int = 10, b
 def top(scores: Scores, seen: Histories, k: int) -> Ints:
     """Indices [rows, k] of the best-scored items not in `seen`; ties by lower index; `NONE` where none is left.
 
+    The scores are written over, since a copy of them takes as long as to find the best: what was seen becomes -inf.
+
     Raises:
         ValueError: `k` is not in 1 to items, the shapes differ, or a score is not a finite float32.
     """
@@ -99,20 +101,24 @@ def top(scores: Scores, seen: Histories, k: int) -> Ints:
         raise ValueError(f"k must lie in 1 to {items} items, not {k}")
     if scores.shape != (rows, items) or scores.dtype != np.float32:
         raise ValueError(f"scores must be float32 {(rows, items)}, not {scores.dtype} {scores.shape}")
-    if not np.isfinite(scores).all():
+    # A sum that is finite says it of every score, in one pass; one that is not may have grown too large.
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = scores.sum(axis=1)
+    if not (np.isfinite(sums).all() or np.isfinite(scores).all()):
         raise ValueError("a score is not finite")
-    free = scores.copy()
-    free[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = -np.inf
-    least = np.partition(free, items - k, axis=1)[:, items - k]
-    row, index = np.nonzero(free > least[:, None])
-    more = np.bincount(row, minlength=rows)
-    # Of those that are as good as the last, the lowest indices: row by row, since a whole catalogue may tie.
-    ties = [
-        np.flatnonzero(free[at] == least[at])[: k - more[at]] if np.isfinite(least[at]) else () for at in range(rows)
-    ]
-    row = np.concatenate([row, np.repeat(np.arange(rows), [len(each) for each in ties])])
-    index = np.concatenate([index, *(np.asarray(each, dtype=np.int64) for each in ties)])
-    order = np.lexsort((index, -free[row, index], row))
+    scores[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = -np.inf
+    least = np.partition(scores, items - k, axis=1)[:, items - k]
+    chosen = scores >= least[:, None]
+    for row in np.flatnonzero((np.count_nonzero(chosen, axis=1) != k) | np.isneginf(least)):
+        # More are as good as the last, of which the lowest indices count; or none are left.
+        more = scores[row] > least[row]
+        ties = (
+            np.flatnonzero(scores[row] == least[row])[: k - np.count_nonzero(more)] if np.isfinite(least[row]) else []
+        )
+        more[ties] = True
+        chosen[row] = more
+    row, index = np.divmod(np.flatnonzero(chosen), items)
+    order = np.lexsort((index, -scores[row, index], row))
     row, index = row[order], index[order]
     best = np.full((rows, k), NONE, dtype=np.int64)
     best[row, np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]] = index

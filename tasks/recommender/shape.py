@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,12 +18,19 @@ SEEDS: Final = 1 << 30
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to train. `patience` counts validations without a better one; `every` is the epochs between two of them."""
+    """How to train.
+
+    `dropout` is the probability that an entry of the history is lost, `hidden` that a value of the hidden layer is;
+    `l2` is added to a user's mean loss once for each square of the two matrices. `patience` counts validations without
+    a better one; `every` is the epochs between two of them.
+    """
 
     learning_rate: float
     batch_size: int
     epochs: int = 100
     dropout: float = 0.5
+    hidden: float = 0.0
+    l2: float = 0.0
     every: int = 5
     patience: int = 3
     k: int = 10
@@ -32,6 +40,8 @@ class Settings:
         """Refuse what cannot train."""
         if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
             raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
+        if not (0 <= self.hidden < 1 and 0 <= self.l2 < math.inf):
+            raise ValueError(f"hidden {self.hidden} or l2 {self.l2} is out of range")
         if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
             raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
         if not 0 <= self.seed < SEEDS:

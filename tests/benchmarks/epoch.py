@@ -1,0 +1,46 @@
+"""Training on so many generated interactions in a process of its own: seconds an epoch and peak of memory, as JSON.
+
+`python -m tests.benchmarks.epoch INTERACTIONS`. Each user takes 150 of 4,000 items.
+The peak is the kernel's `VmHWM`. The second epoch counts: the first pays for the start of TensorFlow's threads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from tasks.recommender.autoencoder import train
+from tasks.recommender.histories import Histories
+from tasks.recommender.shape import Settings, starting
+
+ITEMS, EACH, PLACES = 4_000, 150, 25
+
+
+def made(interactions: int) -> Histories:
+    """From each of 150 strips of the catalogue every user takes one item: no pair occurs twice, nothing is sorted."""
+    users, draw = interactions // EACH, np.random.default_rng(7)
+    strips = np.arange(EACH, dtype=np.int32) * PLACES
+    place = (draw.random((users, EACH), dtype=np.float32) ** 2 * PLACES).astype(np.int32)
+    item = (strips + place).ravel()
+    ends = np.arange(users + 1, dtype=np.int64) * EACH
+    return csr_matrix((np.ones(len(item), dtype=np.float32), item, ends), shape=(users, ITEMS))
+
+
+def main() -> None:
+    """Two epochs."""
+    rows = made(int(sys.argv[1]))
+    settings = Settings(learning_rate=0.001, batch_size=128, epochs=2)
+    seconds = train(rows, starting(ITEMS, 200, 0), settings).progress[1].seconds
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if peak is None:
+        raise SystemExit("the kernel tells no VmHWM")
+    print(json.dumps({"rows": int(rows.nnz), "seconds": seconds, "gb": int(peak[1]) * 1024 / 1e9}))
+
+
+if __name__ == "__main__":
+    main()

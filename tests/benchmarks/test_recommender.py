@@ -1,0 +1,105 @@
+"""Quality and speed of the recommender under the field's usual protocol, beside what others have.
+
+ml-latest-small, pairs unique, a random quarter of each user's held out, full catalogue without what was seen, k = 10,
+five seeds; each system is tuned inside the training part only. `implicit` runs from a lock of its own in an environment
+of its own, with two threads. Intervals are of users: a user's mean over seeds is one draw, so that seeds that share
+users do not count as more people.
+
+On a shared machine only ratios of one run mean anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.benchmarks.recommender import Figures, ours, parts, simple
+from tests.benchmarks.test_artifacts import environment
+from tests.tasks.recommender.conftest import movielens as movielens  # the fixture, and its loud skip
+
+if TYPE_CHECKING:
+    from tests.tasks.recommender.conftest import Interactions
+
+pytestmark = [pytest.mark.measure, pytest.mark.timeout(3600)]
+ROOT = Path(__file__).parents[2]
+SEEDS, DRAWS = 5, 2000
+TIMES = 6
+"""Most of `implicit` ALS' seconds that embedding and training may take."""
+SIZES = (100_000, 1_000_000, 10_000_000)
+MODEL = "joined"
+
+
+def beside(data: Interactions, folder: Path) -> list[dict[str, Figures]]:
+    """`implicit` on the same splits."""
+    programs = environment(folder, "implicit")
+    np.savez(folder / "pairs.npz", user=data.user, item=data.item, shape=np.array(data.shape))
+    argv = [str(programs / "python"), "-m", "tests.benchmarks.peer", "pairs.npz", "told.json", str(SEEDS)]
+    env = {"PATH": os.defpath, "HOME": str(folder), "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    ended = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=1800, check=False)
+    if ended.returncode:
+        pytest.fail(f"implicit DID NOT ANSWER, nothing was compared: {ended.stderr[-1500:]}")
+
+    def read(told: dict[str, Any]) -> Figures:
+        each = {name: np.array(told[name]) for name in ("precision", "recall", "gain")}
+        return Figures(**each, seconds=told["seconds"], chosen=told["chosen"])
+
+    told = json.loads((folder / "told.json").read_text())
+    return [{name: read(figures) for name, figures in seed.items()} for seed in told]
+
+
+def interval(users: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The mean of what each user has, and its 95 % interval by bootstrap over users."""
+    draw = np.random.default_rng(0)
+    means = [users[draw.integers(0, len(users), len(users))].mean() for _ in range(DRAWS)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(users.mean()), float(low), float(high)
+
+
+def test_the_usual_protocol(movielens: Interactions, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peers = beside(movielens, tmp_path)
+    found = []
+    for seed, peer in enumerate(peers):
+        part = parts(movielens.user, movielens.item, movielens.shape, seed)
+        found.append(simple(part, seed) | peer | ours(part, seed))
+    pooled = {name: np.mean([each[name].gain for each in found], axis=0) for name in found[0]}
+    apart = {name: interval(pooled[MODEL] - gain) for name, gain in pooled.items() if name != MODEL}
+    spent = {name: float(np.median([each[name].seconds for each in found])) for name in found[0]}
+    lines = [f"  {'':<12}{'P@10':>7}{'R@10':>7}{'nDCG@10':>9}{'95 %':>14}{'seconds':>9}  {MODEL} is ahead by"]
+    for name in sorted(pooled, key=lambda each: pooled[each].mean()):
+        flat = [np.mean([getattr(each[name], what).mean() for each in found]) for what in ("precision", "recall")]
+        mean, low, high = interval(pooled[name])
+        line = f"  {name:<12}{flat[0]:>7.3f}{flat[1]:>7.3f}{mean:>9.4f}  {low:.3f} to {high:.3f}{spent[name]:>8.2f}"
+        if name in apart:
+            line += "  {:+.4f} ({:+.4f} to {:+.4f})".format(*apart[name])
+        lines.append(f"{line}  {found[0][name].chosen}")
+    lines.append(f"  seconds over ALS': {spent[MODEL] / spent['ALS']:.1f} for the whole model, target {TIMES};")
+    lines.append(f"  the closed form alone, {spent['closed form'] / spent['ALS']:.1f}")
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
+
+    assert apart["EASE"][2] >= 0, "not level with EASE"
+    for name in ("random", "popularity", "item-kNN", "ALS", "BPR", "autoencoder"):
+        assert apart[name][1] > 0, f"not ahead of {name}"
+
+
+def test_an_epoch_is_linear_in_interactions(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for size in SIZES:
+        argv = [sys.executable, "-m", "tests.benchmarks.epoch", str(size)]
+        ended = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=900)
+        told.append(json.loads(ended.stdout))
+    with capsys.disabled():
+        print()
+        for each in told:
+            one = 1e6 * each["seconds"] / each["rows"]
+            print(f"  {each['rows']:>10,}: {each['seconds']:6.2f} s an epoch, {one:.2f} us each, {each['gb']:.2f} GB")
+    each = [one["seconds"] / one["rows"] for one in told]
+    assert each[-1] <= 1.5 * each[-2]
