@@ -109,7 +109,8 @@ def top(scores: Scores, seen: Histories, k: int) -> Ints:
     scores[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = -np.inf
     least = np.partition(scores, items - k, axis=1)[:, items - k]
     chosen = scores >= least[:, None]
-    for row in np.flatnonzero((np.count_nonzero(chosen, axis=1) != k) | np.isneginf(least)):
+    count: Ints = chosen.sum(axis=1)
+    for row in np.flatnonzero((count != k) | ~np.isfinite(least)):
         # More are as good as the last, of which the lowest indices count; or none are left.
         more = scores[row] > least[row]
         ties = (
