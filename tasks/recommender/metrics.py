@@ -107,17 +107,15 @@ def top(scores: Scores, seen: Histories, k: int) -> Ints:
     if not (np.isfinite(sums).all() or np.isfinite(scores).all()):
         raise ValueError("a score is not finite")
     scores[np.repeat(np.arange(rows), np.diff(seen.indptr)), seen.indices] = -np.inf
-    least = np.partition(scores, items - k, axis=1)[:, items - k]
-    chosen = scores >= least[:, None]
+    least: Scores = np.partition(scores, items - k, axis=1)[:, items - k]
+    chosen: NDArray[np.bool_] = scores >= least[:, None]
     count: Ints = chosen.sum(axis=1)
-    for row in np.flatnonzero((count != k) | ~np.isfinite(least)):
+    for at in np.flatnonzero((count != k) | ~np.isfinite(least)):
         # More are as good as the last, of which the lowest indices count; or none are left.
-        more = scores[row] > least[row]
-        ties = (
-            np.flatnonzero(scores[row] == least[row])[: k - np.count_nonzero(more)] if np.isfinite(least[row]) else []
-        )
-        more[ties] = True
-        chosen[row] = more
+        more = scores[at] > least[at]
+        if np.isfinite(least[at]):
+            more[np.flatnonzero(scores[at] == least[at])[: k - np.count_nonzero(more)]] = True
+        chosen[at] = more
     row, index = np.divmod(np.flatnonzero(chosen), items)
     order = np.lexsort((index, -scores[row, index], row))
     row, index = row[order], index[order]
