@@ -16,7 +16,7 @@ from configs import load
 from configs.contract import contract
 from flows.code import beside, code, lock
 from security.errors import KeyBroken, LogBroken, PlanError
-from security.gates.metrics.names import LIFT, METRICS, MOST, parsed
+from security.gates.metrics.names import METRICS, MOST, THRESHOLDS, parsed
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, terms
 from security.registry import GATES, PLANNED
@@ -93,7 +93,7 @@ def _names(brief: Brief, document: str, policy: str) -> None:
     _known(features.features, COLUMNS, "feature", document)
     _known([train.framework], FRAMEWORKS, "framework", document)
     _measured(evaluate.metrics, METRICS, "metric", document)
-    _measured(evaluate.thresholds, (*METRICS, LIFT), "threshold", document)
+    _measured(evaluate.thresholds, THRESHOLDS, "threshold", document)
     if missing := [column for column in COLUMNS if column not in features.features]:
         raise PlanError(f"{document}: features: {', '.join(missing)} is needed by the model")
     for stage in brief.parsed.stages:

@@ -76,8 +76,8 @@ def figures(screen: Screen, run: Run) -> None:
                 values = "".join(f"{found[system][name]['value']:>14.3f}" for name in names)
                 screen.say(f"  {system:<12}{values}{note}")
                 if system == "model":
-                    ends = [f"{found[system][name][end]:.3f}" for name in names for end in ("low", "high")]
-                    spans = [f"{low}-{high}" for low, high in zip(ends[::2], ends[1::2], strict=True)]
+                    ends = [[f"{found[system][name][end]:.3f}" for end in ("low", "high")] for name in names]
+                    spans = ["-".join(each) if each[0] != each[1] else "" for each in ends]
                     screen.say("  95 %        " + "".join(f"{span:>14}" for span in spans))
         screen.say(
             "  threshold   " + "".join(f"{wanted[name]:>14.3f}" if name in wanted else " " * 14 for name in names)

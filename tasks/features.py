@@ -15,12 +15,10 @@ from security.errors import CannotTell
 from security.verdict import Ref
 from tasks.dataset import settings
 from tasks.recommender.shape import starting
-from tasks.recommender.split import pairs, temporal
+from tasks.recommender.split import TEST, VALIDATION, pairs, temporal
 from tasks.run import current
 from tasks.stage import guarded
 from tasks.store import measure
-
-TEST, VALIDATION = 0.2, 0.1
 
 
 @guarded("features", before=["PII_detection"], after=["data_contract"])

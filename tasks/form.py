@@ -15,10 +15,11 @@ from safetensors.numpy import load
 from security.errors import BadInput
 from tasks.dataset import Features, read
 from tasks.recommender import fold
-from tasks.recommender.baselines import Popularity, Random
+from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.histories import Scorer
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.shape import NAMES
+from tasks.recommender.split import TEST, VALIDATION, temporal
 
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
@@ -81,8 +82,11 @@ def features(folder: Path) -> None:
         inside = bool(len(index)) and int(index.min()) >= 0 and int(index.max()) < len(listed)
         if not plain or not inside or not (np.array(listed)[index] == ids).all():
             raise BadInput("features/vocabulary.json", name, "ids that are not those of the rows", "each, sorted, once")
-    if not np.isin(found.part, (0, 1, 2)).all():
-        raise BadInput("features/rows.parquet", "part", "a part that there is none of", "0, 1 or 2")
+    split = temporal(found.user, found.item, found.time, test=TEST, validation=VALIDATION)
+    parts = np.select([split.train, split.validation, split.test], [0, 1, 2])
+    if not np.array_equal(found.part, parts):
+        odd = int((found.part != parts).sum())
+        raise BadInput("features/rows.parquet", "part", f"{odd:,} pairs that are split otherwise", "each user's last")
     try:
         items, _ = fold.check(load((folder / "start.safetensors").read_bytes()))
     except ValueError as why:
@@ -94,8 +98,9 @@ def features(folder: Path) -> None:
 def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...]) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
-    What was held out and seen, and when, and the lists of popularity and random, are made again here from the published
-    features; the lists of the model from the files in the folder `model`. `cuts`: every k that the document names.
+    What was held out and seen, and when, and the lists of popularity, random and knn, are made again here from the
+    published features; the lists of the model from the files in the folder `model`; those of the control are the task's
+    word, as is the ceiling. `cuts`: every k that the document names.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -115,6 +120,7 @@ def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int,
         "model": fold.Folded({name: weights[name] for name in NAMES}),
         "popularity": Popularity.fit(seen),
         "random": Random(seed),
+        "knn": Neighbours.fit(seen),
     }
     for name, system in systems.items():
         lists = evaluate(system, seen, held, k=cuts[-1]).lists

@@ -7,6 +7,7 @@ from pathlib import Path
 from configs.card import Card, card
 from configs.load import Policy, find, text
 from security.errors import KeyBroken, LogBroken, PlanError
+from security.gates.metrics.names import AVERAGED, parsed
 from security.gates.model import contents
 from security.keys import Keys as Held
 from security.keys import Role, Signer
@@ -49,7 +50,7 @@ def figures(proof: Proof) -> list[Metric]:
         Metric(
             type=name if system == "model" else f"{name} of the comparison {system}",
             value=value["value"],
-            interval=(value["low"], value["high"]) if value["low"] < value["high"] else None,
+            interval=(value["low"], value["high"]) if parsed(name)[0] in AVERAGED else None,
             slice=f"test: the held-out interactions of {held.seen.facts['users']:,} users",
         )
         for held in proof.held

@@ -39,7 +39,8 @@ def _bars(metrics: Metrics, name: str, threshold: float | None) -> str:
     for number, (system, found) in enumerate(rows):
         y, colour = 26 * number + 4, "#2463b0" if system == "model" else "#aab7c6"
         long, low, high = (width * found[end] / top for end in ("value", "low", "high"))
-        said = f"{found['value']:.3f}" + (f" ({found['low']:.3f} to {found['high']:.3f})" if low < high else "")
+        ends = f"{found['low']:.3f}", f"{found['high']:.3f}"
+        said = f"{found['value']:.3f}" + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else "")
         parts.append(
             f'<text x="0" y="{y + 14}">{text(system)}</text>'
             f'<rect x="110" y="{y}" width="{long:.1f}" height="18" fill="{colour}"/>'

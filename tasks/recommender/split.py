@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 LEAST: Final = 5
 """Pairs below which a user is not split: with fewer, a fifth is less than one pair."""
 
+TEST: Final = 0.2
+"""The share of each user's pairs that a run holds out for the test."""
+VALIDATION: Final = 0.1
+"""The share of the others that it holds out for early stopping."""
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 

@@ -9,22 +9,21 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import tasks.dataset
 import tasks.deploy
-import tasks.evaluate
-import tasks.features
 import tasks.ingest
 import tasks.protect
 import tasks.service
 import tasks.transform
 from security.gates.model import sign
 from security.keys import UnsafeLocalKeys
+from tasks.recommender.split import Split, temporal
 from tasks.run import Run, current
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, key, lines, packed, rows
@@ -260,10 +259,17 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     patch.setattr(tasks.service, "argv", argv)
 
 
-def backwards(patch: pytest.MonkeyPatch, at: Ground) -> None:
-    """The task holds out what each user took first, and trains on what came after."""
-    real = tasks.features.temporal
-    patch.setattr(tasks.features, "temporal", lambda user, item, time, **shares: real(user, item, -time, **shares))
+def splitting(*where: ModuleType) -> Callable[[pytest.MonkeyPatch, Ground], None]:
+    """What each user took first is held out, and what came after is trained on: so these modules split."""
+
+    def backwards(user: Any, item: Any, time: Any, **shares: float) -> Split:
+        return temporal(user, item, -time, **shares)  # type: ignore[arg-type]
+
+    def patch(patch: pytest.MonkeyPatch, at: Ground) -> None:
+        for module in where:
+            patch.setattr(module, "temporal", backwards)
+
+    return patch
 
 
 def idle(patch: pytest.MonkeyPatch, at: Ground) -> None:

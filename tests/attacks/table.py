@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import tasks.features
+import tasks.form
 from tests.attacks import acts
 from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
@@ -405,9 +407,14 @@ MODELS = {
     ),
     "control": Attack("evaluate", "MET-CONTROL shuffled", changes={"thresholds": {"precision@10": 0.0001}}),
     "test-on-what-came-before": Attack(
+        "features",
+        r"features/rows\.parquet, part: found [\d,]+ pairs that are split otherwise; allowed: each user's last",
+        patch=acts.splitting(tasks.features),
+    ),
+    "test-on-what-came-before-to-the-runner-too": Attack(
         "evaluate",
         r"MET-TIME held: found [\d,]+ users with a held-out item older than one of their training part; allowed: 0",
-        patch=acts.backwards,
+        patch=acts.splitting(tasks.features, tasks.form),
     ),
     "threshold-by-the-mean-alone": Attack(
         "evaluate",

@@ -4,8 +4,10 @@ In each of 1,000 replicates a user counts as often as a draw of Poisson(1) says,
 draws are a hash of the user and the replicate: the same for every metric and system, so that differences are paired,
 and the same however users are cut into batches and ordered. Sums are of whole numbers, so that they are exact.
 
-The interval is between the 2.5th and the 97.5th percentile, and contains the value itself. It knows nothing of what
-few users cannot show: whether there are enough of them is for another rule.
+The interval is between the 2.5th and the 97.5th percentile, and contains the value itself. Where no replicate differs,
+as all users are alike, it reaches as far as a share of 3 / n that is otherwise and was not drawn would have it (the
+rule of three, Hanley and Lippman-Hand 1983). It is of users, for one model as it was trained; near what a metric can be
+at most or least it is too short with few users: whether there are enough of them is for another rule.
 """
 
 from typing import Any, Final
@@ -25,7 +27,7 @@ _LOW, _HIGH = 24, 975
 
 
 class Estimate(Frozen):
-    """A value, and the interval in which 95 of 100 such samples of users would have it."""
+    """A value, and an interval that, made from such samples of users, holds the mean over all users 95 times in 100."""
 
     value: float
     low: float
@@ -70,7 +72,12 @@ def resampled(users: Any, values: Any) -> tuple[Any, Any]:
     return weight, sums
 
 
-def estimate(value: float, replicates: Any) -> Estimate:
-    """A value with the interval that its replicates span; those that had no user at all count as the value."""
+def estimate(value: float, replicates: Any, users: int, ends: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+    """A value with the interval that its replicates span; those that had no user at all count as the value. `ends`: the
+    least and the most that a user can have."""
     ordered = np.sort(np.where(np.isfinite(replicates), replicates, value))
-    return Estimate(value=value, low=min(float(ordered[_LOW]), value), high=max(float(ordered[_HIGH]), value))
+    low, high = min(float(ordered[_LOW]), value), max(float(ordered[_HIGH]), value)
+    if ordered[-1] - ordered[0] <= 1e-9:
+        missed = min(1.0, 3 / users)
+        low, high = value - missed * (value - ends[0]), value + missed * (ends[1] - value)
+    return Estimate(value=value, low=low, high=high)

@@ -1,7 +1,8 @@
 """Known-bad evaluations: for each rule a maker that takes rows and breaks that rule."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -23,43 +24,51 @@ def edited(change: Change) -> Violation[Any]:
         if any(value is None for row in rows for value in row.values()) or not rows:
             raise CannotTell("the evaluation has empty cells or no rows")
         change(rows, [f"top_{system}" for system in told.systems], told.items, draw)
-        return [pa.RecordBatch.from_pylist(rows, schema=sample[0].schema)]
+        made = pa.RecordBatch.from_pylist(rows, schema=sample[0].schema)
+        # In two parts: an engine that looks at the first alone may miss what is wrong.
+        cut = draw.randrange(1, len(rows)) if len(rows) > 1 else 0
+        return [made.slice(0, cut), made.slice(cut)] if cut else [made]
 
     return make
 
 
+def _others(row: Row, items: int, draw: random.Random) -> Iterator[int]:
+    """Items that a user has neither taken nor held out."""
+    mine, start = {*row["seen"], *row["held"]}, draw.randrange(items)
+    return ((start + item) % items for item in range(items) if (start + item) % items not in mine)
+
+
 def _fall(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
-    """Nobody hits anything, and the model one item of a dozen users, so that it still beats everybody."""
-    single: dict[int, tuple[Row, int]] = {}
+    """Nobody hits anything that is listed."""
     kept = []
     for row in rows:
         listed = {item for top in tops for item in row[top]}
-        free = [item for item in row["held"] if item not in listed]
-        if not free:
-            free = [item for item in row["seen"] if item not in listed][:1]
-            row["seen"] = [item for item in row["seen"] if item not in free]
-        row["held"] = free
-        if free:
+        others = (item for item in range(items) if item not in listed and item not in row["seen"])
+        row["held"] = [item for item in row["held"] if item not in listed] or list(islice(others, 1))
+        if row["held"]:
             kept.append(row)
-            others = {item for top in tops if top != "top_model" for item in row[top]} | set(row["seen"])
-            single |= {id(row): (row, item) for item in row["top_model"] if item not in others}
-    if kept:
-        rows[:] = kept
-    for row, item in draw.sample(list(single.values()), min(12, len(single))):
-        row["held"].append(item)
+    rows[:] = kept or rows
 
 
 def _match(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
-    """Every baseline has the model's items."""
+    """Every baseline has the model's items, but for one hit of one user: by so little nobody is ahead for sure."""
     for row in rows:
         for top in ("top_popularity", "top_random", "top_knn"):
-            row[top] = draw.sample(row["top_model"], len(row["top_model"]))
+            row[top] = list(row["top_model"])
+    hit = [(row, at) for row in rows for at, item in enumerate(row["top_model"]) if item in row["held"]]
+    if hit:
+        row, at = draw.choice(hit)
+        other = next((item for item in _others(row, items, draw) if item not in row["top_model"]), None)
+        for top in ("top_popularity", "top_random", "top_knn") if other is not None else ():
+            row[top][at] = other
 
 
 def _learn(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
-    """The control has the model's items."""
+    """The control has everything that is held out, and first."""
     for row in rows:
-        row["top_shuffled"] = draw.sample(row["top_model"], len(row["top_model"]))
+        long = len(row["top_shuffled"])
+        told = dict.fromkeys(item for item in row["held"] if item not in row["seen"])
+        row["top_shuffled"] = [*told, *islice(_others(row, items, draw), long)][:long]
 
 
 def _spot(rows: list[Row], tops: list[str], draw: random.Random) -> tuple[Row, str, int]:

@@ -7,13 +7,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from security.gates.metrics.bootstrap import PART, Estimate, estimate
-from security.gates.metrics.names import AVERAGED, LIFT, UNBOUNDED, Metric, Threshold, parsed
+from security.gates.metrics.names import AVERAGED, LIFT, Metric, Threshold, parsed
 from security.gates.metrics.tally import UNIT, Baseline, System, Tally
 from security.verdict import Frozen
 
 
 class Limits(Frozen):
-    """The lowest that each metric may be; what the model must beat; how far the control may lie over popularity.
+    """The lowest that each metric may be; what the model must beat, and how far the control may lie over popularity, at
+    every k of a threshold.
 
     A threshold is met when the lower end of the metric's interval meets it. The control keeps how often each item
     occurs and nothing else, so it can learn popularity and no more. One that reaches further has been told something by
@@ -30,7 +31,7 @@ class Limits(Frozen):
 
     @model_validator(mode="after")
     def _reachable(self) -> "Limits":
-        if any(lowest > 1 for name, lowest in self.thresholds.items() if parsed(name)[0] not in UNBOUNDED):
+        if any(lowest > 1 for name, lowest in self.thresholds.items() if parsed(name)[0] != LIFT):
             raise ValueError("a threshold above 1 of a metric that is a share")
         return self
 
@@ -102,7 +103,7 @@ def facts(told: Tally, again: int) -> Facts:
     for number, (system, name, k) in enumerate(told.frame.columns):
         at = (system, f"{name}@{k}")
         point[at], drawn[at] = told.sums[number] / (UNIT * count), means[:, number]
-        metrics[system][at[1]] = estimate(point[at], drawn[at])
+        metrics[system][at[1]] = estimate(point[at], drawn[at], count)
     for system, name, found in _whole(told, count):
         metrics[system][name] = found
     names = [f"{name}@{k}" for k in told.frame.cuts for name in AVERAGED]
@@ -126,18 +127,25 @@ def facts(told: Tally, again: int) -> Facts:
         },
         over={
             other: {
-                name: estimate(point["model", name] - point[other, name], drawn["model", name] - drawn[other, name])
+                name: estimate(
+                    point["model", name] - point[other, name],
+                    drawn["model", name] - drawn[other, name],
+                    count,
+                    (-1.0, 1.0),
+                )
                 for name in names
             }
             for other in others
         },
-        lift={f"{LIFT}@{k}": _lift(f"precision@{k}", point, drawn, 1 / (k * count)) for k in told.frame.cuts},
+        lift={f"{LIFT}@{k}": _lift(k, point, drawn, count) for k in told.frame.cuts},
     )
 
 
-def _lift(name: str, point: dict[Any, float], drawn: dict[Any, Any], one: float) -> Estimate | None:
-    """The model's precision as a multiple of popularity's; in a replicate popularity hits once at least (`one`)."""
+def _lift(k: int, point: dict[Any, float], drawn: dict[Any, Any], users: int) -> Estimate | None:
+    """The model's precision as a multiple of popularity's, which in a replicate hits once at least."""
+    name = f"precision@{k}"
     if not point["popularity", name]:
         return None
     value = point["model", name] / point["popularity", name]
-    return estimate(value, drawn["model", name] / np.maximum(drawn["popularity", name], one))
+    replicates = drawn["model", name] / np.maximum(drawn["popularity", name], 1 / (k * users))
+    return estimate(value, replicates, users, (0.0, 1 / point["popularity", name]))

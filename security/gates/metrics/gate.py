@@ -10,14 +10,12 @@ from security.gate import Gate, Violation
 from security.gates.metrics.bootstrap import Estimate
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.facts import Facts, Limits, facts
-from security.gates.metrics.names import LIFT, parsed
+from security.gates.metrics.names import LIFT, cuts, parsed
 from security.gates.metrics.tally import Tally, batches, distinct, tally
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
 _VALID = ("NIST AI RMF MEASURE 2.3", "NIST AI RMF MEASURE 2.5")
-FEW = "few"
-"""Why nobody can tell: there are fewer users than the policy wants."""
 
 
 class MetricThresholds(Gate[Any]):
@@ -40,7 +38,6 @@ class MetricThresholds(Gate[Any]):
         )
     }
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
-    causes: ClassVar[frozenset[str]] = frozenset({FEW})
 
     def look(self, material: Handed[Any]) -> Facts:
         """Every metric of every system, from the lists alone."""
@@ -53,32 +50,32 @@ class MetricThresholds(Gate[Any]):
         """Breaches of the thresholds, of the comparison, and of what makes both mean something; then, that of few
         users nobody can tell."""
         yield from _thresholds(facts, limits)
-        best = f"precision@{facts.cuts[-1]}"
+        ks = [k for k in cuts(*limits.thresholds) if k in facts.cuts]
         for name in sorted(limits.beats):
-            more = facts.over[name][best]
-            if more.low <= 0:
-                message = f"found {_said(more)} {best} more than {name}; allowed: more than 0 at the lower end"
-                yield Breach(rule="MET-BASELINE", place=name, message=message)
-        yield from _control(facts, limits, best)
+            for metric in (f"precision@{k}" for k in ks):
+                more = facts.over[name][metric]
+                if more.low <= 0:
+                    message = f"found {_said(more)} more than {name}; allowed: more than 0 at the lower end"
+                    yield Breach(rule="MET-BASELINE", place=f"{name} {metric}", message=message)
+        yield from _control(facts, limits, ks)
         yield from _rows(facts, limits)
         if lost := sorted(name for name in limits.thresholds if parsed(name)[1] not in facts.cuts):
             raise CannotTell(f"{lost[0]} was not measured: the lists were cut at {facts.cuts}", "facts")
         if (count := facts.users - facts.bare) < limits.min_users:
             allowed = f"{limits.min_users:,} or more"
-            raise CannotTell(f"found {count:,} users with held-out items; allowed: {allowed}", FEW)
+            raise CannotTell(f"found {count:,} users with held-out items; allowed: {allowed}", "coverage")
 
     def brief(self, facts: Facts) -> str:
         """Precision of the model, and of popularity."""
         best = f"precision@{facts.cuts[-1]}"
         model, popularity = (facts.systems[system].metrics[best] for system in ("model", "popularity"))
-        spread = f" ({model.low:.3f} to {model.high:.3f})" if model.low < model.high else ""
-        return f"{best} {model.value:.3f}{spread}, popularity {popularity.value:.3f}"
+        return f"{best} {_said(model, 3)}, popularity {popularity.value:.3f}"
 
 
-def _said(found: Estimate) -> str:
+def _said(found: Estimate, digits: int = 4) -> str:
     """A value with its interval, where that is more than the value."""
-    spread = f" ({found.low:.4f} to {found.high:.4f})" if f"{found.low:.4f}" != f"{found.high:.4f}" else ""
-    return f"{found.value:.4f}{spread}"
+    value, low, high = (f"{end:.{digits}f}" for end in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high})" if low != high else value
 
 
 def _thresholds(facts: Facts, limits: Limits) -> Iterable[Breach]:
@@ -95,16 +92,23 @@ def _thresholds(facts: Facts, limits: Limits) -> Iterable[Breach]:
             yield Breach(rule="MET-THRESHOLD", place=metric, message=message)
 
 
-def _control(facts: Facts, limits: Limits, best: str) -> Iterable[Breach]:
+def _control(facts: Facts, limits: Limits, ks: list[int]) -> Iterable[Breach]:
+    """The control at each k, beside popularity; and every threshold, none of which it may meet."""
     control, popularity = (facts.systems[name].metrics for name in ("shuffled", "popularity"))
-    highest = limits.control_over * popularity[best].value
-    if control[best].value > highest:
-        message = f"found {best} {_said(control[best])} on shuffled data; allowed: no more than {highest:.4f}"
-        yield Breach(rule="MET-CONTROL", place="shuffled", message=message)
-    for metric, lowest in sorted(limits.thresholds.items()):
-        if metric in control and parsed(metric)[0] == "precision" and control[metric].value >= lowest:
-            message = f"found {_said(control[metric])} on shuffled data; allowed: less than {lowest:g}"
+    for metric in (f"precision@{k}" for k in ks):
+        highest = limits.control_over * popularity[metric].value
+        if control[metric].value > highest:
+            message = f"found {_said(control[metric])} on shuffled data; allowed: no more than {highest:.4f}"
             yield Breach(rule="MET-CONTROL", place=f"shuffled {metric}", message=message)
+    for metric, lowest in sorted(limits.thresholds.items()):
+        name, k = parsed(metric)
+        if k not in facts.cuts:
+            continue
+        told = control[f"precision@{k}" if name == LIFT else metric].value
+        lowest = lowest * popularity[f"precision@{k}"].value if name == LIFT else lowest
+        if told >= lowest and told > 0:
+            message = f"found {told:.4f} on shuffled data; allowed: less than {lowest:.4f}, the threshold of {metric}"
+            yield Breach(rule="MET-CONTROL", place=f"shuffled {metric}, threshold", message=message)
 
 
 def _rows(facts: Facts, limits: Limits) -> Iterable[Breach]:

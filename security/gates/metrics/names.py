@@ -6,11 +6,12 @@ a list, those that the user has among the held-out ones are hits; an item that i
 - precision@k: hits / k. recall@k: hits / held-out items. hit@k: 1 where there is a hit.
 - ndcg@k: the gain of the hits, discounted by 1 / log2(rank + 1), as a share of the best possible (Jarvelin and
   Kekalainen 2002). map@k: the precision at each hit, summed, / held-out items (as trec_eval's `map_cut`).
-- lift@k: precision@k as a multiple of that of popularity.
+- lift@k, a threshold only: precision@k as a multiple of that of popularity.
 - coverage@k: the share of the catalogue that is in any list. novelty@k: how rare what is listed is, as the mean of
   -log2 of the share of users who have the item in their training part, one user at least (Zhou et al. 2010).
 
-The first five are means over users, and have intervals; coverage and novelty are of all lists together, and have none.
+The first five are means over users, and have intervals; coverage and novelty are of all lists together, have none, and
+are no thresholds.
 """
 
 import re
@@ -22,13 +23,12 @@ AVERAGED: Final = ("precision", "recall", "ndcg", "map", "hit")
 OVERALL: Final = ("coverage", "novelty")
 METRICS: Final = (*AVERAGED, *OVERALL)
 LIFT: Final = "lift"
-UNBOUNDED: Final = (LIFT, "novelty")
-"""What may be more than 1."""
+THRESHOLDS: Final = (*AVERAGED, LIFT)
 MOST: Final = 100
 """The largest k."""
 _CUT = r"@([1-9][0-9]?|100)"
 Metric = Annotated[str, Field(pattern=rf"^({'|'.join(METRICS)}){_CUT}$")]
-Threshold = Annotated[str, Field(pattern=rf"^({'|'.join((*METRICS, LIFT))}){_CUT}$")]
+Threshold = Annotated[str, Field(pattern=rf"^({'|'.join(THRESHOLDS)}){_CUT}$")]
 _NAME = re.compile(rf"({'|'.join((*METRICS, LIFT))}){_CUT}")
 
 
