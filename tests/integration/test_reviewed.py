@@ -78,7 +78,8 @@ def reviewed(home: Home, prefect: str, tmp_path_factory: pytest.TempPathFactory)
     root = folder / "sluice"
     for package in ("configs", "deployments", "flows", "security", "tasks"):
         shutil.copytree(HERE / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "requirements.lock", "requirements-dev.lock", "tools.lock"):
+    locks = ("requirements.lock", "requirements-dev.lock", "requirements-serving.lock", "tools.lock")
+    for name in ("pyproject.toml", *locks):
         shutil.copy(HERE / name, root / name)
     git(root, "init", "-q", "-b", "main")
     commit(root, "all", key(folder, "lisa"))

@@ -203,7 +203,9 @@ def test_what_is_not_there_or_too_long_is_an_error(home: Home, tmp_path: Path, m
         lock.opened(home, written(tmp_path, "a==1"), LIMITS)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "tools.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "requirements-serving.lock", "tools.lock"]
+)
 def test_both_counts_agree_on_real_locks(name: str) -> None:
     text = (ROOT / name).read_text()
     assert lock.counted(text) == len(list(lines(text))) > 0
