@@ -24,7 +24,7 @@ from security.log import read
 from security.registry import GATES
 from security.verdict import Observation, Outcome
 from security.verify import Trust, verify
-from tasks import process
+from tasks import process, service
 from tasks.home import Home
 from tests.security.engines.test_git import commit, git, key
 from tests.security.test_verify import chained
@@ -118,10 +118,15 @@ def test_all_that_runs_is_what_was_signed(reviewed: Reviewed, run: str) -> None:
 def test_the_service_is_of_this_checkout_too(reviewed: Reviewed, run: str) -> None:
     """What a process imports that is started as it was."""
     record = json.loads((reviewed.home.root / "service" / run / "process.json").read_text())
-    told = Path(f"/proc/{record['pid']}/environ").read_bytes().split(b"\0")
-    env = dict(each.decode().split("=", 1) for each in told if each)
+    env, argv = (
+        [each.decode() for each in Path(f"/proc/{record['pid']}/{name}").read_bytes().split(b"\0")[:-1]]
+        for name in ("environ", "cmdline")
+    )
     where = "import deployments.serving, security; print(deployments.serving.__file__, security.__file__)"
-    ended = subprocess.run([sys.executable, "-P", "-c", where], env=env, cwd="/", capture_output=True, text=True)
+    code = service.BEGIN.replace('runpy.run_module("deployments.serving", run_name="__main__", alter_sys=True)', where)
+    argv[argv.index(service.BEGIN)] = code
+    told = dict(each.split("=", 1) for each in env)
+    ended = subprocess.run(argv, env=told, cwd="/", capture_output=True, text=True, timeout=60)
     found = [Path(each) for each in ended.stdout.split()]
     assert found == [reviewed.root / "deployments/serving/__init__.py", reviewed.root / "security/__init__.py"]
 
