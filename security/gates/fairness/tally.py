@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from security.errors import CannotTell
 from security.gates.fairness.facts import DEPTH, LONGEST, METRICS, NAMES, Grouping, Name, Proxy
 from security.material import Material
+from security.rows import lists
 from security.verdict import Subject
 
 BATCH = 8192
@@ -58,8 +59,8 @@ def told(schema: Any) -> Told:
         inputs = tuple(_INPUTS.validate_python(json.loads(given[b"inputs"]))) if b"inputs" in given else None
     except (ValidationError, ValueError):
         raise CannotTell("`groups`, `proxy` or `inputs` of the evaluation's schema cannot be read") from None
-    lists = pa.list_(pa.int32())
-    wanted = {"user": pa.int32(), "held": lists, "top_model": lists}
+    many = pa.list_(pa.int32())
+    wanted = {"user": pa.int32(), "held": many, "top_model": many}
     wanted |= {f"{PREFIX}{name}": pa.string() for name in groups}
     there = {each.name: each.type for each in schema}
     used = {name for name in there if name in wanted or name.startswith(PREFIX)}
@@ -89,48 +90,28 @@ class Part:
     faults: tuple[int, int, int]
 
 
-def _flat(column: Any) -> tuple[Any, Any, Any]:
-    """Row and item of every entry of a list column, and the number of entries of each row."""
-    values = column.flatten()
-    if column.null_count or values.null_count:
-        raise CannotTell("the evaluation has empty cells")
-    counts = np.diff(column.offsets.to_numpy()).astype(np.int64)
-    return np.repeat(np.arange(len(column)), counts), values.to_numpy().astype(np.int64), counts
-
-
-def _once(keys: Any) -> Any:
-    """The first of each kind among keys, by place."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    first = np.zeros(len(keys), dtype=bool)
-    first[order[np.diff(ordered, prepend=ordered[:1] - 1) != 0]] = True
-    return first
-
-
 def measured(batch: Any, about: Told) -> Part:
     """What each user of a batch gets, by the definitions of precision@k, recall@k and nDCG@k with gains of 0 and 1."""
     if batch.column("user").null_count:
         raise CannotTell("the evaluation has empty cells")
     size, k = batch.num_rows, about.k
-    rows, items, _ = _flat(batch.column("held"))
-    again = ~_once((rows << 32) | (items & 0xFFFFFFFF))
+    rows, items, _ = lists.flat(batch.column("held"))
+    again = ~lists.first(lists.keys(rows, items))
     outside = (items < 0) | (items >= about.items)
     kept = ~again & ~outside
-    held = np.sort((rows[kept] << 32) | items[kept])
+    held = np.sort(lists.keys(rows[kept], items[kept]))
     wanted = np.bincount(held >> 32, minlength=size)
     some = wanted > 0
-    lists, shown, lengths = _flat(batch.column("top_model"))
-    keys = (lists << 32) | (shown & 0xFFFFFFFF)
-    rank = np.arange(len(keys)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    first, foreign = _once(keys), (shown < 0) | (shown >= about.items)
-    place = np.minimum(np.searchsorted(held, keys), max(len(held) - 1, 0))
-    hit = first & (rank < k) & ~foreign & (held[place] == keys if len(held) else np.zeros(len(keys), dtype=bool))
+    users, shown, lengths = lists.flat(batch.column("top_model"))
+    keys, rank = lists.keys(users, shown), lists.ranks(lengths)
+    first, foreign = lists.first(keys), (shown < 0) | (shown >= about.items)
+    hit = first & (rank < k) & ~foreign & lists.within(keys, held)
     gain = 1 / np.log2(np.arange(2, k + 2))
-    hits = np.bincount(lists[hit], minlength=size)[some]
-    reached = np.bincount(lists[hit], weights=gain[rank[hit]], minlength=size)[some]
+    hits = np.bincount(users[hit], minlength=size)[some]
+    reached = np.bincount(users[hit], weights=gain[rank[hit]], minlength=size)[some]
     tops = np.full((size, k), -1, dtype=np.int32)
     good = (rank < k) & ~foreign
-    tops[lists[good], rank[good]] = shown[good]
+    tops[users[good], rank[good]] = shown[good]
     popular, holders = np.unique(held & 0xFFFFFFFF, return_counts=True)
     faults = int((lengths != k).sum()), int((~first).sum() + again.sum()), int(foreign.sum() + outside.sum())
     return Part(

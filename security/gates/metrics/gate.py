@@ -11,8 +11,9 @@ from security.gates.metrics.bootstrap import Estimate
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.facts import Facts, Limits, facts
 from security.gates.metrics.names import LIFT, cuts, parsed
-from security.gates.metrics.tally import Tally, batches, distinct, tally
+from security.gates.metrics.tally import Tally, batches, tally
 from security.material import Handed
+from security.rows import lists
 from security.verdict import Breach, Frozen, Rule
 
 _VALID = ("NIST AI RMF MEASURE 2.3", "NIST AI RMF MEASURE 2.5")
@@ -44,7 +45,7 @@ class MetricThresholds(Gate[Any]):
         total = sum(map(tally, batches(material)), Tally())
         if total.frame is None or total.counts[0] == total.counts[1]:
             raise CannotTell("no user has a held-out item", "coverage")
-        return facts(total, int(total.counts[0]) - len(distinct(np.concatenate(total.ids).astype(np.int64))))
+        return facts(total, int(total.counts[0]) - len(lists.distinct(np.concatenate(total.ids).astype(np.int64))))
 
     def judge(self, facts: Facts, limits: Limits) -> Iterable[Breach]:
         """Breaches of the thresholds, of the comparison, and of what makes both mean something; then, that of few

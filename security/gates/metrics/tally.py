@@ -13,6 +13,7 @@ from security.errors import CannotTell
 from security.gates.metrics.bootstrap import PART, REPLICATES, resampled
 from security.gates.metrics.names import AVERAGED, MOST
 from security.material import Material
+from security.rows import lists
 from security.verdict import Subject
 
 Baseline = Literal["popularity", "random", "knn"]
@@ -49,9 +50,9 @@ class Frame:
 def frame(schema: Any) -> Frame:
     """What a schema says, or `CannotTell`."""
     systems = [*REQUIRED, *(system for system in OPTIONAL if f"top_{system}" in schema.names)]
-    lists = pa.list_(pa.int32())
-    expected = {"user": pa.int32(), "held": lists, "seen": lists, "held_from": pa.int64(), "seen_until": pa.int64()}
-    expected |= {f"top_{each}": lists for each in systems}
+    many = pa.list_(pa.int32())
+    expected = {"user": pa.int32(), "held": many, "seen": many, "held_from": pa.int64(), "seen_until": pa.int64()}
+    expected |= {f"top_{each}": many for each in systems}
     # Lists are equal whatever their element field is called, which Parquet files do not agree on.
     if {each.name: each.type for each in schema} != expected or len(schema) != len(expected):
         raise CannotTell(f"the evaluation's columns are not {', '.join(expected)} of integers and lists of int32")
@@ -62,41 +63,6 @@ def frame(schema: Any) -> Frame:
     if not all(k.isdigit() and len(k) < 4 and 1 <= int(k) <= MOST for k in ks) or ks != sorted(set(ks), key=int):
         raise CannotTell(f"the evaluation's schema does not say k, ascending, from 1 to {MOST}")
     return Frame(int(items), tuple(map(int, ks)), tuple(systems))
-
-
-def _flat(column: Any) -> tuple[Any, Any, Any]:
-    """Row and item of every entry of a list column, and the number of entries of each row."""
-    values = column.flatten()
-    if column.null_count or values.null_count:
-        raise CannotTell("the evaluation has empty cells")
-    counts = np.diff(column.offsets.to_numpy()).astype(np.int64)
-    return np.repeat(np.arange(len(column)), counts), values.to_numpy().astype(np.int64), counts
-
-
-def _keys(rows: Any, items: Any) -> Any:
-    """One integer for each pair of row and item."""
-    return (rows << 32) | (items & 0xFFFFFFFF)
-
-
-def distinct(keys: Any) -> Any:
-    """The keys in order, each once. Sorted, as NumPy's `unique` hashes, many times slower on keys like these."""
-    ordered = np.sort(keys)
-    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) != 0]
-
-
-def _within(keys: Any, ordered: Any) -> Any:
-    """Which keys are among `ordered` ones."""
-    if not len(ordered):
-        return np.zeros(len(keys), dtype=bool)
-    return ordered[np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)] == keys
-
-
-def _first(keys: Any) -> Any:
-    """Which keys are the first of their kind."""
-    order = np.argsort(keys, kind="stable")
-    first = np.zeros(len(keys), dtype=bool)
-    first[order[np.diff(keys[order], prepend=keys[order][:1] - 1) != 0]] = True
-    return first
 
 
 def _averaged(hit: Any, wanted: Any, k: int) -> list[Any]:
@@ -153,21 +119,21 @@ def tally(batch: Any) -> Tally:
     if any(batch.column(name).null_count for name in ("user", "held_from", "seen_until")):
         raise CannotTell("the evaluation has empty cells")
     users = batch.column("user").to_numpy()
-    held_rows, held_items, _ = _flat(batch.column("held"))
-    seen_rows, seen_items, _ = _flat(batch.column("seen"))
-    held = distinct(_keys(held_rows, held_items))
-    seen = distinct(_keys(seen_rows, seen_items))
+    held_rows, held_items, _ = lists.flat(batch.column("held"))
+    seen_rows, seen_items, _ = lists.flat(batch.column("seen"))
+    held = lists.distinct(lists.keys(held_rows, held_items))
+    seen = lists.distinct(lists.keys(seen_rows, seen_items))
     wanted = np.bincount(held >> 32, minlength=size)
     some = wanted > 0
     values: list[Any] = []
     faults: dict[System, Any] = {}
     listed = np.zeros((len(told.systems), len(told.cuts), told.items), dtype=np.int64)
     for number, system in enumerate(told.systems):
-        rows, found, lengths = _flat(batch.column(f"top_{system}"))
-        keys = _keys(rows, found)
-        first = _first(keys)
-        rank = np.arange(len(keys)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        hit = first & (rank < told.k) & _within(keys, held)
+        rows, found, lengths = lists.flat(batch.column(f"top_{system}"))
+        keys = lists.keys(rows, found)
+        first = lists.first(keys)
+        rank = lists.ranks(lengths)
+        hit = first & (rank < told.k) & lists.within(keys, held)
         places = np.zeros((size, told.k), dtype=np.int64)
         places[rows[hit], rank[hit]] = 1
         foreign = (found < 0) | (found >= told.items)
@@ -175,14 +141,14 @@ def tally(batch: Any) -> Tally:
             values += _averaged(places[some], wanted[some], k)
             mine = first & ~foreign & (rank < k) & some[rows]
             listed[number, cut] = np.bincount(found[mine], minlength=told.items)
-        parts = _within(keys, seen), ~first, foreign, lengths != told.k
+        parts = lists.within(keys, seen), ~first, foreign, lengths != told.k
         faults[system] = np.array([int(part.sum()) for part in parts], dtype=object)
     whole = np.stack(values, axis=1)
     weight, replicates = resampled(users[some], whole)
-    inside = (seen_items >= 0) & (seen_items < told.items) & _first(_keys(seen_rows, seen_items)) & some[seen_rows]
+    taken = seen[some[seen >> 32]] & 0xFFFFFFFF  # one below 0 is above every catalogue's last
     outside = int(((held_items < 0) | (held_items >= told.items)).sum())
     early = batch.column("held_from").to_numpy() < batch.column("seen_until").to_numpy()
-    counts = [size, int((~some).sum()), int(_within(held, seen).sum()), len(held_items) - len(held), outside]
+    counts = [size, int((~some).sum()), int(lists.within(held, seen).sum()), len(held_items) - len(held), outside]
     return Tally(
         told,
         np.array([*counts, int((early & some).sum())], dtype=object),
@@ -191,7 +157,7 @@ def tally(batch: Any) -> Tally:
         np.rint(whole * UNIT).astype(np.int64).sum(axis=0).astype(object),
         weight,
         replicates,
-        np.bincount(seen_items[inside], minlength=told.items),
+        np.bincount(taken[taken < told.items], minlength=told.items),
         listed,
     )
 
