@@ -41,14 +41,15 @@ class Features:
         chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
         return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
 
-    def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of each user, when the first pair of the test was taken, and the last of the other parts."""
+    def bounds(self) -> dict[str, NDArray[np.int64]]:
+        """Of each user, when the first pair of the test was taken, and the last of the other parts, as scores name
+        them."""
         first = np.full(len(self.users), np.iinfo(np.int64).max)
         last = np.full(len(self.users), np.iinfo(np.int64).min)
         test = self.part == PARTS.index("test")
         np.minimum.at(first, self.user[test], self.time[test])
         np.maximum.at(last, self.user[~test], self.time[~test])
-        return first, last
+        return {"held_from": first, "seen_until": last}
 
 
 def read(folder: Path) -> Features:

@@ -70,7 +70,7 @@ def score(model: Ref, data: Ref) -> Ref:
         ranking = evaluate(system, seen, held, k=ks[-1])
         if not columns:
             columns["user"] = pa.array(ranking.users, pa.int32())
-            for label, when in zip(("held_from", "seen_until"), found.bounds(), strict=True):
+            for label, when in found.bounds().items():
                 columns[label] = pa.array(when[ranking.users], pa.int64())
             for label, histories_ in (("held", held), ("seen", seen)):
                 rows = histories_[ranking.users]

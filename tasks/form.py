@@ -112,7 +112,7 @@ def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int,
         same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(wanted.indptr))
         if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
             raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
-    for name, when in zip(("held_from", "seen_until"), found.bounds(), strict=True):
+    for name, when in found.bounds().items():
         if not np.array_equal(table[name].to_numpy(), when[users]):
             raise BadInput("scores/scores.parquet", name, "times that are not the features'", "those of the split")
     weights = load((model / "model.safetensors").read_bytes())

@@ -67,7 +67,7 @@ def opened(
     now = mirror.stamp(datetime.now(UTC))
     where = environment.paths() if asked.installed else []
     dists = environment.installed(where) if asked.installed else None
-    pins = [pin for pin in map(dependencies.read, dependencies.lines(text)) if isinstance(pin, Pin)]
+    pins = list(dependencies.pinned(text))
     known, lacking = _known(home, asked, pins, dists or ())
     url, listings = _listings(pins) if asked.index else ("", "the policy does not ask")
     listed: bytes | None = None

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from packaging.version import Version
 
 from security.errors import BadInput, PlanError
-from security.gates.dependencies import Dist, Pin, environment, lines, read
+from security.gates.dependencies import Dist, Pin, environment, pinned
 from tasks import lock, process
 
 BEGIN = """\
@@ -53,8 +53,8 @@ def packages(folder: Path, sealed: str) -> Path:
     made = folder / PACKAGES
     made.mkdir(exist_ok=False)
     here, owners = _here()
-    for pin in map(read, lines(data.decode())):
-        if isinstance(pin, Pin) and pin.applies:
+    for pin in pinned(data.decode()):
+        if pin.applies:
             for name, target in _links(pin, here.get(pin.name), owners, path.name):
                 (made / name).symlink_to(target)
     return made

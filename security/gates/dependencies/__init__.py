@@ -9,7 +9,7 @@ answers half are each told.
 
 from security.gates.dependencies.facts import Dist, Facts, Hit, Item, Limits, Package, material
 from security.gates.dependencies.gate import DependencyScanning
-from security.gates.dependencies.lock import Line, Odd, Pin, lines, read
+from security.gates.dependencies.lock import Line, Odd, Pin, lines, pinned, read
 
 __all__ = [
     "DependencyScanning",
@@ -24,5 +24,6 @@ __all__ = [
     "Pin",
     "lines",
     "material",
+    "pinned",
     "read",
 ]

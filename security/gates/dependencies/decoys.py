@@ -21,7 +21,7 @@ from security.engines.index import Listing
 from security.gate import Violation
 from security.gates.dependencies import bill
 from security.gates.dependencies.facts import MANY, Dist, Item
-from security.gates.dependencies.lock import Line, Pin, lines, read
+from security.gates.dependencies.lock import Line, Pin, pinned, read, written
 from security.gates.dependencies.match import FORGET_ME_NOT
 
 LICENCE = "MIT"
@@ -41,16 +41,16 @@ class _World:
         self.mirror = _made(self.now) if known is None or told.get("service") else known
         pins = [each for item in sample if item.kind == "line" and isinstance(each := read(item.value), Pin)]
         # What has to stand in the lock stands in a canary too: without it, it would be caught for that alone.
-        theirs = [pin for item in sample if item.kind == "part" for pin in _pinned(item.value[1])]
-        theirs = [*{_spelled(pin): pin for pin in theirs}.values()]
-        self.part = [pin.name for pin in theirs if pin.applies]
+        parts = [pin for item in sample if item.kind == "part" for pin in pinned(item.value[1])]
+        theirs = {written(pin, pin.marker): pin for pin in parts}
+        self.part = [pin.name for pin in theirs.values() if pin.applies]
         here = list({pin.name: pin for pin in pins if pin.applies and pin.name not in self.part}.values())
         chosen = draw.sample(here, min(FEW, len(here)))
         own = [_line(pin.name, pin.version, draw) for pin in chosen] or [_line("sluice-canary", "1.0", draw)]
-        self.lines = [*own, *map(_spelled, theirs)]
-        self.dists = [_dist(line) for line in [*own, *(_spelled(pin) for pin in theirs if pin.applies)]]
+        self.lines = [*own, *theirs]
+        self.dists = [_dist(line) for line in [*own, *(line for line, pin in theirs.items() if pin.applies)]]
         self.listings = {line: _known(*_named(line)) for line in self.lines}
-        self._quiet({pin.name for pin in theirs})
+        self._quiet({pin.name for pin in parts})
         self.billed = list[Dist]()
         """What the bill of materials lists, where that is not what is installed."""
 
@@ -103,15 +103,6 @@ def _line(name: str, version: str, draw: random.Random) -> str:
 
 def _known(name: str, version: str) -> Listing:
     return Listing(name=name, version=version, known=True)
-
-
-def _pinned(text: str) -> list[Pin]:
-    return [pin for pin in map(read, lines(text)) if isinstance(pin, Pin)]
-
-
-def _spelled(pin: Pin) -> str:
-    marker = f" ; {pin.marker}" if pin.marker else ""
-    return " ".join([f"{pin.name}=={pin.version}{marker}", *(f"--hash=sha256:{each}" for each in pin.hashes)])
 
 
 def _named(line: str) -> tuple[str, str]:

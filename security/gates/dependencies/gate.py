@@ -16,7 +16,7 @@ from security.gates.dependencies import rules
 from security.gates.dependencies.bill import seen
 from security.gates.dependencies.decoys import VIOLATIONS
 from security.gates.dependencies.facts import ANY, FREE, MANY, Dist, Facts, Item, Limits, Package, Part
-from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, read
+from security.gates.dependencies.lock import Line, Odd, Pin, bare, lines, pinned, read
 from security.gates.dependencies.match import Answered, Matched, asked, forgotten, joined, matched, unanswered
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
@@ -180,8 +180,7 @@ def _listed(pins: Sequence[Pin], listings: Sequence[Listing | str] | str) -> Ite
 
 def _pinned(text: str) -> dict[str, str]:
     """Of a lock beside it, name -> version. What is no pin there lets nothing be installed."""
-    pins = [entry for line in lines(text) if isinstance(entry := read(line), Pin) and entry.applies]
-    return {pin.name: pin.version for pin in pins}
+    return {pin.name: pin.version for pin in pinned(text) if pin.applies}
 
 
 def _part(text: str, pins: Sequence[Pin]) -> Part:

@@ -125,6 +125,17 @@ def read(line: Line) -> Pin | Odd:
     )
 
 
+def pinned(text: str) -> Iterator[Pin]:
+    """The lines of a lock that pin a package."""
+    return (entry for entry in map(read, lines(text)) if isinstance(entry, Pin))
+
+
+def written(pin: Pin, marker: str = "") -> str:
+    """A pin as a line of a lock, under no other marker than this."""
+    told = f"{pin.name}=={pin.version}{f' ; {marker}' if marker else ''}"
+    return " ".join([told, *(f"--hash=sha256:{each}" for each in pin.hashes)])
+
+
 def _exact(asked: Requirement) -> str | None:
     found = list(asked.specifier)
     if len(found) != 1 or found[0].operator != "==" or found[0].version.endswith(".*"):
@@ -148,12 +159,11 @@ def spelled(pins: Iterable[Pin]) -> Iterator[str]:
     has versions, since no engine takes two of one."""
     rounds: list[dict[str, str]] = []
     for pin in pins:
-        text = " ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{each}" for each in pin.hashes)])
         for taken in rounds:
             if pin.name not in taken:
-                taken[pin.name] = text
+                taken[pin.name] = written(pin)
                 break
         else:
-            rounds.append({pin.name: text})
+            rounds.append({pin.name: written(pin)})
     for taken in rounds:
         yield "\n".join(taken.values()) + "\n"
