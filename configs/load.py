@@ -80,11 +80,12 @@ class Features(Stage):
 
 
 class Hyperparameters(Strict):
-    """Of the training run. `epochs` bounds it; early stopping may end it before."""
+    """Of the training run. `epochs` bounds it; early stopping may end it before. Of `width`, that of the hidden layer,
+    three quarters are the closed form's, the others are trained."""
 
     learning_rate: float = Field(gt=0, le=1)
     batch_size: int = Field(ge=1, le=65_536)
-    width: int = Field(default=200, ge=2, le=2_048)
+    width: int = Field(default=400, ge=2, le=2_048)
     epochs: int = Field(default=150, ge=1, le=10_000)
     seed: int = Field(default=7, ge=0)
 

@@ -16,6 +16,7 @@ from security.gates.inputs import DATASET
 from security.gates.metrics import cuts
 from security.keys import PublicKey, unseal
 from tasks.recommender.histories import Histories, histories
+from tasks.recommender.joint import Start
 from tasks.run import Run
 from tasks.store import measure
 
@@ -26,7 +27,7 @@ PARTS = ("train", "validation", "test")
 @dataclass(frozen=True)
 class Features:
     """What the features folder holds. `time`: when a pair first occurred, in the column's own unit; `part`: 0 train,
-    1 validation, 2 test, one value a pair."""
+    1 validation, 2 test, one value a pair; `start`: what training begins with."""
 
     users: list[str]
     items: list[str]
@@ -34,7 +35,7 @@ class Features:
     item: NDArray[np.int64]
     time: NDArray[np.int64]
     part: NDArray[np.int8]
-    start: dict[str, NDArray[np.float32]]
+    start: Start
 
     def histories(self, *parts: str) -> Histories:
         """The pairs of some parts as user histories [users, items]."""
@@ -56,7 +57,9 @@ def read(folder: Path) -> Features:
     """The features in a folder."""
     vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
     table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "timestamp", "part"])
-    start = load((folder / "start.safetensors").read_bytes())
+    told = json.loads((folder / "start.json").read_text(encoding="utf-8"))
+    weights = load((folder / "start.safetensors").read_bytes())
+    start = Start(weights, told["closed"], told["ridge"])
     user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
     pairs = user.astype(np.int64), item.astype(np.int64), table["timestamp"].cast(pa.int64()).to_numpy()
     return Features(vocabulary["users"], vocabulary["items"], *pairs, part, start)
@@ -71,7 +74,7 @@ def cut(run: Run) -> tuple[int, ...]:
 def settings(run: Run) -> dict[str, Any]:
     """The document's hyperparameters, with the defaults of its reader."""
     given: dict[str, Any] = run.plan.document["stages"][2]["hyperparameters"]
-    return {"width": 200, "epochs": 150, "seed": 7} | given
+    return {"width": 400, "epochs": 150, "seed": 7} | given
 
 
 def listed(folder: Path, key: PublicKey) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tasks import dataset
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.fold import Folded
 from tasks.recommender.histories import Histories, Scorer, histories
+from tasks.recommender.joint import begun
 from tasks.recommender.metrics import Ints, evaluate, top
 from tasks.recommender.shape import NAMES
 from tasks.run import Run, current
@@ -35,9 +36,11 @@ def shuffled(given: Histories, seed: int) -> Histories:
 
 
 def _control(run: Run, found: dataset.Features) -> Scorer:
-    dealt = shuffled(found.histories("train"), seed=int(dataset.settings(run)["seed"]))
-    overlap = dealt.multiply(found.histories("validation"))
-    return Folded(learn(run, found, (dealt - overlap).tocsr(), label="control, ").weights)
+    hyper, held = dataset.settings(run), found.histories("validation")
+    dealt = shuffled(found.histories("train"), seed=int(hyper["seed"]))
+    rest: Histories = (dealt - dealt.multiply(held)).tocsr()
+    start = begun(rest, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
+    return Folded(learn(run, found, rest, start, label="control, ").weights)
 
 
 def _lists(ranked: Ints) -> pa.Array:

@@ -14,7 +14,8 @@ from safetensors.numpy import save
 from security.errors import CannotTell
 from security.verdict import Ref
 from tasks.dataset import settings
-from tasks.recommender.shape import starting
+from tasks.recommender.histories import histories
+from tasks.recommender.joint import begun
 from tasks.recommender.split import TEST, VALIDATION, pairs, temporal
 from tasks.run import current
 from tasks.stage import guarded
@@ -53,8 +54,11 @@ def prepare(rows: Ref) -> Ref:
     pq.write_table(pa.table(columns), folder / "rows.parquet", compression="zstd")
     told = {"users": users.tolist(), "items": items.tolist()}
     (folder / "vocabulary.json").write_text(json.dumps(told, separators=(",", ":")), encoding="utf-8")
-    start = starting(len(items), int(hyper["width"]), int(hyper["seed"]))
-    (folder / "start.safetensors").write_bytes(save(start))
+    shape = len(users), len(items)
+    train, held = (histories(user[mask], item[mask], shape) for mask in (split.train, split.validation))
+    start = begun(train, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
+    (folder / "start.safetensors").write_bytes(save(dict(start.weights)))
+    (folder / "start.json").write_text(json.dumps({"closed": start.closed, "ridge": start.ridge}), encoding="utf-8")
     sha, size = measure(folder)
     run.notes["features"] = {"users": len(users), "items": len(items), "pairs": len(chosen), "tested": tested}
     run.listener.step("features", f"{len(users):,} users, {len(items):,} items, {len(chosen):,} pairs")

@@ -17,6 +17,7 @@ from tasks.dataset import Features, read
 from tasks.recommender import fold
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.histories import Scorer
+from tasks.recommender.joint import RIDGES, closed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.shape import NAMES
 from tasks.recommender.split import TEST, VALIDATION, temporal
@@ -24,7 +25,7 @@ from tasks.recommender.split import TEST, VALIDATION, temporal
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
     "protected": {"rows.parquet", "handled.json"},
-    "features": {"rows.parquet", "vocabulary.json", "start.safetensors"},
+    "features": {"rows.parquet", "vocabulary.json", "start.json", "start.safetensors"},
     "scores": {"scores.parquet"},
 }
 """Kind -> every file that an output of it has. A model's are those that its signature lists."""
@@ -88,11 +89,14 @@ def features(folder: Path) -> None:
         odd = int((found.part != parts).sum())
         raise BadInput("features/rows.parquet", "part", f"{odd:,} pairs that are split otherwise", "each user's last")
     try:
-        items, _ = fold.check(load((folder / "start.safetensors").read_bytes()))
+        items, width = fold.check(found.start.weights)
     except ValueError as why:
         raise BadInput("features/start.safetensors", "array", str(why), "a model's four arrays") from None
     if items != len(found.items):
         raise BadInput("features/start.safetensors", "encoder", f"{items} items", f"{len(found.items)}")
+    if found.start.closed != closed(width) or found.start.ridge not in RIDGES:
+        told = f"{found.start.closed} columns of the closed form and a ridge of {found.start.ridge:g}"
+        raise BadInput("features/start.json", "closed", told, f"{closed(width)}, and one of {RIDGES}")
 
 
 def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...]) -> int:

@@ -16,6 +16,7 @@ from security.gates.model import sign
 from security.verdict import Ref
 from tasks import dataset, signer
 from tasks.recommender.histories import Histories
+from tasks.recommender.joint import Start
 from tasks.recommender.shape import Progress, Settings, Trained
 from tasks.run import Run, current
 from tasks.stage import guarded
@@ -26,27 +27,29 @@ LIFE = 30 * 86_400.0
 """Seconds for which a model may be served."""
 
 
-def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str = "") -> Trained:
+def learn(run: Run, found: dataset.Features, histories: Histories, start: Start, *, label: str = "") -> Trained:
     """Train on `histories` in the process that has nothing else, stopping early on the validation slice, telling each
-    epoch."""
+    epoch, and at the end what the halves have to say."""
     hyper = dataset.settings(run)
     settings = Settings(
         learning_rate=hyper["learning_rate"],
         batch_size=hyper["batch_size"],
         epochs=hyper["epochs"],
         seed=hyper["seed"],
+        closed=start.closed,
     )
+    stage = "evaluate" if label else "train"
 
     def watch(progress: Progress) -> None:
         if progress.validation is not None:
             said = (
                 f"{label}epoch {progress.epoch}: loss {progress.loss:.1f}, validation nDCG@10 {progress.validation:.3f}"
             )
-            run.listener.step("train" if not label else "evaluate", said)
+            run.listener.step(stage, said)
 
     made, modules = TRAINER.train(
         histories,
-        found.start,
+        start.weights,
         settings,
         validation=found.histories("validation"),
         watch=watch,
@@ -55,12 +58,17 @@ def learn(run: Run, found: dataset.Features, histories: Histories, *, label: str
         apart=run.home.folder("staging", run.plan.run, private=True),
     )
     run.imported |= modules
+    if made.share is not None and made.value is not None:
+        said = f"{label}closed form (ridge {start.ridge:g}) has {made.share:.0%} to say, validation nDCG@10"
+        run.listener.step(stage, f"{said} {made.value:.3f}")
     return made
 
 
-def card(run: Run, data: Ref, hyper: dict[str, Any], best: int, seconds: float) -> dict[str, Any]:
-    """What a model is bound to, and how long its training took. `version` grows with the time the run began; times are
-    seconds since the epoch."""
+def card(run: Run, data: Ref, start: Start, trained: Trained) -> dict[str, Any]:
+    """What a model is bound to, and how it was made. `version` grows with the time the run began; times are seconds
+    since the epoch."""
+    chosen = {"best_epoch": trained.best, "closed": start.closed, "ridge": start.ridge, "share": trained.share}
+    seconds = sum(each.seconds for each in trained.progress)
     return {
         "name": run.plan.document["pipeline_name"],
         "version": int(run.plan.started),
@@ -71,7 +79,7 @@ def card(run: Run, data: Ref, hyper: dict[str, Any], best: int, seconds: float) 
         "code": run.plan.code,
         "lock": run.plan.lock,
         "plan": run.plan.sha256,
-        "hyperparameters": hyper | {"best_epoch": best},
+        "hyperparameters": dataset.settings(run) | chosen,
         "training": {"seconds": round(seconds, 3), "frameworks": {"tensorflow": version("tensorflow")}},
     }
 
@@ -85,7 +93,7 @@ def fit(data: Ref) -> Ref:
     """Train, write, sign."""
     run = current()
     found = dataset.read(run.path(data))
-    trained = learn(run, found, found.histories("train"))
+    trained = learn(run, found, found.histories("train"), found.start)
     folder = run.place("model")
     folder.mkdir()
     seen = found.histories(*dataset.PARTS)
@@ -97,7 +105,7 @@ def fit(data: Ref) -> Ref:
     (folder / "model.safetensors").write_bytes(save(arrays))
     ids = {"users": found.users, "items": found.items}
     (folder / "ids.json").write_text(json.dumps(ids, separators=(",", ":")), encoding="utf-8")
-    told = card(run, data, dataset.settings(run), trained.best, sum(each.seconds for each in trained.progress))
+    told = card(run, data, found.start, trained)
     (folder / "model.json").write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
     sign(folder, run.keys.signer("producer"))
     sha, size = measure(folder)

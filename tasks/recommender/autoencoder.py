@@ -3,8 +3,7 @@
 I-k-I with one hidden layer (Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018, there
 Mult-DAE): the history, scaled to unit length, loses each entry with the probability `dropout`, passes a tanh layer of
 width k, and is told again by a softmax over the catalogue; the loss is its multinomial log-likelihood. The hidden
-layer is the user's embedding, the decoder's rows are the items'. Where users are few, the likelihood is soon learned by
-heart: dropout of the hidden layer and a penalty on the squares of the two matrices hold that off.
+layer is the user's embedding, the decoder's rows are the items'.
 
 An epoch is one call into one compiled graph that holds the interactions as CSR: each step makes its own batch dense,
 so memory is bounded by batch x catalogue.
@@ -33,6 +32,7 @@ from tasks.recommender import fold
 from tasks.recommender.adam import Adam
 from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, Scores
+from tasks.recommender.joint import parted, weighed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.quiet import quiet
 from tasks.recommender.shape import NAMES, SEEDS, Progress, Settings, Trained
@@ -52,17 +52,21 @@ def train(
     """Train on `histories`, stopping early on `validation`, whose items must not be in `histories`.
 
     With a validation part the weights of its best nDCG are returned, the earliest of equals; without one, the last.
-    Rows without an interaction are left out. `watch` is called after every epoch.
+    Rows without an interaction are left out. `watch` is called after every epoch. Where the first columns of the hidden
+    layer stay as they begin, the others are trained alone, and at the end both are weighed against each other.
 
     Raises:
         ValueError: no interactions, or weights that do not fit the catalogue.
         FloatingPointError: the loss is not finite.
     """
-    items, _ = fold.check(start)
+    items, width = fold.check(start)
     if histories.nnz == 0 or histories.shape[1] != items:
         raise ValueError(f"{histories.nnz} interactions over {histories.shape[1]} items, weights for {items}")
+    if settings.closed >= width:
+        raise ValueError(f"of {width} columns {settings.closed} stay as they begin, and none is trained")
+    first, second = parted(start, settings.closed)
     tf = tensorflow()
-    variables = [tf.Variable(start[name]) for name in NAMES]
+    variables = [tf.Variable(second[name]) for name in NAMES]
     # Held here as long as the loop runs: a traced graph does not keep the variables that it writes alive.
     adam = Adam(tf, variables, settings.learning_rate)
     epoch = _epoch(tf, variables, adam, histories, settings)
@@ -90,7 +94,10 @@ def train(
         if waited >= settings.patience:
             break
     fold.check(weights)
-    return Trained(weights, chosen, tuple(progress))
+    share, value = None, best if validation is not None else None
+    if settings.closed:
+        weights, share, value = weighed(first, weights, histories, validation)
+    return Trained(weights, chosen, tuple(progress), share, value)
 
 
 def score(weights: Weights, histories: Histories, *, batch: int = 256) -> Scores:
@@ -157,19 +164,10 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
             target = tf.scatter_nd(cell, share, shape)
             with tf.GradientTape() as tape:
                 hidden = tf.tanh(given @ encoder + encoder_bias)
-                if settings.hidden:
-                    # Shuffling and dropout have epochs from 1 in the second place: below zero is free.
-                    own = tf.stack([seed[0], -1 - seed[1] * steps - step])
-                    drawn = tf.random.stateless_uniform(tf.shape(hidden), seed=own)
-                    hidden = tf.where(drawn >= settings.hidden, hidden / (1 - settings.hidden), 0.0)
                 logits = hidden @ decoder + decoder_bias
                 each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
                 loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
-            gradients = tape.gradient(loss, variables)
-            if settings.l2:
-                for number in (0, 2):
-                    gradients[number] += 2 * settings.l2 * variables[number]
-            adam.apply(gradients)
+            adam.apply(tape.gradient(loss, variables))
             return step + 1, total + loss * tf.cast(high - low, tf.float32)
 
         _, total = tf.while_loop(lambda step, _: step < steps, batch, (tf.constant(0), tf.constant(0.0)))

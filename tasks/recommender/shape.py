@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,30 +19,28 @@ SEEDS: Final = 1 << 30
 class Settings:
     """How to train.
 
-    `dropout` is the probability that an entry of the history is lost, `hidden` that a value of the hidden layer is;
-    `l2` is added to a user's mean loss once for each square of the two matrices. `patience` counts validations without
-    a better one; `every` is the epochs between two of them.
+    `dropout` is the probability that an entry of the history is lost. `patience` counts validations without a better
+    one; `every` is the epochs between two of them. Of the hidden layer the first `closed` columns stay as they begin.
     """
 
     learning_rate: float
     batch_size: int
     epochs: int = 100
     dropout: float = 0.5
-    hidden: float = 0.0
-    l2: float = 0.0
     every: int = 5
     patience: int = 3
     k: int = 10
     seed: int = 0
+    closed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
         if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
             raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
-        if not (0 <= self.hidden < 1 and 0 <= self.l2 < math.inf):
-            raise ValueError(f"hidden {self.hidden} or l2 {self.l2} is out of range")
         if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
             raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
+        if self.closed < 0:
+            raise ValueError(f"closed {self.closed} is out of range")
         if not 0 <= self.seed < SEEDS:
             raise ValueError(f"seed {self.seed} is out of range: 0 to {SEEDS - 1}")
 
@@ -60,11 +57,15 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """The outcome: the weights of epoch `best`, and every epoch that was run."""
+    """The outcome: the weights of epoch `best`, and every epoch that was run. `share`: what the closed form has to say
+    of the scores, None where there is none; `value`: nDCG on the validation part of the whole, where it was looked at.
+    """
 
     weights: Weights
     best: int
     progress: tuple[Progress, ...]
+    share: float | None = None
+    value: float | None = None
 
 
 def starting(items: int, width: int, seed: int) -> dict[str, NDArray[np.float32]]:

@@ -171,7 +171,7 @@ class Trainer:
                 made = form.trained(_read(weights, start), start)
         if done.best not in {each.epoch for each in progress}:
             raise CannotTell(f"found epoch {done.best} as the best; allowed: one of the {len(progress)} that were run")
-        return Trained(made, done.best, tuple(progress)), done.modules
+        return Trained(made, done.best, tuple(progress), done.share, done.value), done.modules
 
 
 def _question(secret: Sequence[Path], *, soon: bool = True) -> bytes:

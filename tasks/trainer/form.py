@@ -33,11 +33,14 @@ class Epoch(Frozen):
 
 
 class Done(Frozen):
-    """The weights are written: the epoch that they are of; each module that was imported, and its file, or why it has
-    none (`standard`: a part of Python, `made`: by others)."""
+    """The weights are written: the epoch that they are of, what the closed form has to say in them, and what they reach
+    on the validation part, where there are both; each module that was imported, and its file, or why it has none
+    (`standard`: a part of Python, `made`: by others)."""
 
     kind: Literal["done"] = "done"
     best: int = Field(ge=1)
+    share: float | None = Field(default=None, ge=0, le=1)
+    value: float | None = Field(default=None, ge=0, le=1)
     modules: dict[str, str]
 
 

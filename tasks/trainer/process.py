@@ -55,7 +55,8 @@ def work(fds: list[int], secret: list[Path], packages: list[str], *, confined: b
             made = train(histories, start, Settings(**settings), validation=validation, watch=watch)
             with os.fdopen(fds[1], "wb") as weights:
                 weights.write(form.weights(made.weights))
-            form.write(form.Done(best=made.best, modules=environment.modules()), out)
+            told = form.Done(best=made.best, share=made.share, value=made.value, modules=environment.modules())
+            form.write(told, out)
         except Exception as why:  # noqa: BLE001 - its kind is told to the run; its words may quote a row
             form.write(form.Failed(error=type(why).__name__), out)
 

@@ -62,7 +62,7 @@ def test_the_same_again_gives_the_same_bytes_here_and_in_another_process(striped
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"learning_rate": 0.002}, {"dropout": 0.0}, {"batch_size": 17}, {"hidden": 0.5}, {"l2": 0.01}],
+    [{"seed": 1}, {"learning_rate": 0.002}, {"dropout": 0.0}, {"batch_size": 17}, {"closed": 3}],
 )
 def test_other_settings_give_other_bytes(striped: Histories, change: dict[str, Any]) -> None:
     settings = Settings(**{"learning_rate": 0.001, "batch_size": 16, "epochs": 4, **change})
@@ -133,35 +133,6 @@ def test_dropout_drops_entries_and_scales_what_is_left() -> None:
     assert 2 < sum(kept) < 10
 
 
-def test_hidden_dropout_and_penalty_are_the_same_again_and_hold_the_weights_down(striped: Histories) -> None:
-    def learn(**more: float) -> Weights:
-        settings = Settings(learning_rate=0.001, batch_size=16, epochs=30, **more)  # type: ignore[arg-type]
-        return train(striped, starting(30, 8, 1), settings).weights
-
-    plain, held = learn(), learn(l2=0.1)
-    for name in ("encoder", "decoder"):
-        assert float(np.square(held[name]).sum()) < float(np.square(plain[name]).sum())
-    assert digest(learn(hidden=0.5, l2=0.1)) == digest(learn(hidden=0.5, l2=0.1))
-
-
-def test_hidden_dropout_loses_values_and_scales_what_is_left() -> None:
-    one = histories(np.array([0]), np.array([0]), (1, 2))
-    start = starting(2, 1, 1)
-
-    def loss(factor: float) -> float:
-        logits = factor * np.tanh(start["encoder"][0]) @ start["decoder"]
-        return float(np.log(np.exp(logits).sum()) - logits[0])
-
-    losses = []
-    for seed in range(12):
-        settings = Settings(learning_rate=0.001, batch_size=1, epochs=1, dropout=0.0, hidden=0.5, seed=seed)
-        losses.append(train(one, start, settings).progress[0].loss)
-    dropped = [value == pytest.approx(loss(0.0), rel=1e-5) for value in losses]
-    kept = [value == pytest.approx(loss(2.0), rel=1e-5) for value in losses]
-    assert sum(dropped) + sum(kept) == 12
-    assert 2 < sum(kept) < 10
-
-
 def test_tensorflow_and_the_plain_arithmetic_agree(
     weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], rows: Callable[..., Histories]
 ) -> None:
@@ -216,10 +187,7 @@ def test_what_cannot_train_is_refused(striped: Histories) -> None:
         {"learning_rate": 0.0},
         {"dropout": 1.0},
         {"dropout": -0.1},
-        {"hidden": 1.0},
-        {"hidden": -0.1},
-        {"l2": -0.1},
-        {"l2": float("nan")},
+        {"closed": -1},
         {"batch_size": 0},
         {"epochs": 0},
         {"patience": 0},

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tasks.recommender import linear as module
 from tasks.recommender.ease import Ease
 from tasks.recommender.fold import Folded, check
 from tasks.recommender.histories import Histories, histories
-from tasks.recommender.linear import joined, linear, spread
+from tasks.recommender.linear import linear
 
 
 @pytest.mark.parametrize(("users", "items"), [(40, 60), (60, 40)])
@@ -45,21 +44,10 @@ def test_the_same_seed_gives_the_same_bytes(rows: Callable[..., Histories]) -> N
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_scores_of_the_joined_are_the_sum(
-    weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], rows: Callable[..., Histories]
-) -> None:
-    seen, first, second = rows(30, 20, 0.3, 1), weights(20, 4, 1), weights(20, 7, 2)
-    both = joined(first, second, (0.5, 2.0))
-    assert check(both) == (20, 11)
-    expected = Folded(first).scores(seen) / 2 + Folded(second).scores(seen) * 2
-    np.testing.assert_allclose(Folded(both).scores(seen), expected, rtol=1e-4, atol=1e-4)
-    assert spread(first, seen) == pytest.approx(float(Folded(first).scores(seen).std(axis=1).mean()))
-
-
 def test_what_has_no_closed_form_is_refused(rows: Callable[..., Histories]) -> None:
     none = np.array([], dtype=np.int64)
     with pytest.raises(ValueError, match="0 interactions"):
         linear(histories(none, none, (2, 3)), width=1, ridge=1)
-    for width, ridge in ((0, 1.0), (1, 0.0), (1, np.nan), (1, np.inf)):
+    for width, ridge in ((0, 1.0), (1, 0.0), (1, -1.0), (1, np.nan), (1, np.inf)):
         with pytest.raises(ValueError, match="must be positive"):
             linear(rows(40, 60, 0.3, 1), width=width, ridge=ridge)
