@@ -27,7 +27,7 @@ PARTS = ("train", "validation", "test")
 @dataclass(frozen=True)
 class Features:
     """What the features folder holds. `time`: when a pair first occurred, in the column's own unit; `part`: 0 train,
-    1 validation, 2 test, one value a pair; `start`: what training begins with."""
+    1 validation, 2 test, one value a pair; `says`: how much it counts in training; `start`: what that begins with."""
 
     users: list[str]
     items: list[str]
@@ -35,12 +35,19 @@ class Features:
     item: NDArray[np.int64]
     time: NDArray[np.int64]
     part: NDArray[np.int8]
+    says: NDArray[np.float32]
     start: Start
 
     def histories(self, *parts: str) -> Histories:
         """The pairs of some parts as user histories [users, items]."""
         chosen = np.isin(self.part, [PARTS.index(part) for part in parts])
         return histories(self.user[chosen], self.item[chosen], (len(self.users), len(self.items)))
+
+    def trained(self) -> Histories:
+        """The pairs to train on, each with what it says; ValueError where one says nothing."""
+        chosen = self.part == PARTS.index("train")
+        shape = len(self.users), len(self.items)
+        return histories(self.user[chosen], self.item[chosen], shape, self.says[chosen])
 
     def bounds(self) -> dict[str, NDArray[np.int64]]:
         """Of each user, when the first pair of the test was taken, and the last of the other parts, as scores name
@@ -56,13 +63,13 @@ class Features:
 def read(folder: Path) -> Features:
     """The features in a folder."""
     vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "timestamp", "part"])
+    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "timestamp", "part", "says"])
     told = json.loads((folder / "start.json").read_text(encoding="utf-8"))
     weights = load((folder / "start.safetensors").read_bytes())
     start = Start(weights, told["closed"], told["ridge"])
-    user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
+    user, item, part, says = (table[name].to_numpy() for name in ("user", "item", "part", "says"))
     pairs = user.astype(np.int64), item.astype(np.int64), table["timestamp"].cast(pa.int64()).to_numpy()
-    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, start)
+    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, says, start)
 
 
 def cut(run: Run) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from safetensors.numpy import load
 from security.errors import CannotTell
 from security.verdict import Ref
 from tasks import dataset
+from tasks.approved import approved
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.fold import Folded
 from tasks.recommender.histories import Histories, Scorer, histories
@@ -27,17 +28,19 @@ from tasks.train import learn
 
 
 def shuffled(given: Histories, seed: int) -> Histories:
-    """The same number of pairs for each user and as near as can be for each item, dealt out at random."""
+    """The same number of pairs for each user, with what they say, and as near as can be for each item, dealt out at
+    random."""
     rng = np.random.default_rng(seed)
     user = np.repeat(np.arange(given.shape[0], dtype=np.int64), np.diff(given.indptr))
     item = rng.permutation(given.indices.astype(np.int64))
-    unique = np.unique(user * given.shape[1] + item)
-    return histories(unique // given.shape[1], unique % given.shape[1], (given.shape[0], given.shape[1]))
+    unique, at = np.unique(user * given.shape[1] + item, return_index=True)
+    shape = given.shape[0], given.shape[1]
+    return histories(unique // given.shape[1], unique % given.shape[1], shape, given.data[at])
 
 
 def _control(run: Run, found: dataset.Features) -> Scorer:
     hyper, held = dataset.settings(run), found.histories("validation")
-    dealt = shuffled(found.histories("train"), seed=int(hyper["seed"]))
+    dealt = shuffled(found.trained(), seed=int(hyper["seed"]))
     rest: Histories = (dealt - dealt.multiply(held)).tocsr()
     start = begun(rest, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
     return Folded(learn(run, found, rest, start, label="control, ").weights)
@@ -46,6 +49,10 @@ def _control(run: Run, found: dataset.Features) -> Scorer:
 def _lists(ranked: Ints) -> pa.Array:
     flat = pa.array(ranked.reshape(-1), pa.int32())
     return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, ranked.shape[1]), pa.int32()), flat)
+
+
+def _rows(given: Histories) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(given.indptr, pa.int32()), pa.array(given.indices, pa.int32()))
 
 
 @guarded("evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds"])
@@ -76,15 +83,17 @@ def score(model: Ref, data: Ref) -> Ref:
             for label, when in found.bounds().items():
                 columns[label] = pa.array(when[ranking.users], pa.int64())
             for label, histories_ in (("held", held), ("seen", seen)):
-                rows = histories_[ranking.users]
-                columns[label] = pa.ListArray.from_arrays(
-                    pa.array(rows.indptr, pa.int32()), pa.array(rows.indices, pa.int32())
-                )
+                columns[label] = _rows(histories_[ranking.users])
         columns[f"top_{name}"] = _lists(ranking.lists)
     if run.source.oracle is not None:
         chances = run.source.oracle(found.users, found.items)
         columns["top_ceiling"] = _lists(top(chances[ranking.users], seen[ranking.users], ks[-1]))
-    told = {"items": str(len(found.items)), "k": ",".join(map(str, ks))}
+    before = approved(run, found)
+    if before is not None:
+        run.listener.step("evaluate", f"the approved version {before.version} over {seen.shape[1]:,} items")
+        columns["top_approved"] = _lists(evaluate(before, seen, held, k=ks[-1]).lists)
+        columns["learned"] = _rows(before.learned.multiply(held).tocsr()[ranking.users])
+    told = {"items": str(len(found.items)), "k": ",".join(map(str, ks)), "approved": before.digest if before else ""}
     table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")
     folder.mkdir()

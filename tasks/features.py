@@ -1,7 +1,8 @@
-"""Rows to what a model learns from: vocabularies, the split in time, starting embeddings.
+"""Rows to what a model learns from: vocabularies, the split in time, what each pair says, starting embeddings.
 
 Pairs are unique (user, item) at the time they first occurred; each user's last fifth is the test slice, a tenth of what
-is left before it is for early stopping. Both vocabularies are sorted, so the same rows give the same bytes.
+is left before it is for early stopping. What a pair says in training follows from all of its interactions. Both
+vocabularies are sorted, so the same rows give the same bytes.
 """
 
 import json
@@ -17,6 +18,7 @@ from tasks.dataset import settings
 from tasks.recommender.histories import histories
 from tasks.recommender.joint import begun
 from tasks.recommender.split import TEST, VALIDATION, pairs, temporal
+from tasks.recommender.weight import weights
 from tasks.run import current
 from tasks.stage import guarded
 from tasks.store import measure
@@ -32,10 +34,16 @@ def prepare(rows: Ref) -> Ref:
     items, item = np.unique(names["item_id"].astype(str), return_inverse=True)
     time = table["timestamp"].cast(pa.int64()).to_numpy()
     chosen = pairs(user.astype(np.int64), item.astype(np.int64), time)
+    every = user.astype(np.int64) * len(items) + item
     user, item = user[chosen].astype(np.int64), item[chosen].astype(np.int64)
     split = temporal(user, item, time[chosen], test=TEST, validation=VALIDATION)
     part = np.zeros(len(chosen), dtype=np.int8)
     part[split.validation], part[split.test] = 1, 2
+    order = np.argsort(every[chosen])
+    place = order[np.searchsorted(every[chosen], every, sorter=order)]
+    kinds = table["interaction_type"].to_numpy(zero_copy_only=False).astype(str)
+    seconds = table["timestamp"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() / 1e6
+    says = weights(place, kinds, seconds, user, split.train)
     tested = len(np.unique(user[split.test]))
     if not tested:
         raise CannotTell(f"{len(users)} users, none of them with enough pairs to hold any out")
@@ -50,12 +58,14 @@ def prepare(rows: Ref) -> Ref:
         "user": pa.array(user, pa.int32()),
         "item": pa.array(item, pa.int32()),
         "part": pa.array(part, pa.int8()),
+        "says": pa.array(says, pa.float32()),
     }
     pq.write_table(pa.table(columns), folder / "rows.parquet", compression="zstd")
     told = {"users": users.tolist(), "items": items.tolist()}
     (folder / "vocabulary.json").write_text(json.dumps(told, separators=(",", ":")), encoding="utf-8")
     shape = len(users), len(items)
-    train, held = (histories(user[mask], item[mask], shape) for mask in (split.train, split.validation))
+    train = histories(user[split.train], item[split.train], shape, says[split.train])
+    held = histories(user[split.validation], item[split.validation], shape)
     start = begun(train, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
     (folder / "start.safetensors").write_bytes(save(dict(start.weights)))
     (folder / "start.json").write_text(json.dumps({"closed": start.closed, "ridge": start.ridge}), encoding="utf-8")

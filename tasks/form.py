@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from security.errors import BadInput
+from tasks.approved import Approved
 from tasks.dataset import Features, read
 from tasks.recommender import fold
 from tasks.recommender.baselines import Neighbours, Popularity, Random
@@ -21,6 +22,7 @@ from tasks.recommender.joint import RIDGES, closed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.shape import NAMES
 from tasks.recommender.split import TEST, VALIDATION, temporal
+from tasks.recommender.weight import TYPES
 
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
@@ -88,6 +90,10 @@ def features(folder: Path) -> None:
     if not np.array_equal(found.part, parts):
         odd = int((found.part != parts).sum())
         raise BadInput("features/rows.parquet", "part", f"{odd:,} pairs that are split otherwise", "each user's last")
+    if not ((found.says > 0) & (found.says <= max(TYPES.values()))).all():
+        raise BadInput(
+            "features/rows.parquet", "says", "weights out of range", f"more than 0, to {max(TYPES.values())}"
+        )
     try:
         items, width = fold.check(found.start.weights)
     except ValueError as why:
@@ -99,22 +105,29 @@ def features(folder: Path) -> None:
         raise BadInput("features/start.json", "closed", told, f"{closed(width)}, and one of {RIDGES}")
 
 
-def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...]) -> int:
+def scores(
+    path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...], approved: Approved | None
+) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
     What was held out and seen, and when, and the lists of popularity, random and knn, are made again here from the
-    published features; the lists of the model from the files in the folder `model`; those of the control are the task's
-    word, as is the ceiling. `cuts`: every k that the document names.
+    published features; the lists of the model from the files in the folder `model`, those of the `approved` one from
+    the registry; those of the control are the task's word, as is the ceiling. `cuts`: every k that the document names.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
     users = np.flatnonzero(np.diff(held.indptr))
     if not np.array_equal(table["user"].to_numpy(), users):
         raise BadInput("scores/scores.parquet", "user", f"{table.num_rows:,} users", f"the {len(users):,} of the test")
-    for name, wanted in (("held", held[users]), ("seen", seen[users])):
-        column = table[name].combine_chunks()
-        same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(wanted.indptr))
-        if not same or not np.array_equal(column.flatten().to_numpy(), wanted.indices):
+    told, ks = table.schema.metadata or {}, ",".join(map(str, cuts))
+    if told.get(b"approved") != (approved.digest if approved else "").encode():
+        wanted = f"the version {approved.version}" if approved else "that none is"
+        raise BadInput("scores/scores.parquet", "approved", "another model as the approved one", wanted)
+    parts = {"held": held, "seen": seen} | ({"learned": approved.learned.multiply(held).tocsr()} if approved else {})
+    for name, part in parts.items():
+        items, column = part[users], table[name].combine_chunks()
+        same = np.array_equal(np.diff(column.offsets.to_numpy()), np.diff(items.indptr))
+        if not same or not np.array_equal(column.flatten().to_numpy(), items.indices):
             raise BadInput("scores/scores.parquet", name, "items that are not the features'", "those of the split")
     for name, when in found.bounds().items():
         if not np.array_equal(table[name].to_numpy(), when[users]):
@@ -126,11 +139,12 @@ def scores(path: Path, found: Features, model: Path, seed: int, cuts: tuple[int,
         "random": Random(seed),
         "knn": Neighbours.fit(seen),
     }
+    if approved:
+        systems["approved"] = approved
     for name, system in systems.items():
         lists = evaluate(system, seen, held, k=cuts[-1]).lists
         if not np.array_equal(table[f"top_{name}"].combine_chunks().flatten().to_numpy(), lists.reshape(-1)):
             raise BadInput("scores/scores.parquet", f"top_{name}", "lists that are not of this system", "its own")
-    told, ks = table.schema.metadata or {}, ",".join(map(str, cuts))
     if told.get(b"items") != json.dumps(len(found.items)).encode():
         raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
     if told.get(b"k") != ks.encode():

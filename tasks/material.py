@@ -37,6 +37,7 @@ from tasks import (
     tree,
     versions,
 )
+from tasks.approved import approved
 from tasks.language import language
 from tasks.run import Run
 from tasks.secret import secret
@@ -98,7 +99,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         form.files("scores", folder)
         data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
         seed = int(dataset.settings(run)["seed"])
-        users = form.scores(folder / "scores.parquet", dataset.read(data), made, seed, dataset.cut(run))
+        found, cuts = dataset.read(data), dataset.cut(run)
+        users = form.scores(folder / "scores.parquet", found, made, seed, cuts, approved(run, found))
         return metrics.material(subject, [folder / "scores.parquet"], users)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
 

@@ -183,8 +183,15 @@ def stored(home: Home, name: str, version: int, keys: Keys) -> Stored:
     return layout(home).model(chains.standing(home, name, keys).row(version).claim.manifest)
 
 
-def verified(home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()) -> Believed:
-    """A version of which everything holds, or an error that says what does not."""
+def believed(
+    home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()
+) -> tuple[Stored, Believed]:
+    """The bytes of a version of which everything holds, and what does, or an error that says what does not."""
     found = chains.standing(home, name, keys, known=known)
     model = layout(home).model(found.row(version).claim.manifest)
-    return believe(model.sha256, model.files, model.attached, keys, found)
+    return model, believe(model.sha256, model.files, model.attached, keys, found)
+
+
+def verified(home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()) -> Believed:
+    """What holds of a version of which everything does, or an error that says what does not."""
+    return believed(home, name, version, keys, known=known)[1]

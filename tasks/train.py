@@ -93,7 +93,7 @@ def fit(data: Ref) -> Ref:
     """Train, write, sign."""
     run = current()
     found = dataset.read(run.path(data))
-    trained = learn(run, found, found.histories("train"), found.start)
+    trained = learn(run, found, found.trained(), found.start)
     folder = run.place("model")
     folder.mkdir()
     seen = found.histories(*dataset.PARTS)

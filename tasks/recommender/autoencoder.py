@@ -2,8 +2,9 @@
 
 I-k-I with one hidden layer (Liang et al., "Variational autoencoders for collaborative filtering", WWW 2018, there
 Mult-DAE): the history, scaled to unit length, loses each entry with the probability `dropout`, passes a tanh layer of
-width k, and is told again by a softmax over the catalogue; the loss is its multinomial log-likelihood. The hidden
-layer is the user's embedding, the decoder's rows are the items'.
+width k, and is told again by a softmax over the catalogue; the loss is its multinomial log-likelihood, in which an
+entry counts as much as its interaction says. The hidden layer is the user's embedding, the decoder's rows are the
+items'.
 
 An epoch is one call into one compiled graph that holds the interactions as CSR: each step makes its own batch dense,
 so memory is bounded by batch x catalogue.
@@ -51,6 +52,7 @@ def train(
 ) -> Trained:
     """Train on `histories`, stopping early on `validation`, whose items must not be in `histories`.
 
+    The values of `histories` are what each interaction says in the loss; what is fed are ones, as it will be.
     With a validation part the weights of its best nDCG are returned, the earliest of equals; without one, the last.
     Rows without an interaction are left out. `watch` is called after every epoch. Where the first columns of the hidden
     layer stay as they begin, the others are trained alone, and at the end both are weighed against each other.
@@ -137,6 +139,8 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
     starts = tf.constant(histories.indptr[rows], dtype=tf.int32)
     counts = tf.constant(np.diff(histories.indptr)[rows], dtype=tf.int32)
     indices = tf.constant(histories.indices, dtype=tf.int32)
+    values = tf.constant(histories.data, dtype=tf.float32)
+    totals = tf.constant(np.asarray(histories.sum(axis=1)).ravel()[rows], dtype=tf.float32)
     users, items, size = len(rows), histories.shape[1], settings.batch_size
     steps = -(-users // size)
     encoder, encoder_bias, decoder, decoder_bias = variables
@@ -145,7 +149,8 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
         order = tf.random.experimental.stateless_shuffle(tf.range(users), seed=seed)
         length = tf.gather(counts, order)
         flat = tf.ragged.range(tf.gather(starts, order), tf.gather(starts, order) + length)
-        item = tf.gather(indices, flat.values)
+        item, says = tf.gather(indices, flat.values), tf.gather(values, flat.values)
+        whole = tf.gather(totals, order)
         place = tf.repeat(tf.range(users), length)
         weight = tf.math.rsqrt(tf.cast(tf.gather(length, place), tf.float32))
         kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [SEEDS, 0]) >= settings.dropout
@@ -159,14 +164,14 @@ def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, sett
             cell = tf.stack([place[part_low:part_high] - low, item[part_low:part_high]], axis=1)
             shape = tf.stack([high - low, items])
             given = tf.scatter_nd(cell, noisy[part_low:part_high], shape)
-            # The fused softmax wants labels that sum to one; the count weights the user's loss back.
-            share = tf.math.square(weight[part_low:part_high])
+            # The fused softmax wants labels that sum to one; their sum weights the user's loss back.
+            share = says[part_low:part_high] / tf.gather(whole, place[part_low:part_high])
             target = tf.scatter_nd(cell, share, shape)
             with tf.GradientTape() as tape:
                 hidden = tf.tanh(given @ encoder + encoder_bias)
                 logits = hidden @ decoder + decoder_bias
                 each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
-                loss = tf.reduce_mean(each * tf.cast(length[low:high], tf.float32))
+                loss = tf.reduce_mean(each * whole[low:high])
             adam.apply(tape.gradient(loss, variables))
             return step + 1, total + loss * tf.cast(high - low, tf.float32)
 

@@ -37,7 +37,8 @@ class Spectrum:
 
     @classmethod
     def of(cls, histories: Histories, *, width: int, seed: int = 0) -> Self:
-        """Of a training part. Time is linear in interactions for a given width; width is cut to the rank.
+        """Of a training part, whose entries count in the square by what they say (an interaction that says `w` stands
+        in X as its root). Time is linear in interactions for a given width; width is cut to the rank.
 
         Raises:
             ValueError: no interactions, fewer than two users or items, or a width that is not positive.
@@ -47,7 +48,7 @@ class Spectrum:
         if width < 1:
             raise ValueError(f"width must be positive, not {width}")
         rng = np.random.default_rng(seed)
-        values, right = _singular(histories.astype(np.float64), width, rng)
+        values, right = _singular(histories.astype(np.float64).sqrt(), width, rng)
         return cls(values, right, np.linalg.qr(rng.normal(size=(len(values), len(values))))[0])
 
     def solved(self, histories: Histories, *, ridge: float) -> dict[str, NDArray[np.float32]]:
@@ -59,7 +60,8 @@ class Spectrum:
         half = np.sqrt(kept)[:, None] * self.right
         encoder, decoder = half.T @ self.turn, self.turn.T @ (half / (1 - lever))
         count = np.sqrt(np.maximum(np.diff(histories.indptr), 1))[:, None]
-        encoder *= SMALL / ((histories @ encoder) / count).std()
+        taken = histories.astype(bool).astype(np.float64)
+        encoder *= SMALL / ((taken @ encoder) / count).std()
         return {
             "encoder": encoder.astype(np.float32),
             "encoder_bias": np.zeros(len(self.values), dtype=np.float32),

@@ -82,6 +82,7 @@ def given(train: Histories, validation: Histories | None, start: Weights, settin
     for name, part in (("train", train), ("validation", validation)):
         if part is not None:
             arrays |= {f"{name}.indptr": part.indptr.astype(np.int64), f"{name}.indices": part.indices.astype(np.int32)}
+            arrays[f"{name}.data"] = part.data.astype(np.float32)
     shape = [int(side) for side in train.shape]
     return save(arrays, {"settings": json.dumps(asdict(settings)), "shape": json.dumps(shape)})
 
@@ -97,8 +98,8 @@ def taken(data: bytes) -> tuple[Histories, Histories | None, dict[str, NDArray[n
         if indices is None:
             parts.append(None)
             continue
-        ones = np.ones(len(indices), np.float32)
-        parts.append(csr_matrix((ones, indices, arrays.pop(f"{name}.indptr")), shape=shape))
+        columns = arrays.pop(f"{name}.data"), indices, arrays.pop(f"{name}.indptr")
+        parts.append(csr_matrix(columns, shape=shape))
     assert parts[0] is not None  # noqa: S101
     start = {name.removeprefix("start."): value for name, value in arrays.items()}
     return parts[0], parts[1], start, json.loads(told["settings"])

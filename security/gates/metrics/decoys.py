@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from security.errors import CannotTell
 from security.gate import Violation
-from security.gates.metrics.tally import frame
+from security.gates.metrics.tally import APPROVED, LEARNED, frame
 
 Row = dict[str, Any]
 Change = Callable[[list[Row], list[str], int, random.Random], None]
 
 
-def edited(change: Change) -> Violation[Any]:
-    """Makes a copy of the sample with its rows changed. `change` gets the rows, the systems' columns, the items."""
+def edited(change: Change, approved: bytes | None = None) -> Violation[Any]:
+    """Makes a copy of the sample with its rows changed. `change` gets the rows, the systems' columns, the items.
+    `approved`: another word for which model is, empty for none."""
 
     def make(sample: Sequence[Any], draw: random.Random) -> list[Any]:
         told = frame(sample[0].schema)
@@ -24,12 +25,22 @@ def edited(change: Change) -> Violation[Any]:
         if any(value is None for row in rows for value in row.values()) or not rows:
             raise CannotTell("the evaluation has empty cells or no rows")
         change(rows, [f"top_{system}" for system in told.systems], told.items, draw)
-        made = pa.RecordBatch.from_pylist(rows, schema=sample[0].schema)
+        schema = sample[0].schema if approved is None else _schema(sample[0].schema, approved)
+        made = pa.RecordBatch.from_pylist(rows, schema=schema)
         # In two parts: an engine that looks at the first alone may miss what is wrong.
         cut = draw.randrange(1, len(rows)) if len(rows) > 1 else 0
         return [made.slice(0, cut), made.slice(cut)] if cut else [made]
 
     return make
+
+
+def _schema(given: Any, approved: bytes) -> Any:
+    """The schema of an evaluation beside another approved model, or none."""
+    names = (f"top_{APPROVED}", LEARNED)
+    plain = pa.schema([each for each in given if each.name not in names], metadata=given.metadata)
+    for name in names if approved else ():
+        plain = plain.append(pa.field(name, pa.list_(pa.int32())))
+    return plain.with_metadata({**(given.metadata or {}), b"approved": approved})
 
 
 def _others(row: Row, items: int, draw: random.Random) -> Iterator[int]:
@@ -69,6 +80,20 @@ def _learn(rows: list[Row], tops: list[str], items: int, draw: random.Random) ->
         long = len(row["top_shuffled"])
         told = dict.fromkeys(item for item in row["held"] if item not in row["seen"])
         row["top_shuffled"] = [*told, *islice(_others(row, items, draw), long)][:long]
+
+
+def _behind(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """The approved model has everything that is held out, and first; of the model's lists nothing hits."""
+    _fall(rows, ["top_model"], items, draw)
+    for row in rows:
+        long = len(row["top_model"])
+        told = dict.fromkeys(item for item in row["held"] if item not in row["seen"])
+        row[f"top_{APPROVED}"] = [*told, *islice(_others(row, items, draw), long)][:long]
+        row[LEARNED] = []
+
+
+def _alone(rows: list[Row], tops: list[str], items: int, draw: random.Random) -> None:
+    """No model is approved."""
 
 
 def _spot(rows: list[Row], tops: list[str], draw: random.Random) -> tuple[Row, str, int]:
@@ -116,6 +141,8 @@ def _early(rows: list[Row], tops: list[str], items: int, draw: random.Random) ->
 VIOLATIONS: dict[str, Violation[Any]] = {
     "MET-THRESHOLD": edited(_fall),
     "MET-BASELINE": edited(_match),
+    "MET-REGRESSION": edited(_behind, b"c" * 64),
+    "MET-FIRST": edited(_alone, b""),
     "MET-CONTROL": edited(_learn),
     "MET-LEAK": edited(_leak),
     "MET-TIME": edited(_early),

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from security.gates.metrics.bootstrap import PART, Estimate, estimate
 from security.gates.metrics.names import AVERAGED, LIFT, Metric, Threshold, parsed
-from security.gates.metrics.tally import UNIT, Baseline, System, Tally
+from security.gates.metrics.tally import APPROVED, UNIT, Baseline, System, Tally
 from security.verdict import Frozen
 
 
 class Limits(Frozen):
     """The lowest that each metric may be; what the model must beat, and how far the control may lie over popularity, at
-    every k of a threshold.
+    every k of a threshold; and how far it may be behind the approved model, where there is one.
 
     A threshold is met when the lower end of the metric's interval meets it. The control keeps how often each item
     occurs and nothing else, so it can learn popularity and no more. One that reaches further has been told something by
@@ -25,6 +25,11 @@ class Limits(Frozen):
     beats: frozenset[Baseline] = Field(default=frozenset({"popularity", "random"}), min_length=1)
     control_over: float = Field(default=1.25, ge=1, le=2)
     """Largest precision of the control, in those of popularity."""
+    margin: float = Field(default=0.01, ge=0, lt=1)
+    """By how much a metric of a threshold may be lower than the approved model's, of the same users: the lower end of
+    what the model has more may not lie below this."""
+    first: Literal["establish", "fail"] = "fail"
+    """What becomes of a model where none is approved: whether it may be the first."""
     min_users: int = Field(default=100, ge=1)
     bare_share: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of users without held-out items."""
@@ -49,6 +54,17 @@ class Scores(Frozen):
     """Lists that do not have k items."""
 
 
+class Compared(Frozen):
+    """The model beside the approved one, of those users of whose held-out items that one never learned any."""
+
+    model: str = Field(pattern="^[0-9a-f]{64}$")
+    """The approved model's digest."""
+    users: int
+    scores: Scores
+    over: dict[Metric, Estimate]
+    """Metric -> what the model has more than it."""
+
+
 class Facts(Frozen):
     """Counts, and the scores of each system."""
 
@@ -71,6 +87,8 @@ class Facts(Frozen):
     """System -> metric -> what the model has more than it, of the same users."""
     lift: dict[Annotated[str, Field(pattern=f"^{LIFT}@")], Estimate | None]
     """The model's precision in those of popularity; none where that hits nothing."""
+    approved: Compared | None
+    """Beside the approved model; none where no model is."""
     interval: Literal["95 %, Poisson bootstrap of users"]
     """What the intervals are."""
 
@@ -119,12 +137,8 @@ def facts(told: Tally, again: int) -> Facts:
         interval="95 %, Poisson bootstrap of users",
         items=told.frame.items,
         cuts=told.frame.cuts,
-        systems={
-            system: Scores(
-                metrics=metrics[system], **dict(zip(("leaks", "repeated", "foreign", "odd"), faults, strict=True))
-            )
-            for system, faults in told.faults.items()
-        },
+        systems={system: Scores(metrics=metrics[system], **_faults(told, system)) for system in told.frame.systems},
+        approved=_compared(told),
         over={
             other: {
                 name: estimate(
@@ -139,6 +153,31 @@ def facts(told: Tally, again: int) -> Facts:
         },
         lift={f"{LIFT}@{k}": _lift(k, point, drawn, count) for k in told.frame.cuts},
     )
+
+
+def _faults(told: Tally, system: str) -> dict[str, int]:
+    return dict(zip(("leaks", "repeated", "foreign", "odd"), told.faults[system], strict=True))
+
+
+def _compared(told: Tally) -> Compared | None:
+    """The model beside the approved one. Where no user can be asked, every difference is anything."""
+    assert told.frame is not None  # noqa: S101
+    if not told.frame.approved:
+        return None
+    users = int(told.beside[-1]) // UNIT
+    mean = {at: int(told.beside[n]) / UNIT / max(users, 1) for n, at in enumerate(told.frame.beside)}
+    count = told.drawn[:, -1]
+    drawn = np.divide(told.drawn, count[:, None], out=np.full_like(told.drawn, np.nan), where=count[:, None] > 0)
+    metrics, over = {}, {}
+    for at, (system, name, k) in enumerate(told.frame.beside[:-1]):
+        if system != APPROVED:
+            continue
+        key, own = f"{name}@{k}", told.frame.beside.index(("model", name, k))
+        metrics[key] = estimate(mean[APPROVED, name, k], drawn[:, at], max(users, 1))
+        more = mean["model", name, k] - mean[APPROVED, name, k]
+        over[key] = estimate(more, drawn[:, own] - drawn[:, at], max(users, 1), (-1.0, 1.0))
+    scores = Scores(metrics=metrics, **_faults(told, APPROVED))
+    return Compared(model=told.frame.approved, users=users, scores=scores, over=over)
 
 
 def _lift(k: int, point: dict[Any, float], drawn: dict[Any, Any], users: int) -> Estimate | None:

@@ -1,6 +1,6 @@
 """The gate over an evaluation: what is wrong with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,9 +9,9 @@ from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.metrics.bootstrap import Estimate
 from security.gates.metrics.decoys import VIOLATIONS
-from security.gates.metrics.facts import Facts, Limits, facts
+from security.gates.metrics.facts import Facts, Limits, Scores, facts
 from security.gates.metrics.names import LIFT, cuts, parsed
-from security.gates.metrics.tally import Tally, batches, tally
+from security.gates.metrics.tally import APPROVED, Tally, batches, tally
 from security.material import Handed
 from security.rows import lists
 from security.verdict import Breach, Frozen, Rule
@@ -31,6 +31,8 @@ class MetricThresholds(Gate[Any]):
         for id, title, remedy in (
             ("MET-THRESHOLD", "a metric that may be below its threshold", "train a better model, or test more users"),
             ("MET-BASELINE", "a model no better than a baseline", "train a better model, or ship the baseline"),
+            ("MET-REGRESSION", "a model that may be worse than the approved one", "find what was lost; train again"),
+            ("MET-FIRST", "no approved model to compare with", "approve one, or let the policy say `first: establish`"),
             ("MET-CONTROL", "a control that does well", "find what the test gives away: a split, a list, a leak"),
             ("MET-LEAK", "a training item in the test", "split on pairs of user and item; mask seen items"),
             ("MET-TIME", "a test on what came before", "hold out the last interactions of each user"),
@@ -39,6 +41,12 @@ class MetricThresholds(Gate[Any]):
         )
     }
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
+
+    causes = frozenset({"approved"})
+
+    def active(self, limits: Limits) -> Sequence[str]:
+        """Without that of the first model where it may be the first."""
+        return tuple(rule for rule in self.rules if rule != "MET-FIRST" or limits.first == "fail")
 
     def look(self, material: Handed[Any]) -> Facts:
         """Every metric of every system, from the lists alone."""
@@ -59,18 +67,26 @@ class MetricThresholds(Gate[Any]):
                     message = f"found {_said(more)} more than {name}; allowed: more than 0 at the lower end"
                     yield Breach(rule="MET-BASELINE", place=f"{name} {metric}", message=message)
         yield from _control(facts, limits, ks)
+        yield from _approved(facts, limits)
         yield from _rows(facts, limits)
         if lost := sorted(name for name in limits.thresholds if parsed(name)[1] not in facts.cuts):
             raise CannotTell(f"{lost[0]} was not measured: the lists were cut at {facts.cuts}", "facts")
         if (count := facts.users - facts.bare) < limits.min_users:
             allowed = f"{limits.min_users:,} or more"
             raise CannotTell(f"found {count:,} users with held-out items; allowed: {allowed}", "coverage")
+        if facts.approved and facts.approved.users < limits.min_users:
+            found = f"{facts.approved.users:,} users of whose held-out items the approved model learned none"
+            raise CannotTell(f"found {found}; allowed: {limits.min_users:,} or more", "approved")
 
     def brief(self, facts: Facts) -> str:
         """Precision of the model, and of popularity."""
         best = f"precision@{facts.cuts[-1]}"
         model, popularity = (facts.systems[system].metrics[best] for system in ("model", "popularity"))
-        return f"{best} {_said(model, 3)}, popularity {popularity.value:.3f}"
+        words = f"{best} {_said(model, 3)}, popularity {popularity.value:.3f}"
+        if not facts.approved:
+            return words
+        more = facts.approved.over[best]
+        return f"{words}, {more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f}) to the approved model"
 
 
 def _said(found: Estimate, digits: int = 4) -> str:
@@ -112,8 +128,29 @@ def _control(facts: Facts, limits: Limits, ks: list[int]) -> Iterable[Breach]:
             yield Breach(rule="MET-CONTROL", place=f"shuffled {metric}, threshold", message=message)
 
 
+def _approved(facts: Facts, limits: Limits) -> Iterable[Breach]:
+    """The model at every metric of a threshold, beside the approved one; lift is precision here."""
+    if facts.approved is None:
+        if limits.first == "fail":
+            message = "found no approved model; allowed: one, or a policy by which this may be the first"
+            yield Breach(rule="MET-FIRST", place="approved", message=message)
+        return
+    if facts.approved.users < limits.min_users:
+        return
+    asked = {("precision" if name == LIFT else name, k) for name, k in map(parsed, limits.thresholds)}
+    for metric in (f"{name}@{k}" for name, k in sorted(asked) if k in facts.cuts):
+        more = facts.approved.over[metric]
+        if more.low < -limits.margin:
+            message = f"found {_said(more)} more than the approved model {facts.approved.model[:12]}, of the same users"
+            allowed = f"{-limits.margin:g} or more at the lower end"
+            yield Breach(rule="MET-REGRESSION", place=metric, message=f"{message}; allowed: {allowed}")
+
+
 def _rows(facts: Facts, limits: Limits) -> Iterable[Breach]:
-    leaks = {f"top_{system}": scores.leaks for system, scores in facts.systems.items()} | {"held": facts.overlap}
+    systems: dict[str, Scores] = {str(system): scores for system, scores in facts.systems.items()}
+    if facts.approved:
+        systems[APPROVED] = facts.approved.scores
+    leaks = {f"top_{system}": scores.leaks for system, scores in systems.items()} | {"held": facts.overlap}
     for place, count in leaks.items():
         if count:
             message = f"found {count:,} items that their users have in the training part; allowed: 0"
@@ -121,7 +158,7 @@ def _rows(facts: Facts, limits: Limits) -> Iterable[Breach]:
     if facts.early:
         message = f"found {facts.early:,} users with a held-out item older than one of their training part; allowed: 0"
         yield Breach(rule="MET-TIME", place="held", message=message)
-    lists = {f"top_{system}": (each.odd, each.repeated, each.foreign) for system, each in facts.systems.items()}
+    lists = {f"top_{system}": (each.odd, each.repeated, each.foreign) for system, each in systems.items()}
     for place, (odd, repeated, foreign) in (lists | {"held": (0, facts.held_repeated, facts.held_foreign)}).items():
         if odd or repeated or foreign:
             message = f"found {odd:,} lists not of {facts.cuts[-1]}, {repeated:,} repeated items, {foreign:,} foreign"

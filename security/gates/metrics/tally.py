@@ -1,5 +1,6 @@
 """Sums over users, from their lists alone: what every metric is made of. Sums of batches are those of the whole."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ Baseline = Literal["popularity", "random", "knn"]
 System = Literal["model", "popularity", "random", "knn", "shuffled", "ceiling"]
 REQUIRED: tuple[System, ...] = ("model", "popularity", "random", "knn", "shuffled")
 OPTIONAL: tuple[System, ...] = ("ceiling",)
+APPROVED, LEARNED = "approved", "learned"
+"""The approved model, and the held-out items that it was trained on or stopped by, whose users say nothing of it."""
 BATCH = 8192
 """Users that are measured at once: what bounds memory."""
 UNIT = PART << 20
@@ -35,6 +38,8 @@ class Frame:
     items: int
     cuts: tuple[int, ...]
     systems: tuple[System, ...]
+    approved: str = ""
+    """Digest of the approved model; empty where there is none."""
 
     @property
     def k(self) -> int:
@@ -46,6 +51,14 @@ class Frame:
         """What is averaged over users: system, metric, k."""
         return [(system, name, k) for system in self.systems for k in self.cuts for name in AVERAGED]
 
+    @property
+    def beside(self) -> list[tuple[str, str, int]]:
+        """What is averaged over the users by whom the approved model can be compared; the last counts them."""
+        if not self.approved:
+            return []
+        names = [(system, name, k) for system in (APPROVED, "model") for k in self.cuts for name in AVERAGED]
+        return [*names, ("", "users", 0)]
+
 
 def frame(schema: Any) -> Frame:
     """What a schema says, or `CannotTell`."""
@@ -53,16 +66,20 @@ def frame(schema: Any) -> Frame:
     many = pa.list_(pa.int32())
     expected = {"user": pa.int32(), "held": many, "seen": many, "held_from": pa.int64(), "seen_until": pa.int64()}
     expected |= {f"top_{each}": many for each in systems}
+    told = schema.metadata or {}
+    who = told.get(b"approved", b"-").decode("ascii", "replace")
+    if who and not re.fullmatch("[0-9a-f]{64}", who):
+        raise CannotTell("the evaluation's schema does not say which model is approved, or that none is")
+    expected |= {f"top_{APPROVED}": many, LEARNED: many} if who else {}
     # Lists are equal whatever their element field is called, which Parquet files do not agree on.
     if {each.name: each.type for each in schema} != expected or len(schema) != len(expected):
         raise CannotTell(f"the evaluation's columns are not {', '.join(expected)} of integers and lists of int32")
-    told = schema.metadata or {}
     items, ks = told.get(b"items", b""), told.get(b"k", b"").split(b",")
     if not (items.isdigit() and len(items) < 10 and int(items) > 0):
         raise CannotTell("the evaluation's schema does not say how many items the catalogue has")
     if not all(k.isdigit() and len(k) < 4 and 1 <= int(k) <= MOST for k in ks) or ks != sorted(set(ks), key=int):
         raise CannotTell(f"the evaluation's schema does not say k, ascending, from 1 to {MOST}")
-    return Frame(int(items), tuple(map(int, ks)), tuple(systems))
+    return Frame(int(items), tuple(map(int, ks)), tuple(systems), who)
 
 
 def _averaged(hit: Any, wanted: Any, k: int) -> list[Any]:
@@ -82,8 +99,8 @@ class Tally:
     counts: Any = field(default_factory=lambda: np.zeros(6, dtype=object))
     """Users, bare, overlap, held repeated, held foreign, held before something seen."""
     ids: list[Any] = field(default_factory=list)
-    faults: dict[System, Any] = field(default_factory=dict)
-    """System -> leaks, repeated, foreign, odd."""
+    faults: dict[str, Any] = field(default_factory=dict)
+    """System, and the approved model -> leaks, repeated, foreign, odd."""
     sums: Any = None
     """Of each column of the frame, in units: whole numbers of any size."""
     weight: Any = field(default_factory=lambda: np.zeros(REPLICATES))
@@ -93,6 +110,10 @@ class Tally:
     """Of each item, how many users have it in their training part."""
     listed: Any = None
     """[systems, cuts, items]: how many lists have it among their first k."""
+    beside: Any = None
+    """As `sums`, of the frame's `beside`."""
+    drawn: Any = None
+    """As `replicates`, likewise."""
 
     def __add__(self, other: "Tally") -> "Tally":
         """Sum of two tallies of the same frame; that of nothing adds nothing."""
@@ -110,6 +131,8 @@ class Tally:
             self.replicates + other.replicates,
             self.popular + other.popular,
             self.listed + other.listed,
+            self.beside + other.beside,
+            self.drawn + other.drawn,
         )
 
 
@@ -126,9 +149,9 @@ def tally(batch: Any) -> Tally:
     wanted = np.bincount(held >> 32, minlength=size)
     some = wanted > 0
     values: list[Any] = []
-    faults: dict[System, Any] = {}
+    faults: dict[str, Any] = {}
     listed = np.zeros((len(told.systems), len(told.cuts), told.items), dtype=np.int64)
-    for number, system in enumerate(told.systems):
+    for number, system in enumerate([*told.systems, *([APPROVED] if told.approved else [])]):
         rows, found, lengths = lists.flat(batch.column(f"top_{system}"))
         keys = lists.keys(rows, found)
         first = lists.first(keys)
@@ -139,12 +162,14 @@ def tally(batch: Any) -> Tally:
         foreign = (found < 0) | (found >= told.items)
         for cut, k in enumerate(told.cuts):
             values += _averaged(places[some], wanted[some], k)
-            mine = first & ~foreign & (rank < k) & some[rows]
-            listed[number, cut] = np.bincount(found[mine], minlength=told.items)
+            if number < len(told.systems):
+                mine = first & ~foreign & (rank < k) & some[rows]
+                listed[number, cut] = np.bincount(found[mine], minlength=told.items)
         parts = lists.within(keys, seen), ~first, foreign, lengths != told.k
         faults[system] = np.array([int(part.sum()) for part in parts], dtype=object)
-    whole = np.stack(values, axis=1)
+    whole = np.stack(values[: len(told.columns)], axis=1)
     weight, replicates = resampled(users[some], whole)
+    beside = _beside(batch, told, some, values)
     taken = seen[some[seen >> 32]] & 0xFFFFFFFF  # one below 0 is above every catalogue's last
     outside = int(((held_items < 0) | (held_items >= told.items)).sum())
     early = batch.column("held_from").to_numpy() < batch.column("seen_until").to_numpy()
@@ -159,7 +184,21 @@ def tally(batch: Any) -> Tally:
         replicates,
         np.bincount(taken[taken < told.items], minlength=told.items),
         listed,
+        np.rint(beside * UNIT).astype(np.int64).sum(axis=0).astype(object),
+        resampled(users[some], beside)[1],
     )
+
+
+def _beside(batch: Any, told: Frame, some: Any, values: list[Any]) -> Any:
+    """[users, columns]: the metrics of approved and model of each user by whom they can be compared, 0 of the others;
+    the last column says who can."""
+    if not told.approved:
+        return np.zeros((int(some.sum()), 0))
+    fair = (lists.flat(batch.column(LEARNED))[2] == 0)[some]
+    many = len(AVERAGED) * len(told.cuts)
+    own = told.systems.index("model") * many
+    both = [*values[len(told.columns) :], *values[own : own + many], np.ones(len(fair))]
+    return np.stack(both, axis=1) * fair[:, None]
 
 
 def batches(items: Iterable[Any]) -> Iterator[Any]:

@@ -27,7 +27,16 @@ GATE = MetricThresholds()
 ITEMS = 300
 GOOD = {"model": 8, "popularity": 2, "random": 1, "knn": 6, "shuffled": 1, "ceiling": 9}
 """Hits of each system in every list of a sound evaluation."""
-LIMITS: dict[str, Any] = {"thresholds": {"precision@10": 0.75, "recall@10": 0.5, "ndcg@10": 0.7}, "min_users": 40}
+LIMITS: dict[str, Any] = {
+    "thresholds": {"precision@10": 0.75, "recall@10": 0.5, "ndcg@10": 0.7},
+    "min_users": 40,
+    "first": "establish",
+}
+BESIDE = {
+    "MET-THRESHOLD": {"MET-BASELINE"},
+    "MET-REGRESSION": {"MET-BASELINE", "MET-THRESHOLD"},
+}
+"""Where nobody hits anything, the model is ahead of nobody either."""
 SUBJECT = Subject(kind="scores", name="scores", sha256="0" * 64)
 
 
@@ -45,6 +54,17 @@ def sound(count: int = 50, seed: int = 1, systems: Sequence[str] = (*REQUIRED, "
     return rows
 
 
+def beside(rows: Sequence[Row], hits: int = 8, learned: int = 0, seed: int = 2) -> list[Row]:
+    """The same beside an approved model with so many hits in every list, which learned a held-out item of so many."""
+    draw = random.Random(seed)
+    rest = [[item for item in range(ITEMS) if item not in {*row["held"], *row["seen"]}] for row in rows]
+    tops = [draw.sample(row["held"], hits) + draw.sample(free, 10 - hits) for row, free in zip(rows, rest, strict=True)]
+    return [
+        row | {"top_approved": top, "learned": row["held"][:1] if place < learned else []}
+        for place, (row, top) in enumerate(zip(rows, tops, strict=True))
+    ]
+
+
 PLAIN = {"user": pa.int32(), "held_from": pa.int64(), "seen_until": pa.int64()}
 
 
@@ -52,7 +72,8 @@ def batch(rows: Sequence[Row], items: bytes | None = str(ITEMS).encode(), k: byt
     """Rows as one Arrow batch."""
     lists = pa.list_(pa.int32())
     kinds = {name: PLAIN.get(name, lists) for name in (rows[0] if rows else sound(1)[0])} | types
-    schema = pa.schema(kinds.items(), metadata={n: v for n, v in {"items": items, "k": k}.items() if v is not None})
+    told = {"items": items, "k": k, "approved": b"c" * 64 if rows and "learned" in rows[0] else b""}
+    schema = pa.schema(kinds.items(), metadata={name: value for name, value in told.items() if value is not None})
     return pa.RecordBatch.from_pylist(list(rows), schema=schema)
 
 
@@ -379,17 +400,22 @@ def test_limits_are_strict(changes: dict[str, Any]) -> None:
         metrics.Limits.model_validate(terms)
 
 
+def terms_of(rule: str, **changes: Any) -> metrics.Limits:
+    """Limits by which a rule is active."""
+    more = {"first": "fail"} if rule == "MET-FIRST" else {}
+    return metrics.Limits.model_validate(LIMITS | changes | more)
+
+
 @pytest.mark.parametrize("rule", sorted(GATE.rules))
 @pytest.mark.parametrize("count", [50, 200])
 def test_every_canary_is_caught_by_its_own_rule_alone(rule: str, count: int) -> None:
     sample = [batch(sound(count))]
-    terms = metrics.Limits.model_validate(LIMITS)
+    terms = terms_of(rule)
     for seed in range(24):
         items = GATE.violations[rule](sample, random.Random(seed))
         found = {each.rule for each in GATE.judge(GATE.look(material(*items)), terms)}
-        # Where nobody hits anything, the model is ahead of nobody either.
-        assert found == {rule} | ({"MET-BASELINE"} if rule == "MET-THRESHOLD" else set()), seed
-    assert list(GATE.judge(GATE.look(material(*sample)), terms)) == []
+        assert found == {rule} | BESIDE.get(rule, set()), seed
+    assert list(GATE.judge(GATE.look(material(*sample)), terms_of(""))) == []
 
 
 @pytest.mark.parametrize("rule", sorted(GATE.rules))
@@ -397,18 +423,18 @@ def test_every_canary_is_caught_by_its_own_rule_alone(rule: str, count: int) -> 
 def test_canaries_are_caught_whatever_they_are_made_from(rule: str, spoil: Callable[[list[Row]], None]) -> None:
     rows = sound()
     spoil(rows)
-    terms = metrics.Limits.model_validate(LIMITS)
+    terms = terms_of(rule)
     for seed in range(2):
         items = GATE.violations[rule]([batch(rows)], random.Random(seed))
         assert rule in {each.rule for each in GATE.judge(GATE.look(material(*items)), terms)}
 
 
 def test_canaries_leave_the_sample_alone() -> None:
-    sample = [batch(sound())]
+    sample = [batch(beside(sound()))]
     for make in GATE.violations.values():
         made = pa.Table.from_batches(make(sample, random.Random(1)))
         assert not made.equals(pa.Table.from_batches(sample))
-    assert sample[0].equals(batch(sound()))
+    assert sample[0].equals(batch(beside(sound())))
 
 
 @pytest.mark.parametrize("ks", [b"10", b"5,10,100"])
@@ -422,12 +448,13 @@ def test_canaries_are_caught_whatever_is_asked_for(ks: bytes, thresholds: dict[s
         for name in [name for name in row if name.startswith("top_")]:
             rest = [item for item in range(ITEMS) if item not in row["seen"] + row["held"] + row[name]]
             row[name] = row[name] + draw.sample(rest, 90)
-    terms = metrics.Limits.model_validate(LIMITS | {"thresholds": thresholds})
-    assert [each.rule for each in GATE.judge(GATE.look(material(batch(rows, k=ks))), terms)] == []
+    asked = {"thresholds": thresholds}
+    assert [each.rule for each in GATE.judge(GATE.look(material(batch(rows, k=ks))), terms_of("", **asked))] == []
     for rule, make in GATE.violations.items():
         for seed in range(6):
             items = make([batch(rows, k=ks)], random.Random(seed))
-            assert rule in {each.rule for each in GATE.judge(GATE.look(material(*items)), terms)}, (rule, seed)
+            found = {each.rule for each in GATE.judge(GATE.look(material(*items)), terms_of(rule, **asked))}
+            assert rule in found, (rule, seed)
 
 
 def test_an_engine_that_does_not_look_is_caught() -> None:
@@ -553,7 +580,7 @@ def test_no_row_is_written_down() -> None:
     assert verdict.outcome is Outcome.PASS
     assert "98765" not in seen.model_dump_json()
     kinds = {name: value for name, value in seen.facts.items() if not isinstance(value, int)}
-    assert set(kinds) == {"systems", "over", "lift", "cuts", "interval"}
+    assert set(kinds) == {"systems", "over", "lift", "cuts", "interval", "approved"}
 
 
 def oracle(rows: Sequence[Row], top: str, k: int) -> dict[str, float]:
@@ -643,7 +670,8 @@ def test_metrics_are_shares(rows: list[Row]) -> None:
 @given(rows=ROWS, seed=st.integers(0, 2**32), rule=st.sampled_from(sorted(GATE.rules)))
 def test_makers_never_break_on_odd_rows(rows: list[Row], seed: int, rule: str) -> None:
     for made in GATE.violations[rule]([batch(rows, b"25")], random.Random(seed)):
-        assert made.schema.metadata == {b"items": b"25", b"k": b"10"}
+        who = b"c" * 64 if rule == "MET-REGRESSION" else b""
+        assert made.schema.metadata == {b"items": b"25", b"k": b"10", b"approved": who}
         assert made.num_rows > 0
 
 
@@ -657,3 +685,81 @@ def test_large_batches_are_cut() -> None:
     values = {(system, name): at(facts, name, system) for system in GOOD for name in facts.systems["model"].metrics}
     wanted = {place: at(small, name, system) for place in values for system, name in [place]}
     assert values == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_model_that_may_be_worse_than_the_approved_one_is_refused() -> None:
+    seen, verdict = run(beside(sound(), hits=9), margin=0.05)
+    found = [each for each in verdict.findings if each.rule == "MET-REGRESSION"]
+    assert [each.place for each in found] == ["ndcg@10", "precision@10", "recall@10"]
+    assert "-0.1000" in found[1].message
+    assert "of the same users; allowed: -0.05 or more at the lower end" in found[1].message
+    assert "-0.100" in GATE.brief(Facts.model_validate(seen.facts))
+    assert broken(beside(sound(), hits=9), margin=0.3) == []
+    assert broken(beside(sound(), hits=8), margin=0.0) == ["MET-REGRESSION"], "level for sure is not ahead"
+    assert broken(beside(sound(), hits=5), margin=0.0) == []
+
+
+def test_the_difference_is_paired_and_of_the_same_users() -> None:
+    rows = beside(sound(60), hits=6)
+    for row in rows[:20]:
+        row["top_approved"] = list(row["top_model"])
+    found = look(rows).approved
+    assert found is not None
+    assert found.users == 60
+    more = found.over["precision@10"]
+    assert more.value == pytest.approx(0.2 * 40 / 60)
+    wide = 1.96 * np.std([0.0] * 20 + [0.2] * 40) / np.sqrt(60)
+    assert more.low == pytest.approx(more.value - wide, abs=0.01)
+    assert more.high == pytest.approx(more.value + wide, abs=0.01)
+    assert found.scores.metrics["precision@10"].value == pytest.approx((8 * 20 + 6 * 40) / 600)
+
+
+def test_users_of_whom_the_approved_model_learned_what_is_held_out_say_nothing_of_it() -> None:
+    rows = beside(sound(100), hits=4, learned=40)
+    for row in rows[:40]:
+        row["top_approved"] = row["held"][:10]
+    found = look(rows).approved
+    assert found is not None
+    assert (found.users, found.scores.metrics["precision@10"].value) == (60, pytest.approx(0.4))
+    assert broken(rows) == []
+    for row in rows:
+        row["learned"] = []
+    assert broken(rows) == []
+    assert look(rows).approved.scores.metrics["precision@10"].value == pytest.approx(0.64)  # type: ignore[union-attr]
+
+
+def test_with_too_few_such_users_nobody_can_tell() -> None:
+    for learned in (30, 50):
+        verdict = run(beside(sound(), hits=9, learned=learned))[1]
+        assert (verdict.outcome, verdict.cause) == (Outcome.INCONCLUSIVE, "approved")
+        assert f"found {50 - learned} users of whose held-out items the approved model learned none" in verdict.reason
+
+
+def test_without_an_approved_model_the_policy_says_what_becomes_of_the_first() -> None:
+    assert broken(sound(), first="fail") == ["MET-FIRST"]
+    assert broken(sound(), first="establish") == []
+    assert broken(beside(sound(), hits=4), first="fail") == []
+
+
+def test_an_approved_model_that_nobody_names_is_no_answer() -> None:
+    for word in (None, b"v1", b"C" * 64):
+        made = batch(sound())
+        told = {**made.schema.metadata, b"approved": word}
+        odd = made.replace_schema_metadata({name: value for name, value in told.items() if value is not None})
+        with pytest.raises(CannotTell, match="which model is approved"):
+            GATE.look(material(odd))
+    hidden = batch(beside(sound())).drop_columns(["top_approved"])
+    with pytest.raises(CannotTell, match="columns are not"):
+        GATE.look(material(hidden))
+
+
+def test_lists_of_the_approved_model_are_lists() -> None:
+    rows = beside(sound())
+    rows[3]["top_approved"] = rows[3]["top_approved"][:-1]
+    assert broken(rows, margin=0.9) == ["MET-LIST"]
+
+
+def test_batches_beside_an_approved_model_add_up() -> None:
+    rows = beside(sound(), hits=6, learned=7)
+    parts = [batch(rows[:13]), batch(rows[13:])]
+    assert GATE.look(material(*parts)).approved == look(rows).approved
