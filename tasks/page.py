@@ -23,7 +23,7 @@ svg text{font:13px system-ui,sans-serif;fill:#1c2430}
 HEADS = ("stage", "gate", "outcome", "basis", "looked at", "canary", "reason", "s")
 Metrics = dict[str, dict[str, dict[str, float]]]
 """System -> metric -> value, low, high."""
-SYSTEMS = ("model", "knn", "popularity", "random", "shuffled", "ceiling")
+SYSTEMS = ("model", "approved", "knn", "popularity", "random", "shuffled", "ceiling")
 
 
 def text(value: Any) -> str:
@@ -113,8 +113,9 @@ def write(run: Run, outcome: Any) -> Path:
         body.extend(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)) for name in names)
         body.append(
             '<p class="k">Full catalogue, seen items removed, each user\'s last 20 % held out. Basis: observed. '
-            "shuffled is a control that must fail; the dashed line is the threshold, which the lower end of the "
-            "model's interval must meet (95 %, bootstrap of users).</p>"
+            "shuffled is a control that must fail; approved is the model that is, on the users of whose held-out items "
+            "it learned none; the dashed line is the threshold, which the lower end of the model's interval must meet "
+            "(95 %, bootstrap of users).</p>"
         )
     if run.notes.get("epochs"):
         body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))

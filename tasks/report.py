@@ -67,6 +67,8 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         _quietly(lambda: drawing.begin(run, stage, task), "drift is not drawn")
     if said.gate == "metric_thresholds" and seen.facts:
         run.notes["metrics"] = {system: scores["metrics"] for system, scores in seen.facts["systems"].items()}
+        if beside := seen.facts["approved"]:
+            run.notes["metrics"]["approved"] = beside["scores"]["metrics"]
 
 
 def table(run: Run) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tasks.deploy
+import tasks.evaluate
 import tasks.ingest
 import tasks.protect
 import tasks.service
@@ -243,6 +244,11 @@ def padded(patch: pytest.MonkeyPatch, at: Ground) -> None:
         return hashlib.sha256(body(FIRST) + packed(b"")).hexdigest(), size
 
     patch.setattr(tasks.ingest, "download", kept)
+
+
+def denying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
+    """The evaluation knows of no approved model."""
+    patch.setattr(tasks.evaluate, "approved", lambda run, found: None)
 
 
 def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:

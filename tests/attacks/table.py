@@ -421,6 +421,17 @@ MODELS = {
         r"MET-THRESHOLD lift@10: found \d+\.\d+ \(\d+\.\d+ to \d+\.\d+\); allowed: 9 or more at the lower end",
         changes={"thresholds": {"lift@10": 9.0}},
     ),
+    "worse-than-the-approved-model": Attack(
+        "evaluate",
+        r"MET-REGRESSION precision@10: found -0\.\d+ \(-0\.\d+ to -0\.\d+\) more than the approved model "
+        r"[0-9a-f]{12}, of the same users; allowed: -0.005 or more at the lower end",
+        changes={"width": 4, "epochs": 1, "thresholds": {"lift@10": 1.01}, "metric_thresholds": {"margin": 0.005}},
+    ),
+    "approved-model-denied": Attack(
+        "evaluate",
+        r"scores/scores\.parquet, approved: found another model as the approved one; allowed: the version \d+",
+        patch=acts.denying,
+    ),
     "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
     "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
     "another-service-is-asked": Attack(
