@@ -6,6 +6,7 @@
     baselines/   profiles of rows, signed, by digest, 0700         history/   scores of drift, a file a pipeline
     pages/       the page of each run                              lake/, prefect/, service/  the local processes
     advisories/  known vulnerabilities of packages, one file      waivers/   findings that were let go, by digest
+    training/    states of trainings that were broken off, 0700
     models/      the registry's models, an OCI layout, 0700        chains/    its versions, aliases, revocations
 
 Rows that were not published are only in quarantine/, wiped when the stage ends, in staging/, wiped when the run ends,

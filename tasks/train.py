@@ -56,6 +56,7 @@ def learn(run: Run, found: dataset.Features, histories: Histories, start: Start,
         secret=signer.secret(run.home),
         isolated=run.plan.isolation != "none",
         apart=run.home.folder("staging", run.plan.run, private=True),
+        state=run.home.folder("training", f"{run.plan.code[:32]}{run.plan.lock[:32]}", private=True),
     )
     run.imported |= modules
     if made.share is not None and made.value is not None:

@@ -24,6 +24,13 @@ class Adam:
         self.power1 = tf.Variable(BETA1, dtype=tf.float32, trainable=False)
         self.power2 = tf.Variable(BETA2, dtype=tf.float32, trainable=False)
 
+    def restore(self, first: list[Any], second: list[Any], powers: tuple[float, float]) -> None:
+        """Go on from moments that were reached before, a pair for each variable."""
+        for variable, value in zip([*self.first, *self.second], [*first, *second], strict=True):
+            variable.assign(value)
+        self.power1.assign(powers[0])
+        self.power2.assign(powers[1])
+
     def apply(self, gradients: list[Any]) -> None:
         """Move each variable one step against its gradient."""
         for variable, mean, square, gradient in zip(self.variables, self.first, self.second, gradients, strict=True):

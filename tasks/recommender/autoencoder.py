@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +37,7 @@ from tasks.recommender.histories import Histories, Scores
 from tasks.recommender.joint import parted, weighed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.quiet import quiet
-from tasks.recommender.shape import NAMES, SEEDS, Progress, Settings, Trained
+from tasks.recommender.shape import NAMES, SEEDS, Progress, Settings, State, Trained
 
 # How many threads share a product decides how its sums are cut, and with that their last bits.
 _THREADS: Final = 2
@@ -49,6 +50,8 @@ def train(
     *,
     validation: Histories | None = None,
     watch: Callable[[Progress], None] | None = None,
+    keep: Callable[[Callable[[], State]], None] | None = None,
+    resume: State | None = None,
 ) -> Trained:
     """Train on `histories`, stopping early on `validation`, whose items must not be in `histories`.
 
@@ -57,8 +60,11 @@ def train(
     Rows without an interaction are left out. `watch` is called after every epoch. Where the first columns of the hidden
     layer stay as they begin, the others are trained alone, and at the end both are weighed against each other.
 
+    `keep` is called after each validation that is not the last, with what makes the state of that moment; from such a
+    state, given as `resume` with all else the same, training ends with the same bytes.
+
     Raises:
-        ValueError: no interactions, or weights that do not fit the catalogue.
+        ValueError: no interactions, weights that do not fit the catalogue, or a state of another training.
         FloatingPointError: the loss is not finite.
     """
     items, width = fold.check(start)
@@ -75,7 +81,10 @@ def train(
     best, chosen, waited = -1.0, 0, 0
     weights: dict[str, NDArray[np.float32]] = {}
     progress: list[Progress] = []
-    for number in range(1, settings.epochs + 1):
+    if resume is not None:
+        weights = _resumed(resume, variables, adam, settings)
+        best, chosen, waited, progress = resume.best, resume.chosen, resume.waited, list(resume.progress)
+    for number in range(len(progress) + 1, settings.epochs + 1):
         before = time.perf_counter()
         loss = float(epoch(tf.constant([settings.seed, number], dtype=tf.int32)))
         if not np.isfinite(loss):
@@ -95,11 +104,42 @@ def train(
             watch(progress[-1])
         if waited >= settings.patience:
             break
+        if keep is not None and look and number < settings.epochs:
+            keep(partial(_state, variables, adam, weights, (best, chosen, waited), tuple(progress)))
     fold.check(weights)
     share, value = None, best if validation is not None else None
     if settings.closed:
         weights, share, value = weighed(first, weights, histories, validation)
     return Trained(weights, chosen, tuple(progress), share, value)
+
+
+def _state(
+    variables: list[Any],
+    adam: Adam,
+    weights: Weights,
+    stopping: tuple[float, int, int],
+    progress: tuple[Progress, ...],
+) -> State:
+    """The state of a moment."""
+    rows = (("", variables), ("first.", adam.first), ("second.", adam.second))
+    arrays = {f"{kind}{name}": each.numpy() for kind, many in rows for name, each in zip(NAMES, many, strict=True)}
+    arrays |= {f"best.{name}": weights[name] for name in weights}
+    powers = float(adam.power1.numpy()), float(adam.power2.numpy())
+    return State(arrays, len(progress), *stopping, powers, progress)
+
+
+def _resumed(state: State, variables: list[Any], adam: Adam, settings: Settings) -> dict[str, NDArray[np.float32]]:
+    """Put variables and moments back as they were; the best weights so far."""
+    kinds = ("", "first.", "second.", *(["best."] if state.chosen else []))
+    shapes = {f"{kind}{name}": tuple(each.shape) for kind in kinds for name, each in zip(NAMES, variables, strict=True)}
+    sound = {name: each.shape for name, each in state.arrays.items() if each.dtype == np.float32} == shapes
+    if not sound or not state.chosen <= state.epoch == len(state.progress) < settings.epochs:
+        raise ValueError(f"the state of epoch {state.epoch} is of another training")
+    for name, variable in zip(NAMES, variables, strict=True):
+        variable.assign(state.arrays[name])
+    first, second = ([state.arrays[f"{kind}{name}"] for name in NAMES] for kind in ("first.", "second."))
+    adam.restore(first, second, state.powers)
+    return {name: state.arrays[f"best.{name}"] for name in NAMES} if state.chosen else {}
 
 
 def score(weights: Weights, histories: Histories, *, batch: int = 256) -> Scores:

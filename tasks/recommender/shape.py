@@ -56,6 +56,24 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """Where a training stands after an epoch: all that it takes to go on as if it had never stopped.
+
+    `arrays`: the trained columns by name, the optimiser's moments as `first.NAME` and `second.NAME`, the weights of the
+    epoch `chosen`, if there is one, as `best.NAME`; `best`: what those reach; `waited`: validations since;
+    `powers`: of the optimiser's two decays.
+    """
+
+    arrays: Weights
+    epoch: int
+    best: float
+    chosen: int
+    waited: int
+    powers: tuple[float, float]
+    progress: tuple[Progress, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Trained:
     """The outcome: the weights of epoch `best`, and every epoch that was run. `share`: what the closed form has to say
     of the scores, None where there is none; `value`: nDCG on the validation part of the whole, where it was looked at.

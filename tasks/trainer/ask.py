@@ -1,6 +1,7 @@
 """The run's side of the process that trains: it is started once, asked what it can reach, and given work."""
 
 import atexit
+import hashlib
 import json
 import os
 import socket
@@ -18,7 +19,7 @@ from tasks import process
 from tasks.recommender.fold import Weights
 from tasks.recommender.histories import Histories
 from tasks.recommender.shape import Progress, Settings, Trained
-from tasks.trainer import form
+from tasks.trainer import form, kept
 
 LARGEST: Final = 1 << 20
 """Bytes that an answer of weights may have besides the weights themselves."""
@@ -31,6 +32,8 @@ BEGIN: Final = (
 """What it runs, from the folder that is named."""
 SECONDS: Final = 120.0
 """For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
+EVERY: Final = 10.0
+"""Seconds between two states that are kept of a training."""
 _KEPT: Final = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SET: Final = {
     "HOME": os.devnull,  # packages read their settings there
@@ -138,30 +141,52 @@ class Trainer:
         secret: Sequence[Path],
         isolated: bool,
         apart: Path | None = None,
+        state: Path | None = None,
+        seconds: float = EVERY,
     ) -> tuple[Trained, Mapping[str, str]]:
         """Train there; the model, and what was imported for it: name -> file. `isolated`: whether it must be.
 
-        `apart` is a private folder for what is handed over. `CannotTell` where it is not isolated, before it is given
-        anything; where the training breaks off, and where it says what no training says.
+        `apart` is a private folder for what is handed over; `state` a private folder for the states of trainings that
+        are broken off, by what they are given, one at most every so many `seconds`.
+
+        `CannotTell` where it is not isolated, before it is given anything; where the training breaks off, and where it
+        says what no training says.
         """
         with self._lock:
             if isolated and (found := self.isolation(secret)).level == "none":
                 why = found.why or "nothing confines it"
                 raise CannotTell(f"the plan says that who trains is isolated: {why}", cause="isolation")
             control = self._started()
-            with tempfile.TemporaryFile(dir=apart) as given, tempfile.TemporaryFile(dir=apart) as weights:
-                given.write(form.given(histories, validation, start, settings))
-                given.flush()
-                given.seek(0)
+            told = form.given(histories, validation, start, settings)
+            own = state / kept.name(told) if state else None
+            before = kept.found(own) if own else None
+            with (
+                tempfile.TemporaryFile(dir=apart) as given,
+                tempfile.TemporaryFile(dir=apart) as weights,
+                tempfile.TemporaryFile(dir=apart) as stands,
+            ):
+                for file, data in ((given, told), (stands, before or b"")):
+                    file.write(data)
+                    file.flush()
+                    file.seek(0)
+
+                def keep(line: form.Kept) -> None:
+                    data = os.pread(stands.fileno(), line.size, 0) if line.size <= most else b""
+                    if own and hashlib.sha256(data).hexdigest() == line.sha256:
+                        kept.keep(own, data)
+
+                most = 5 * sum(value.nbytes for value in start.values()) + LARGEST
                 ear, mouth = os.pipe()
                 whole = False
                 with os.fdopen(ear, "rb") as said:
                     try:
                         try:
-                            socket.send_fds(control, [_question(secret)], [given.fileno(), weights.fileno(), mouth])
+                            files = [given.fileno(), weights.fileno(), mouth, stands.fileno()]
+                            socket.send_fds(control, [_question(secret, seconds=seconds)], files)
                         finally:
                             os.close(mouth)
-                        progress, done = _heard(said, watch, settings.epochs)
+                        past = kept.read(before).progress if before else ()
+                        progress, done = _heard(said, watch, settings.epochs, past, keep)
                         whole = True
                     except OSError as why:
                         raise CannotTell(f"the process that trains has ended ({type(why).__name__})") from None
@@ -169,17 +194,26 @@ class Trainer:
                         if not whole:
                             self.close()
                 made = form.trained(_read(weights, start), start)
+        if own:
+            own.unlink(missing_ok=True)
         if done.best not in {each.epoch for each in progress}:
             raise CannotTell(f"found epoch {done.best} as the best; allowed: one of the {len(progress)} that were run")
         return Trained(made, done.best, tuple(progress), done.share, done.value), done.modules
 
 
-def _question(secret: Sequence[Path], *, soon: bool = True) -> bytes:
-    return json.dumps({"secret": [str(path) for path in secret], "soon": soon}).encode()
+def _question(secret: Sequence[Path], *, soon: bool = True, seconds: float = EVERY) -> bytes:
+    return json.dumps({"secret": [str(path) for path in secret], "soon": soon, "seconds": seconds}).encode()
 
 
-def _heard(said: IO[bytes], watch: Callable[[Progress], None], most: int) -> tuple[list[Progress], form.Done]:
-    progress = list[Progress]()
+def _heard(
+    said: IO[bytes],
+    watch: Callable[[Progress], None],
+    most: int,
+    past: Sequence[Progress] = (),
+    keep: Callable[[form.Kept], None] = lambda _: None,
+) -> tuple[list[Progress], form.Done]:
+    """What was said to the end. `past`: the epochs of the state that it went on from."""
+    progress = list(past)
     while (line := form.read(said)) is not None:
         match line:
             case form.Epoch():
@@ -188,6 +222,8 @@ def _heard(said: IO[bytes], watch: Callable[[Progress], None], most: int) -> tup
                     raise CannotTell(f"found epoch {line.epoch}; allowed: {allowed}")
                 progress.append(Progress(line.epoch, line.loss, line.validation, line.seconds))
                 watch(progress[-1])
+            case form.Kept():
+                keep(line)
             case form.Failed(error=error):
                 raise CannotTell(f"the training broke off: {error}")
             case form.Done():

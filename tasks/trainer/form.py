@@ -32,6 +32,14 @@ class Epoch(Frozen):
     seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
+class Kept(Frozen):
+    """So many bytes of the state after the last epoch are in the file for it, with this digest."""
+
+    kind: Literal["kept"] = "kept"
+    size: int = Field(ge=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Done(Frozen):
     """The weights are written: the epoch that they are of, what the closed form has to say in them, and what they reach
     on the validation part, where there are both; each module that was imported, and its file, or why it has none
@@ -51,7 +59,7 @@ class Failed(Frozen):
     error: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}$")
 
 
-Line = Epoch | Done | Failed
+Line = Epoch | Kept | Done | Failed
 _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 

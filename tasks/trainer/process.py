@@ -5,6 +5,7 @@ It is begun without `site`, so that no `.pth` file and no `sitecustomize` runs b
 """
 
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import socket
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,8 @@ def places(packages: list[str]) -> list[Path]:
     return [path for path in dict.fromkeys(paths) if path.exists()] + [ROOT / "tasks", ROOT / "security"]
 
 
-def work(fds: list[int], secret: list[Path], packages: list[str], *, confined: bool) -> None:
-    """One training, from open files to an open file."""
+def work(fds: list[int], secret: list[Path], packages: list[str], *, confined: bool, seconds: float) -> None:
+    """One training, from open files to an open file. Its state is written to another one every so many `seconds`."""
     if confined:
         alone()
         narrow([*places(packages), Path("/proc/self")])
@@ -44,15 +46,34 @@ def work(fds: list[int], secret: list[Path], packages: list[str], *, confined: b
         try:
             from tasks.recommender.autoencoder import train  # what trains is imported by none but this
             from tasks.recommender.shape import Settings
+            from tasks.trainer import kept
 
             with os.fdopen(fds[0], "rb") as given:
                 histories, validation, start, settings = form.taken(given.read())
+            state = os.fdopen(fds[3], "r+b")
+            before = state.read()
 
             def watch(epoch: Any) -> None:
                 told = {"epoch": epoch.epoch, "loss": epoch.loss, "validation": epoch.validation}
                 form.write(form.Epoch(**told, seconds=epoch.seconds), out)
 
-            made = train(histories, start, Settings(**settings), validation=validation, watch=watch)
+            said = time.monotonic()
+
+            def keep(now: Any) -> None:
+                nonlocal said
+                if time.monotonic() - said < seconds:
+                    return
+                data = kept.written(now())
+                state.seek(0)
+                state.write(data)
+                state.flush()
+                form.write(form.Kept(size=len(data), sha256=hashlib.sha256(data).hexdigest()), out)
+                said = time.monotonic()
+
+            resume = kept.read(before) if before else None
+            made = train(
+                histories, start, Settings(**settings), validation=validation, watch=watch, keep=keep, resume=resume
+            )
             with os.fdopen(fds[1], "wb") as weights:
                 weights.write(form.weights(made.weights))
             told = form.Done(best=made.best, share=made.share, value=made.value, modules=environment.modules())
@@ -94,7 +115,7 @@ def main(packages: list[str], *, confined: bool) -> None:
     control.sendall(json.dumps({"layers": layers, "why": ""}).encode())
     ready = False
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 1 << 16, 3)
+        message, fds, _, _ = socket.recv_fds(control, 1 << 16, 4)
         if not message:
             return
         told = json.loads(message)
@@ -109,7 +130,7 @@ def main(packages: list[str], *, confined: bool) -> None:
             if child == 0:
                 control.close()
                 try:
-                    work(fds, secret, packages, confined=confined)
+                    work(fds, secret, packages, confined=confined, seconds=float(told["seconds"]))
                 finally:
                     os._exit(0)
             for fd in fds:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from security.errors import CannotTell
 from tasks.home import born
 from tasks.recommender.autoencoder import train
 from tasks.recommender.histories import Histories, histories
-from tasks.recommender.shape import NAMES, Progress, Settings, starting
-from tasks.trainer import ask, form
+from tasks.recommender.shape import NAMES, Progress, Settings, State, starting
+from tasks.trainer import ask, form, kept
 from tasks.trainer.ask import TRAINER, Isolation, Trainer
 from tests.tasks.checkouts import pipeline
 
@@ -351,6 +352,143 @@ def test_what_is_handed_over_is_what_is_taken(striped: Histories) -> None:
     assert train_.dtype == np.float32
     assert Settings(**settings) == SETTINGS
     assert all(np.array_equal(start[name], START[name]) for name in NAMES)
+
+
+class Broken(Exception):
+    """The run breaks off."""
+
+
+def test_a_training_that_is_broken_off_goes_on_and_ends_with_the_same_bytes(
+    striped: Histories, key: Path, tmp_path: Path
+) -> None:
+    """It is broken off after each validation in turn."""
+    seen = striped.copy()
+    seen.data[::5] = 0
+    seen.eliminate_zeros()
+    held = (striped - seen).tocsr()
+    held.eliminate_zeros()
+    settings = Settings(learning_rate=0.01, batch_size=16, epochs=12, every=2, patience=9, closed=3)
+    whole = train(seen, START, settings, validation=held)
+    rounds: list[int] = []
+
+    def attempt(until: int) -> Any:
+        def watch(epoch: Progress) -> None:
+            rounds.append(epoch.epoch)
+            if epoch.epoch == until:
+                raise Broken
+
+        by = Trainer()
+        told: dict[str, Any] = {"validation": held, "watch": watch, "secret": [key], "isolated": True}
+        try:
+            return by.train(seen, START, settings, state=tmp_path, seconds=0.0, **told)[0]
+        finally:
+            by.close()
+
+    for until in (3, 5, 7, 9, 11):
+        with pytest.raises(Broken):
+            attempt(until)
+        assert len(list(tmp_path.iterdir())) == 1
+    made = attempt(99)
+    assert rounds == [1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12], "each goes on from the last state"
+    assert all(np.array_equal(made.weights[name], whole.weights[name]) for name in NAMES)
+    told, expected = ([(each.loss, each.validation) for each in one.progress] for one in (made, whole))
+    assert told == expected
+    assert (made.best, made.share) == (whole.best, whole.share)
+    assert list(tmp_path.iterdir()) == []
+
+
+RESUMED = """
+import hashlib, sys
+import numpy as np
+from pathlib import Path
+from tasks.recommender.shape import NAMES, Settings, starting
+from tasks.recommender.histories import histories
+from tasks.trainer.ask import TRAINER
+user, item = np.nonzero(np.add.outer(np.arange(50), np.arange(30)) % 7 < 2)
+held = item % 5 == 0
+rows, kept = (histories(user[mask], item[mask], (50, 30)) for mask in (~held, held))
+def watch(epoch):
+    print(epoch.epoch, flush=True)
+settings = Settings(learning_rate=0.001, batch_size=1, epochs=60, every=2, patience=99)
+more = {"validation": kept, "watch": watch, "secret": [Path(sys.argv[1])], "isolated": True, "seconds": 0.0}
+made, _ = TRAINER.train(rows, starting(30, 8, 1), settings, state=Path(sys.argv[2]), **more)
+print(hashlib.sha256(b"".join(made.weights[name].tobytes() for name in NAMES)).hexdigest(), flush=True)
+"""
+
+
+def test_a_run_that_is_killed_goes_on_in_another_and_ends_with_the_same_digest(key: Path, tmp_path: Path) -> None:
+    states = [tmp_path / "killed", tmp_path / "whole"]
+    argv = [sys.executable, "-P", "-c", RESUMED, str(key)]
+
+    def begun(state: Path) -> "subprocess.Popen[str]":
+        state.mkdir(exist_ok=True)
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen([*argv, str(state)], stdout=subprocess.PIPE, env=env, text=True)
+
+    with begun(states[0]) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if int(line) >= 9:
+                first.kill()
+                break
+    assert first.wait() == -signal.SIGKILL
+    (left,) = [path for path in states[0].iterdir() if not path.name.startswith(".")]
+    went = kept.read(kept.found(left) or b"").epoch
+    assert went >= 6
+    told = []
+    for state in states:
+        with begun(state) as run:
+            assert run.stdout is not None
+            told.append(run.stdout.read().split())
+        assert run.returncode == 0
+    assert told[0][0] == str(went + 1)
+    assert told[1][0] == "1"
+    assert told[0][-1] == told[1][-1]
+    assert len(told[0][-1]) == 64
+
+
+def test_a_state_that_does_not_hold_or_is_old_is_removed(tmp_path: Path) -> None:
+    for spoil in (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"), lambda path: os.utime(path, (0, 0))):
+        kept.keep(tmp_path / "one", b"a state")
+        assert kept.found(tmp_path / "one") == b"a state"
+        spoil(tmp_path / "one")
+        assert kept.found(tmp_path / "one") is None
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_is_read_as_it_was_written_and_another_trainings_is_refused(striped: Histories) -> None:
+    states: list[State] = []
+    held = histories(np.array([0]), np.array([5]), striped.shape)
+    train(striped - striped.multiply(held), START, SETTINGS, validation=held, keep=lambda now: states.append(now()))
+    (state,) = states
+    again = kept.read(kept.written(state))
+    assert {name: each.tobytes() for name, each in again.arrays.items()} == {
+        name: each.tobytes() for name, each in state.arrays.items()
+    }
+    assert vars(replace(again, arrays={})) == vars(replace(state, arrays={}))
+    for odd in (
+        replace(state, epoch=4),
+        replace(state, arrays={name: each[:1] for name, each in state.arrays.items()}),
+        replace(state, arrays={name: each for name, each in state.arrays.items() if name != "first.encoder"}),
+    ):
+        with pytest.raises(ValueError, match="of another training"):
+            train(striped, START, SETTINGS, resume=odd)
+
+
+@pytest.mark.parametrize("change", ["data", "start", "settings", "validation", "weights"])
+def test_another_training_does_not_find_it(striped: Histories, change: str) -> None:
+    other, held = striped.copy(), striped[::-1].tocsr()
+    other.data[0] = 0.5
+    given: dict[str, Any] = {"train": striped, "validation": held, "start": START, "settings": SETTINGS}
+    changed = {
+        "data": {"train": held},
+        "weights": {"train": other},
+        "start": {"start": starting(30, 8, 2)},
+        "settings": {"settings": replace(SETTINGS, seed=1)},
+        "validation": {"validation": None},
+    }[change]
+    names = [kept.name(form.given(*each.values())) for each in (given, given, given | changed)]
+    assert names[0] == names[1] != names[2]
 
 
 def _waits(until: Callable[[], bool], seconds: float = 30.0) -> bool:
