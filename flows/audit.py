@@ -9,7 +9,7 @@ from configs import load
 from flows.screen import plain
 from security.errors import KeyBroken, LogBroken, SluiceError
 from security.keys import PublicKey
-from security.log import missing, placed
+from security.log import counted, missing, placed
 from security.registry import GATES
 from security.verdict import Outcome
 from security.verify import UNSIGNED, Held, Proof, Trust, verify
@@ -119,6 +119,8 @@ def _index(evidence: Path, key: PublicKey, proof: Proof) -> tuple[str, list[str]
         return "not seen: runs that vanished cannot be told", []
     plan = proof.plan
     placed(path, key, plan.run, plan.sha256, plan.index, proof.head)
+    for look, count in proof.looks:
+        counted(path, key, look, count)
     others = [each for each in missing(path, key, path.parent) if proof.plan.run not in each]
     return "opened, ended, and with this log", others
 

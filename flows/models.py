@@ -15,7 +15,7 @@ from flows.audit import outside
 from security.errors import KeyBroken, PlanError, SluiceError
 from security.gates.model.signature import SHA
 from security.keys import PublicKey, UnsafeLocalKeys
-from security.log import placed
+from security.log import counted, placed
 from security.models import bill, complete, statement
 from security.models.belief import claimed
 from security.models.chain import Keys, Move, Version
@@ -144,6 +144,8 @@ def decided(home: Home, claim: statement.Claim, policy: str) -> str:
     trust = Trust(key, terms, load.sha256(judged), load.matrix(), GATES, owner)
     proof = verify(home.evidence(claim.run) / "log.jsonl", trust)
     placed(home.index, key, proof.plan.run, proof.plan.sha256, proof.plan.index, proof.head)
+    for look, count in proof.looks:
+        counted(home.index, key, look, count)
     proven(claim, proof)
     return proof.head
 

@@ -23,7 +23,7 @@ from flows.features import features
 from flows.ingest import ingest
 from flows.train import train
 from security.errors import LogBroken, PlanError, SluiceError
-from security.log import lost
+from security.log import cut, lost
 from security.verify import Proof, verify
 from tasks import baseline, drawing, models, report
 from tasks.deploy import promote, sweep, withdraw
@@ -81,9 +81,11 @@ def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None
     trust = planning.trust(brief, home)
     if gone := lost(home.index, trust.key, home.index.parent):
         raise LogBroken(f"the index of runs knows nothing of run {gone[0]}: it was cut, or is not the one of this home")
+    if short := cut(home.index, home.index.parent):
+        raise LogBroken(f"the index of runs does not have what run {short[0]} saw in it: it was cut, or is another")
     place = Place.of(brief.document["stages"][0]["source"])
     source = _oracle(Source.read(home), place)
-    ready, predecessor = None, None
+    ready, predecessor, before = None, None, None
     if after:
         ready = home.evidence(after)
         before = verify(ready / "log.jsonl", trust)
@@ -91,7 +93,9 @@ def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None
         partition, window = before.plan.partition, before.plan.window
     chosen = newest(source, place) if partition == "latest" else partition
 
-    inputs = versions(source, place, chosen, window)
+    # What is measured was trained before: on what that run's plan names, whatever the store lists today.
+    again = before and wanted[:1] == ["evaluate"]
+    inputs = before.plan.inputs if before and again else versions(source, place, chosen, window)
 
     def seal(index: str) -> Any:
         return planning.plan(

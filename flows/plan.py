@@ -15,6 +15,7 @@ from typing import Any
 from configs import load
 from configs.contract import contract
 from flows.code import beside, code, lock
+from flows.evaluation import evaluation
 from security.errors import KeyBroken, LogBroken, PlanError
 from security.gates.metrics.names import METRICS, MOST, THRESHOLDS, parsed
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
@@ -240,6 +241,7 @@ def plan(
         "signer": own.id,
         "waivers": waivers.there(home) if brief.terms.waivers else (),
         "matrix": chosen,
+        "evaluation": evaluation(matrix),
         "code": code(),
         "lock": lock(),
         "locks": beside(brief.terms.gates),

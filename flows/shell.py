@@ -81,6 +81,7 @@ def figures(screen: Screen, run: Run) -> None:
         screen.say(
             "  threshold   " + "".join(f"{wanted[name]:>14.3f}" if name in wanted else " " * 14 for name in names)
         )
+        screen.say(f"  {run.notes.get('attempt', '')}")
     whole = time.monotonic() - run.started
     gates = run.clock["gates"]
     screen.say(f"\n  {whole:.1f} s, of which the gates took {gates:.1f} s ({gates / whole:.0%})")

@@ -2,15 +2,19 @@
 
 A log begins with the plan and ends with a closing count; `security.verify` believes or refuses it. The index is one
 such chain for all runs of a home: each run is opened in it before it reads anything, and closed in it with the head of
-its log, so that a run that vanished, and attempts on the same data, are seen. It also says which profiles of rows later
-runs are held against, and since when (`reference`).
+its log, so that a run that vanished is seen. Each look at a test slice is entered before it (`looked`), so that
+attempts on the same data are counted. It also says which profiles of rows later runs are held against, and since when
+(`reference`).
 """
 
+import base64
 import fcntl
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,10 @@ from security.errors import LogBroken
 from security.keys import PublicKey, Signer, seal, unseal
 
 NAMESPACE = "urn:sluice:"
-KINDS = ("plan", "verdict", "output", "published", "closed", "opened", "ended", "reference")
+KINDS = ("plan", "verdict", "output", "published", "closed", "looked", "opened", "ended", "reference")
 EMPTY = hashlib.sha256(b"").hexdigest()
+SMALL = 4096
+"""Bytes of a line that may say of a look: one of a verdict is longer, and is not read for that."""
 
 
 def kind_of(statement: dict[str, Any]) -> str:
@@ -113,6 +119,71 @@ class Index:
     def head(self) -> str:
         """The newest entry, empty for a new index."""
         return read(self.path, self.signer.public)[1] if self.path.exists() else ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """That a run was about to measure its model on a test slice. `entry` is the digest of what the index says of it,
+    `data` that of the slice, `at` seconds since the epoch."""
+
+    entry: str
+    run: str
+    pipeline: str
+    partition: str
+    data: str
+    at: float
+
+    def alike(self, others: Iterable["Look"]) -> list["Look"]:
+        """Those of a pipeline's looks at the same slice, whatever the plan, the seed or the thresholds."""
+        return [each for each in others if (each.pipeline, each.data) == (self.pipeline, self.data)]
+
+
+def looks(index: Path, key: PublicKey) -> list[Look]:
+    """Every look at a test slice that the index has, the oldest first. `LogBroken` where it is gone, or is broken."""
+    entries, _ = read(index, key)
+    found = []
+    for entry, line in zip(entries, index.read_bytes().splitlines(), strict=False):
+        if kind_of(entry) == "looked":
+            try:
+                told = {name: entry["predicate"][name] for name in Look.__dataclass_fields__ if name != "entry"}
+            except KeyError as why:
+                raise LogBroken(f"the index of runs has a look without {why}") from None
+            found.append(Look(entry=head_of(line), **told))
+    return found
+
+
+def counted(index: Path, key: PublicKey, own: Look, count: int) -> None:
+    """Raise `LogBroken` unless the index has this look, and it is the one of this number at its test slice."""
+    every = looks(index, key)
+    if own not in every:
+        raise LogBroken("the index of runs does not have this run's look at its test slice")
+    if (found := len(own.alike(every[: every.index(own) + 1]))) != count:
+        raise LogBroken(f"the index of runs has {found} looks at this test slice, and the verdict counted {count}")
+
+
+def cut(index: Path, runs: Path) -> list[str]:
+    """Runs whose log names an entry that the index does not have: it was cut, or is another. Whether its chain holds,
+    `read` says."""
+    named = {path.parent.name: _named(path) for path in sorted(runs.glob("*/log.jsonl"))}  # before the index, as above
+    there = {"", *(head_of(line) for line in (index.read_bytes().splitlines() if index.exists() else []))}
+    return [run for run, entries in named.items() if not entries <= there]
+
+
+def _named(log: Path) -> set[str]:
+    """The entries of the index that a log names, in its plan and where it looked. What cannot be read names none:
+    whether a log holds, `verify` says."""
+    found = set()
+    for number, line in enumerate(log.read_bytes().splitlines()):
+        if number and len(line) > SMALL:
+            continue
+        try:
+            predicate = json.loads(base64.b64decode(json.loads(line)["payload"]))["predicate"]
+            entry = predicate["index"] if number else predicate["plan"]["index"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if isinstance(entry, str):
+            found.add(entry)
+    return found
 
 
 def placed(index: Path, key: PublicKey, run: str, plan: str, before: str, head: str) -> None:

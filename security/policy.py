@@ -63,6 +63,9 @@ class Plan(Frozen):
     """Digest of the approved model that this run is compared with, or `establish`."""
     profiles: dict[str, str] = {}
     """Task -> digest of the profile that its rows are held against, or `ELSEWHERE`; without it where there is none."""
+    evaluation: dict[str, dict[str, Any]] = {}
+    """What a model is measured by: `split`, the shares that are held out, and `code`, digests of the gates that measure
+    and of what makes the lists. Thresholds are the document's, the data that of `inputs`."""
     matrix: dict[str, dict[str, dict[str, list[str]]]]
     terms: dict[str, dict[str, dict[str, Terms]]]
     """Stage -> task -> gate -> its terms."""

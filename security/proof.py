@@ -14,6 +14,7 @@ from configs.load import SHORT, Policy
 from security.errors import LogBroken, Refused
 from security.gate import Gate, judge
 from security.keys import PublicKey
+from security.log import Look
 from security.policy import Matrix, Plan
 from security.posture import Posture
 from security.verdict import Coverage, Effect, Observation, Ref, Verdict
@@ -57,6 +58,8 @@ class Proof:
     """Stage -> what it published."""
     available: dict[str, Ref] = field(default_factory=dict)
     """Stage -> what it published last, here or in a predecessor, and no earlier stage has run again since."""
+    looks: list[tuple[Look, int]] = field(default_factory=list)
+    """What the index of runs must have: looks at a test slice, and which one at that slice the verdict says it was."""
     closed: bool = False
 
 
@@ -67,6 +70,7 @@ class Walk:
         self.proof, self.trust, self.plan = proof, trust, proof.plan
         self.outputs: dict[tuple[str, str], list[tuple[Ref, list[Ref]]]] = {}
         self.subjects: dict[tuple[str, str, str, str], Coverage] = {}
+        self.looked: dict[tuple[str, str], Look] = {}
 
     def _taken(self, stage: str, task: str, ref: Ref) -> bool:
         """Whether a task may take this in."""
@@ -78,6 +82,28 @@ class Walk:
         ]
         return ref in mine or any((stage, task, gate, ref.sha256) in self.subjects for gate in asked)
 
+    def look(self, content: Mapping[str, Any]) -> None:
+        """A task is about to measure on a test slice: the index of runs has an entry on it."""
+        stage, task = content["stage"], content["task"]
+        if not self._measures(stage, task):
+            raise LogBroken(f"{stage}/{task}: the plan has no such task, or it measures nothing")
+        if (stage, task) in self.looked:
+            raise LogBroken(f"{stage}/{task}: looked at a test slice twice")
+        about = {"run": self.plan.run, "pipeline": self.plan.document["pipeline_name"]}
+        told = {"entry": content["index"], "data": content["data"], "at": content["at"]}
+        self.looked[stage, task] = Look(**about, **told, partition=self.plan.partition)
+
+    def _measures(self, stage: str, task: str) -> bool:
+        """Whether a gate over scores looks at what a task makes."""
+        after = self.plan.matrix.get(stage, {}).get(task, {}).get("after", [])
+        return any(gate.kind == "scores" for name in after if (gate := self.trust.gates.get(name)))
+
+    def _counted(self, where: tuple[str, str], told: Mapping[str, Any]) -> None:
+        look = self.looked.get(where)
+        if look is None or look.data != told["data"]:
+            raise LogBroken(f"{'/'.join(where)}: counted the looks at another test slice than it looked at")
+        self.proof.looks.append((look, told["count"]))
+
     def output(self, content: Mapping[str, Any]) -> None:
         """A task has made something from its inputs, after its `before` gates."""
         stage, task, ref = content["stage"], content["task"], Ref.model_validate(content["output"])
@@ -85,6 +111,8 @@ class Walk:
             raise LogBroken(f"{stage}/{task}: the plan has no such task")
         if stage in self.proof.published:
             raise LogBroken(f"{stage}/{task}: worked after its stage had published")
+        if self._measures(stage, task) and (stage, task) not in self.looked:
+            raise LogBroken(f"{stage}/{task}: measured without an entry in the index of runs")
         inputs = [Ref.model_validate(each) for each in content["inputs"]]
         for each in inputs:
             if not self._taken(stage, task, each):
@@ -116,6 +144,11 @@ class Walk:
         sealed = {"lock": self.plan.lock, "code": self.plan.source}.get(gate.kind)
         if sealed is not None and seen.facts and seen.subject.sha256 != sealed:
             raise LogBroken(f"{where}: looked at another {gate.kind} than the plan's")
+        measured = self.plan.evaluation.get("code", {}).get(name)
+        if measured is not None and seen.engine.sha256 != measured:
+            raise LogBroken(f"{where}: was measured by other code than the plan has sealed")
+        if told := seen.facts.get("attempts"):
+            self._counted((stage, task), told)
         subject = seen.subject.of or seen.subject.sha256
         if (stage, task, name, subject) in self.subjects:
             raise LogBroken(f"{where}: a second verdict on one subject")

@@ -11,7 +11,9 @@ It believes no recorded verdict and takes nothing that it relies on from the evi
  (6) every verdict is made again from its observation and is the same; none is there twice for one subject;
  (7) every one holds, not only the last, and every gate of every task has one for each of the task's outputs;
  (8) what was published is what the last task of its stage made, after all of the stage's verdicts, once;
- (9) a finished run ends with a closing statement that counts the others, says that it passed, and everything that the
+ (9) a model is measured as a plan says that is older than its training: by this one, or by a predecessor's that is
+     the same in thresholds, split, code and data; and the index of runs was told before that it is about to be;
+(10) a finished run ends with a closing statement that counts the others, says that it passed, and everything that the
      plan has was published.
 """
 
@@ -62,6 +64,8 @@ def _plan(statements: list[dict[str, Any]], trust: Trust) -> Plan:
     furthest = plan.document["stages"][-1]["target_environment"]
     if TARGETS.index(plan.target) > TARGETS.index(furthest):
         raise LogBroken(f"the plan is for target {plan.target}; its document goes no further than {furthest}")
+    if "evaluate" in plan.matrix and not (plan.evaluation.get("split") and plan.evaluation.get("code")):
+        raise LogBroken("the plan does not say what the model is measured by")
     if plan.signed == UNSIGNED:
         if policy.unsigned != UNSIGNED or policy.target != "local" or trust.owner:
             raise LogBroken("the policy of this run was not signed by its owner")
@@ -116,7 +120,7 @@ def verify(
         _terms(proof.plan, trust)
         proof.available = inherited(path, proof.plan, trust)
         walk = Walk(proof, trust)
-        steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish}
+        steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish, "looked": walk.look}
         outcome = ""
         for number, statement in enumerate(statements[1:], 1):
             kind, content = kind_of(statement), statement["predicate"]
@@ -157,6 +161,11 @@ def inherited(path: Path, plan: Plan, trust: Trust) -> dict[str, Any]:
         mine, theirs = ((p.document_sha256, p.partition, p.window) for p in (plan, before.plan))
         if mine != theirs:
             raise LogBroken("the predecessor is about another document, partition or window")
+        now, then = ((p.evaluation, p.inputs) for p in (plan, before.plan))
+        if ORDER[first] == "evaluate" and now != then:
+            raise LogBroken("it is measured in another way, or on other data, than was planned before the training")
+        if ORDER[first] == "train" and now[0].get("split") != then[0].get("split"):
+            raise LogBroken("the features were split in another way than the plan has it")
         given = before.available
     if lost := [stage for stage in ORDER[:first] if stage not in given]:
         raise LogBroken(f"{ORDER[first]}: depends on {', '.join(lost)}, of which there is no log")

@@ -24,6 +24,7 @@ from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
 from tasks import (
     artifact,
+    attempts,
     authority,
     baseline,
     checkout,
@@ -101,7 +102,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         seed = int(dataset.settings(run)["seed"])
         found, cuts = dataset.read(data), dataset.cut(run)
         users = form.scores(folder / "scores.parquet", found, made, seed, cuts, approved(run, found))
-        return metrics.material(subject, [folder / "scores.parquet"], users)
+        return metrics.material(subject, [folder / "scores.parquet"], users, attempts.told(run, found))
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
 
 

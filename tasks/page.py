@@ -111,6 +111,7 @@ def write(run: Run, outcome: Any) -> Path:
         wanted = plan.document["stages"][3]["thresholds"]
         names = plan.document["stages"][3]["metrics"]
         body.extend(f"<h2>{text(name)}</h2>" + _bars(found, name, wanted.get(name)) for name in names)
+        body.append(f'<p class="k">{text(run.notes.get("attempt", ""))}</p>')
         body.append(
             '<p class="k">Full catalogue, seen items removed, each user\'s last 20 % held out. Basis: observed. '
             "shuffled is a control that must fail; approved is the model that is, on the users of whose held-out items "

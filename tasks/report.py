@@ -69,6 +69,8 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         run.notes["metrics"] = {system: scores["metrics"] for system, scores in seen.facts["systems"].items()}
         if beside := seen.facts["approved"]:
             run.notes["metrics"]["approved"] = beside["scores"]["metrics"]
+        most = run.plan.terms[stage][task][said.gate].limits["attempts"]
+        run.notes["attempt"] = f"attempt {seen.facts['attempts']['count']:,} of {most:,} on this data"
 
 
 def table(run: Run) -> None:

@@ -72,6 +72,8 @@ class Run:
     """Stage, task, gate and digest of what it looked at -> the observation that is in the log."""
     imported: dict[str, str] = field(default_factory=dict)
     """What the process that trained has imported: name -> file, `standard` or `made`."""
+    looked: str = ""
+    """Digest of the entry of the index that says that this run looks at its test slice."""
     counted: int | None = None
     """Rows that the runner itself counted in quarantine; None where another run fetched them."""
     pinned: dict[str, Any] | None = None

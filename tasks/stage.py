@@ -5,8 +5,9 @@ whatever the body did, swallowed or returned, quarantine is wiped, and the log i
 anything is published.
 Rows, keys and runs are never parameters of a flow: Prefect stores those.
 
-Order of a guarded call: its inputs are hashed again; the `before` gates look; the task works; its inputs are hashed
-once more; its output is logged; the `after` gates look; the first refusal is raised once all of them have been heard.
+Order of a guarded call: its inputs are hashed again; the `before` gates look; where a model is about to be measured,
+the index of runs is told; the task works; its inputs are hashed once more; its output is logged; the `after` gates
+look; the first refusal is raised once all of them have been heard.
 """
 
 import functools
@@ -25,7 +26,7 @@ from security import waiver
 from security.errors import CannotTell, PlanError, Refused, SluiceError, StoreError
 from security.gate import judge, observe, unopened
 from security.verdict import Observation, Ref, Subject, Trouble
-from tasks import report
+from tasks import attempts, report
 from tasks.material import OPENS, SUPPLIED, opened
 from tasks.run import REFUSED, Run, close, current, inside, stage_now
 from tasks.source import Place, reference
@@ -123,6 +124,8 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
                     raise PlanError(f"{stage}/{name}: takes references, not {type(ref).__name__}")
             _whole(run, refs)
             cleared = _look(stage, name, before, list(refs), [])
+            if any(run.trust.gates[gate].kind == "scores" for gate in after):
+                attempts.enter(run, stage, name, refs)
             begun = time.monotonic()
             state = inner(*refs, return_state=True, wait_for=cleared)
             run.clock["work"] += time.monotonic() - begun

@@ -29,6 +29,7 @@ def small(**changes: Any) -> tuple[str, str]:
     stages[2]["hyperparameters"] |= {"learning_rate": 0.005, "width": 32, "epochs": 10}
     stages[3]["thresholds"] = {"precision@10": 0.05}
     name = document["pipeline_name"] = str(changes.pop("name", "small"))
+    gates["metric_thresholds"]["limits"]["attempts"] = 1000  # tests look at the same rows all the time
     gates |= changes.pop("terms", {})
     for key, value in changes.items():
         owners = [stage for stage in stages if key in stage]

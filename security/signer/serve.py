@@ -29,7 +29,17 @@ MAY: Final[Mapping[str, frozenset[str]]] = {
         {
             *(
                 f"urn:sluice:{kind}/v1"
-                for kind in ("plan", "verdict", "output", "published", "closed", "opened", "ended", "reference")
+                for kind in (
+                    "plan",
+                    "verdict",
+                    "output",
+                    "published",
+                    "closed",
+                    "looked",
+                    "opened",
+                    "ended",
+                    "reference",
+                )  # fmt: skip
             ),
             "urn:sluice:dataset/v1",
             "urn:sluice:baseline/v1",

@@ -210,7 +210,8 @@ def _scores(folder: Path) -> Case:
 
     def opened(name: str) -> Material[Any]:
         subject = Subject(kind="scores", name="staging:scores", sha256="0" * 64)
-        return metrics.material(subject, [folder / f"{name}-{part}.parquet" for part in range(2)], len(rows))
+        files = [folder / f"{name}-{part}.parquet" for part in range(2)]
+        return metrics.material(subject, files, len(rows), test_metrics.looks(2, 1))
 
     limits = test_metrics.LIMITS | {"min_users": 10, "first": "fail"}
     return Case(

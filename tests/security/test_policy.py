@@ -108,7 +108,7 @@ def test_the_last_partitions_are_compared_and_none_that_the_run_does_not_take(
 
 def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     lowered = policy(
-        metric_thresholds={"limits": {"thresholds": {"precision@10": 0.01}}},
+        metric_thresholds={"limits": {"thresholds": {"precision@10": 0.01}, "attempts": 3}},
         model_signature={"limits": {"floor": 1, "signer": "0" * 64, "name": "other"}},
         data_contract={"limits": {"since": "1999-01-01", "until": "2099-01-01", "clean": False}},
         approved_inputs={"limits": {"producer": "0" * 64, "named": {}}},

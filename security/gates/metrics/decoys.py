@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from security.errors import CannotTell
 from security.gate import Violation
+from security.gates.metrics.looks import KEY, MOST, Look, read
 from security.gates.metrics.tally import APPROVED, LEARNED, frame
 
 Row = dict[str, Any]
@@ -138,6 +139,23 @@ def _early(rows: list[Row], tops: list[str], items: int, draw: random.Random) ->
         row["held"] = row["held"] or [next(item for item in range(items + 1) if item not in row["seen"])]
 
 
+def _looked(*, beside: bool) -> Violation[Any]:
+    """Makes a copy of the sample that more runs looked at than any policy lets; or that has them beside it."""
+
+    def make(sample: Sequence[Any], draw: random.Random) -> list[Any]:
+        told = read(sample[0].schema.metadata)
+        data = f"{draw.randrange(16**64):064x}" if beside else told.data
+        more = [
+            Look(run=f"{draw.randrange(16**6):06x}", at=told.looks[-1].at - draw.random() * 1e6, data=data)
+            for _ in range(MOST + draw.randint(1, 9))
+        ]
+        looks = told.model_copy(update={"looks": (*sorted(more, key=lambda each: each.at), *told.looks)})
+        metadata = sample[0].schema.metadata | {KEY: looks.model_dump_json().encode()}
+        return [batch.replace_schema_metadata(metadata) for batch in sample]
+
+    return make
+
+
 VIOLATIONS: dict[str, Violation[Any]] = {
     "MET-THRESHOLD": edited(_fall),
     "MET-BASELINE": edited(_match),
@@ -148,4 +166,6 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "MET-TIME": edited(_early),
     "MET-LIST": edited(_spoil),
     "MET-USERS": edited(_twice),
+    "MET-ATTEMPTS": _looked(beside=False),
+    "MET-PARTITION": _looked(beside=True),
 }

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from security.gates.metrics.bootstrap import PART, Estimate, estimate
+from security.gates.metrics.looks import MOST, Attempts, counted
 from security.gates.metrics.names import AVERAGED, LIFT, Metric, Threshold, parsed
 from security.gates.metrics.tally import APPROVED, UNIT, Baseline, System, Tally
 from security.verdict import Frozen
@@ -31,6 +32,8 @@ class Limits(Frozen):
     first: Literal["establish", "fail"] = "fail"
     """What becomes of a model where none is approved: whether it may be the first."""
     min_users: int = Field(default=100, ge=1)
+    attempts: int = Field(ge=1, le=MOST, strict=True)
+    """Runs that may look at one test slice."""
     bare_share: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of users without held-out items."""
 
@@ -68,6 +71,7 @@ class Compared(Frozen):
 class Facts(Frozen):
     """Counts, and the scores of each system."""
 
+    attempts: Attempts
     users: int
     again: int
     """Rows of a user that has another row."""
@@ -127,6 +131,7 @@ def facts(told: Tally, again: int) -> Facts:
     names = [f"{name}@{k}" for k in told.frame.cuts for name in AVERAGED]
     others = [system for system in told.frame.systems if system != "model"]
     return Facts(
+        attempts=counted(told.frame.looks),
         users=users,
         again=again,
         bare=bare,

@@ -10,11 +10,13 @@ from security.gate import Gate, Violation
 from security.gates.metrics.bootstrap import Estimate
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.facts import Facts, Limits, Scores, facts
+from security.gates.metrics.looks import Attempts
 from security.gates.metrics.names import LIFT, cuts, parsed
 from security.gates.metrics.tally import APPROVED, Tally, batches, tally
 from security.material import Handed
 from security.rows import lists
 from security.verdict import Breach, Frozen, Rule
+from security.words import day
 
 _VALID = ("NIST AI RMF MEASURE 2.3", "NIST AI RMF MEASURE 2.5")
 
@@ -38,6 +40,16 @@ class MetricThresholds(Gate[Any]):
             ("MET-TIME", "a test on what came before", "hold out the last interactions of each user"),
             ("MET-LIST", "a list not of k items of the catalogue", "rank the whole catalogue, each item once"),
             ("MET-USERS", "users that are doubled or without held-out items", "evaluate every user once"),
+            ("MET-ATTEMPTS", "a test slice that too many runs looked at", "test on new data"),
+        )
+    } | {
+        "MET-PARTITION": Rule(
+            id="MET-PARTITION",
+            title="a partition that too many runs looked at, on other data each time",
+            severity="low",
+            remedy="find out why the rows of a partition change",
+            controls=_VALID,
+            advisory=True,
         )
     }
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
@@ -69,6 +81,7 @@ class MetricThresholds(Gate[Any]):
         yield from _control(facts, limits, ks)
         yield from _approved(facts, limits)
         yield from _rows(facts, limits)
+        yield from _attempts(facts.attempts, limits.attempts)
         if lost := sorted(name for name in limits.thresholds if parsed(name)[1] not in facts.cuts):
             raise CannotTell(f"{lost[0]} was not measured: the lists were cut at {facts.cuts}", "facts")
         if (count := facts.users - facts.bare) < limits.min_users:
@@ -79,14 +92,14 @@ class MetricThresholds(Gate[Any]):
             raise CannotTell(f"found {found}; allowed: {limits.min_users:,} or more", "approved")
 
     def brief(self, facts: Facts) -> str:
-        """Precision of the model, and of popularity."""
+        """Precision of the model, and of popularity, and which attempt it was."""
         best = f"precision@{facts.cuts[-1]}"
         model, popularity = (facts.systems[system].metrics[best] for system in ("model", "popularity"))
         words = f"{best} {_said(model, 3)}, popularity {popularity.value:.3f}"
-        if not facts.approved:
-            return words
-        more = facts.approved.over[best]
-        return f"{words}, {more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f}) to the approved model"
+        if facts.approved:
+            more = facts.approved.over[best]
+            words += f", {more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f}) to the approved model"
+        return f"{words}, attempt {facts.attempts.count:,} on this data"
 
 
 def _said(found: Estimate, digits: int = 4) -> str:
@@ -135,8 +148,8 @@ def _approved(facts: Facts, limits: Limits) -> Iterable[Breach]:
             message = "found no approved model; allowed: one, or a policy by which this may be the first"
             yield Breach(rule="MET-FIRST", place="approved", message=message)
         return
-    if facts.approved.users < limits.min_users:
-        return
+    if facts.approved.users < min(limits.min_users, facts.users - facts.bare):
+        return  # by so few nobody can tell, and is told so
     asked = {("precision" if name == LIFT else name, k) for name, k in map(parsed, limits.thresholds)}
     for metric in (f"{name}@{k}" for name, k in sorted(asked) if k in facts.cuts):
         more = facts.approved.over[metric]
@@ -144,6 +157,18 @@ def _approved(facts: Facts, limits: Limits) -> Iterable[Breach]:
             message = f"found {_said(more)} more than the approved model {facts.approved.model[:12]}, of the same users"
             allowed = f"{-limits.margin:g} or more at the lower end"
             yield Breach(rule="MET-REGRESSION", place=metric, message=f"{message}; allowed: {allowed}")
+
+
+def _attempts(told: Attempts, most: int) -> Iterable[Breach]:
+    """Too many looks at one slice; and too many at others that the partition had."""
+    if told.count > most:
+        newest = ", ".join(f"{each.run} on {day(each.at)}" for each in told.newest)
+        first = "the newest " if told.count > len(told.newest) else ""
+        message = f"found {told.count:,} runs that looked at this test slice, {first}{newest}; allowed: {most:,}"
+        yield Breach(rule="MET-ATTEMPTS", place="test", message=message)
+    if told.beside > most:
+        message = f"found {told.beside:,} runs that looked at other data of this partition; allowed: {most:,}"
+        yield Breach(rule="MET-PARTITION", place="partition", message=message)
 
 
 def _rows(facts: Facts, limits: Limits) -> Iterable[Breach]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from security.errors import CannotTell
 from security.gates.metrics.bootstrap import PART, REPLICATES, resampled
+from security.gates.metrics.looks import KEY, Looks, read
 from security.gates.metrics.names import AVERAGED, MOST
 from security.material import Material
 from security.rows import lists
@@ -33,11 +34,12 @@ _BEST = np.concatenate(([1.0], np.cumsum(_GAIN)))
 
 @dataclass(frozen=True)
 class Frame:
-    """What an evaluation's schema says: the size of the catalogue, every k, ascending, and its systems."""
+    """What an evaluation's schema says: the size of the catalogue, every k, ascending, its systems, and the looks."""
 
     items: int
     cuts: tuple[int, ...]
     systems: tuple[System, ...]
+    looks: Looks
     approved: str = ""
     """Digest of the approved model; empty where there is none."""
 
@@ -79,7 +81,7 @@ def frame(schema: Any) -> Frame:
         raise CannotTell("the evaluation's schema does not say how many items the catalogue has")
     if not all(k.isdigit() and len(k) < 4 and 1 <= int(k) <= MOST for k in ks) or ks != sorted(set(ks), key=int):
         raise CannotTell(f"the evaluation's schema does not say k, ascending, from 1 to {MOST}")
-    return Frame(int(items), tuple(map(int, ks)), tuple(systems), who)
+    return Frame(int(items), tuple(map(int, ks)), tuple(systems), read(told), who)
 
 
 def _averaged(hit: Any, wanted: Any, k: int) -> list[Any]:
@@ -120,7 +122,7 @@ class Tally:
         if self.frame is None or other.frame is None:
             return other if self.frame is None else self
         if self.frame != other.frame:
-            raise CannotTell("the evaluation's batches are of different catalogues, k or systems")
+            raise CannotTell("the evaluation's batches are of different catalogues, k, systems or looks")
         return Tally(
             self.frame,
             self.counts + other.counts,
@@ -208,14 +210,17 @@ def batches(items: Iterable[Any]) -> Iterator[Any]:
             yield item.slice(start, BATCH)
 
 
-def material(subject: Subject, files: Sequence[Path], expected: int) -> Material[Any]:
-    """The rows of the Parquet `files`, whose bytes the caller has checked; `expected` users as listed elsewhere."""
+def material(subject: Subject, files: Sequence[Path], expected: int, looks: Looks) -> Material[Any]:
+    """The rows of the Parquet `files`, whose bytes the caller has checked; `expected` users as listed elsewhere, and
+    the looks that the index of runs has."""
+    told = looks.model_dump_json().encode()
 
     def source() -> Iterator[Any]:
         try:
             for path in files:
                 with pq.ParquetFile(path) as file:
-                    yield from file.iter_batches(batch_size=BATCH)
+                    for batch in file.iter_batches(batch_size=BATCH):
+                        yield batch.replace_schema_metadata({**(batch.schema.metadata or {}), KEY: told})
         except (OSError, pa.ArrowException) as why:
             raise CannotTell(f"the evaluation cannot be read as Parquet ({type(why).__name__})") from None
 

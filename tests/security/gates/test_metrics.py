@@ -30,6 +30,7 @@ GOOD = {"model": 8, "popularity": 2, "random": 1, "knn": 6, "shuffled": 1, "ceil
 LIMITS: dict[str, Any] = {
     "thresholds": {"precision@10": 0.75, "recall@10": 0.5, "ndcg@10": 0.7},
     "min_users": 40,
+    "attempts": 3,
     "first": "establish",
 }
 BESIDE = {
@@ -65,15 +66,29 @@ def beside(rows: Sequence[Row], hits: int = 8, learned: int = 0, seed: int = 2) 
     ]
 
 
+def looks(count: int = 1, beside: int = 0) -> metrics.Looks:
+    """So many looks at the slice at hand, after so many at another of its partition."""
+    data = ["b" * 64] * beside + ["a" * 64] * count
+    return metrics.Looks(
+        data="a" * 64, looks=tuple(metrics.Look(run=f"run-{n}", at=1e9 + n, data=each) for n, each in enumerate(data))
+    )
+
+
 PLAIN = {"user": pa.int32(), "held_from": pa.int64(), "seen_until": pa.int64()}
 
 
-def batch(rows: Sequence[Row], items: bytes | None = str(ITEMS).encode(), k: bytes | None = b"10", **types: Any) -> Any:
+def batch(
+    rows: Sequence[Row],
+    items: bytes | None = str(ITEMS).encode(),
+    k: bytes | None = b"10",
+    told: bytes | None = looks().model_dump_json().encode(),
+    **types: Any,
+) -> Any:
     """Rows as one Arrow batch."""
     lists = pa.list_(pa.int32())
     kinds = {name: PLAIN.get(name, lists) for name in (rows[0] if rows else sound(1)[0])} | types
-    told = {"items": items, "k": k, "approved": b"c" * 64 if rows and "learned" in rows[0] else b""}
-    schema = pa.schema(kinds.items(), metadata={name: value for name, value in told.items() if value is not None})
+    metadata = {"items": items, "k": k, "approved": b"c" * 64 if rows and "learned" in rows[0] else b"", "looks": told}
+    schema = pa.schema(kinds.items(), metadata={name: value for name, value in metadata.items() if value is not None})
     return pa.RecordBatch.from_pylist(list(rows), schema=schema)
 
 
@@ -112,7 +127,9 @@ def broken(rows: Sequence[Row], **changes: Any) -> list[str]:
 def test_a_sound_evaluation_passes() -> None:
     seen, verdict = run(sound())
     assert verdict.outcome is Outcome.PASS, verdict.reason
-    assert verdict.reason == "50/50 users, precision@10 0.800 (0.752 to 0.812), popularity 0.200"
+    assert (
+        verdict.reason == "50/50 users, precision@10 0.800 (0.752 to 0.812), popularity 0.200, attempt 1 on this data"
+    )
     assert len(seen.canaries) == 2
     facts = Facts.model_validate(seen.facts)
     assert {name: round(10 * at(facts, "precision@10", name), 9) for name in facts.systems} == GOOD
@@ -433,8 +450,8 @@ def test_canaries_leave_the_sample_alone() -> None:
     sample = [batch(beside(sound()))]
     for make in GATE.violations.values():
         made = pa.Table.from_batches(make(sample, random.Random(1)))
-        assert not made.equals(pa.Table.from_batches(sample))
-    assert sample[0].equals(batch(beside(sound())))
+        assert not made.equals(pa.Table.from_batches(sample), check_metadata=True)
+    assert sample[0].equals(batch(beside(sound())), check_metadata=True)
 
 
 @pytest.mark.parametrize("ks", [b"10", b"5,10,100"])
@@ -529,6 +546,12 @@ ODD = {
     "no time": lambda: batch([row | {"held_from": None} for row in sound()]),
     "no column of time": lambda: batch(_without("seen_until")),
     "no user": lambda: batch([row | {"user": None} for row in sound()]),
+    "no looks": lambda: batch(sound(), told=None),
+    "looks that are none": lambda: batch(sound(), told=b"3"),
+    "no look": lambda: batch(sound(), told=b'{"data":"%s","looks":[]}' % (b"a" * 64)),
+    "a look at another slice last": lambda: batch(
+        sound(), told=looks().model_copy(update={"data": "c" * 64}).model_dump_json().encode()
+    ),
     "no list": lambda: batch([row | {"top_model": None} for row in sound()]),
     "no item": lambda: batch([row | {"seen": [None]} for row in sound()]),
 }
@@ -545,9 +568,75 @@ def test_it_cannot_tell_from_odd_columns(make: Callable[[], Any]) -> None:
 
 
 def test_it_cannot_tell_from_batches_that_differ() -> None:
-    for other in (batch(sound(), b"301"), batch(sound(systems=REQUIRED))):
+    more = looks(2).model_dump_json().encode()
+    for other in (batch(sound(), b"301"), batch(sound(systems=REQUIRED)), batch(sound(), told=more)):
         with pytest.raises(CannotTell, match="different"):
             GATE.look(material(batch(sound()), other))
+
+
+def attempted(count: int, beside: int = 0, gate: MetricThresholds = GATE, enforce: Sequence[str] = ()) -> Verdict:
+    """The verdict on a sound evaluation of this many looks; three are allowed."""
+    told = looks(count, beside).model_dump_json().encode()
+    seen = gates.observe(gate, material(batch(sound(), told=told)), LIMITS)
+    return gates.judge(gate, seen, LIMITS, enforce=enforce)
+
+
+def test_a_test_slice_is_looked_at_as_often_as_the_policy_lets() -> None:
+    assert attempted(3).outcome is Outcome.PASS
+    assert attempted(3).reason.endswith(", attempt 3 on this data")
+    verdict = attempted(4)
+    assert [(each.rule, each.place) for each in verdict.findings] == [("MET-ATTEMPTS", "test")]
+    runs = ", ".join(f"run-{n} on 2001-09-09" for n in range(4))
+    assert verdict.findings[0].message == f"found 4 runs that looked at this test slice, {runs}; allowed: 3"
+    many = attempted(1200).findings[0].message
+    assert many.startswith("found 1,200 runs that looked at this test slice, the newest run-1192 on ")
+    assert "run-1191" not in many
+
+
+def test_looks_at_other_data_of_the_partition_are_told_apart() -> None:
+    """Whoever alters a row has another slice, and begins to count anew: advice, unless a policy enforces it."""
+    assert (attempted(3, 3).outcome, attempted(3, 3).advice) == (Outcome.PASS, ())
+    verdict = attempted(3, 4)
+    assert verdict.outcome is Outcome.PASS
+    assert [(each.rule, each.place) for each in verdict.advice] == [("MET-PARTITION", "partition")]
+    assert verdict.advice[0].message == "found 4 runs that looked at other data of this partition; allowed: 3"
+    verdict = attempted(3, 4, enforce=["MET-PARTITION"])
+    assert [each.rule for each in verdict.findings] == ["MET-PARTITION"]
+    assert [each.rule for each in attempted(4, 0, enforce=["MET-PARTITION"]).findings] == ["MET-ATTEMPTS"]
+
+
+@pytest.mark.parametrize("attempts", [0, -1, 1001, 2.5, None, "5", True])
+def test_the_bound_of_attempts_is_a_number(attempts: Any) -> None:
+    without = {name: value for name, value in LIMITS.items() if name != "attempts"}
+    for terms in (LIMITS | {"attempts": attempts}, without):
+        seen = gates.observe(GATE, material(batch(sound())), terms)
+        assert gates.judge(GATE, seen, terms).outcome is Outcome.INCONCLUSIVE
+
+
+class Forgetful(MetricThresholds):
+    """Counts no look but the last."""
+
+    name = "metric_thresholds"
+
+    def look(self, material: Any) -> Facts:
+        facts = super().look(material)
+        only = facts.attempts.model_copy(update={"count": 1, "newest": facts.attempts.newest[-1:], "beside": 0})
+        return facts.model_copy(update={"attempts": only})
+
+
+class Lenient(MetricThresholds):
+    """Finds nothing in how often a slice was looked at."""
+
+    name = "metric_thresholds"
+
+    def judge(self, facts: Facts, limits: Any) -> Iterable[Breach]:
+        return [each for each in super().judge(facts, limits) if each.rule not in ("MET-ATTEMPTS", "MET-PARTITION")]
+
+
+@pytest.mark.parametrize("liar", [Forgetful(), Lenient()])
+def test_who_counts_no_attempts_lets_a_canary_through(liar: MetricThresholds) -> None:
+    found = {attempted(4, gate=liar).cause for _ in range(40)}
+    assert "canary" in found
 
 
 def test_parquet_is_read_in_batches(tmp_path: Path) -> None:
@@ -556,7 +645,7 @@ def test_parquet_is_read_in_batches(tmp_path: Path) -> None:
     for number, part in enumerate((rows[:25], rows[25:])):
         files.append(tmp_path / f"{number}.parquet")
         pq.write_table(pa.Table.from_batches([batch(part)]), files[-1], row_group_size=10)
-    opened = metrics.material(SUBJECT, files, 60)
+    opened = metrics.material(SUBJECT, files, 60, looks())
     seen = gates.observe(GATE, opened, LIMITS)
     verdict = gates.judge(GATE, seen, LIMITS)
     assert verdict.outcome is Outcome.PASS, verdict.reason
@@ -566,7 +655,7 @@ def test_parquet_is_read_in_batches(tmp_path: Path) -> None:
 def test_it_cannot_tell_from_what_is_not_parquet(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and then nothing")
     for files in ([tmp_path / "bad.parquet"], [tmp_path / "absent.parquet"], []):
-        seen = gates.observe(GATE, metrics.material(SUBJECT, files, 50), LIMITS)
+        seen = gates.observe(GATE, metrics.material(SUBJECT, files, 50, looks()), LIMITS)
         verdict = gates.judge(GATE, seen, LIMITS)
         assert verdict.outcome is Outcome.INCONCLUSIVE
         assert verdict.cause in {"unreadable", "coverage"}
@@ -580,7 +669,7 @@ def test_no_row_is_written_down() -> None:
     assert verdict.outcome is Outcome.PASS
     assert "98765" not in seen.model_dump_json()
     kinds = {name: value for name, value in seen.facts.items() if not isinstance(value, int)}
-    assert set(kinds) == {"systems", "over", "lift", "cuts", "interval", "approved"}
+    assert set(kinds) == {"attempts", "systems", "over", "lift", "cuts", "interval", "approved"}
 
 
 def oracle(rows: Sequence[Row], top: str, k: int) -> dict[str, float]:
