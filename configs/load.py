@@ -14,6 +14,7 @@ from configs.files import BARE, KINDS, OFFERED, ROOT, ConfigError, find, nearest
 __all__ = [
     "BARE",
     "CONTRACT",
+    "GROUPS",
     "KINDS",
     "OFFERED",
     "ROOT",
@@ -40,6 +41,8 @@ __all__ = [
 STAGES = ("data_ingestion", "feature_engineering", "model_training", "model_evaluation", "model_deployment")
 SHORT = dict(zip(STAGES, ("ingest", "features", "train", "evaluate", "deploy"), strict=True))
 """The document's name of a stage -> its flow's."""
+GROUPS = {"activity": "behavioural", "tenure": "behavioural"}
+"""What a document that does not say it groups users by, to hold their lists against each other's."""
 CONTRACT = "interactions"
 """The data contract of a document that names none."""
 Target = Literal["local", "kubernetes_test", "kubernetes_prod"]
@@ -99,11 +102,13 @@ class Training(Stage):
 
 
 class Evaluation(Stage):
-    """How it is measured, and the least that it must reach: metric -> lowest allowed value."""
+    """How it is measured, and the least that it must reach: metric -> lowest allowed value. `groups`: what users are
+    grouped by -> what that is; behavioural is what was seen of them."""
 
     name: Literal["model_evaluation"]
     metrics: list[str] = Field(min_length=1)
     thresholds: dict[str, float] = Field(min_length=1)
+    groups: dict[str, Literal["behavioural"]] = Field(default=cast(Any, GROUPS), min_length=1)
 
 
 class Deployment(Stage):

@@ -24,6 +24,7 @@ from security.registry import GATES, PLANNED
 from security.resolve import ELSEWHERE, days
 from security.verify import SIGNED, UNSIGNED, Trust
 from tasks import baseline, chains, signer, tree, waivers
+from tasks.groups import BEHAVIOURS
 from tasks.home import Home
 from tasks.store import conditional, current
 from tasks.trainer.ask import TRAINER
@@ -95,6 +96,7 @@ def _names(brief: Brief, document: str, policy: str) -> None:
     _known([train.framework], FRAMEWORKS, "framework", document)
     _measured(evaluate.metrics, METRICS, "metric", document)
     _measured(evaluate.thresholds, THRESHOLDS, "threshold", document)
+    _known(evaluate.groups, BEHAVIOURS, "grouping", document)
     if missing := [column for column in COLUMNS if column not in features.features]:
         raise PlanError(f"{document}: features: {', '.join(missing)} is needed by the model")
     for stage in brief.parsed.stages:

@@ -15,6 +15,7 @@ from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
 from security.gates.dependencies import DependencyScanning
 from security.gates.drift import DriftMonitoring
+from security.gates.fairness import FairnessMetrics
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
@@ -43,6 +44,7 @@ GATES: dict[str, Gate[Any]] = {
         ModelVersioning(),
         RegistryAuthorization(),
         MetricThresholds(),
+        FairnessMetrics(),
         AccessControlApi(),
     )
 }
@@ -56,7 +58,6 @@ PLANNED = (
     "bias_detection",
     "data_poisoning",
     "deployment_authorization",
-    "fairness_metrics",
     "image_vulnerability_scanning",
     "network_policy_enforcement",
     "workload_hardening",

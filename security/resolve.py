@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from configs.contract import contract
+from configs.load import GROUPS
 from security.errors import PlanError
 
 ELSEWHERE = "elsewhere"
@@ -109,6 +110,18 @@ def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> d
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
 
+def _groups(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """A policy asks for groupings; the document has others beside them, and takes none away."""
+    asked = limits.get("groupings", {})
+    if not isinstance(asked, dict) or not asked:
+        raise PlanError("fairness_metrics: limits.groupings: none; allowed: what users are grouped by, and its kind")
+    there = _stages(plan)["model_evaluation"].get("groups", GROUPS)
+    for name in sorted(asked.keys() & there):
+        if asked[name] != there[name]:
+            raise PlanError(f"fairness_metrics: limits.groupings.{name}: {asked[name]}; the document has {there[name]}")
+    return limits | {"groupings": there | asked}
+
+
 def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {stage["name"]: stage for stage in plan["document"]["stages"]}
 
@@ -119,10 +132,11 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "data_contract": _contract,
     "data_drift_monitoring": _drift,
     "dependency_scanning": _dependencies,
+    "fairness_metrics": _groups,
     "model_signature": _signature,
     "model_versioning": _versions,
     "metric_thresholds": _thresholds,
     "registry_authorization": _registry,
 }
 """Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,
-thresholds."""
+thresholds, groupings."""

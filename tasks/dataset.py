@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from configs.load import GROUPS
 from security.errors import LogBroken, StoreError
 from security.gates.inputs import DATASET
 from security.gates.metrics import cuts
@@ -27,7 +28,8 @@ PARTS = ("train", "validation", "test")
 @dataclass(frozen=True)
 class Features:
     """What the features folder holds. `time`: when a pair first occurred, in the column's own unit; `part`: 0 train,
-    1 validation, 2 test, one value a pair; `says`: how much it counts in training; `start`: what that begins with."""
+    1 validation, 2 test, one value a pair; `says`: how much it counts in training; `start`: what that begins with;
+    `columns`: every column that is there to be learned from."""
 
     users: list[str]
     items: list[str]
@@ -37,6 +39,7 @@ class Features:
     part: NDArray[np.int8]
     says: NDArray[np.float32]
     start: Start
+    columns: tuple[str, ...]
 
     def histories(self, *parts: str) -> Histories:
         """The pairs of some parts as user histories [users, items]."""
@@ -69,13 +72,20 @@ def read(folder: Path) -> Features:
     start = Start(weights, told["closed"], told["ridge"])
     user, item, part, says = (table[name].to_numpy() for name in ("user", "item", "part", "says"))
     pairs = user.astype(np.int64), item.astype(np.int64), table["timestamp"].cast(pa.int64()).to_numpy()
-    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, says, start)
+    names = tuple(pq.read_schema(folder / "rows.parquet").names)
+    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, says, start, names)
 
 
 def cut(run: Run) -> tuple[int, ...]:
     """Every k of the metrics and thresholds that the document names, ascending."""
     stage = run.plan.document["stages"][3]
     return cuts(*stage["metrics"], *stage["thresholds"])
+
+
+def groupings(run: Run) -> tuple[str, ...]:
+    """What the document groups users by."""
+    stage = run.plan.document["stages"][3]
+    return tuple(sorted(stage.get("groups", GROUPS)))
 
 
 def settings(run: Run) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from safetensors.numpy import load
 
 from security.errors import CannotTell
 from security.verdict import Ref
-from tasks import dataset
+from tasks import dataset, groups
 from tasks.approved import approved
 from tasks.recommender.baselines import Neighbours, Popularity, Random
 from tasks.recommender.fold import Folded
@@ -55,7 +55,9 @@ def _rows(given: Histories) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(given.indptr, pa.int32()), pa.array(given.indices, pa.int32()))
 
 
-@guarded("evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds"])
+@guarded(
+    "evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds", "fairness_metrics"]
+)
 def score(model: Ref, data: Ref) -> Ref:
     """The best k items by every system for every user with something held out."""
     run = current()
@@ -93,7 +95,10 @@ def score(model: Ref, data: Ref) -> Ref:
         run.listener.step("evaluate", f"the approved version {before.version} over {seen.shape[1]:,} items")
         columns["top_approved"] = _lists(evaluate(before, seen, held, k=ks[-1]).lists)
         columns["learned"] = _rows(before.learned.multiply(held).tocsr()[ranking.users])
+    who = groups.columns(found, ranking.users, dataset.groupings(run))
     told = {"items": str(len(found.items)), "k": ",".join(map(str, ks)), "approved": before.digest if before else ""}
+    told |= groups.told(found, who, {name: weights[name] for name in NAMES}, seen[ranking.users])
+    columns |= who
     table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")
     folder.mkdir()

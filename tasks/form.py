@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from security.errors import BadInput
+from security.gates.fairness import PREFIX
+from tasks import groups
 from tasks.approved import Approved
 from tasks.dataset import Features, read
 from tasks.recommender import fold
@@ -106,13 +108,20 @@ def features(folder: Path) -> None:
 
 
 def scores(
-    path: Path, found: Features, model: Path, seed: int, cuts: tuple[int, ...], approved: Approved | None
+    path: Path,
+    found: Features,
+    model: Path,
+    seed: int,
+    cuts: tuple[int, ...],
+    approved: Approved | None,
+    named: tuple[str, ...],
 ) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
-    What was held out and seen, and when, and the lists of popularity, random and knn, are made again here from the
-    published features; the lists of the model from the files in the folder `model`, those of the `approved` one from
-    the registry; those of the control are the task's word, as is the ceiling. `cuts`: every k that the document names.
+    What was held out and seen, and when, who is in which group, and the lists of popularity, random and knn, are made
+    again here from the published features; the lists of the model, and what its embeddings tell of groups, from the
+    files in the folder `model`; the lists of the `approved` one from the registry; those of the control are the task's
+    word, as is the ceiling. `cuts`: every k that the document names; `named`: what it groups users by.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -133,8 +142,9 @@ def scores(
         if not np.array_equal(table[name].to_numpy(), when[users]):
             raise BadInput("scores/scores.parquet", name, "times that are not the features'", "those of the split")
     weights = load((model / "model.safetensors").read_bytes())
+    model_ = fold.Folded({name: weights[name] for name in NAMES})
     systems: dict[str, Scorer] = {
-        "model": fold.Folded({name: weights[name] for name in NAMES}),
+        "model": model_,
         "popularity": Popularity.fit(seen),
         "random": Random(seed),
         "knn": Neighbours.fit(seen),
@@ -149,4 +159,20 @@ def scores(
         raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
     if told.get(b"k") != ks.encode():
         raise BadInput("scores/scores.parquet", "k", "other lists than the document's", ks)
+    grouped(table, found, users, named, model_.weights, seen[users])
     return len(users)
+
+
+def grouped(table: Any, found: Features, users: Any, named: tuple[str, ...], weights: fold.Weights, seen: Any) -> None:
+    """`BadInput` unless each user is in the groups that the features say, and so does what is said of these."""
+    who = groups.columns(found, users, named)
+    for name in sorted({each for each in table.column_names if each.startswith(PREFIX)} ^ who.keys()):
+        found_ = "no such groups" if name in who else "groups that the document does not name"
+        raise BadInput("scores/scores.parquet", name, found_, f"those by {', '.join(named)}")
+    for name, wanted in who.items():
+        if not table[name].combine_chunks().equals(wanted):
+            raise BadInput("scores/scores.parquet", name, "groups that are not the features'", "those of the split")
+    said = table.schema.metadata or {}
+    for name, text in groups.told(found, who, weights, seen).items():
+        if said.get(name.encode()) != text.encode():
+            raise BadInput("scores/scores.parquet", name, "another account of groups than is made again", text)

@@ -16,7 +16,7 @@ from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
-from security.gates import contract, drift, inputs, metrics, model, personal, rest
+from security.gates import contract, drift, fairness, inputs, metrics, model, personal, rest
 from security.material import Material
 from security.posture import Posture, asked, part
 from security.rows import lines
@@ -97,12 +97,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":
-        form.files("scores", folder)
-        data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
-        seed = int(dataset.settings(run)["seed"])
-        found, cuts = dataset.read(data), dataset.cut(run)
-        users = form.scores(folder / "scores.parquet", found, made, seed, cuts, approved(run, found))
-        return metrics.material(subject, [folder / "scores.parquet"], users, attempts.told(run, found))
+        return _scores(run, gate, folder, subject, where)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
 
 
@@ -141,6 +136,21 @@ def _supplied(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Ma
         found, wanted = f"SHA-256 {made.subject.sha256[:12]}", f"{sealed[:12] or 'none'}, as the plan has it"
         raise BadInput(made.subject.name, "the whole", found, wanted)
     return made
+
+
+def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tuple[str, str]) -> Material[Any]:
+    """An evaluation whose form holds: what it is measured against was made again from what is published."""
+    form.files("scores", folder)
+    data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
+    seed, written, found = int(dataset.settings(run)["seed"]), folder / "scores.parquet", dataset.read(data)
+    if (users := run.formed.get(subject.sha256)) is None:
+        before, named = approved(run, found), dataset.groupings(run)
+        users = form.scores(written, found, made, seed, dataset.cut(run), before, named)
+        run.formed[subject.sha256] = users
+    if gate.name == fairness.FairnessMetrics.name:
+        limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
+        return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
+    return metrics.material(subject, [written], users, attempts.told(run, found))
 
 
 def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from security.verdict import Outcome
 from security.verify import Proof
-from tasks import hits, watch
+from tasks import hits, served, watch
+from tasks.bars import Bar, svg
 from tasks.run import Run
 
 STYLE = """
@@ -32,30 +33,10 @@ def text(value: Any) -> str:
 
 
 def _bars(metrics: Metrics, name: str, threshold: float | None) -> str:
-    """Horizontal bars of one metric for each system, each with its interval, and the threshold as a line."""
-    rows = [(system, metrics[system][name]) for system in SYSTEMS if name in metrics.get(system, {})]
-    width, top = 460, max([found["high"] for _, found in rows] + [threshold or 0.0, 1e-9])
-    parts = []
-    for number, (system, found) in enumerate(rows):
-        y, colour = 26 * number + 4, "#2463b0" if system == "model" else "#aab7c6"
-        long, low, high = (width * found[end] / top for end in ("value", "low", "high"))
-        ends = f"{found['low']:.3f}", f"{found['high']:.3f}"
-        said = f"{found['value']:.3f}" + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else "")
-        parts.append(
-            f'<text x="0" y="{y + 14}">{text(system)}</text>'
-            f'<rect x="110" y="{y}" width="{long:.1f}" height="18" fill="{colour}"/>'
-            f'<path class="interval" d="M{110 + low:.1f} {y + 9}H{110 + high:.1f}M{110 + low:.1f} {y + 4}v10'
-            f'M{110 + high:.1f} {y + 4}v10" stroke="#1b2733"/>'
-            f'<text x="{118 + high:.1f}" y="{y + 14}">{said}</text>'
-        )
-    height = 26 * len(rows) + 8
-    if threshold is not None:
-        x = 110 + width * threshold / top
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" stroke="#b3131b" stroke-dasharray="4 3"/>')
-    return (
-        f'<svg role="img" aria-label="{text(name)} of each system" width="720" height="{height}" '
-        f'viewBox="0 0 720 {height}">{"".join(parts)}</svg>'
-    )
+    """Bars of one metric for each system, and the threshold as a line."""
+    found = [(system, metrics[system][name]) for system in SYSTEMS if name in metrics.get(system, {})]
+    bars = [Bar(system, each["value"], each["low"], each["high"], system == "model") for system, each in found]
+    return svg(f"{name} of each system", bars, threshold)
 
 
 def _curve(epochs: list[tuple[int, float, float | None, float]]) -> str:
@@ -118,6 +99,7 @@ def write(run: Run, outcome: Any) -> Path:
             "it learned none; the dashed line is the threshold, which the lower end of the model's interval must meet "
             "(95 %, bootstrap of users).</p>"
         )
+    body.append(served.section(run))
     if run.notes.get("epochs"):
         body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))
     for title, key in (("Rows", "clean"), ("Features", "features")):

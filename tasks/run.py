@@ -70,6 +70,8 @@ class Run:
     """Digest of fetched rows -> the rows as they are read once, by whoever is first to look at them."""
     heard: dict[tuple[str, str, str, str], Observation] = field(default_factory=dict)
     """Stage, task, gate and digest of what it looked at -> the observation that is in the log."""
+    formed: dict[str, int] = field(default_factory=dict)
+    """Digest of scores -> users that they are of, once their form held against what this run has published."""
     imported: dict[str, str] = field(default_factory=dict)
     """What the process that trained has imported: name -> file, `standard` or `made`."""
     looked: str = ""

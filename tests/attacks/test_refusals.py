@@ -22,6 +22,7 @@ from tests.attacks.bucket import Operator
 from tests.attacks.codes import CODES, HELD
 from tests.attacks.conftest import BUCKET, Pair
 from tests.attacks.drifts import BASELINES, COLUMNS
+from tests.attacks.groupings import GROUPINGS
 from tests.attacks.models import MADE
 from tests.attacks.newest import NEWEST
 from tests.attacks.packages import PACKAGES
@@ -29,7 +30,7 @@ from tests.attacks.registries import REGISTRIES
 from tests.attacks.table import GROUPS, Attack
 from tests.attacks.trainings import TRAININGS
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS, GROUPINGS)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

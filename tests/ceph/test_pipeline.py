@@ -22,7 +22,7 @@ from tests.integration.conftest import verified
 from tests.small import small
 
 GOOD, MIXED = "real-lake", "mixed-lake"
-LAPTOP = ("dependency_scanning", "code_integrity_check", "registry_authorization")
+LAPTOP = ("dependency_scanning", "code_integrity_check", "registry_authorization", "fairness_metrics")
 """Gates of which a laptop's policy observes that nobody can tell."""
 TERMS: dict[str, dict[str, Any]] = {
     # radosgw compares the owner on no call, so the bucket's own word is compared once. It has no ownership controls.

@@ -62,7 +62,12 @@ def test_the_matrix_is_this() -> None:
                 "after": ["model_signature", "model_artifact_scan", "model_versioning", "code_integrity_check"],
             }
         },
-        "evaluate": {"score": {"before": ["model_signature", "code_integrity_check"], "after": ["metric_thresholds"]}},
+        "evaluate": {
+            "score": {
+                "before": ["model_signature", "code_integrity_check"],
+                "after": ["metric_thresholds", "fairness_metrics"],
+            }
+        },
         "deploy": {
             "serve": {
                 "before": [

@@ -120,6 +120,25 @@ def test_the_verdicts_are_a_table_to_be_read(good: Seen, ui: UI) -> None:
     assert "\\" not in table
 
 
+def test_how_groups_of_users_are_served_is_on_the_page_of_the_run(good: Seen, home: Home, ui: UI) -> None:
+    (folder,) = evidence(home, "asked")
+    ui.page.goto(f"file://{home.root}/pages/{folder.name}.html")
+    ui.page.get_by_text("Groups of users").scroll_into_view_if_needed()
+    ui.page.screenshot(path=ui.shots / "asked-groups.png", full_page=True)
+    for grouping, names in (
+        ("activity", ["heavy", "light"]),
+        ("tenure", ["new", "old"]),
+        ("activity x tenure", ["heavy x new", "heavy x old", "light x new", "light x old"]),
+    ):
+        ui.page.get_by_text(f"{grouping} (behavioural)", exact=True).wait_for()
+        picture = ui.page.get_by_role("img", name=f"ndcg of each group by {grouping}", exact=True)
+        assert picture.locator("text").all_text_contents()[::2] == names
+        assert picture.locator("path.interval").count() == len(names)
+        assert picture.locator("line").count() == 1
+    outside = "all => all.filter(e => e.getBBox().x + e.getBBox().width > e.ownerSVGElement.width.baseVal.value).length"
+    assert ui.page.locator("svg[aria-label*=group] text").evaluate_all(outside) == 0, "what is said is cut off"
+
+
 def test_a_public_bucket_is_refused_by_name(bad: Seen, ui: UI) -> None:
     assert bad.state == REFUSED
     assert bad.run.ended(10) == REFUSED

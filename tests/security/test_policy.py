@@ -122,6 +122,31 @@ def test_no_policy_lowers_a_threshold_or_names_a_signer() -> None:
     assert made["ingest"]["clean"]["data_contract"].limits == contract(GIVEN["contract"]).limits() | window
 
 
+def test_users_are_grouped_as_the_document_says_and_at_least_as_the_policy_asks() -> None:
+    both = {"activity": "behavioural", "tenure": "behavioural"}
+    given = copy.deepcopy(GIVEN)
+    stage = given["document"]["stages"][3]
+
+    def groupings(asked: Any) -> Any:
+        terms_ = {"limits": {"groupings": asked, "ratio": {"ndcg": 0.8}}}
+        return terms(policy(fairness_metrics=terms_), given, MATRIX, GATES)["evaluate"]["score"][
+            "fairness_metrics"
+        ].limits["groupings"]
+
+    assert stage["groups"] == both
+    assert groupings({"activity": "behavioural"}) == both, "what the document has beside it is looked at too"
+    assert groupings({"age": "declared"}) == both | {"age": "declared"}, "what it has not stays asked for"
+    del stage["groups"]
+    assert groupings({"tenure": "behavioural"}) == both, "a document that does not say"
+    stage["groups"] = {"tenure": "behavioural"}
+    assert groupings(both) == both, "a document takes none away"
+    with pytest.raises(PlanError, match="limits.groupings.tenure: declared; the document has behavioural"):
+        groupings({"tenure": "declared"})
+    for none in ({}, None, []):
+        with pytest.raises(PlanError, match=r"fairness_metrics: limits.groupings: none; allowed"):
+            groupings(none)
+
+
 def test_levels_of_a_column_that_is_not_kept_count_where_it_was_fetched() -> None:
     by = {"comment": {"distinct": 9.0}, "item_id": {"weight": 30.0}}
     told = policy(data_drift_monitoring={"limits": {"by": by, "key": "UnsafeLocal"}})

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect.states import Failed
 
+from security.gates.fairness import Facts, Limits, report
 from security.verify import Proof
 from tasks.home import Home
 from tasks.page import text, write
 from tasks.run import Run, close
 from tests.conformance.miniature import GOOD, start
+from tests.security.gates import test_fairness
 
 EVIL = "<script src=\"https://evil.example/x.js\">alert(1)</script><img src=x onerror='alert(1)'>&quot;]]>\"'"
 SYSTEMS = ("model", "knn", "popularity", "random", "shuffled", "ceiling")
@@ -128,6 +130,52 @@ def test_figures_are_beside_their_baselines(run: Run) -> None:
     assert len(ends) == 12
     low, high = re.fullmatch(r"M([\d.]+) 13H([\d.]+)M.*", str(ends[0])).groups()  # type: ignore[union-attr]
     assert (float(low) - 110) / (float(high) - 110) == pytest.approx(0.9 / 1.1, rel=0.01)
+
+
+def grouped(who: dict[str, list[str]]) -> tuple[Facts, Limits, list[report.Row]]:
+    """What the page gets of an evaluation by groups, of which those by activity are behavioural."""
+    kinds = dict.fromkeys(who, "declared") | {"activity": "behavioural"}
+    rows = test_fairness.made(who, groups=kinds, proxy={"activity": {"auc": 0.9, "users": 300}})
+    facts = test_fairness.look(rows)
+    limits = Limits(groupings=kinds, ratio={"ndcg": 0.8}, behavioural={"ndcg": 0.5})  # type: ignore[arg-type]
+    return facts, limits, report.rows(test_fairness.fairness.tally(rows), facts, replicates=50)
+
+
+def test_groups_are_bars_beside_the_limit_of_their_kind_and_small_ones_only_names(run: Run) -> None:
+    people = {
+        "activity": ["light", "heavy"] * 200,
+        "age": ["old", "old", "young", "young"] * 90 + ["child", "ancient"] * 20,
+    }
+    run.notes["groups"] = facts, limits, rows = grouped(people)
+    page, found = parsed(run)
+    assert {"activity (behavioural)", "age (declared)", "activity x age (mixed)"} <= set(found.texts)
+    assert "Embeddings tell activity: AUC 0.900 over 300 users; 0.5 is chance." in found.texts
+    (named,) = [text for text in found.texts if text.startswith("Suppressed") and "child" in text and " x " not in text]
+    assert named.endswith(": ancient, child")
+    assert not [text for text in found.texts if text in ("child", "ancient")], "no figure of theirs"
+    shown = [row for row in rows if row.grouping == "activity" and row.metric == "ndcg"]
+    for row in shown:
+        said = f"{row.ratio:.3f} ({row.low:.3f} to {row.high:.3f}), {row.value:.4f} of {row.users}"
+        assert said in found.texts
+    labels = [attrs["aria-label"] for tag, attrs in found.tags if tag == "svg"]
+    assert "ndcg of each group by activity" in labels
+    assert [tag for tag, _ in found.tags].count("line") == 3, "one for each grouping, of ndcg alone"
+    assert "nan" not in page.lower().replace("finance", "")
+
+
+def test_groups_whose_figures_could_not_be_made_again_are_not_shown(run: Run) -> None:
+    facts, limits, _ = grouped({"activity": ["light", "heavy"] * 200})
+    run.notes["groups"] = facts, limits, []
+    _, found = parsed(run)
+    assert "Figures by group could not be made again: none is shown." in found.texts
+    assert "svg" not in [tag for tag, _ in found.tags]
+
+
+def test_a_name_of_a_group_is_text(run: Run) -> None:
+    run.notes["groups"] = grouped({"activity": [EVIL[:60], "heavy"] * 200})
+    page, found = parsed(run)
+    assert "<script" not in page
+    assert EVIL[:60] in found.texts
 
 
 def test_nothing_on_it_can_be_anything_but_text(run: Run) -> None:

@@ -2,9 +2,10 @@
 
 Rows, one a user: `user` int32, `held` (held-out items) and `top_model` (k items, best first) as lists of int32, and
 `group_<name>` as strings, null where nobody knows the group. Metadata of the schema: `items` (size of the catalogue),
-`k`, `groups` (JSON: grouping -> `declared` or `behavioural`), `inputs` (JSON: names of what the model is fed), `floor`
-and `depth` (the limits' `k` and `depth`, which `material` adds), and where somebody has measured it `proxy` (JSON:
-grouping -> `auc` or `balanced_accuracy`, and `users`). Other columns are not looked at.
+`k` (of several, ascending, the last: all of a list is what a user is shown), `groups` (JSON: grouping -> `declared` or
+`behavioural`), `inputs` (JSON: names of what the model is fed), `floor` and `depth` (the limits' `k` and `depth`, which
+`material` adds), and where somebody has measured it `proxy` (JSON: grouping -> `auc` or `balanced_accuracy`, and
+`users`). Other columns are not looked at.
 
 Each metric is a mean over the users with held-out items. precision@k = hits / k; recall@k = hits / held items; nDCG@k
 has gains of 0 and 1 and the discount 1 / log2(rank + 1) (Järvelin and Kekäläinen 2002). Exposure is how far from the
@@ -17,7 +18,7 @@ from security.gates.fairness.facts import CROSS, METRICS, POOL, Facts, Group, Mo
 from security.gates.fairness.gate import FairnessMetrics
 from security.gates.fairness.limits import Limits
 from security.gates.fairness.rules import RULES
-from security.gates.fairness.tally import BATCH, PREFIX, Tally, Users, material, tally
+from security.gates.fairness.tally import BATCH, PREFIX, Tally, Users, counted, material, tally
 
 __all__ = [
     "BATCH",
@@ -35,6 +36,7 @@ __all__ = [
     "Seen",
     "Tally",
     "Users",
+    "counted",
     "material",
     "tally",
 ]

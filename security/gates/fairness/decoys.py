@@ -136,6 +136,10 @@ def _fed(rows: Any, draw: random.Random) -> Any:
 def _tells(rows: Any, draw: random.Random) -> Any:
     """Embeddings tell a group nearly always."""
     rows, groupings = _plain(rows, draw)
+    kinds = dict(told(rows.schema).groups)
+    # Of behaviour a policy lets embeddings tell.
+    groupings = [name for name in groupings if kinds[name] == "declared"] or groupings[:1]
+    rows = _said(rows, groups=kinds | dict.fromkeys(groupings, "declared"))
     proxy = {name: each.model_dump(exclude_none=True) for name, each in told(rows.schema).proxy.items()}
     certain = {"auc": draw.uniform(0.96, 1), "balanced_accuracy": draw.uniform(0.96, 1), "users": 10 * LEAST}
     return _said(rows, proxy=proxy | {draw.choice(groupings): certain})

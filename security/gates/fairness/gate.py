@@ -132,7 +132,7 @@ def _inputs(facts: Facts, limits: Limits) -> Iterator[Breach]:
     for name in facts.inputs or ():
         yield _breach("FAIR-INPUT", name, f"grouping {name} among the model's inputs", "no grouping")
     for name, proxy in facts.proxy.items():
-        for measure, most in sorted(limits.proxy.items()):
+        for measure, most in sorted(limits.proxy.items() if facts.groupings[name].kind == "declared" else ()):
             value = getattr(proxy, measure)
             if value is not None and value > most:
                 words = f"{measure} {value:.3f} of {proxy.users:,} users' embeddings for {name}"
@@ -141,11 +141,13 @@ def _inputs(facts: Facts, limits: Limits) -> Iterator[Breach]:
 
 def _judged(facts: Facts, limits: Limits) -> Iterator[_Judged]:
     """Every group of which something can be told beside every limit."""
-    asked = [(metric, limit, 0.0) for metric, limit in sorted(limits.ratio.items())]
-    asked += [(metric, 1.0, limit) for metric, limit in sorted(limits.gap.items())]
+    gaps = [(metric, 1.0, limit) for metric, limit in sorted(limits.gap.items())]
     groups = [each for each in facts.groups if each.users >= limits.least]
     groups = [each for each in groups if limits.depth > 1 or CROSS not in each.grouping]
     for group in groups:
+        lowest = limits.lowest(facts.groupings[group.grouping].kind)
+        asked = [(metric, limit, 0.0) for metric, limit in sorted(lowest.items())]
+        asked += gaps
         for metric, ratio, gap in asked:
             place = side(
                 (group.users, group.metrics[metric]),
@@ -205,6 +207,8 @@ def _missing(facts: Facts, limits: Limits) -> Iterator[CannotTell]:
     if facts.inputs is None:
         yield CannotTell("nobody told what the model is fed", "inputs")
     for name in sorted(facts.groupings) if limits.proxy else ():
+        if facts.groupings[name].kind != "declared":
+            continue
         proxy = facts.proxy.get(name)
         blank = proxy is None or any(getattr(proxy, measure) is None for measure in limits.proxy)
         if CROSS not in name and (blank or (proxy and proxy.users < limits.least)):

@@ -46,8 +46,10 @@ def told(schema: Any) -> Told:
     """What the columns and the metadata of a schema say; `CannotTell` where they are not as they should be."""
     given: Mapping[bytes, bytes] = schema.metadata or {}
     numbers = {}
+    # Of several k the last, which is the length of the lists: a user is shown all of a list.
+    last = given.get(b"k", b"").rpartition(b",")[2]
     for name, least, most in (("items", 4, 10**9), ("k", 2, 1000), ("floor", 1, 10_000), ("depth", 1, DEPTH)):
-        value = given.get(name.encode(), b"")
+        value = last if name == "k" else given.get(name.encode(), b"")
         if not (value.isdigit() and len(value) < 11 and least <= int(value) <= most):
             raise CannotTell(f"the evaluation's schema has no `{name}` of {least} to {most:,}")
         numbers[name] = int(value)

@@ -24,6 +24,8 @@ REQUIRED: tuple[System, ...] = ("model", "popularity", "random", "knn", "shuffle
 OPTIONAL: tuple[System, ...] = ("ceiling",)
 APPROVED, LEARNED = "approved", "learned"
 """The approved model, and the held-out items that it was trained on or stopped by, whose users say nothing of it."""
+GROUP = "group_"
+"""How the columns begin that say which groups a user is in."""
 BATCH = 8192
 """Users that are measured at once: what bounds memory."""
 UNIT = PART << 20
@@ -73,8 +75,10 @@ def frame(schema: Any) -> Frame:
     if who and not re.fullmatch("[0-9a-f]{64}", who):
         raise CannotTell("the evaluation's schema does not say which model is approved, or that none is")
     expected |= {f"top_{APPROVED}": many, LEARNED: many} if who else {}
-    # Lists are equal whatever their element field is called, which Parquet files do not agree on.
-    if {each.name: each.type for each in schema} != expected or len(schema) != len(expected):
+    # What users are grouped by is for another gate. Lists are equal whatever their element field is called, which
+    # Parquet files do not agree on.
+    mine = [each for each in schema if not each.name.startswith(GROUP)]
+    if {each.name: each.type for each in mine} != expected or len(mine) != len(expected):
         raise CannotTell(f"the evaluation's columns are not {', '.join(expected)} of integers and lists of int32")
     items, ks = told.get(b"items", b""), told.get(b"k", b"").split(b",")
     if not (items.isdigit() and len(items) < 10 and int(items) > 0):

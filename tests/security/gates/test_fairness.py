@@ -186,6 +186,46 @@ def test_an_absolute_gap_is_found() -> None:
     assert run(sound(), ratio={}, gap={"precision": 0.05})[1].outcome is Outcome.PASS
 
 
+def test_less_may_be_asked_of_what_was_seen_of_users_and_not_of_what_they_are() -> None:
+    kinds = {"age": "behavioural", "sex": "declared"}
+    rows, terms = unfair(groups=kinds), {"groupings": kinds, "ratio": {"ndcg": 0.8}, "proxy": {}}
+    assert run(rows, **terms)[1].outcome is Outcome.FAIL
+    assert run(rows, **terms, behavioural={"ndcg": 0.5})[1].outcome is Outcome.PASS
+    assert (
+        run(rows, **terms | {"groupings": dict.fromkeys(kinds, "declared")}, behavioural={"ndcg": 0.5})[1].cause
+        == "missing"
+    )
+    declared = run(unfair(), **terms | {"groupings": LIMITS["groupings"]}, behavioural={"ndcg": 0.5})[1]
+    assert "allowed: 0.8 of the whole" in declared.findings[0].message
+    ages = np.array(["old", "middle", "young"])[np.arange(4_500) % 3]
+    sexes = np.array(["f", "m"])[np.arange(4_500) % 2]
+    worse = made({"age": ages.tolist(), "sex": sexes.tolist()}, np.where(ages == "young", 0.1, 0.6), groups=kinds)
+    found = run(worse, **terms, behavioural={"ndcg": 0.5})[1].findings
+    assert [each.place for each in found] == ["age: young: ndcg"]
+    assert "(behavioural)" in found[0].message
+    assert "allowed: 0.5 of the whole" in found[0].message
+
+
+def test_embeddings_may_tell_what_was_seen_of_users() -> None:
+    told = TOLD["proxy"] | {"sex": {"auc": 0.97, "users": 900}}
+    assert run(sound(proxy=told))[1].outcome is Outcome.FAIL
+    kinds = LIMITS["groupings"] | {"sex": "behavioural"}
+    _, verdict = run(sound(proxy=told, groups=kinds), groupings=kinds)
+    assert verdict.outcome is Outcome.PASS, verdict.reason
+    assert "embeddings tell sex: AUC 0.97" in verdict.reason
+    assert run(sound(proxy={"age": TOLD["proxy"]["age"]}, groups=kinds), groupings=kinds)[1].outcome is Outcome.PASS
+
+
+def test_of_several_k_the_whole_list_counts() -> None:
+    rows = said(sound())
+    metadata = dict(rows.schema.metadata) | {b"k": b"5,10"}
+    facts = look(rows.replace_schema_metadata(metadata))
+    assert facts == look(sound())
+    for odd in (b"10,5", b"10,", b"5,x", b",10 "):
+        _, verdict = run(rows.replace_schema_metadata(metadata | {b"k": odd}))
+        assert verdict.outcome is not Outcome.PASS, odd
+
+
 def test_depth_one_does_not_cross() -> None:
     rows = said(uneven(), depth=1)
     assert run(rows, depth=1)[1].outcome is Outcome.PASS
@@ -247,6 +287,8 @@ def test_what_is_undecided_goes_only_by_an_unsafe_name() -> None:
         {"ratio": {"precision": 1.0}},
         {"ratio": {"precision": math.nan}},
         {"ratio": {"accuracy": 0.9}},
+        {"behavioural": {"exposure": 0.4}},
+        {"ratio": {"ndcg": 0.8}, "behavioural": {"recall": 0.5}},
         {"gap": {"precision": 0.3}},
         {"gap": {"exposure": 1.5}},
         {"k": 1},

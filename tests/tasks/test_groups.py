@@ -1,0 +1,158 @@
+"""Who is in which group, by hand and by a slow reading; what embeddings tell; and what the runner does not believe."""
+
+import json
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from security.errors import BadInput
+from tasks import form, groups
+from tasks.dataset import Features
+from tasks.groups import BEHAVIOURS, FOLDS, auc
+from tasks.recommender.shape import starting
+
+ITEMS = 30
+
+
+def features(pairs: list[tuple[int, int, int, int]], users: int) -> Features:
+    """Features of (user, item, time, part)."""
+    user, item, time, part = (np.array(column) for column in zip(*pairs, strict=True))
+    names = [f"u{each:03d}" for each in range(users)]
+    start = starting(ITEMS, 4, 1)
+    columns = ("user_id", "item_id", "user", "item", "part")
+    return Features(
+        names, [f"i{each:02d}" for each in range(ITEMS)], user, item, time, part.astype(np.int8), start, columns
+    )
+
+
+def made(size: int = 40) -> Features:
+    """Users with 3 to 12 items before the test, each with one in it; the first of each at a time of its own."""
+    pairs = [(u, i, 100 * u + i, 1 if i == 1 else 0) for u in range(size) for i in range(3 + u % 10)]
+    return features(pairs + [(u, ITEMS - 1, 10**6, 2) for u in range(size)], size)
+
+
+def test_activity_and_tenure_are_cut_at_the_median_of_who_is_evaluated() -> None:
+    # Items before the test: 2, 3, 4, 9; the last has nothing held out. First items at 40, 30, 20, 10.
+    counts = (2, 3, 4, 9)
+    pairs = [(u, i, 40 - 10 * u + i, i % 2) for u, count in enumerate(counts) for i in range(count)]
+    found = features(pairs + [(u, 20, 5, 2) for u in range(3)], 4)
+    users = np.array([0, 1, 2])
+    told = {name: column.to_pylist() for name, column in groups.columns(found, users, BEHAVIOURS).items()}
+    assert told == {"group_activity": ["light", "light", "heavy"], "group_tenure": ["new", "old", "old"]}
+    assert list(groups.columns(found, users, ["tenure"])) == ["group_tenure"]
+
+
+USERS = st.lists(st.tuples(st.integers(1, 9), st.integers(-5, 5)), min_size=1, max_size=20)
+
+
+@given(USERS)
+@settings(max_examples=60, deadline=None)
+def test_groups_are_those_of_a_slow_reading_whatever_the_order_of_rows(given_: list[tuple[int, int]]) -> None:
+    pairs = [(u, i, first + i, i % 2) for u, (count, first) in enumerate(given_) for i in range(count)]
+    pairs += [(u, 25, -99, 2) for u in range(len(given_))]
+    users = np.arange(len(given_))
+    cut, since = median(count for count, _ in given_), sorted(first for _, first in given_)[(len(given_) - 1) // 2]
+    for order in (pairs, pairs[::-1]):
+        told = groups.columns(features(order, len(given_)), users, BEHAVIOURS)
+        assert told["group_activity"].to_pylist() == ["heavy" if n > cut else "light" for n, _ in given_]
+        assert told["group_tenure"].to_pylist() == ["new" if first > since else "old" for _, first in given_]
+
+
+def test_what_is_held_out_makes_no_group() -> None:
+    found = made()
+    other = Features(**{**vars(found), "item": np.where(found.part == 2, 3, found.item), "time": found.time})
+    users = np.arange(40)
+    assert groups.columns(found, users, BEHAVIOURS) == groups.columns(other, users, BEHAVIOURS)
+
+
+def test_embeddings_that_say_the_group_tell_it_and_noise_does_not() -> None:
+    draw = np.random.default_rng(3)
+    names = np.array(["light", "heavy"])[draw.integers(0, 2, 400)]
+    noise = draw.normal(size=(400, 32))
+    assert abs((auc(noise, names) or 0) - 0.5) < 0.08
+    told = noise.copy()
+    told[:, 7] += 6.0 * (names == "heavy")
+    assert (auc(told, names) or 0) > 0.99
+    assert auc(told, names) == auc(told.copy(), names.copy())
+    assert auc(told, np.where(names == "heavy", "a", "b")) == pytest.approx(auc(told, names), abs=1e-6)
+
+
+def test_no_user_is_told_from_itself() -> None:
+    """A column for each user could say any group, to who has seen that user's."""
+    draw = np.random.default_rng(5)
+    names = np.array(["light", "heavy"])[draw.permutation(np.arange(200) % 2)]
+    assert (auc(np.eye(200), names) or 0) < 0.6
+
+
+@pytest.mark.parametrize("names", [["a"] * 40, ["a"] * (40 - FOLDS + 1) + ["b"] * (FOLDS - 1), list("abcd") * 10])
+def test_of_one_group_or_too_few_users_nothing_is_told(names: list[str]) -> None:
+    assert auc(np.ones((40, 3)), np.array(names)) is None
+
+
+def test_embeddings_that_are_all_the_same_tell_nothing() -> None:
+    assert auc(np.ones((40, 3)), np.array(["a", "b"] * 20)) == 0.5
+
+
+def scores(found: Features) -> tuple[pa.Table, Any, Any]:
+    """The part of an evaluation that is about groups, and the users and histories that it is of."""
+    users = np.arange(len(found.users))
+    seen = found.histories("train", "validation")[users]
+    who = groups.columns(found, users, BEHAVIOURS)
+    told = groups.told(found, who, found.start, seen)
+    return pa.table({"user": pa.array(users, pa.int32())} | who).replace_schema_metadata(told), users, seen
+
+
+def test_what_is_said_of_groups_is_read_from_the_features() -> None:
+    table, _, _ = scores(made())
+    said = {name.decode(): json.loads(text) for name, text in table.schema.metadata.items()}
+    assert said["groups"] == {"activity": "behavioural", "tenure": "behavioural"}
+    assert said["inputs"] == ["user_id", "item_id", "user", "item", "part"]
+    assert {name: each["users"] for name, each in said["proxy"].items()} == {"activity": 40, "tenure": 40}
+    assert all(0 <= each["auc"] <= 1 for each in said["proxy"].values())
+
+
+def swapped(table: pa.Table) -> pa.Table:
+    at = table.schema.get_field_index("group_activity")
+    names = table["group_activity"].to_pylist()
+    names[0] = "heavy" if names[0] == "light" else "light"
+    return table.set_column(at, "group_activity", pa.array(names, pa.string()))
+
+
+def worded(**changes: Any) -> Any:
+    def change(table: pa.Table) -> pa.Table:
+        fresh = {name.encode(): json.dumps(value).encode() for name, value in changes.items()}
+        return table.replace_schema_metadata(table.schema.metadata | fresh)
+
+    return change
+
+
+ODD: dict[str, tuple[Any, str]] = {
+    "swapped": (swapped, "group_activity: found groups that are not the features'"),
+    "dropped": (lambda table: table.drop_columns(["group_tenure"]), "group_tenure: found no such groups"),
+    "added": (
+        lambda table: table.append_column("group_age", table["group_tenure"]),
+        "group_age: found groups that the document does not name",
+    ),
+    "unknown": (
+        lambda table: table.set_column(1, "group_activity", pa.nulls(table.num_rows, pa.string())),
+        "group_activity: found groups that are not",
+    ),
+    "declared": (worded(groups={"activity": "declared", "tenure": "declared"}), "groups: found another account"),
+    "inputs": (worded(inputs=["user_id"]), "inputs: found another account"),
+    "proxy": (worded(proxy={}), "proxy: found another account"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_evaluations_word_about_groups_is_not_believed(name: str) -> None:
+    found = made()
+    table, users, seen = scores(found)
+    form.grouped(table, found, users, BEHAVIOURS, found.start, seen)
+    change, says = ODD[name]
+    with pytest.raises(BadInput, match=says):
+        form.grouped(change(table), found, users, BEHAVIOURS, found.start, seen)
