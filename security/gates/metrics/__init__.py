@@ -8,7 +8,7 @@ of runs has of looks at this test slice. What each metric is, `names` says. The 
 on shuffled data: where it does well too, the test is wrong.
 """
 
-from security.gates.metrics.bootstrap import Estimate
+from security.bootstrap import Estimate
 from security.gates.metrics.facts import Facts, Limits, Scores
 from security.gates.metrics.gate import MetricThresholds
 from security.gates.metrics.looks import Attempts, Look, Looks

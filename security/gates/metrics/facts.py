@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from security.gates.metrics.bootstrap import PART, Estimate, estimate
+from security.bootstrap import PART, Estimate, estimate
 from security.gates.metrics.looks import MOST, Attempts, counted
 from security.gates.metrics.names import AVERAGED, LIFT, Metric, Threshold, parsed
 from security.gates.metrics.tally import APPROVED, UNIT, Baseline, System, Tally

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from security.bootstrap import Estimate
 from security.errors import CannotTell
 from security.gate import Gate, Violation
-from security.gates.metrics.bootstrap import Estimate
 from security.gates.metrics.decoys import VIOLATIONS
 from security.gates.metrics.facts import Facts, Limits, Scores, facts
 from security.gates.metrics.looks import Attempts

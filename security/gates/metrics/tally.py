@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from security.bootstrap import PART, REPLICATES, resampled
 from security.errors import CannotTell
-from security.gates.metrics.bootstrap import PART, REPLICATES, resampled
 from security.gates.metrics.looks import KEY, Looks, read
 from security.gates.metrics.names import AVERAGED, MOST
 from security.material import Material

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from security import gate as gates
+from security.bootstrap import PART, estimate, resampled
 from security.errors import CannotTell
 from security.gates import metrics
 from security.gates.metrics import REQUIRED, Facts, MetricThresholds
-from security.gates.metrics.bootstrap import PART, estimate, resampled
 from security.verdict import Breach, Observation, Outcome, Subject, Verdict
 
 Row = dict[str, Any]

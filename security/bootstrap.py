@@ -56,6 +56,11 @@ def _mixed(users: Any, words: int) -> Any:
         return mixed ^ (mixed >> np.uint64(31))
 
 
+def drawers(users: Any, many: int) -> Any:
+    """Which of so many drawers each user lies in: a hash of the user alone, so the same for every batch and order."""
+    return (_mixed(users, 1)[:, 0] % np.uint64(many)).astype(np.int64)
+
+
 def counts(users: Any) -> Any:
     """How often each user counts in each replicate: [users, REPLICATES] uint8."""
     return _COUNT[_mixed(users, REPLICATES // 4).astype("<u8").view("<u2")]
