@@ -14,6 +14,7 @@ from security.errors import BadInput
 from tasks import form, groups
 from tasks.dataset import Features
 from tasks.groups import BEHAVIOURS, FOLDS, auc
+from tasks.recommender.joint import Start
 from tasks.recommender.shape import starting
 
 ITEMS = 30
@@ -23,11 +24,10 @@ def features(pairs: list[tuple[int, int, int, int]], users: int) -> Features:
     """Features of (user, item, time, part)."""
     user, item, time, part = (np.array(column) for column in zip(*pairs, strict=True))
     names = [f"u{each:03d}" for each in range(users)]
-    start = starting(ITEMS, 4, 1)
+    items = [f"i{each:02d}" for each in range(ITEMS)]
+    start, says = Start(starting(ITEMS, 4, 1), 3, 300.0), np.ones(len(user), np.float32)
     columns = ("user_id", "item_id", "user", "item", "part")
-    return Features(
-        names, [f"i{each:02d}" for each in range(ITEMS)], user, item, time, part.astype(np.int8), start, columns
-    )
+    return Features(names, items, user, item, time, part.astype(np.int8), says, start, columns)
 
 
 def made(size: int = 40) -> Features:
