@@ -10,6 +10,7 @@ from security.gate import Gate
 from security.gates.api import AccessControlApi
 from security.gates.artifact import ModelArtifactScan
 from security.gates.authorization import RegistryAuthorization
+from security.gates.bias import BiasDetection
 from security.gates.bucket import AccessControlS3
 from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
@@ -45,6 +46,7 @@ GATES: dict[str, Gate[Any]] = {
         RegistryAuthorization(),
         MetricThresholds(),
         FairnessMetrics(),
+        BiasDetection(),
         AccessControlApi(),
     )
 }
@@ -55,7 +57,6 @@ PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": S
 PLANNED = (
     "approval",
     "backdoor_probe",
-    "bias_detection",
     "data_poisoning",
     "deployment_authorization",
     "image_vulnerability_scanning",

@@ -56,7 +56,9 @@ def _rows(given: Histories) -> pa.Array:
 
 
 @guarded(
-    "evaluate", before=["model_signature", "code_integrity_check"], after=["metric_thresholds", "fairness_metrics"]
+    "evaluate",
+    before=["model_signature", "code_integrity_check"],
+    after=["metric_thresholds", "fairness_metrics", "bias_detection"],
 )
 def score(model: Ref, data: Ref) -> Ref:
     """The best k items by every system for every user with something held out."""

@@ -16,7 +16,7 @@ from security.engines.asker import ask
 from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
-from security.gates import contract, drift, fairness, inputs, metrics, model, personal, rest
+from security.gates import bias, contract, drift, fairness, inputs, metrics, model, personal, rest
 from security.material import Material
 from security.posture import Posture, asked, part
 from security.rows import lines
@@ -150,6 +150,8 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
     if gate.name == fairness.FairnessMetrics.name:
         limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
+    if gate.name == bias.BiasDetection.name:
+        return bias.material(subject, [written], users)
     return metrics.material(subject, [written], users, attempts.told(run, found))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from security.verdict import Outcome
 from security.verify import Proof
-from tasks import hits, served, watch
+from tasks import exposure, hits, served, watch
 from tasks.bars import Bar, svg
 from tasks.run import Run
 
@@ -100,6 +100,7 @@ def write(run: Run, outcome: Any) -> Path:
             "(95 %, bootstrap of users).</p>"
         )
     body.append(served.section(run))
+    body.append(exposure.section(run))
     if run.notes.get("epochs"):
         body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))
     for title, key in (("Rows", "clean"), ("Features", "features")):

@@ -17,7 +17,7 @@ from prefect.context import FlowRunContext
 
 from security.gates.personal import Facts, PersonalLimits
 from security.verdict import Effect, Observation, Verdict
-from tasks import baseline, drawing, served, watch
+from tasks import baseline, drawing, exposure, served, watch
 from tasks.hits import found
 from tasks.run import Run
 
@@ -67,6 +67,8 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         _quietly(lambda: drawing.begin(run, stage, task), "drift is not drawn")
     if said.gate == served.NAME and seen.facts:
         _quietly(lambda: served.heard(run, stage, task, seen), "groups of users are not shown")
+    if said.gate == exposure.NAME and seen.facts:
+        _quietly(lambda: exposure.heard(run, stage, task, seen), "exposure of items is not shown")
     if said.gate == "metric_thresholds" and seen.facts:
         run.notes["metrics"] = {system: scores["metrics"] for system, scores in seen.facts["systems"].items()}
         if beside := seen.facts["approved"]:

@@ -65,7 +65,7 @@ def test_the_matrix_is_this() -> None:
         "evaluate": {
             "score": {
                 "before": ["model_signature", "code_integrity_check"],
-                "after": ["metric_thresholds", "fairness_metrics"],
+                "after": ["metric_thresholds", "fairness_metrics", "bias_detection"],
             }
         },
         "deploy": {
