@@ -25,7 +25,7 @@ from flows.train import train
 from security.errors import LogBroken, PlanError, SluiceError
 from security.log import cut, lost
 from security.verify import Proof, verify
-from tasks import baseline, drawing, models, report
+from tasks import baseline, card, drawing, models, report
 from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
 from tasks.page import write
@@ -169,7 +169,7 @@ def _end(run: Run, outcome: Any) -> Any:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"baseline: {why}"))
     if isinstance(outcome, Proof) and {"train", "evaluate"} <= outcome.available.keys():
         try:
-            models.register(run, outcome)
+            card.write(run.home.evidence(run.plan.run), outcome, models.declared(run), models.register(run, outcome))
         except (SluiceError, OSError) as why:
             outcome = report.refuse(run, Failed(name=REFUSED, message=f"registry: {why}"))
     if isinstance(outcome, Proof) and "deploy" in run.plan.matrix:

@@ -108,13 +108,18 @@ def own(keys: Held, policy: Policy) -> Keys:
     return Keys(producer, verifier, owner, approvers(policy))
 
 
+def declared(run: Run) -> Card:
+    """What people declare of the run's model, by the name that the policy has."""
+    name = run.trust.policy.gates["model_versioning"].limits["card"]
+    return card(text(find(name, "cards", paths=False)), name)
+
+
 def register(run: Run, proof: Proof) -> Version:
     """Enter the model of a run whose log verifies, with what the log of its training says and the figures of its
     evaluation, and make it the candidate. What was entered before stays as it is."""
     keys, signer = trusted(run), run.keys.signer("producer")
     if entered := _entered(run, proof, keys):
         return entered
-    declared = run.trust.policy.gates["model_versioning"].limits["card"]
     folder = run.path(proof.available["train"])
     told, said = statement.card(contents(folder))
     trained, training = _trained(run, proof, told.run), said.get("training")
@@ -127,7 +132,7 @@ def register(run: Run, proof: Proof) -> Version:
         trained.plan,
         datasets(trained),
         judged(trained.held),
-        card(text(find(declared, "cards", paths=False)), declared),
+        declared(run),
         figures(proof),
         signer,
         **training,

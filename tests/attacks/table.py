@@ -10,6 +10,7 @@ import pytest
 
 import tasks.features
 import tasks.form
+from configs import load
 from tests.attacks import acts
 from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
@@ -399,6 +400,7 @@ LOGS = {
     ),
     "predecessor-altered": Attack("deploy", "line 2: ", {"deploy gate 1": acts.inherited}, parameters=AFTER),
 }
+BY = load.text(load.find("local", "policies"))["gates"]["bias_detection"]["limits"]["groupings"]
 MODELS = {
     "threshold": Attack(
         "evaluate",
@@ -431,6 +433,22 @@ MODELS = {
         "evaluate",
         r"scores/scores\.parquet, approved: found another model as the approved one; allowed: the version \d+",
         patch=acts.denying,
+    ),
+    "exposure-shared-out-less-evenly-than-asked": Attack(
+        "evaluate",
+        r"\[bias_detection\] fail: BIAS-GINI gini: found exposure shared out with a Gini of 0\.\d+ \(.*\), "
+        r"where 0 is evenly .*; allowed: 0\.1 or less",
+        changes={"bias_detection": {"gini": 0.1}},
+    ),
+    "less-for-the-long-tail-than-asked": Attack(
+        "evaluate",
+        r"\[bias_detection\] fail: BIAS-TAIL tail: found the least popular items get \d+\.\d % of all exposure",
+        changes={"bias_detection": {"tail": 0.5}},
+    ),
+    "a-grouping-of-items-that-nobody-made": Attack(
+        "evaluate",
+        r"\[bias_detection\] inconclusive: .*maker: a declared grouping is asked for, and there is none",
+        changes={"bias_detection": {"groupings": BY | {"maker": BY["popularity"] | {"kind": "declared"}}}},
     ),
     "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
     "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
