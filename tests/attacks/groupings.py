@@ -107,7 +107,7 @@ GROUPINGS = {
         "evaluate",
         rf"\[{NAME}\] fail: FAIR-GROUP activity: light: ndcg: found ndcg 0\.\d+ of \d+ users \(behavioural\), "
         r"at best 0\.\d+, of all 0\.\d+, ratio 0\.\d+; allowed: 0\.5 of the whole",
-        changes={"thresholds": {"precision@10": 0.1}},
+        changes={"thresholds": {"precision@10": 0.075}},
         patch=badly,
     ),
     "a-group-among-what-the-model-is-fed": Attack(
