@@ -103,7 +103,7 @@ def scores(found: Features) -> tuple[pa.Table, Any, Any]:
     users = np.arange(len(found.users))
     seen = found.histories("train", "validation")[users]
     who = groups.columns(found, users, BEHAVIOURS)
-    told = groups.told(found, who, found.start, seen)
+    told = groups.told(found, who, found.start.weights, seen)
     return pa.table({"user": pa.array(users, pa.int32())} | who).replace_schema_metadata(told), users, seen
 
 
@@ -152,7 +152,7 @@ ODD: dict[str, tuple[Any, str]] = {
 def test_the_evaluations_word_about_groups_is_not_believed(name: str) -> None:
     found = made()
     table, users, seen = scores(found)
-    form.grouped(table, found, users, BEHAVIOURS, found.start, seen)
+    form.grouped(table, found, users, BEHAVIOURS, found.start.weights, seen)
     change, says = ODD[name]
     with pytest.raises(BadInput, match=says):
-        form.grouped(change(table), found, users, BEHAVIOURS, found.start, seen)
+        form.grouped(change(table), found, users, BEHAVIOURS, found.start.weights, seen)
