@@ -66,7 +66,10 @@ def prepare(rows: Ref) -> Ref:
     shape = len(users), len(items)
     train = histories(user[split.train], item[split.train], shape, says[split.train])
     held = histories(user[split.validation], item[split.validation], shape)
-    start = begun(train, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
+    try:
+        start = begun(train, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
+    except ValueError as why:
+        raise CannotTell(f"{len(users):,} users and {len(items):,} items: no model can begin ({why})") from None
     (folder / "start.safetensors").write_bytes(save(dict(start.weights)))
     (folder / "start.json").write_text(json.dumps({"closed": start.closed, "ridge": start.ridge}), encoding="utf-8")
     sha, size = measure(folder)

@@ -20,7 +20,7 @@ from scipy.sparse.linalg import svds
 from tasks.recommender.histories import Histories
 
 SMALL: Final = 0.1
-"""Standard deviation of the hidden layer over the training part: tanh bends it by a third of a percent."""
+"""Root mean square of the hidden layer over the training part: tanh bends it by a third of a percent."""
 
 DENSE: Final = 4096
 """The smaller side up to which the Gram matrix is solved whole: many times faster than a search, and 128 MiB."""
@@ -61,7 +61,7 @@ class Spectrum:
         encoder, decoder = half.T @ self.turn, self.turn.T @ (half / (1 - lever))
         count = np.sqrt(np.maximum(np.diff(histories.indptr), 1))[:, None]
         taken = histories.astype(bool).astype(np.float64)
-        encoder *= SMALL / ((taken @ encoder) / count).std()
+        encoder *= SMALL / np.sqrt(np.square((taken @ encoder) / count).mean())
         return {
             "encoder": encoder.astype(np.float32),
             "encoder_bias": np.zeros(len(self.values), dtype=np.float32),

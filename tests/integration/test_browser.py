@@ -135,6 +135,12 @@ def test_how_groups_of_users_are_served_is_on_the_page_of_the_run(good: Seen, ho
         assert picture.locator("text").all_text_contents()[::2] == names
         assert picture.locator("path.interval").count() == len(names)
         assert picture.locator("line").count() == 1
+    ui.page.get_by_text("Exposure of items").wait_for()
+    ui.page.get_by_text("popularity (behavioural)", exact=True).wait_for()
+    assert ui.page.locator("table.exposure tr").count() >= 5
+    curves = ui.page.get_by_role("img", name="how exposure is shared out", exact=True)
+    assert curves.locator("polyline").count() >= 4
+    assert {"model", "popularity", "random"} <= set(curves.locator("text").all_text_contents())
     outside = "all => all.filter(e => e.getBBox().x + e.getBBox().width > e.ownerSVGElement.width.baseVal.value).length"
     assert ui.page.locator("svg[aria-label*=group] text").evaluate_all(outside) == 0, "what is said is cut off"
 

@@ -133,6 +133,37 @@ def test_training_leaves_the_closed_form_as_it_began(halves: tuple[Histories, Hi
         train(seen, start.weights, Settings(learning_rate=0.01, batch_size=16, closed=16))
 
 
+ODD = {
+    "all users alike": np.tile(np.arange(40) < 12, (30, 1)),
+    "two users": np.arange(80).reshape(2, 40) % 3 == 0,
+    "two items": np.arange(60).reshape(30, 2) % 3 < 2,
+    "one item each": np.eye(30, dtype=bool),
+    "everybody has everything": np.ones((20, 15), dtype=bool),
+    "one user has all, the others one": np.arange(900).reshape(30, 30) < 31,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_histories_have_a_model_whose_scores_are_numbers(name: str) -> None:
+    taken = ODD[name]
+    user, item = np.nonzero(taken)
+    seen = histories(user, item, taken.shape)
+    start = begun(seen, empty(taken.shape), width=8, seed=1)
+    settings = Settings(learning_rate=0.01, batch_size=16, epochs=3, closed=start.closed)
+    made = train(seen, start.weights, settings)
+    check(made.weights)
+    scores = Folded(made.weights).scores(empty((1, taken.shape[1])))
+    assert np.isfinite(scores).all()
+    assert np.isfinite(Folded(made.weights).scores(seen)).all()
+
+
+@pytest.mark.parametrize("taken", [np.ones((30, 1), dtype=bool), np.ones((1, 30), dtype=bool)])
+def test_one_item_or_one_user_has_none_and_says_so(taken: NDArray[np.bool_]) -> None:
+    user, item = np.nonzero(taken)
+    with pytest.raises(ValueError, match=r"30 interactions of shape \(\d+, \d+\) have no linear model"):
+        begun(histories(user, item, taken.shape), empty(taken.shape), width=8, seed=1)
+
+
 def test_an_empty_history_is_answered_by_what_is_popular(halves: tuple[Histories, Histories]) -> None:
     seen, _ = halves
     often = histories(np.arange(80), np.zeros(80, dtype=np.int64), (80, 40))
