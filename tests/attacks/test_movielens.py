@@ -19,6 +19,7 @@ from flows import intake
 from flows.local import PUBLIC
 from flows.shell import once
 from security.errors import SluiceError
+from security.gates import bias
 from security.verdict import Outcome
 from security.verify import verify
 from tasks import process
@@ -51,9 +52,10 @@ def test_every_gate_passes_on_every_row(run: Run) -> None:
     proof = verify(run.log.path, run.trust)
     assert proof.closed
     weak = {each.verdict.gate: each.effect.because for each in proof.held if each.verdict.outcome is not Outcome.PASS}
-    # This machine has no advisories, and no list of who may sign; 671 people are too few to tell of new light users.
+    # This machine has no advisories, and no list of who may sign; 671 people are too few to tell of new light users and
+    # of how much the items of the long tail get.
     observed = ("dependency_scanning", "code_integrity_check", "registry_authorization", "fairness_metrics")
-    assert weak == dict.fromkeys(observed, "observed")
+    assert weak == dict.fromkeys((*observed, "bias_detection"), "observed")
     tasks = [sides for stage in run.plan.matrix.values() for sides in stage.values()]
     assert len(proof.held) == sum(len(sides["before"] + sides["after"]) for sides in tasks)
     assert run.notes["clean"]["rows in"] == ROWS
@@ -89,6 +91,18 @@ def test_who_is_served_how_is_told_and_no_group_surely_gets_less_than_half(
     (said,) = [each for each in run.notes["verdicts"] if each["gate"] == "fairness_metrics"]
     assert said["outcome"] == "inconclusive"
     assert said["reason"].endswith("activity x tenure: light x new: may be too low, or not")
+
+
+def test_what_is_shown_leans_to_the_popular_and_is_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than what people chose themselves, and less than the lists of popularity; the tail gets next to nothing."""
+    facts, limits = run.notes["exposure"]
+    with capsys.disabled():
+        print("\nMovieLens, exposure:")
+        for row in bias.rows(facts, limits):
+            print(f"  {row.side:<7}{row.rule} {row.place}: {row.sentence}")
+    assert 0 < facts.lift.low < facts.lift.high < facts.beside["popularity"].lift
+    assert facts.gini.value < facts.beside["popularity"].gini
+    assert {row.side for row in bias.rows(facts, limits)} == {"kept", "open"}
 
 
 def rewritten(run: Run, at: Ground) -> None:
