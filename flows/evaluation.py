@@ -17,17 +17,22 @@ from security.registry import GATES
 from tasks.recommender.split import LEAST, TEST, VALIDATION
 
 LISTS: Final = (
+    "security.bootstrap",
+    "security.rows.lists",
     "tasks.approved",
     "tasks.dataset",
     "tasks.evaluate",
     "tasks.form",
+    "tasks.groups",
     "tasks.recommender.baselines",
     "tasks.recommender.fold",
     "tasks.recommender.histories",
+    "tasks.recommender.joint",
+    "tasks.recommender.linear",
     "tasks.recommender.metrics",
     "tasks.recommender.split",
 )
-"""Modules that split and rank, and that make both again."""
+"""Modules that split and rank, that make both again, and that gates measure with and that are in no gate's folder."""
 
 
 @cache

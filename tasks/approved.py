@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from security.errors import CannotTell, Refused
+from security.errors import CannotTell
 from tasks import chains, dataset, models
 from tasks.recommender import fold
 from tasks.recommender.histories import Histories, Scores, histories
@@ -52,7 +53,7 @@ class Approved:
 
 
 def approved(run: Run, found: dataset.Features) -> Approved | None:
-    """The one that is approved; None where none is, or where what was does not stand any more.
+    """The one that is approved, also where it has expired since; None where none ever was, or where it was revoked.
 
     Raises:
         CannotTell: what it was trained on is not kept any more.
@@ -60,11 +61,11 @@ def approved(run: Run, found: dataset.Features) -> Approved | None:
     """
     keys, name = models.trusted(run), run.plan.document["pipeline_name"]
     standing = chains.standing(run.home, name, keys, known=run.plan.registry)
-    try:
-        claim = standing.at("approved")
-    except Refused:
+    if (claim := models.measure(standing)) is None:
+        if why := standing.fallen.get("approved"):
+            run.listener.step("evaluate", f"no model is approved any more: {why}")
         return None
-    files = models.believed(run.home, name, claim.version, keys, known=run.plan.registry)[0].files
+    files = models.believed(run.home, name, claim.version, keys, known=run.plan.registry, measure=True)[0].files
     weights, own = load(files["model.safetensors"]), json.loads(files["ids.json"])["items"]
     return Approved(
         claim.version,
@@ -81,9 +82,12 @@ def _learned(run: Run, card: dict[str, Any], found: dataset.Features) -> Histori
     if not folder.is_dir() or measure(folder)[0] != card["data"]:
         words = f"the features {card['data'][:12]} that the approved version was trained on are not kept any more"
         raise CannotTell(words, "approved")
-    then = dataset.read(folder)
-    user, item = _places(then.users, found.users)[then.user], _places(then.items, found.items)[then.item]
-    kept = (then.part < dataset.PARTS.index("test")) & (user >= 0) & (item >= 0)
+    # No more than is asked: it may have been made by code whose features held less than those of today.
+    names = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "part"])
+    user, item, part = (table[name].to_numpy() for name in ("user", "item", "part"))
+    user, item = _places(names["users"], found.users)[user], _places(names["items"], found.items)[item]
+    kept = (part < dataset.PARTS.index("test")) & (user >= 0) & (item >= 0)
     return histories(user[kept], item[kept], (len(found.users), len(found.items)))
 
 

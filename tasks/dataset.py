@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from configs.load import GROUPS
-from security.errors import LogBroken, StoreError
+from security.errors import BadInput, LogBroken, StoreError
 from security.gates.inputs import DATASET
 from security.gates.metrics import cuts
 from security.keys import PublicKey, unseal
+from security.verdict import Frozen
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.joint import Start
 from tasks.run import Run
@@ -63,17 +66,39 @@ class Features:
         return {"held_from": first, "seen_until": last}
 
 
+class Begun(Frozen):
+    """What `start.json` holds: the closed form's columns, and its ridge."""
+
+    closed: int = Field(ge=1, strict=True)
+    ridge: float = Field(gt=0, allow_inf_nan=False, strict=True)
+
+
+COLUMNS = {"user": pa.int32(), "item": pa.int32(), "part": pa.int8(), "says": pa.float32()}
+
+
 def read(folder: Path) -> Features:
-    """The features in a folder."""
-    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    table = pq.read_table(folder / "rows.parquet", columns=["user", "item", "timestamp", "part", "says"])
-    told = json.loads((folder / "start.json").read_text(encoding="utf-8"))
-    weights = load((folder / "start.safetensors").read_bytes())
-    start = Start(weights, told["closed"], told["ridge"])
-    user, item, part, says = (table[name].to_numpy() for name in ("user", "item", "part", "says"))
-    pairs = user.astype(np.int64), item.astype(np.int64), table["timestamp"].cast(pa.int64()).to_numpy()
-    names = tuple(pq.read_schema(folder / "rows.parquet").names)
-    return Features(vocabulary["users"], vocabulary["items"], *pairs, part, says, start, names)
+    """The features in a folder; `BadInput` where a file of it cannot be read as what it is."""
+    name = "vocabulary.json"
+    try:
+        vocabulary = json.loads((folder / name).read_text(encoding="utf-8"))
+        ids = vocabulary["users"], vocabulary["items"]
+        name = "start.json"
+        told = Begun.model_validate_json((folder / name).read_bytes())
+        name = "start.safetensors"
+        weights = load((folder / name).read_bytes())
+        name = "rows.parquet"
+        names = tuple(pq.read_schema(folder / name).names)
+        table = pq.read_table(folder / name, columns=[*COLUMNS, "timestamp"])
+        time = table["timestamp"].cast(pa.int64())
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException) as why:
+        raise BadInput(f"features/{name}", "file", f"what cannot be read ({type(why).__name__})", "features") from None
+    for column, kind in COLUMNS.items():
+        if table[column].type != kind or table[column].null_count:
+            found = f"{table[column].type}, {table[column].null_count:,} of them empty"
+            raise BadInput("features/rows.parquet", column, found, f"{kind}, none empty")
+    user, item, part, says = (table[column].to_numpy() for column in COLUMNS)
+    pairs = user.astype(np.int64), item.astype(np.int64), time.to_numpy()
+    return Features(*ids, *pairs, part, says, Start(weights, told.closed, told.ridge), names)
 
 
 def cut(run: Run) -> tuple[int, ...]:

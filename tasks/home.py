@@ -18,6 +18,8 @@ References name places as `store:DIGEST`, `staging:NAME`, `quarantine:NAME`: no 
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from security.errors import StoreError
 
 APART = ("staging", "quarantine")
 COPY = ".copy-"
+OLD = 7 * 86_400.0
+"""Seconds after which nobody goes on with a training that was broken off."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,10 @@ class Home:
         for copy in (self.root / "store").glob(f"{COPY}*"):
             if not _lives(copy.name.removeprefix(COPY).split("-")[:2]):
                 shutil.rmtree(copy, ignore_errors=True)
+        for state in (self.root / "training").glob("*/*"):
+            with suppress(FileNotFoundError):  # another's, who was done with it
+                if time.time() - state.stat().st_mtime > OLD:
+                    state.unlink()
         return swept
 
     def copying(self) -> Path:

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from configs.card import Card, card
 from configs.load import Policy, find, text
-from security.errors import KeyBroken, LogBroken, PlanError
+from security.errors import KeyBroken, LogBroken, PlanError, Refused
 from security.gates.metrics.names import AVERAGED, parsed
 from security.gates.model import contents
 from security.keys import Keys as Held
@@ -17,7 +18,7 @@ from security.models.bill import Metric
 from security.models.chain import Keys, Version
 from security.models.manifest import BILL, PROVENANCE, STATEMENT
 from security.models.proof import judged, proven
-from security.models.standing import STEPS
+from security.models.standing import STEPS, Standing
 from security.models.statement import Judged
 from security.policy import Plan
 from security.proof import Proof
@@ -148,10 +149,43 @@ def release(run: Run, proof: Proof) -> Version:
         raise LogBroken(f"{run.plan.document['pipeline_name']}: the model of run {run.plan.run} was never entered")
     held = verified(run.home, told.name, told.version, keys, known=run.plan.registry)
     proven(held.claim, _trained(run, proof, told.run))
+    beside(chains.standing(run.home, told.name, keys, known=run.plan.registry), told, _evaluated(run, proof))
     for alias in ("approved", "production"):
         said = {"reason": f"the log of run {run.plan.run} verifies", "log": proof.head}
         moved = chains.move(run.home, signer, keys, told.name, alias, told.version, **said)
     return moved
+
+
+def measure(standing: Standing) -> Version | None:
+    """The version that a new one must not fall behind: the approved one, also where it has expired since. None where
+    none was ever, or where it was revoked."""
+    return standing.aliases.get("approved") or standing.past.get("approved")
+
+
+def beside(standing: Standing, claim: Version, facts: Mapping[str, Any]) -> None:
+    """`Refused` unless the evaluation of a version (`facts` of metric_thresholds) was beside the one that is approved
+    now. What is approved itself may be released again."""
+    now, then = measure(standing), facts["approved"]
+    if now is not None and now.release == claim.release:
+        return
+    found, wanted = then["model"][:12] if then else "none", now.release[:12] if now else "none"
+    if found != wanted:
+        raise Refused(
+            f"{claim.name} {claim.version}: was evaluated beside {found}, and approved is {wanted}: evaluate it again"
+        )
+
+
+def _evaluated(run: Run, proof: Proof) -> Mapping[str, Any]:
+    """The facts of the gate over metrics on the model: of this run, or of the predecessor that evaluated it."""
+    folder = run.home.evidence(run.plan.run)
+    while True:
+        for held in reversed(proof.held):
+            if (held.stage, held.verdict.gate) == ("evaluate", "metric_thresholds") and held.seen.facts:
+                return held.seen.facts
+        if not proof.plan.predecessor:
+            raise LogBroken(f"{run.plan.run}: no log says how its model was evaluated")
+        folder /= "predecessor"
+        proof = verify(folder / "log.jsonl", run.trust)
 
 
 def _entered(run: Run, proof: Proof, keys: Keys) -> Version | None:
@@ -189,12 +223,13 @@ def stored(home: Home, name: str, version: int, keys: Keys) -> Stored:
 
 
 def believed(
-    home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()
+    home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = (), measure: bool = False
 ) -> tuple[Stored, Believed]:
-    """The bytes of a version of which everything holds, and what does, or an error that says what does not."""
+    """The bytes of a version of which everything holds, and what does, or an error that says what does not. As a
+    `measure` of others one that has expired is as good."""
     found = chains.standing(home, name, keys, known=known)
     model = layout(home).model(found.row(version).claim.manifest)
-    return model, believe(model.sha256, model.files, model.attached, keys, found)
+    return model, believe(model.sha256, model.files, model.attached, keys, found, measure=measure)
 
 
 def verified(home: Home, name: str, version: int, keys: Keys, *, known: Collection[str] = ()) -> Believed:

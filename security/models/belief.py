@@ -31,13 +31,22 @@ class Believed:
     bill: dict[str, Any]
 
 
-def believe(sha: str, files: Mapping[str, bytes], attached: Mapping[str, bytes], keys: Keys, of: Standing) -> Believed:
+def believe(
+    sha: str,
+    files: Mapping[str, bytes],
+    attached: Mapping[str, bytes],
+    keys: Keys,
+    of: Standing,
+    *,
+    measure: bool = False,
+) -> Believed:
     """The model of a manifest's digest, or an error that says why not. In order:
 
      (1) the manifest of these bytes has this digest;
      (2) the statement holds over them, by a producer's key that was given, and so do provenance and bill, by the same;
      (3) the version was entered in the chain as the statement has it, by the same key;
-     (4) it stands: not revoked, nor its data, nor its key, and not expired.
+     (4) it stands: not revoked, nor its data, nor its key, and not expired, unless it is to be a `measure` alone: of
+         others, never served.
 
     `Refused` for (4); `LogBroken` or `KeyBroken` for what comes before.
     """
@@ -52,7 +61,7 @@ def believe(sha: str, files: Mapping[str, bytes], attached: Mapping[str, bytes],
         raise LogBroken(
             f"{claim.name} {claim.version}: was entered otherwise than its statement says, or by another key"
         )
-    if row.wrong:
+    if row.wrong and not (measure and row.expired):
         raise Refused(f"{claim.name}: version {claim.version} {row.wrong}")
     return Believed(claim, row, made, listed)
 

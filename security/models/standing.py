@@ -43,6 +43,8 @@ class Row:
     wrong: str
     aliases: tuple[str, ...] = ()
     moves: tuple[Entry, ...] = ()
+    expired: bool = False
+    """Whether it does not stand for that alone."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Standing:
     aliases: dict[str, Version] = field(default_factory=dict)
     fallen: dict[str, str] = field(default_factory=dict)
     """Alias -> why its newest move does not stand."""
+    past: dict[str, Version] = field(default_factory=dict)
+    """Alias -> the version that it names no more for having expired, and for nothing else."""
     barred: dict[str, str] = field(default_factory=dict)
     """Digest of a manifest or a dataset, or id of a key, that was revoked -> why; of every model."""
 
@@ -104,12 +108,18 @@ def stands(
         (e.claim.what, e.claim.target): e.claim for e in gone if isinstance(e.claim, Revocation)
     }
     rows = {
-        e.claim.version: Row(e.claim, e.signer, _wrong(e.claim, e.signer, barred, now))
+        e.claim.version: Row(
+            e.claim,
+            e.signer,
+            wrong := _wrong(e.claim, e.signer, barred, now),
+            expired=bool(wrong) and not _wrong(e.claim, e.signer, barred, -1.0),
+        )
         for e in entries
         if isinstance(e.claim, Version)
     }
     aliases: dict[str, Version] = {}
     fallen: dict[str, str] = {}
+    past: dict[str, Version] = {}
     took: dict[str, set[int]] = {"": set(rows)}
     for entry in entries:
         if not isinstance(entry.claim, Move):
@@ -117,6 +127,7 @@ def stands(
         move, row = entry.claim, rows[entry.claim.version]
         aliases.pop(move.alias, None)
         fallen.pop(move.alias, None)
+        past.pop(move.alias, None)
         if key := barred.get(("key", entry.signer)):
             fallen[move.alias] = f"the key {entry.signer[:12]} that moved it is revoked: {key.reason}"
             continue
@@ -126,11 +137,14 @@ def stands(
         took.setdefault(move.alias, set()).add(move.version)
         if row.wrong:
             fallen[move.alias] = f"version {move.version} {row.wrong}"
+            past |= {move.alias: row.claim} if row.expired else {}
         else:
             aliases[move.alias] = row.claim
     told = tuple(_told(rows[version], entries, aliases) for version in sorted(rows))
     reasons = {target: each.reason for (_, target), each in barred.items()}
-    return Standing(name, heads[-1] if heads else "", gone[-1].head if gone else "", told, aliases, fallen, reasons)
+    return Standing(
+        name, heads[-1] if heads else "", gone[-1].head if gone else "", told, aliases, fallen, past, reasons
+    )
 
 
 def _told(row: Row, entries: Sequence[Entry], aliases: dict[str, Version]) -> Row:

@@ -94,7 +94,7 @@ def train(
         if look or number == settings.epochs:
             current = {name: variable.numpy() for name, variable in zip(NAMES, variables, strict=True)}
             if validation is not None:
-                value = evaluate(Folded(current), histories, validation, k=settings.k).ndcg
+                value = evaluate(Folded(current), histories, validation, k=min(settings.k, items)).ndcg
             if value is None or value > best:
                 best, chosen, weights, waited = value or 0.0, number, current, 0
             else:

@@ -60,10 +60,11 @@ def begun(histories: Histories, validation: Histories, *, width: int, seed: int)
     part, items = closed(width), histories.shape[1]
     found = Spectrum.of(histories, width=part, seed=seed)
     seen, held = _some(histories, validation)
+    best = min(10, items)
     ridge = USUAL
     if held.nnz:
         ridge = max(
-            RIDGES, key=lambda each: evaluate(Folded(found.solved(histories, ridge=each)), seen, held, k=10).ndcg
+            RIDGES, key=lambda each: evaluate(Folded(found.solved(histories, ridge=each)), seen, held, k=best).ndcg
         )
     solved = found.solved(histories, ridge=ridge)
     lacks = part - len(found.values)
@@ -121,6 +122,7 @@ def weighed(
 
     if held is None or not held.nnz:
         return by(0.5), 0.5, None
-    values = {share: evaluate(Folded(by(share)), seen, held, k=10).ndcg for share in SHARES}
+    best = min(10, histories.shape[1])
+    values = {share: evaluate(Folded(by(share)), seen, held, k=best).ndcg for share in SHARES}
     chosen = max(values, key=lambda share: values[share])
     return by(chosen), chosen, values[chosen]

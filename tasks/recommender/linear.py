@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tasks.recommender.histories import Histories
 
@@ -82,8 +82,15 @@ def _singular(
     users, items = wide.shape
     if min(users, items) > DENSE:
         width = min(width, min(users, items) - 1)
-        _, values, right = svds(wide, k=width, v0=rng.normal(size=min(users, items)))
-        return np.asarray(values, dtype=np.float64), np.asarray(right)
+        tall = wide.T.tocsr() if users < items else wide
+        side = min(users, items)
+        square = LinearOperator((side, side), matvec=lambda x: np.asarray(tall.T @ (tall @ x)), dtype=np.float64)
+        # `svds` draws what a search begins again with from nowhere, which equal values make it do.
+        found = np.linalg.qr(eigsh(square, k=width, v0=rng.normal(size=side), rng=rng)[1])[0]
+        left, values, turned = np.linalg.svd(tall @ found, full_matrices=False)
+        sound = values > values[0] * 1e-5
+        right = left.T if users < items else turned @ found.T
+        return np.asarray(values[sound], dtype=np.float64), np.asarray(right[sound])
     gram = (wide @ wide.T if users < items else wide.T @ wide).toarray()
     squares, vectors = eigh(gram, overwrite_a=True, check_finite=False)
     chosen = np.flatnonzero(squares > squares[-1] * 1e-10)[-width:]

@@ -159,7 +159,7 @@ class Trainer:
             control = self._started()
             told = form.given(histories, validation, start, settings)
             own = state / kept.name(told) if state else None
-            before = kept.found(own) if own else None
+            before, past = _before(own) if own else (None, ())
             with (
                 tempfile.TemporaryFile(dir=apart) as given,
                 tempfile.TemporaryFile(dir=apart) as weights,
@@ -173,7 +173,8 @@ class Trainer:
                 def keep(line: form.Kept) -> None:
                     data = os.pread(stands.fileno(), line.size, 0) if line.size <= most else b""
                     if own and hashlib.sha256(data).hexdigest() == line.sha256:
-                        kept.keep(own, data)
+                        with suppress(OSError):  # a full disk takes the way back, and not the training
+                            kept.keep(own, data)
 
                 most = 5 * sum(value.nbytes for value in start.values()) + LARGEST
                 ear, mouth = os.pipe()
@@ -185,9 +186,12 @@ class Trainer:
                             socket.send_fds(control, [_question(secret, seconds=seconds)], files)
                         finally:
                             os.close(mouth)
-                        past = kept.read(before).progress if before else ()
                         progress, done = _heard(said, watch, settings.epochs, past, keep)
                         whole = True
+                    except CannotTell:
+                        if own and before:  # what it went on from may be why: the next begins anew
+                            own.unlink(missing_ok=True)
+                        raise
                     except OSError as why:
                         raise CannotTell(f"the process that trains has ended ({type(why).__name__})") from None
                     finally:
@@ -203,6 +207,17 @@ class Trainer:
 
 def _question(secret: Sequence[Path], *, soon: bool = True, seconds: float = EVERY) -> bytes:
     return json.dumps({"secret": [str(path) for path in secret], "soon": soon, "seconds": seconds}).encode()
+
+
+def _before(own: Path) -> tuple[bytes | None, Sequence[Progress]]:
+    """The state that a training goes on from, and its epochs. One that cannot be read is removed: it begins anew."""
+    if (data := kept.found(own)) is None:
+        return None, ()
+    try:
+        return data, kept.read(data).progress
+    except Exception:  # noqa: BLE001 - bytes from a process that is believed in nothing
+        own.unlink(missing_ok=True)
+        return None, ()
 
 
 def _heard(

@@ -1,26 +1,22 @@
 """A training that was broken off goes on where it was: its state as bytes, and the file that a run keeps it in.
 
 It is found by the digest of what the training is given, in a folder that is of the code and of the packages: the same
-training finds it, and no other does. In the file are the digest of what follows, and the state; one that does not hold,
-or is a week old, is removed. What lies in the home is believed as its keys are; the process that trains has no way to
-any other training's.
+training finds it, and no other does. In the file are the digest of what follows, and the state; one that does not hold
+is removed, as is after a week what nobody went on with (`Home.sweep`). What lies in the home is believed as its keys
+are; the process that trains has no way to any other training's.
 """
 
 import hashlib
 import json
 import os
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 from safetensors.numpy import load, save
 
 from tasks.recommender.shape import Progress, State
-
-OLD: Final = 7 * 86_400.0
-"""Seconds after which nobody goes on with it."""
+from tasks.trainer.form import Epoch
 
 
 def written(state: State) -> bytes:
@@ -33,9 +29,10 @@ def read(data: bytes) -> State:
     """The state of bytes that `written` gave."""
     length = int.from_bytes(data[:8], "little")
     told = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
-    told["progress"] = tuple(Progress(**each) for each in told["progress"])
+    epochs = [Epoch.model_validate(each, strict=True) for each in told.pop("progress")]
+    progress = tuple(Progress(each.epoch, each.loss, each.validation, each.seconds) for each in epochs)
     told["powers"] = tuple(told["powers"])
-    return State(load(data), **told)
+    return State(load(data), progress=progress, **told)
 
 
 def name(given: bytes) -> str:
@@ -52,10 +49,7 @@ def name(given: bytes) -> str:
 
 
 def found(path: Path) -> bytes | None:
-    """The state in a file; None where there is none that holds. What is old or does not hold is removed."""
-    for each in [*path.parent.iterdir()]:
-        if time.time() - each.stat().st_mtime > OLD:
-            each.unlink(missing_ok=True)
+    """The state in a file; None where there is none that holds. What does not hold is removed."""
     try:
         data = path.read_bytes()
     except OSError:

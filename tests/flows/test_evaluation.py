@@ -103,3 +103,10 @@ def test_shipped_policies_bound_them() -> None:
         for name in ("local", "kubernetes_test", "kubernetes_prod")
     }
     assert bounds == {"local": 100, "kubernetes_test": 5, "kubernetes_prod": 5}
+
+
+@pytest.mark.parametrize(
+    "name", ["security.bootstrap", "security.rows.lists", "tasks.groups", "tasks.recommender.joint"]
+)
+def test_what_makes_intervals_groups_and_the_control_is_sealed(name: str) -> None:
+    assert name in measured.LISTS

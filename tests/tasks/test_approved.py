@@ -109,3 +109,16 @@ def test_without_the_features_that_it_learned_from_nobody_can_tell(tmp_path: Pat
     with pytest.raises(CannotTell, match=f"the features {sha[:12]} that the approved version was trained on") as caught:
         module._learned(run, {"data": sha}, features(["u"], NOW, [(0, 0, 0)]))
     assert caught.value.cause == "approved"
+
+
+def test_features_of_older_code_say_as_well_what_it_learned(tmp_path: Path) -> None:
+    """They have no weights, and nothing about what training begins with."""
+    home = Home(tmp_path)
+    made = home.root / "store" / kept(home, features(["u"], OWN, [(0, 0, 0), (0, 2, 2)]))
+    (made / "start.json").unlink()
+    pq.write_table(pq.read_table(made / "rows.parquet").drop_columns(["says"]), made / "rows.parquet")
+    sha = measure(made)[0]
+    made.rename(home.root / "store" / sha)
+    run: Any = SimpleNamespace(home=home, plan=SimpleNamespace(run="r"))
+    learned = module._learned(run, {"data": sha}, features(["u"], NOW, [(0, 0, 0)]))
+    assert [(int(u), int(i)) for u, i in zip(*learned.nonzero(), strict=True)] == [(0, 0)]

@@ -1,6 +1,8 @@
 """The registry of a home: what is entered is kept and believed again, by its name, a version or an alias."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -190,3 +192,51 @@ def test_approvers_are_the_policys() -> None:
     shipped: Policy = parsed(told)
     assert models.approvers(shipped) == {}
     assert models.approvers(parsed(told | {"models": {"approvers": {"a" * 64: "Ada"}}})) == {"a" * 64: "Ada"}
+
+
+def version(number: int) -> Any:
+    return SimpleNamespace(name="sample", version=number, release=str(number) * 64)
+
+
+def standing(approved: int = 0, past: int = 0) -> Any:
+    """Of a name whose approved version stands, or stood until it expired."""
+    aliases, gone = ({"approved": version(each)} if each else {} for each in (approved, past))
+    return SimpleNamespace(aliases=aliases, past=gone)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "refused"),
+    [
+        (standing(), 0, ""),
+        (standing(approved=1), 1, ""),
+        (standing(past=1), 1, ""),
+        (standing(approved=4), 0, ""),  # it is approved itself: the same again
+        (standing(approved=1), 0, "beside none, and approved is 111111111111"),
+        (standing(approved=2), 1, "beside 111111111111, and approved is 222222222222"),
+        (standing(past=2), 1, "beside 111111111111, and approved is 222222222222"),
+        (standing(), 1, "beside 111111111111, and approved is none"),
+    ],
+)
+def test_only_what_was_evaluated_beside_the_approved_model_is_released(now: Any, then: int, refused: str) -> None:
+    facts = {"approved": {"model": str(then) * 64} if then else None}
+    if not refused:
+        models.beside(now, version(4), facts)
+        return
+    with pytest.raises(Refused, match=f"sample 4: was evaluated {refused}: evaluate it again"):
+        models.beside(now, version(4), facts)
+
+
+def test_what_has_expired_is_a_measure_and_is_not_served(
+    home: Home, made: list[Model], local: UnsafeLocalKeys, trusted: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(home, made[0], local, trusted)
+    later = time.time() + 365 * 86_400
+    monkeypatch.setattr(chains, "time", SimpleNamespace(time=lambda: later))
+    with pytest.raises(Refused, match="expired on"):
+        models.verified(home, "sample", 3, trusted)
+    kept, found = models.believed(home, "sample", 3, trusted, measure=True)
+    assert (kept.files, found.row.expired) == (made[0].files, True)
+    told = {"what": "model", "target": found.row.claim.manifest, "name": "sample", "version": 3, "reason": "leaked"}
+    chains.revoke(home, local.signer("owner"), trusted, **told)
+    with pytest.raises(Refused, match="is revoked"):
+        models.believed(home, "sample", 3, trusted, measure=True)

@@ -18,7 +18,7 @@ import pytest
 from safetensors.numpy import save
 
 from security.errors import CannotTell
-from tasks.home import born
+from tasks.home import Home, born
 from tasks.recommender.autoencoder import train
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.shape import NAMES, Progress, Settings, State, starting
@@ -367,13 +367,18 @@ def test_a_training_that_is_broken_off_goes_on_and_ends_with_the_same_bytes(
     seen.eliminate_zeros()
     held = (striped - seen).tocsr()
     held.eliminate_zeros()
-    settings = Settings(learning_rate=0.01, batch_size=16, epochs=12, every=2, patience=9, closed=3)
+    settings = Settings(learning_rate=0.01, batch_size=1, epochs=12, every=2, patience=9, closed=3)
     whole = train(seen, START, settings, validation=held)
-    rounds: list[int] = []
+    begun: list[int] = []
 
     def attempt(until: int) -> Any:
+        first = True
+
         def watch(epoch: Progress) -> None:
-            rounds.append(epoch.epoch)
+            nonlocal first
+            if first:
+                begun.append(epoch.epoch)
+            first = False
             if epoch.epoch == until:
                 raise Broken
 
@@ -389,7 +394,11 @@ def test_a_training_that_is_broken_off_goes_on_and_ends_with_the_same_bytes(
             attempt(until)
         assert len(list(tmp_path.iterdir())) == 1
     made = attempt(99)
-    assert rounds == [1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 12], "each goes on from the last state"
+    # A state that is written over before it is read is none: that of two epochs before is gone on from.
+    assert begun[0] == 1
+    assert all(each % 2 for each in begun)
+    assert begun == sorted(begun)
+    assert begun[-1] >= 5
     assert all(np.array_equal(made.weights[name], whole.weights[name]) for name in NAMES)
     told, expected = ([(each.loss, each.validation) for each in one.progress] for one in (made, whole))
     assert told == expected
@@ -447,13 +456,37 @@ def test_a_run_that_is_killed_goes_on_in_another_and_ends_with_the_same_digest(k
     assert len(told[0][-1]) == 64
 
 
-def test_a_state_that_does_not_hold_or_is_old_is_removed(tmp_path: Path) -> None:
-    for spoil in (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"), lambda path: os.utime(path, (0, 0))):
-        kept.keep(tmp_path / "one", b"a state")
-        assert kept.found(tmp_path / "one") == b"a state"
-        spoil(tmp_path / "one")
-        assert kept.found(tmp_path / "one") is None
-        assert list(tmp_path.iterdir()) == []
+def test_a_state_that_does_not_hold_is_removed(tmp_path: Path) -> None:
+    kept.keep(tmp_path / "one", b"a state")
+    assert kept.found(tmp_path / "one") == b"a state"
+    (tmp_path / "one").write_bytes((tmp_path / "one").read_bytes()[:-1] + b"?")
+    assert kept.found(tmp_path / "one") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_states_that_nobody_went_on_with_are_swept_whatever_code_they_are_of(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    old, new = (home.folder("training", code, private=True) / "one" for code in ("before", "now"))
+    for path in (old, new):
+        kept.keep(path, b"a state")
+    os.utime(old, (0, 0))
+    home.sweep()
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_state_that_no_training_goes_on_from_is_tried_once(striped: Histories, key: Path, tmp_path: Path) -> None:
+    states: list[State] = []
+    held = histories(np.array([0]), np.array([5]), striped.shape)
+    rest = (striped - striped.multiply(held)).tocsr()
+    train(rest, START, SETTINGS, validation=held, keep=lambda now: states.append(now()))
+    odd = replace(states[0], arrays={name: each for name, each in states[0].arrays.items() if name != "first.encoder"})
+    path = tmp_path / kept.name(form.given(rest, held, START, SETTINGS))
+    kept.keep(path, kept.written(odd))
+    with pytest.raises(CannotTell, match="broke off: ValueError"):
+        trained(TRAINER, rest, key, validation=held, state=tmp_path)
+    assert not path.exists()
+    made, _ = trained(TRAINER, rest, key, validation=held, state=tmp_path)
+    assert len(made.progress) == SETTINGS.epochs
 
 
 def test_a_state_is_read_as_it_was_written_and_another_trainings_is_refused(striped: Histories) -> None:
@@ -552,3 +585,22 @@ def test_one_that_has_ended_is_begun_again(striped: Histories, key: Path) -> Non
         assert by._process is not before
     finally:
         by.close()
+
+
+def test_a_state_that_cannot_be_read_is_removed_and_training_begins_anew(
+    striped: Histories, key: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / kept.name(form.given(striped, None, START, SETTINGS))
+    kept.keep(own, b"\x02" + bytes(7) + b"{}")
+    made, _ = trained(TRAINER, striped, key, state=tmp_path)
+    assert len(made.progress) == SETTINGS.epochs
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_another_training_takes_away_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.keep(tmp_path / "one", b"a state")
+    gone = tmp_path / "two"
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone]))
+    assert kept.found(tmp_path / "one") == b"a state"

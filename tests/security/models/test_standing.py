@@ -215,6 +215,21 @@ def test_a_key_that_is_revoked_is_still_the_floor(local: UnsafeLocalKeys, tmp_pa
     assert (found.at("candidate").version, list(wrong(found))) == (5, [4])
 
 
+def test_what_has_only_expired_is_told_apart_from_what_was_revoked(history: History, trusted: Keys) -> None:
+    history.through(1)
+    late = NOW + 31 * DAY
+    assert history.standing(trusted).past == {}
+    found = history.standing(trusted, late)
+    assert {alias: claim.version for alias, claim in found.past.items()} == dict.fromkeys(found.fallen, 1)
+    assert "approved" in found.past
+    assert found.row(1).expired
+    history.revoke("model", sha(1), name="sample", version=1)
+    for now in (NOW, late):
+        found = history.standing(trusted, now)
+        assert found.past == {}
+        assert not found.row(1).expired
+
+
 def test_what_has_expired_does_not_stand(history: History, trusted: Keys) -> None:
     history.through(1)
     assert history.standing(trusted, NOW + 30 * DAY - 1).at("production").version == 1

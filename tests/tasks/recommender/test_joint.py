@@ -180,3 +180,13 @@ def test_the_start_is_the_same_bytes_again(halves: tuple[Histories, Histories]) 
         return hashlib.sha256(b"".join(made[name].tobytes() for name in NAMES)).hexdigest()
 
     assert digest() == digest()
+
+
+@pytest.mark.parametrize("items", [2, 9])
+def test_a_catalogue_of_less_than_ten_items_has_a_start(items: int) -> None:
+    user, item = np.nonzero((np.arange(40)[:, None] + np.arange(items)) % items < 1)
+    held = (item + 1) % items
+    shape = 40, items
+    start = begun(histories(user, item, shape), histories(user, held, shape), width=4, seed=7)
+    check(start.weights)
+    assert start.ridge in RIDGES

@@ -51,3 +51,24 @@ def test_what_has_no_closed_form_is_refused(rows: Callable[..., Histories]) -> N
     for width, ridge in ((0, 1.0), (1, 0.0), (1, -1.0), (1, np.nan), (1, np.inf)):
         with pytest.raises(ValueError, match="must be positive"):
             linear(rows(40, 60, 0.3, 1), width=width, ridge=ridge)
+
+
+@pytest.mark.parametrize("taken", range(1, 12))
+def test_users_who_are_all_alike_have_a_finite_model(taken: int) -> None:
+    user, item = np.nonzero(np.ones((50, taken)))
+    alike = histories(user, item, (50, 12))
+    made = linear(alike, width=8, ridge=300.0)
+    check(made)
+    assert np.abs(made["encoder"]).max() < 10
+
+
+@pytest.mark.parametrize(("users", "items"), [(120, 140), (140, 120)])
+def test_equal_values_and_a_rank_below_the_width_give_the_same_bytes(
+    users: int, items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DENSE", 1)
+    user, item = np.nonzero(np.arange(users)[:, None] % 10 == np.arange(items) % 10)
+    blocks = histories(user, item, (users, items))
+    first, second = (linear(blocks, width=40, ridge=20.0, seed=3) for _ in range(2))
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+    assert first["encoder"].shape == (items, 10)
