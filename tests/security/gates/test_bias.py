@@ -379,12 +379,15 @@ def test_popularity_is_counted_again() -> None:
 
 # What conformance puts every gate through.
 
+WAYS = ("LIFT", "TAIL", "GINI", "CALIBRATION", "CATALOGUE", "RELEVANCE")
+
 
 def case(folder: Path) -> Case:
-    """Users in two files, as the runner opens them; in the bad ones all are shown the most popular items."""
+    """Users in two files, as the runner opens them; in the bad ones one is shown an item twice."""
     from tests.conformance.subjects import Case  # which has this one among its own
 
-    for name, rows in (("good", sound()), ("bad", leaning())):
+    twice = changed("top_model", lambda column: column[3].__setitem__(1, column[3][0]))
+    for name, rows in (("good", sound()), ("bad", twice)):
         for part in range(2):
             half = pa.Table.from_batches([kept(rows, popularity=None, groupings=None).slice(1_000 * part, 1_000)])
             pq.write_table(half, folder / f"{name}-{part}.parquet")
@@ -397,7 +400,9 @@ def case(folder: Path) -> Case:
         LIMITS | {"tail": 0.4},
         good=lambda: opened("good"),
         bad=lambda: opened("bad"),
-        rule="BIAS-TAIL",
+        rule="BIAS-LIST",
+        # Who shows all the same few items leans in every way.
+        maybe={f"BIAS-{rule}": frozenset(f"BIAS-{other}" for other in WAYS if other != rule) for rule in WAYS},
     )
 
 
