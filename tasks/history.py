@@ -69,8 +69,9 @@ def _order(found: dict[tuple[str, str], Series]) -> list[tuple[str, str]]:
     return [*drifted, *sorted(calm, key=lambda key: first[key[0]] != key)]
 
 
-def plot(points: Sequence[Point]) -> str:
-    """Inline SVG, a panel for each column and score, with a line of words on what was left out.
+def plot(points: Sequence[Point], word: str = "drifted") -> str:
+    """Inline SVG, a panel for each column and score, with a line of words on what was left out. `word`: what is said of
+    a point beyond its limit.
 
     Partitions are in the order of their names, the same on every panel, so that one without a value is a gap. The
     panels of what has drifted come first, then one of every column; many are folded away. A line in red is the limit,
@@ -82,27 +83,30 @@ def plot(points: Sequence[Point]) -> str:
     partitions = sorted({point.partition for point in points})
     shown, order = partitions[-POINTS:], _order(found)
     drifted = sum(point.drifted for each in found.values() for point in each.values())
-    label = f"scores of {len(found)} columns over {len(partitions)} partitions, {drifted} of them drifted"
+    label = f"scores of {len(found)} columns over {len(partitions)} partitions, {drifted} of them {word}"
     left = []
     if len(order) > PANELS + MORE:
         left.append(f"{len(order) - PANELS - MORE} panels that are farthest from their limits")
     if len(partitions) > POINTS:
         left.append(f"{len(partitions) - POINTS} partitions before {html.escape(shown[0])}")
     more = order[PANELS : PANELS + MORE]
-    rest = f"<details><summary>{len(more)} panels more</summary>{_grid(found, more, shown, 'the rest')}</details>"
+    rest = f"<details><summary>{len(more)} panels more</summary>{_grid(found, more, shown, 'the rest', word)}</details>"
     return (
-        _grid(found, order[:PANELS], shown, label)
+        _grid(found, order[:PANELS], shown, label, word)
         + (rest if more else "")
-        + '<p class="k">Red: drifted, × where there is no value; the dashed line is the limit.'
+        + f'<p class="k">Red: {word}, × where there is no value; the dashed line is the limit.'
         + (f" Not shown: {', '.join(left)}." if left else "")
         + "</p>"
     )
 
 
-def _grid(found: dict[tuple[str, str], Series], order: Sequence[tuple[str, str]], shown: list[str], label: str) -> str:
+def _grid(
+    found: dict[tuple[str, str], Series], order: Sequence[tuple[str, str]], shown: list[str], label: str, word: str
+) -> str:
+    places = (f"translate({WIDTH * (n % ACROSS)} {HIGH * (n // ACROSS)})" for n in range(len(order)))
     panels = "".join(
-        f'<g transform="translate({WIDTH * (n % ACROSS)} {HIGH * (n // ACROSS)})">{_panel(key, found[key], shown)}</g>'
-        for n, key in enumerate(order)
+        f'<g transform="{place}">{_panel(key, found[key], shown, word)}</g>'
+        for place, key in zip(places, order, strict=True)
     )
     width, height = WIDTH * ACROSS, HIGH * -(-len(order) // ACROSS)
     return (
@@ -111,7 +115,7 @@ def _grid(found: dict[tuple[str, str], Series], order: Sequence[tuple[str, str]]
     )
 
 
-def _panel(key: tuple[str, str], each: Series, partitions: Sequence[str]) -> str:
+def _panel(key: tuple[str, str], each: Series, partitions: Sequence[str], word: str) -> str:
     points = [each.get(name) for name in partitions]
     values = [None if point is None else _known(point.value) for point in points]
     limits = [None if point is None else _known(point.limit) for point in points]
@@ -154,7 +158,7 @@ def _panel(key: tuple[str, str], each: Series, partitions: Sequence[str]) -> str
     for n, (point, value) in enumerate(zip(points, values, strict=True)):
         if value is not None and point is not None:
             size, colour = (3.5, "#b3131b") if point.drifted else (2, "#2463b0")
-            told = f"{_short(point.partition, 40)}: {value:.4g}" + (", drifted" if point.drifted else "")
+            told = f"{_short(point.partition, 40)}: {value:.4g}" + (f", {word}" if point.drifted else "")
             parts.append(
                 f'<circle cx="{x(n):.1f}" cy="{y(value):.1f}" r="{size}" fill="{colour}"><title>{told}</title></circle>'
             )

@@ -3,7 +3,7 @@
     keys/        private keys of `UnsafeLocalKeys`, 0700           trust/     public keys, for anyone
     evidence/    a folder a run, and the index of runs             store/     published outputs by digest
     pointers/    what is current, by compare-and-swap              quarantine/, staging/  a folder a run, 0700
-    baselines/   profiles of rows, signed, by digest, 0700         history/   scores of drift, a file a pipeline
+    baselines/   profiles of rows, signed, by digest, 0700         history/   scores of drift, and metrics, by pipeline
     pages/       the page of each run                              lake/, prefect/, service/  the local processes
     advisories/  known vulnerabilities of packages, one file      waivers/   findings that were let go, by digest
     training/    states of trainings that were broken off, 0700

@@ -9,7 +9,7 @@ from typing import Any
 
 from security.verdict import Outcome
 from security.verify import Proof
-from tasks import exposure, hits, served, watch
+from tasks import exposure, hits, served, trend, watch
 from tasks.bars import Bar, svg
 from tasks.run import Run
 
@@ -40,18 +40,28 @@ def _bars(metrics: Metrics, name: str, threshold: float | None) -> str:
 
 
 def _curve(epochs: list[tuple[int, float, float | None, float]]) -> str:
-    """Loss of each epoch as a line, with the validation metric's best."""
-    losses = [loss for _, loss, _, _ in epochs]
-    low, high = min(losses), max(losses)
-    span, width = (high - low) or 1.0, 560
-    points = " ".join(
-        f"{40 + width * n / max(len(losses) - 1, 1):.1f},{10 + 120 * (high - loss) / span:.1f}"
-        for n, loss in enumerate(losses)
-    )
+    """Each epoch's loss and, where it was looked at, its metric on the validation slice, each to its own scale; the
+    time of all."""
+    lines, names = [], [("loss", "#2463b0", 1, ".0f"), ("validation nDCG@10", "#c98a00", 2, ".3f")]
+    for place, (name, colour, column, form) in enumerate(names):
+        found = [(n, value) for n, each in enumerate(epochs) if (value := each[column]) is not None]
+        if not found:
+            continue
+        low, high = min(value for _, value in found), max(value for _, value in found)
+        span = (high - low) or 1.0
+        points = " ".join(
+            f"{60 + 540 * n / max(len(epochs) - 1, 1):.1f},{10 + 120 * (high - value) / span:.1f}" for n, value in found
+        )
+        lines.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
+        x, anchor = (0, "start") if not place else (720, "end")
+        lines.append(f'<text x="{x}" y="16" text-anchor="{anchor}" fill="{colour}">{high:{form}}</text>')
+        lines.append(f'<text x="{x}" y="134" text-anchor="{anchor}" fill="{colour}">{low:{form}}</text>')
+        lines.append(f'<text x="{60 + 200 * place}" y="156" fill="{colour}">{name}</text>')
+    spent = sum(each[3] for each in epochs)
     return (
-        f'<svg role="img" aria-label="loss of each epoch" width="640" height="150" viewBox="0 0 640 150">'
-        f'<polyline fill="none" stroke="#2463b0" stroke-width="2" points="{points}"/>'
-        f'<text x="0" y="16">{high:.0f}</text><text x="0" y="134">{low:.0f}</text></svg>'
+        '<svg role="img" aria-label="loss and validation metric of each epoch" width="720" height="162" '
+        f'viewBox="0 0 720 162">{"".join(lines)}</svg>'
+        f'<p class="k">{len(epochs):,} epochs, {spent:.1f} s, {spent / max(len(epochs), 1):.3f} s each.</p>'
     )
 
 
@@ -99,10 +109,11 @@ def write(run: Run, outcome: Any) -> Path:
             "it learned none; the dashed line is the threshold, which the lower end of the model's interval must meet "
             "(95 %, bootstrap of users).</p>"
         )
+        body.append(trend.section(run))
     body.append(served.section(run))
     body.append(exposure.section(run))
     if run.notes.get("epochs"):
-        body.append("<h2>Training loss</h2>" + _curve(run.notes["epochs"]))
+        body.append("<h2>Training</h2>" + _curve(run.notes["epochs"]))
     for title, key in (("Rows", "clean"), ("Features", "features")):
         if key in run.notes:
             cells = "".join(

@@ -17,7 +17,7 @@ from prefect.context import FlowRunContext
 
 from security.gates.personal import Facts, PersonalLimits
 from security.verdict import Effect, Observation, Verdict
-from tasks import baseline, drawing, exposure, served, watch
+from tasks import baseline, drawing, exposure, served, trend, watch
 from tasks.hits import found
 from tasks.run import Run
 
@@ -73,6 +73,7 @@ def verdict(run: Run, stage: str, task: str, said: Verdict, follows: Effect, see
         run.notes["metrics"] = {system: scores["metrics"] for system, scores in seen.facts["systems"].items()}
         if beside := seen.facts["approved"]:
             run.notes["metrics"]["approved"] = beside["scores"]["metrics"]
+        _quietly(lambda: trend.heard(run, stage, task, seen), "metrics are not kept for pages to come")
         most = run.plan.terms[stage][task][said.gate].limits["attempts"]
         run.notes["attempt"] = f"attempt {seen.facts['attempts']['count']:,} of {most:,} on this data"
 

@@ -159,7 +159,7 @@ class Trainer:
             control = self._started()
             told = form.given(histories, validation, start, settings)
             own = state / kept.name(told) if state else None
-            before, past = _before(own) if own else (None, ())
+            before, past = kept.begun(own) if own else (None, ())
             with (
                 tempfile.TemporaryFile(dir=apart) as given,
                 tempfile.TemporaryFile(dir=apart) as weights,
@@ -207,17 +207,6 @@ class Trainer:
 
 def _question(secret: Sequence[Path], *, soon: bool = True, seconds: float = EVERY) -> bytes:
     return json.dumps({"secret": [str(path) for path in secret], "soon": soon, "seconds": seconds}).encode()
-
-
-def _before(own: Path) -> tuple[bytes | None, Sequence[Progress]]:
-    """The state that a training goes on from, and its epochs. One that cannot be read is removed: it begins anew."""
-    if (data := kept.found(own)) is None:
-        return None, ()
-    try:
-        return data, kept.read(data).progress
-    except Exception:  # noqa: BLE001 - bytes from a process that is believed in nothing
-        own.unlink(missing_ok=True)
-        return None, ()
 
 
 def _heard(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -68,3 +69,14 @@ def keep(path: Path, data: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(fresh, path)
+
+
+def begun(path: Path) -> tuple[bytes | None, Sequence[Progress]]:
+    """The state that a training goes on from, and its epochs. One that cannot be read is removed: it begins anew."""
+    if (data := found(path)) is None:
+        return None, ()
+    try:
+        return data, read(data).progress
+    except Exception:  # noqa: BLE001 - bytes from a process that is believed in nothing
+        path.unlink(missing_ok=True)
+        return None, ()

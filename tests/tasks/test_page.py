@@ -124,7 +124,7 @@ def test_figures_are_beside_their_baselines(run: Run) -> None:
     assert said <= set(page.texts)
     assert "1,234,567" in page.texts
     shapes = [tag for tag, _ in page.tags]
-    assert (shapes.count("svg"), shapes.count("rect"), shapes.count("polyline")) == (3, 12, 1)
+    assert (shapes.count("svg"), shapes.count("rect"), shapes.count("polyline")) == (3, 12, 2)
     assert shapes.count("line") == 1, "the threshold of precision@10"
     ends = [attrs["d"] for tag, attrs in page.tags if tag == "path" and attrs["class"] == "interval"]
     assert len(ends) == 12
@@ -216,6 +216,18 @@ def test_it_asks_nobody_for_anything(run: Run) -> None:
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
     (charset,) = [attrs["charset"] for tag, attrs in found.tags if tag == "meta" and "charset" in attrs]
     assert charset == "utf-8"
+
+
+def test_loss_metric_and_time_of_the_epochs_are_a_picture(run: Run) -> None:
+    run.notes["epochs"] = [(1, 900.0, None, 0.25), (2, 700.0, 0.2, 0.5), (3, 800.0, None, 0.25), (4, 600.0, 0.3, 1.0)]
+    _, found = parsed(run)
+    (picture,) = [attrs for tag, attrs in found.tags if attrs.get("aria-label", "").startswith("loss")]
+    assert picture["aria-label"] == "loss and validation metric of each epoch"
+    loss, metric = [attrs["points"].split() for tag, attrs in found.tags if tag == "polyline"]
+    assert [point.split(",")[1] for point in loss] == ["10.0", "90.0", "50.0", "130.0"]
+    assert [point.split(",")[1] for point in metric] == ["130.0", "10.0"]
+    assert [point.split(",")[0] for point in metric] == [loss[1].split(",")[0], loss[3].split(",")[0]]
+    assert {"900", "600", "0.300", "0.200", "4 epochs, 2.0 s, 0.500 s each."} <= set(found.texts)
 
 
 def test_a_run_without_anything_has_a_page(run: Run) -> None:
