@@ -83,10 +83,12 @@ def test_the_policy_of_these_runs_differs_from_local_in_nothing_else(gateway: Ga
     mine, local = (load.text(load.find(each, "policies")) for each in (name, "local"))
     assert {each for each in mine if mine[each] != local[each]} == {"documents", "gates"}
     assert mine["gates"].keys() == local["gates"].keys()
+    measured = local["gates"]["metric_thresholds"]["limits"]
     changed = {gate: terms for gate, terms in mine["gates"].items() if terms != local["gates"][gate]}
     assert changed == {
         "access_control_s3": {"limits": {"owner": "operator"}, "observe": ["ownership"]},
         "data_encryption_at_rest": {"limits": {"keys": ["lake-test"], "volume": "any"}},
+        "metric_thresholds": {"limits": measured | {"attempts": 1000}},
     }
 
 
