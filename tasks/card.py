@@ -13,10 +13,10 @@ from security.gates.metrics.names import AVERAGED
 from security.models.chain import Version
 from security.proof import Proof
 from security.words import day
+from tasks.page import SYSTEMS
 from tasks.report import safe
 
 FILE = "card.md"
-SYSTEMS = ("model", "approved", "knn", "popularity", "random", "shuffled", "ceiling")
 WHAT = {
     "shuffled": "control: the model of shuffled interactions",
     "ceiling": "the generator's own ceiling",

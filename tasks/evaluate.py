@@ -71,8 +71,9 @@ def score(model: Ref, data: Ref) -> Ref:
     seed, ks = int(dataset.settings(run)["seed"]), dataset.cut(run)
     if ks[-1] > len(found.items):
         raise CannotTell(f"the document asks for the best {ks[-1]} items, and there are {len(found.items)}")
+    made = Folded({name: weights[name] for name in NAMES})
     systems: dict[str, Scorer] = {
-        "model": Folded({name: weights[name] for name in NAMES}),
+        "model": made,
         "popularity": Popularity.fit(seen),
         "random": Random(seed),
         "knn": Neighbours.fit(seen),
@@ -99,7 +100,7 @@ def score(model: Ref, data: Ref) -> Ref:
         columns["learned"] = _rows(before.learned.multiply(held).tocsr()[ranking.users])
     who = groups.columns(found, ranking.users, dataset.groupings(run))
     told = {"items": str(len(found.items)), "k": ",".join(map(str, ks)), "approved": before.digest if before else ""}
-    told |= groups.told(found, who, {name: weights[name] for name in NAMES}, seen[ranking.users])
+    told |= groups.told(found, who, made.weights, seen[ranking.users])
     columns |= who
     table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")

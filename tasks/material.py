@@ -142,8 +142,9 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
     """An evaluation whose form holds: what it is measured against was made again from what is published."""
     form.files("scores", folder)
     data, made = (check(run.home, run.published[kind], run.plan.run) for kind in ("features", "model"))
-    seed, written, found = int(dataset.settings(run)["seed"]), folder / "scores.parquet", dataset.read(data)
+    seed, written = int(dataset.settings(run)["seed"]), folder / "scores.parquet"
     if (users := run.formed.get(subject.sha256)) is None:
+        found = dataset.read(data)
         before, named = approved(run, found), dataset.groupings(run)
         users = form.scores(written, found, made, seed, dataset.cut(run), before, named)
         run.formed[subject.sha256] = users
@@ -152,7 +153,7 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
         return bias.material(subject, [written], users)
-    return metrics.material(subject, [written], users, attempts.told(run, found))
+    return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 
 def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tuple[str, str]) -> Material[Any]:
