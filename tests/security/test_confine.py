@@ -240,7 +240,7 @@ def test_to_try_nothing_shows_nothing() -> None:
     ("spoil", "said"),
     [
         (
-            "c._libc = None; import threading; threading.Thread(target=lambda: input(), daemon=True).start()",
+            "c._libc = None; import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
             "more than one thread, or children",
         ),
         ("import os\nif not os.fork(): os._exit(os.getppid() and 0)", "more than one thread, or children"),
