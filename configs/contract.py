@@ -9,12 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from configs.columns import COLUMNS, RESERVED, Column, Group, Id, Other, Time, Type
 from configs.files import ConfigError
 from configs.load import Strict, parse
 
-COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
-PLAIN = "^[A-Za-z0-9_.:-]+$"
-"""The one pattern that ids may have; without one they are of any printable characters."""
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -24,90 +22,6 @@ class Description(Strict):
     purpose: Text
     limitations: str = ""
     usage: str = ""
-
-
-class Length(Strict):
-    """Of an id, in characters."""
-
-    minLength: Literal[1]  # noqa: N815 - the standard's spelling, as everywhere below
-    maxLength: Literal[8, 16, 32, 64, 128, 256]  # noqa: N815
-    pattern: Literal["^[A-Za-z0-9_.:-]+$", ""] = ""
-
-
-class Id(Strict):
-    """A column of ids."""
-
-    name: Literal["user_id", "item_id"]
-    logicalType: Literal["string"]  # noqa: N815
-    required: Literal[True]
-    description: str = ""
-    logicalTypeOptions: Length  # noqa: N815
-
-
-class Valid(Strict):
-    """The values that there may be."""
-
-    validValues: list[Literal["view", "click", "purchase", "rating"]] = Field(min_length=1)  # noqa: N815
-
-
-class Invalid(Strict):
-    """No value but these."""
-
-    type: Literal["library"]
-    metric: Literal["invalidValues"]
-    arguments: Valid
-    mustBe: Literal[0]  # noqa: N815
-
-
-class Type(Strict):
-    """The column of interaction types."""
-
-    name: Literal["interaction_type"]
-    logicalType: Literal["string"]  # noqa: N815
-    required: Literal[True]
-    description: str = ""
-    quality: list[Invalid] = Field(min_length=1, max_length=1)
-
-
-class Skew(Strict):
-    """How many minutes a clock may differ."""
-
-    rule: Literal["clockSkew"]
-    minutes: Literal[0, 5]
-
-
-class Skewed(Strict):
-    """A check of ours on times."""
-
-    type: Literal["custom"]
-    engine: Literal["sluice"]
-    implementation: Skew
-
-
-class Time(Strict):
-    """The column of times: RFC 3339 with a zone, or seconds or milliseconds since 1970."""
-
-    name: Literal["timestamp"]
-    logicalType: Literal["timestamp"]  # noqa: N815
-    required: Literal[True]
-    description: str = ""
-    quality: list[Skewed] = Field(default=[], max_length=1)
-
-
-class Says(Strict):
-    """What a column is that nobody needs: pseudonyms, moments, what a browser says of itself, any text."""
-
-    property: Literal["sluiceRole"]
-    value: Literal["id", "time", "agent", "text"]
-
-
-class Other(Strict):
-    """A column that may be there. It is looked through for personal data as what it is, and goes no further."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")
-    required: Literal[False]
-    description: str = ""
-    customProperties: list[Says] = Field(min_length=1, max_length=1)  # noqa: N815
 
 
 class Rows(Strict):
@@ -168,33 +82,22 @@ Check = Annotated[
 ]
 
 
-def _column(told: Any) -> str:
-    """Which column a member of `properties` is."""
-    name = told.get("name") if isinstance(told, dict) else getattr(told, "name", "")
-    return {"user_id": "id", "item_id": "id", "interaction_type": "type", "timestamp": "time"}.get(str(name), "other")
-
-
 class Table(Strict):
     """The rows: four columns, each once, in any order, and others that are known and not needed."""
 
     name: Text
     logicalType: Literal["object"]  # noqa: N815
     description: str = ""
-    properties: list[
-        Annotated[
-            Annotated[Id, Tag("id")]
-            | Annotated[Type, Tag("type")]
-            | Annotated[Time, Tag("time")]
-            | Annotated[Other, Tag("other")],
-            Discriminator(_column),
-        ]
-    ]
+    properties: list[Column]
     quality: list[Check] = Field(min_length=2)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        names = [column.name for column in self.properties if not isinstance(column, Other)]
-        others = [column.name for column in self.properties if isinstance(column, Other)]
+        names = [column.name for column in self.properties if not isinstance(column, Other | Group)]
+        others = [column.name for column in self.properties if isinstance(column, Other | Group)]
+        grouped = [column.name for column in self.properties if isinstance(column, Group)]
+        if odd := sorted({*grouped} & {*COLUMNS, *RESERVED}):
+            raise ValueError(f"properties: {odd[0]}: no column of groups may be called so")
         if twice := sorted({name for name in others if others.count(name) > 1}):
             raise ValueError(f"properties: {twice[0]} is there {others.count(twice[0])} times; allowed: once")
         if sorted(names) != sorted(COLUMNS):
@@ -229,7 +132,8 @@ class Contract(Strict):
     def limits(self) -> dict[str, Any]:
         """The limits that the gate `data_contract` gets from it."""
         (table,) = self.schema_
-        found: dict[str, Any] = {"skew": 0, "volume": None}
+        listed = [{"name": name, "values": values} for name, values in self.groups().items()]
+        found: dict[str, Any] = {"skew": 0, "volume": None, "groups": listed}
         for column in table.properties:
             if isinstance(column, Id):
                 options = column.logicalTypeOptions
@@ -253,7 +157,14 @@ class Contract(Strict):
 
     def roles(self) -> dict[str, str]:
         """What columns are, for the gate `PII_detection`."""
-        return {"user_id": "id", "item_id": "id", "timestamp": "time"} | self.others()
+        ours = {"user_id": "id", "item_id": "id", "timestamp": "time"} | dict.fromkeys(self.groups(), "text")
+        return ours | self.others()
+
+    def groups(self, of: Literal["user", "item", ""] = "") -> dict[str, list[str]]:
+        """Columns of groups, of users or of items where it is said which, and the names that each may have."""
+        columns = [e for e in self.schema_[0].properties if isinstance(e, Group)]
+        wanted = [e for e in columns if not of or e.customProperties[0].value == f"{of}_group"]
+        return {e.name: list(e.quality[0].arguments.validValues) for e in wanted}
 
     def others(self) -> dict[str, str]:
         """Columns that may be there and are not kept, and what they are."""

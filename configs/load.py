@@ -103,12 +103,14 @@ class Training(Stage):
 
 class Evaluation(Stage):
     """How it is measured, and the least that it must reach: metric -> lowest allowed value. `groups`: what users are
-    grouped by -> what that is; behavioural is what was seen of them."""
+    grouped by -> what that is; behavioural is what was seen of them, declared what a column of the contract says.
+    `item_groups`: the same of items, which popularity groups anyway."""
 
     name: Literal["model_evaluation"]
     metrics: list[str] = Field(min_length=1)
     thresholds: dict[str, float] = Field(min_length=1)
-    groups: dict[str, Literal["behavioural"]] = Field(default=cast(Any, GROUPS), min_length=1)
+    groups: dict[str, Literal["behavioural", "declared"]] = Field(default=cast(Any, GROUPS), min_length=1)
+    item_groups: dict[str, Literal["declared"]] = {}
 
 
 class Deployment(Stage):

@@ -135,9 +135,9 @@ def _backfill(given: argparse.Namespace) -> int:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from flows import plan
+    from flows import brief as briefs
 
-    brief = plan.read(given.document, given.policy)
+    brief = briefs.read(given.document, given.policy)
     print(f"{brief.parsed.pipeline_name} under {brief.terms.name}: every check is built; target {brief.terms.target}")
     return 0
 

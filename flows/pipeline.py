@@ -16,6 +16,7 @@ from pydantic import Field
 
 from configs import load
 from configs.load import ConfigError
+from flows import brief as briefs
 from flows import plan as planning
 from flows.deploy import deploy
 from flows.evaluate import evaluate
@@ -75,7 +76,7 @@ def _oracle(source: Source, place: Place) -> Source:
     return replace(source, oracle=chances)
 
 
-def _begin(home: Home, brief: planning.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
+def _begin(home: Home, brief: briefs.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
     home.sweep()
     sweep(home)
     trust = planning.trust(brief, home)
@@ -143,7 +144,7 @@ def pipeline(
     try:
         if not PREFECT_API_URL.value():
             raise PlanError("no Prefect server: set PREFECT_API_URL; a throw-away server forgets what it was told")
-        brief = planning.read(document, policy, by_path=False)
+        brief = briefs.read(document, policy, by_path=False)
         wanted = list(stages or (["deploy"] if after else load.SHORT.values()))
         run = _begin(home, brief, partition, window, after, wanted if deploy else [s for s in wanted if s != "deploy"])
     except (SluiceError, ConfigError) as why:

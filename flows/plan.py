@@ -1,137 +1,26 @@
 """Document and policy to a sealed plan. Whatever is unknown, unbuilt, unpinned or unguarded is refused here.
 
-Order of the checks: the documents' and policies' own strict readers; names of checks, transformations, metrics and
-frameworks; gates that are not built, all of them in one sentence; checks that no task of their stage carries; the
-target; the document's digest in the policy; the code; the policy's signature; then the terms of every gate.
+Order of the checks: those of `flows.brief`; then the code, the policy's signature, and the terms of every gate.
 """
 
 import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from configs import load
-from configs.contract import contract
+from flows.brief import Brief, among
 from flows.code import beside, code, lock
 from flows.evaluation import evaluation
 from security.errors import KeyBroken, LogBroken, PlanError
-from security.gates.metrics.names import METRICS, MOST, THRESHOLDS, parsed
 from security.keys import ISOLATED, PublicKey, UnsafeLocalKeys, seal, unseal
 from security.policy import Plan, terms
-from security.registry import GATES, PLANNED
+from security.registry import GATES
 from security.resolve import ELSEWHERE, days
 from security.verify import SIGNED, UNSIGNED, Trust
 from tasks import baseline, chains, signer, tree, waivers
-from tasks.groups import BEHAVIOURS
 from tasks.home import Home
 from tasks.store import conditional, current
 from tasks.trainer.ask import TRAINER
-
-TRANSFORMATIONS = ("deduplicate", "filter_bots")
-COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
-FRAMEWORKS = ("TensorFlow",)
-
-
-@dataclass(frozen=True)
-class Brief:
-    """What was asked for, read and checked: a document, its data contract, a policy, and their digests."""
-
-    document: dict[str, Any]
-    parsed: load.Document
-    policy: dict[str, Any]
-    terms: load.Policy
-    document_sha256: str
-    policy_sha256: str
-    contract: dict[str, Any]
-
-
-def read(document: str, policy: str, *, by_path: bool = True) -> Brief:
-    """Read a document and a policy by name, or by path, and check every name in them."""
-    paths = load.find(document, "pipelines", paths=by_path), load.find(policy, "policies", paths=by_path)
-    told, judged = load.text(paths[0]), load.text(paths[1])
-    parsed, terms_ = load.document(told, paths[0].name), load.policy(judged, paths[1].name)
-    brief = Brief(told, parsed, judged, terms_, load.sha256(told), load.sha256(judged), _contract(parsed, paths[0]))
-    _names(brief, paths[0].name, paths[1].name)
-    return brief
-
-
-def _contract(parsed: load.Document, path: Path) -> dict[str, Any]:
-    """The data contract that a document names: shipped, or beside it."""
-    found = load.find(parsed.stages[0].contract, "contracts", paths=False, beside=path.parent)
-    promised: dict[str, Any] = load.text(found)
-    contract(promised, found.name)
-    return promised
-
-
-def _known(given: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
-    known = tuple(known)
-    for name in given:
-        if name not in known:
-            raise PlanError(
-                f"{where}: unknown {what} {name!r}{load.nearest(name, known)}; there are {', '.join(known)}"
-            )
-
-
-def _measured(given: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
-    """Refuse what is no metric of these with a k, as `precision@10`."""
-    for name in given:
-        kind, _, k = name.partition("@")
-        _known([kind], known, what, where)
-        try:
-            parsed(name)
-        except ValueError:
-            raise PlanError(f"{where}: {what} {name!r}: found @{k or 'nothing'}; allowed: @1 to @{MOST}") from None
-
-
-def _names(brief: Brief, document: str, policy: str) -> None:
-    ingest, features, train, evaluate, deploy = brief.parsed.stages
-    checks = [check for stage in brief.parsed.stages for check in stage.security_checks]
-    known = (*GATES, *PLANNED)
-    _known(checks, known, "check", document)
-    _known(brief.terms.gates, known, "check", policy)
-    _known(ingest.transformations, TRANSFORMATIONS, "transformation", document)
-    _known(features.features, COLUMNS, "feature", document)
-    _known([train.framework], FRAMEWORKS, "framework", document)
-    _measured(evaluate.metrics, METRICS, "metric", document)
-    _measured(evaluate.thresholds, THRESHOLDS, "threshold", document)
-    _known(evaluate.groups, BEHAVIOURS, "grouping", document)
-    if missing := [column for column in COLUMNS if column not in features.features]:
-        raise PlanError(f"{document}: features: {', '.join(missing)} is needed by the model")
-    for stage in brief.parsed.stages:
-        if len(set(stage.security_checks)) != len(stage.security_checks):
-            raise PlanError(f"{document}: {stage.name}: a check is named twice")
-    if unbuilt := sorted({*checks, *brief.terms.gates} - set(GATES)):
-        raise PlanError(
-            f"{document} under {policy}: refused, {len(unbuilt)} gates are not built yet: {', '.join(unbuilt)}"
-        )
-    for stage in brief.parsed.stages:
-        tasks = load.matrix()[load.SHORT[stage.name]].values()
-        carried = {gate for sides in tasks for gate in (*sides["before"], *sides["after"])}
-        if lost := sorted(set(stage.security_checks) - carried):
-            raise PlanError(
-                f"{document}: {stage.name}: no task of this stage carries {', '.join(lost)}; "
-                f"there are {', '.join(sorted(carried))}"
-            )
-    if silent := sorted(set(checks) - set(brief.terms.gates)):
-        raise PlanError(f"{policy}: says nothing about {', '.join(silent)}, which {document} asks for")
-    if load.TARGETS.index(brief.terms.target) > load.TARGETS.index(deploy.target_environment):
-        raise PlanError(
-            f"{policy}: target {brief.terms.target}; {document} goes no further than {deploy.target_environment}"
-        )
-    name = brief.parsed.pipeline_name
-    if brief.terms.documents.get(name) != brief.document_sha256:
-        raise PlanError(
-            f"{policy}: does not pin {document} as it is now; if it is meant to, write under documents: "
-            f"{name}: {brief.document_sha256}"
-        )
-    named, sha = ingest.contract, load.sha256(brief.contract)
-    if brief.terms.contracts.get(named) != sha:
-        raise PlanError(
-            f"{policy}: does not pin the contract {named} as it is now; if it is meant to, write under contracts: "
-            f"{named}: {sha}"
-        )
 
 
 def signature(brief: Brief, home: Home) -> str:
@@ -204,7 +93,7 @@ def plan(
 ) -> Plan:
     """Seal: nothing that decides this run is read after this. `inputs` is what may be trained on, by version."""
     matrix = load.matrix()
-    _known(stages, matrix, "stage", "stages")
+    among(stages, matrix, "stage", "stages")
     order = [stage for stage in matrix if stage in stages]
     if not order:
         raise PlanError("stages: none is left to run")

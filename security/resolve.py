@@ -12,6 +12,8 @@ from configs.contract import contract
 from configs.load import GROUPS
 from security.errors import PlanError
 
+POPULARITY = "popularity"
+"""How items are grouped whatever a document says."""
 ELSEWHERE = "elsewhere"
 """In place of a digest: there are baselines of other numbers of partitions, and so none is established any more."""
 _PARTITION = re.compile("[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
@@ -70,13 +72,14 @@ def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[s
         raise PlanError(f"data_drift_monitoring: limits.partitions: found {told!r}; allowed: 1 or more")
     told = min(told, window) if window else told
     since, until = days(plan["partition"], told)
-    others, by = contract(plan["contract"]).others(), limits.get("by", {})
-    beside = {name: "category" if role == "agent" else "id" for name, role in others.items()}
+    promised, by = contract(plan["contract"]), limits.get("by", {})
+    others, kept = promised.others(), dict.fromkeys(promised.groups(), "category")
+    beside = {name: "category" if role == "agent" else "id" for name, role in others.items()} | kept
     held = plan["profiles"].get(task, "")
     if held == ELSEWHERE:
         limits, held = limits | {"first": "fail"}, ""
-    if task != "fetch":  # only rows as they were fetched have them
-        beside, by = {}, {name: told for name, told in by.items() if name not in others}
+    if task != "fetch":  # the others have only rows as they were fetched
+        beside, by = kept, {name: told for name, told in by.items() if name not in others}
     return limits | {
         "baseline": held,
         "partitions": told,
@@ -119,7 +122,25 @@ def _groups(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[
     for name in sorted(asked.keys() & there):
         if asked[name] != there[name]:
             raise PlanError(f"fairness_metrics: limits.groupings.{name}: {asked[name]}; the document has {there[name]}")
-    return limits | {"groupings": there | asked}
+    if lost := sorted(asked.keys() - there):
+        allowed = f"{', '.join(sorted(asked))}, and others beside them"
+        found = f"model_evaluation: groups: found {', '.join(sorted(there))}; the policy asks for {allowed}"
+        raise PlanError(f"fairness_metrics: limits.groupings.{lost[0]}: {found}")
+    return limits | {"groupings": there}
+
+
+def _shelves(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """The bounds of each grouping of items: those that a policy names, and for the document's others its `declared`."""
+    asked, others = limits.get("groupings", {}), limits.pop("declared", None)
+    there = _stages(plan)["model_evaluation"].get("item_groups", {})
+    if not isinstance(asked, dict) or (others is not None and not isinstance(others, dict)):
+        raise PlanError("bias_detection: limits.groupings, limits.declared: allowed: bounds by name, and bounds")
+    if lost := sorted(asked.keys() - there - {POPULARITY}):
+        found = f"model_evaluation: item_groups: found {', '.join(sorted(there)) or 'none'}"
+        raise PlanError(f"bias_detection: limits.groupings.{lost[0]}: {found}; the policy asks for it")
+    if (mine := sorted(there.keys() - asked)) and others is None:
+        raise PlanError(f"bias_detection: limits.declared: none; the document groups items by {', '.join(mine)}")
+    return limits | {"groupings": asked | {name: {"kind": "declared", **(others or {})} for name in mine}}
 
 
 def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +148,7 @@ def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
+    "bias_detection": _shelves,
     "PII_detection": _personal,
     "approved_inputs": _inputs,
     "data_contract": _contract,

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from configs.load import nearest
 from security.errors import PlanError
-from security.gates.contract import ContractLimits, reasons
+from security.gates.contract import ContractLimits, reasons, said
 from security.rows.accounts import ITEMS, Bots
 from security.rows.ahead import ahead, ended
 from security.verdict import Frozen
@@ -36,12 +36,15 @@ ROW_GROUP = 1 << 17
 ACCOUNTS = 1 << 18
 """Rows of whole accounts that are looked through at once, at least."""
 STORED = ROWS.set(3, pa.field("timestamp", pa.timestamp("us", "UTC")))
-LAYOUT: dict[str, Any] = {
-    "compression": "zstd",
-    "use_dictionary": list(STORED.names[:3]),
-    "column_encoding": {"timestamp": "DELTA_BINARY_PACKED"},
-}
-"""Times rise within an account, so that their differences are small."""
+
+
+def layout(schema: pa.Schema) -> dict[str, Any]:
+    """How rows are written. Times rise within an account, so that their differences are small."""
+    return {
+        "compression": "zstd",
+        "use_dictionary": [name for name in schema.names if name != "timestamp"],
+        "column_encoding": {"timestamp": "DELTA_BINARY_PACKED"},
+    }
 
 
 class Cleaned(Frozen):
@@ -94,11 +97,13 @@ def clean(
         raise ValueError(f"a key of {len(key)} bytes; at least {KEY_BYTES} are needed to hide an id")
     told = {"rows_in": 0, "rejected": 0}
     broken: Counter[str] = Counter()
-    with Spill(_sound(batches, limits, apart / REJECTS, broken, told), spill) as rows, ExitStack() as unless:
+    named = [pa.field(each.name, pa.string()) for each in limits.groups]
+    sound = _sound(batches, limits, apart / REJECTS, broken, told)
+    with Spill(sound, spill, schema=pa.schema([*ROWS, *named])) as rows, ExitStack() as unless:
         file = out.open("xb")
         unless.callback(out.unlink)
         with file:
-            gone, found = _store(rows, file, transformations, limits.bots or Bots())
+            gone, found = _store(rows, file, transformations, limits.bots or Bots(), pa.schema([*STORED, *named]))
         if found:
             with (apart / SUSPECTS).open("x", encoding="utf-8") as side:
                 side.writelines(sorted(f"{json.dumps(each.told(key))}\n" for each in found))
@@ -126,10 +131,19 @@ def _sound(
                     broken.update(rules[which])
                     sink.write(json.dumps(row | {"rules": rules[which]}) + "\n")
                 batch = batch.filter(pa.array(~bad))
-            yield batch
+            yield grouped(batch, [each.name for each in limits.groups])
 
 
-def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tuple[Counter[str], list[Suspect]]:
+def grouped(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """The batch, and after its own columns those of groups: what each row says there, null where it says nothing."""
+    for name, (values, _) in said(batch, names).items():
+        batch = batch.append_column(name, values)
+    return batch
+
+
+def _store(
+    rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots, stored: pa.Schema
+) -> tuple[Counter[str], list[Suspect]]:
     """Write what stays, in order; how many rows each transformation took, and the suspects.
 
     What suspects took is gone from the catalogue too. Where that makes somebody who stayed too broad, all is done again
@@ -142,10 +156,10 @@ def _store(rows: Spill, file: IO[bytes], names: Sequence[str], bots: Bots) -> tu
         gone = Counter[str]()
         with (
             ended(ahead(groups(_stays(rows, names, watch, gone), ROW_GROUP))) as tables,
-            pq.ParquetWriter(file, STORED, **LAYOUT) as writer,
+            pq.ParquetWriter(file, stored, **layout(stored)) as writer,
         ):
             for table in tables:
-                writer.write_table(table.set_column(3, STORED[3], table["timestamp"].cast(STORED[3].type)), ROW_GROUP)
+                writer.write_table(table.set_column(3, stored[3], table["timestamp"].cast(stored[3].type)), ROW_GROUP)
         suspects = {each.user: each.signs for each in watch.found}
         if len(suspects) > len(watch.before) and watch.widest * 100 > bots.breadth * ITEMS:
             catalogue = rows.catalogue(suspects)

@@ -19,6 +19,8 @@ from security.gates.inputs import DATASET
 from security.gates.metrics import cuts
 from security.keys import PublicKey, unseal
 from security.verdict import Frozen
+from tasks import declared
+from tasks.declared import Declared
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.joint import Start
 from tasks.run import Run
@@ -32,7 +34,7 @@ PARTS = ("train", "validation", "test")
 class Features:
     """What the features folder holds. `time`: when a pair first occurred, in the column's own unit; `part`: 0 train,
     1 validation, 2 test, one value a pair; `says`: how much it counts in training; `start`: what that begins with;
-    `columns`: every column that is there to be learned from."""
+    `columns`: every column that is there to be learned from; `groups`: what rows say of users and items, apart."""
 
     users: list[str]
     items: list[str]
@@ -43,6 +45,7 @@ class Features:
     says: NDArray[np.float32]
     start: Start
     columns: tuple[str, ...]
+    groups: Declared
 
     def histories(self, *parts: str) -> Histories:
         """The pairs of some parts as user histories [users, items]."""
@@ -98,7 +101,8 @@ def read(folder: Path) -> Features:
             raise BadInput("features/rows.parquet", column, found, f"{kind}, none empty")
     user, item, part, says = (table[column].to_numpy() for column in COLUMNS)
     pairs = user.astype(np.int64), item.astype(np.int64), time.to_numpy()
-    return Features(*ids, *pairs, part, says, Start(weights, told.closed, told.ridge), names)
+    groups = declared.read(folder, {"user": len(ids[0]), "item": len(ids[1])})
+    return Features(*ids, *pairs, part, says, Start(weights, told.closed, told.ridge), names, groups)
 
 
 def cut(run: Run) -> tuple[int, ...]:
@@ -107,10 +111,15 @@ def cut(run: Run) -> tuple[int, ...]:
     return cuts(*stage["metrics"], *stage["thresholds"])
 
 
-def groupings(run: Run) -> tuple[str, ...]:
-    """What the document groups users by."""
+def groupings(run: Run) -> dict[str, str]:
+    """What the document groups users by, sorted, and what each is."""
     stage = run.plan.document["stages"][3]
-    return tuple(sorted(stage.get("groups", GROUPS)))
+    return dict(sorted(stage.get("groups", GROUPS).items()))
+
+
+def shelves(run: Run) -> tuple[str, ...]:
+    """What the document groups items by, sorted."""
+    return tuple(sorted(run.plan.document["stages"][3].get("item_groups", {})))
 
 
 def settings(run: Run) -> dict[str, Any]:

@@ -98,9 +98,10 @@ def score(model: Ref, data: Ref) -> Ref:
         run.listener.step("evaluate", f"the approved version {before.version} over {seen.shape[1]:,} items")
         columns["top_approved"] = _lists(evaluate(before, seen, held, k=ks[-1]).lists)
         columns["learned"] = _rows(before.learned.multiply(held).tocsr()[ranking.users])
-    who = groups.columns(found, ranking.users, dataset.groupings(run))
+    kinds = dataset.groupings(run)
+    who = groups.columns(found, ranking.users, kinds)
     told = {"items": str(len(found.items)), "k": ",".join(map(str, ks)), "approved": before.digest if before else ""}
-    told |= groups.told(found, who, made.weights, seen[ranking.users])
+    told |= groups.told(found, who, kinds, made.weights, seen[ranking.users])
     columns |= who
     table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")

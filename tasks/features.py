@@ -2,10 +2,11 @@
 
 Pairs are unique (user, item) at the time they first occurred; each user's last fifth is the test slice, a tenth of what
 is left before it is for early stopping. What a pair says in training follows from all of its interactions. Both
-vocabularies are sorted, so the same rows give the same bytes.
+vocabularies are sorted, so the same rows give the same bytes. Groups that rows say lie apart (`tasks.declared`).
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from safetensors.numpy import save
 
 from security.errors import CannotTell
 from security.verdict import Ref
+from tasks import declared
 from tasks.dataset import settings
 from tasks.recommender.histories import histories
 from tasks.recommender.joint import begun
@@ -50,6 +52,9 @@ def prepare(rows: Ref) -> Ref:
     hyper = settings(run)
     folder = run.place("features")
     folder.mkdir()
+    wanted = declared.columns(run.plan.contract)
+    of: dict[declared.Of, Any] = {"user": every // len(items), "item": every % len(items)}
+    pq.write_table(declared.gathered(table, wanted, of), folder / declared.FILE, compression="zstd")
     columns = {
         "user_id": table["user_id"].take(chosen),
         "item_id": table["item_id"].take(chosen),

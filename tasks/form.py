@@ -5,16 +5,19 @@ says of its own work adds up, and that what an evaluation is measured against is
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from security.errors import BadInput
 from security.gates.fairness import PREFIX
-from tasks import groups
+from tasks import declared, groups
 from tasks.approved import Approved
 from tasks.dataset import Features, read
 from tasks.recommender import fold
@@ -29,7 +32,7 @@ from tasks.recommender.weight import TYPES
 FILES = {
     "rows": {"rows.parquet", "manifest.json", "manifest.dsse"},
     "protected": {"rows.parquet", "handled.json"},
-    "features": {"rows.parquet", "vocabulary.json", "start.json", "start.safetensors"},
+    "features": {"rows.parquet", "vocabulary.json", "start.json", "start.safetensors", declared.FILE},
     "scores": {"scores.parquet"},
 }
 """Kind -> every file that an output of it has. A model's are those that its signature lists."""
@@ -78,9 +81,11 @@ def sources(told: dict[str, Any], pinned: dict[str, Any] | None) -> None:
         raise BadInput("rows/manifest.json", "sources", "other objects than were read", "each that was read, once")
 
 
-def features(folder: Path) -> None:
-    """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at."""
+def features(folder: Path, rows: Path, promised: dict[str, Any]) -> None:
+    """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at, and
+    groups with the `rows` that the features are of, whose contract is `promised`."""
     found = read(folder)
+    said(folder, found, rows, promised)
     for name, listed, index in (("user_id", found.users, found.user), ("item_id", found.items, found.item)):
         ids = pq.read_table(folder / "rows.parquet", columns=[name])[name].to_numpy(zero_copy_only=False)
         plain = all(isinstance(each, str) for each in listed) and listed == sorted(set(listed))
@@ -107,6 +112,21 @@ def features(folder: Path) -> None:
         raise BadInput("features/start.json", "closed", told, f"{closed(width)}, and one of {RIDGES}")
 
 
+def said(folder: Path, found: Features, rows: Path, promised: dict[str, Any]) -> None:
+    """`BadInput` unless each user and item is in the groups that its rows say."""
+    wanted, sides = declared.columns(promised), {"user": found.users, "item": found.items}
+    told = pq.read_table(rows, columns=["user_id", "item_id", *wanted["user"], *wanted["item"]])
+    places: dict[declared.Of, Any] = {}
+    for of in declared.SIDES:
+        at = pc.index_in(told[f"{of}_id"].combine_chunks(), pa.array(sides[of], pa.string()))
+        if at.null_count:
+            odd = f"none of {at.null_count:,} rows"
+            raise BadInput("features/vocabulary.json", f"{of}s", odd, "every id of the rows")
+        places[of] = at.to_numpy().astype(np.int64)
+    if not declared.gathered(told, wanted, places).equals(pq.read_table(folder / declared.FILE)):
+        raise BadInput(f"features/{declared.FILE}", "groups", "others than the rows say", "what rows say of each")
+
+
 def scores(
     path: Path,
     found: Features,
@@ -114,14 +134,14 @@ def scores(
     seed: int,
     cuts: tuple[int, ...],
     approved: Approved | None,
-    named: tuple[str, ...],
+    named: Mapping[str, str],
 ) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
     What was held out and seen, and when, who is in which group, and the lists of popularity, random and knn, are made
     again here from the published features; the lists of the model, and what its embeddings tell of groups, from the
     files in the folder `model`; the lists of the `approved` one from the registry; those of the control are the task's
-    word, as is the ceiling. `cuts`: every k that the document names; `named`: what it groups users by.
+    word, as is the ceiling. `cuts`: every k that the document names; `named`: what it groups users by, and its kind.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -163,7 +183,9 @@ def scores(
     return len(users)
 
 
-def grouped(table: Any, found: Features, users: Any, named: tuple[str, ...], weights: fold.Weights, seen: Any) -> None:
+def grouped(
+    table: Any, found: Features, users: Any, named: Mapping[str, str], weights: fold.Weights, seen: Any
+) -> None:
     """`BadInput` unless each user is in the groups that the features say, and so does what is said of these."""
     who = groups.columns(found, users, named)
     for name in sorted({each for each in table.column_names if each.startswith(PREFIX)} ^ who.keys()):
@@ -173,6 +195,6 @@ def grouped(table: Any, found: Features, users: Any, named: tuple[str, ...], wei
         if not table[name].combine_chunks().equals(wanted):
             raise BadInput("scores/scores.parquet", name, "groups that are not the features'", "those of the split")
     said = table.schema.metadata or {}
-    for name, text in groups.told(found, who, weights, seen).items():
+    for name, text in groups.told(found, who, named, weights, seen).items():
         if said.get(name.encode()) != text.encode():
             raise BadInput("scores/scores.parquet", name, "another account of groups than is made again", text)

@@ -1,7 +1,7 @@
 """Who is in which group, from what the published features say of users; and how well embeddings tell it.
 
-All groups are behavioural: made of what users were seen to do before the test, never of what they are. No column of the
-rows says that, and none comes this far. The evaluation writes them, and the runner makes them again.
+Behavioural groups are made of what users were seen to do before the test; declared ones are what rows say of them, as
+the contract lists it. The evaluation writes both, and the runner makes them again. Groups of items are declared alone.
 """
 
 import json
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from security.gates.bias import UNKNOWN, Declared
 from security.gates.fairness import PREFIX
 from tasks.dataset import PARTS, Features
 from tasks.recommender.fold import Weights, fold
@@ -56,24 +57,43 @@ BEHAVIOURS = tuple(_MADE)
 """What users can be grouped by."""
 
 
-def columns(found: Features, users: Ints, named: Sequence[str]) -> dict[str, pa.Array]:
-    """For each of the `BEHAVIOURS` named a column of the scores: the group of each of `users`, which are indices."""
+def columns(found: Features, users: Ints, named: Mapping[str, str]) -> dict[str, pa.Array]:
+    """For each grouping, which is of some kind, a column of the scores: the group of each of `users`, which are
+    indices; null where nobody knows it."""
     made = {}
-    for name in named:
-        of, (no, yes) = _MADE[name]
-        made[f"{PREFIX}{name}"] = pa.array(np.where(of(found, users), yes, no).tolist(), pa.string())
+    for name, kind in named.items():
+        if kind == "declared":
+            values = found.groups["user"].get(name, pa.nulls(len(found.users), pa.string())).take(pa.array(users))
+        else:
+            of, (no, yes) = _MADE[name]
+            values = pa.array(np.where(of(found, users), yes, no).tolist(), pa.string())
+        made[f"{PREFIX}{name}"] = values
     return made
 
 
-def told(found: Features, groups: Mapping[str, pa.Array], weights: Weights, seen: Histories) -> dict[str, str]:
-    """What the scores' schema says of `groups`, its columns: which they are, every column that training was given, and
-    how well the embeddings of the users, whose histories are `seen`, predict each."""
+def shelved(found: Features, named: Sequence[str]) -> dict[str, tuple[Declared, NDArray[np.uint8]]]:
+    """Groupings of items as the gate over exposure takes them: how each is described, and codes [items]."""
+    made = {}
+    for name in named:
+        coded = found.groups["item"].get(name, pa.nulls(len(found.items), pa.string())).dictionary_encode()
+        names = sorted(coded.dictionary.to_pylist())
+        places = np.array([*(names.index(each) for each in coded.dictionary.to_pylist()), UNKNOWN], dtype=np.uint8)
+        codes = places[coded.indices.fill_null(len(names)).to_numpy()]
+        made[name] = Declared(kind="declared", groups=tuple(names)), codes
+    return made
+
+
+def told(
+    found: Features, groups: Mapping[str, pa.Array], kinds: Mapping[str, str], weights: Weights, seen: Histories
+) -> dict[str, str]:
+    """What the scores' schema says of `groups`, its columns: which `kinds` they are of, every column that training was
+    given, and how well the embeddings of the users, whose histories are `seen`, predict each."""
     embedded = fold(weights, seen).astype(np.float64)
     names = {column.removeprefix(PREFIX): each.to_numpy(zero_copy_only=False) for column, each in groups.items()}
     areas = {name: (auc(embedded, each), len(each)) for name, each in names.items()}
     proxy = {name: {"auc": area, "users": users} for name, (area, users) in areas.items() if area is not None}
     said: dict[str, Any] = {
-        "groups": dict.fromkeys(sorted(names), "behavioural"),
+        "groups": {name: kinds[name] for name in sorted(names)},
         "inputs": list(found.columns),
         "proxy": proxy,
     }
@@ -81,26 +101,49 @@ def told(found: Features, groups: Mapping[str, pa.Array], weights: Weights, seen
 
 
 def auc(embedded: NDArray[np.float64], groups: NDArray[Any]) -> float | None:
-    """How well embeddings [users, width] tell the two groups apart, as the area under the ROC curve; 0.5 is chance.
+    """How well embeddings [users, width] tell groups apart, as the area under the ROC curve; 0.5 is chance.
 
-    Each user is predicted by a ridge regression on the others' folds, so that no user is told from itself. None where
-    there are not two groups with a user for each fold.
+    Of more than two groups it is the mean over pairs, each told from the other by the scores of both (Hand and Till
+    2001, Machine Learning 45). Each user is predicted by a ridge regression on the others' folds, so that no user is
+    told from itself. Users of whom nobody knows the group, and groups without a user for each fold, are left out. None
+    where there are not two groups then.
     """
-    there, place, count = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(there) != 2 or count.min() < FOLDS:
+    known = np.array([each is not None for each in groups], dtype=bool)
+    there, place, count = np.unique(groups[known].astype(str), return_inverse=True, return_counts=True)
+    large = (count >= FOLDS)[place]
+    if (count >= FOLDS).sum() < 2:
         return None
-    # One user after the other of each group: every fold has both.
-    part = np.empty(len(groups), dtype=np.int64)
-    for group in range(2):
-        part[place == group] = np.arange(count[group]) % FOLDS
-    scored = np.empty(len(groups))
+    embedded = embedded[known][large]
+    there, place, count = np.unique(place[large], return_inverse=True, return_counts=True)
+    scored = _scored(embedded, place, len(there))
+    if len(there) == 2:
+        return round(_area(scored[:, 1], place, 1, 0), DIGITS)
+    pairs = [(one, other) for one in range(len(there)) for other in range(len(there)) if one != other]
+    return round(float(np.mean([_area(scored[:, one], place, one, other) for one, other in pairs])), DIGITS)
+
+
+def _scored(embedded: NDArray[np.float64], place: Ints, groups: int) -> NDArray[np.float64]:
+    """Of each user a score for each group [users, groups], by regressions on the other folds."""
+    part = np.empty(len(place), dtype=np.int64)
+    for group in range(groups):  # one user after the other of each group: every fold has all
+        mine = place == group
+        part[mine] = np.arange(mine.sum()) % FOLDS
+    scored = np.empty((len(place), groups))
+    wanted = np.eye(groups)[place]
     for each in range(FOLDS):
         known = part != each
         centre, spread = embedded[known].mean(axis=0), embedded[known].std(axis=0)
         plain = (embedded - centre) / np.where(spread > 0, spread, 1.0)
-        wanted = place[known] - place[known].mean()
         square = plain[known].T @ plain[known] + SHRUNK * known.sum() * np.eye(plain.shape[1])
-        scored[~known] = plain[~known] @ np.linalg.solve(square, plain[known].T @ wanted)
-    ranks = rankdata(np.round(scored, 12))
-    over = float(ranks[place == 1].sum()) - count[1] * (count[1] + 1) / 2
-    return round(float(over / (count[0] * count[1])), DIGITS)
+        apart = wanted[known] - wanted[known].mean(axis=0)
+        scored[~known] = plain[~known] @ np.linalg.solve(square, plain[known].T @ apart)
+    return scored
+
+
+def _area(scored: NDArray[np.float64], place: Ints, one: int, other: int) -> float:
+    """How often a user of group `one` is scored higher than one of the `other`."""
+    both = (place == one) | (place == other)
+    ranks, mine = rankdata(np.round(scored[both], 12)), place[both] == one
+    count = int(mine.sum())
+    over = float(ranks[mine].sum()) - count * (count + 1) / 2
+    return over / (count * (len(mine) - count))

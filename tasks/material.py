@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from configs import contract as contracts
 from security.engines import cipher, volume
 from security.engines.asker import ask
 from security.engines.prober import probe
@@ -30,6 +31,7 @@ from tasks import (
     checkout,
     dataset,
     form,
+    groups,
     issuer,
     lock,
     models,
@@ -117,8 +119,13 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
         observation = digest(heard.model_dump(mode="json")) if heard else ""
         form.protected(folder, before.sha256, observation, told["counts"]["rows out"], count)
     else:
-        form.features(folder)
-    return contract.material(subject, partial(contract.batches, [path], [path.name]), count)
+        of = [check(run.home, each, run.plan.run) for each in run.outputs.values() if each.kind == "protected"]
+        if len(of) != 1:
+            raise CannotTell(f"found {len(of)} sets of rows that these features may be of; allowed: one")
+        form.features(folder, of[0] / path.name, run.plan.contract)
+    named = contracts.contract(run.plan.contract).groups()
+    source = partial(contract.batches, [path], [path.name], contract.nowhere, named)
+    return contract.material(subject, source, count)
 
 
 def _supplied(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Material[Any]:
@@ -152,7 +159,7 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
-        return bias.material(subject, [written], users)
+        return bias.material(subject, [written], users, groups.shelved(dataset.read(data), dataset.shelves(run)))
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 
@@ -238,5 +245,6 @@ def _raw(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any]:
     paths, names = [folder / each["file"] for each in told], [each["key"] for each in told]
     run.counted, run.pinned = sum(map(lines, paths, names)), source.partitions(where, told)
     if ref.sha256 not in run.kept:
-        run.kept[ref.sha256] = Kept(partial(contract.batches, paths, names, where.partition))
+        named = contracts.contract(run.plan.contract).groups()
+        run.kept[ref.sha256] = Kept(partial(contract.batches, paths, names, where.partition, named))
     return contract.material(subject, run.kept[ref.sha256], run.counted)

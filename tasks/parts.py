@@ -8,12 +8,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from security.rows.accounts import Ints
+from security.rows.columns import COLUMNS
 
 Mask = NDArray[np.bool_]
+_SAME = ("item_id", "interaction_type")
 
 
 class Part:
-    """Rows of whole accounts, in the order of user, time, item and type; given in that of user and time."""
+    """Rows of whole accounts, in the order of user, time, item, type and groups; given in that of user and time."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = _one(table)
@@ -25,33 +27,37 @@ class Part:
         self.time: Ints = time
         tied = ~fresh & (time[1:] == time[:-1])
         near = np.flatnonzero(tied) + 1
-        alike = self._alike(near)
-        if not alike.all():
+        if not self._alike(near, self._others).all():
             self._settle(tied)
-            alike = self._alike(near)
         self.twice = np.zeros(len(users), bool)
-        """Which rows repeat the one before."""
-        self.twice[near[alike]] = True
+        """Which rows repeat the one before, whatever group they say."""
+        self.twice[near[self._alike(near, _SAME)]] = True
 
     @property
     def item(self) -> pa.StringArray:
         """What was taken."""
         return self.table["item_id"].chunk(0)
 
-    def _alike(self, near: Ints) -> Mask:
-        """Whether these rows have the item and the type of the one before."""
+    @property
+    def _others(self) -> tuple[str, ...]:
+        """Every column that rows of one user and one moment can differ in: item, type, then groups."""
+        return _SAME + tuple(name for name in self.table.column_names if name not in COLUMNS)
+
+    def _alike(self, near: Ints, names: Iterable[str]) -> Mask:
+        """Whether these rows have in these columns what the one before has."""
         same = np.ones(len(near), bool)
-        for name in ("item_id", "interaction_type"):
+        for name in names:
             column = self.table[name].chunk(0)
-            same &= pc.equal(column.take(near), column.take(near - 1)).to_numpy(zero_copy_only=False)
+            found = pc.equal(column.take(near), column.take(near - 1))
+            same &= (found.fill_null(False) if found.null_count else found).to_numpy(zero_copy_only=False)
         return same
 
     def _settle(self, tied: Mask) -> None:
         """Put rows of one user and one moment in order."""
         some = np.flatnonzero(np.r_[False, tied] | np.r_[tied, False])
         moment = np.cumsum(~np.r_[False, tied][some])
-        rows = self.table.select(["item_id", "interaction_type"]).take(some).append_column("at", pa.array(moment))
-        keys = [(name, "ascending") for name in ("at", "item_id", "interaction_type")]
+        rows = self.table.select(self._others).take(some).append_column("at", pa.array(moment))
+        keys = [(name, "ascending") for name in ("at", *self._others)]
         order = np.arange(len(self.table))
         order[some] = some[pc.sort_indices(rows, sort_keys=keys).to_numpy()]
         self.table = _one(self.table.take(order))

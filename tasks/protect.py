@@ -20,7 +20,7 @@ from security.personal.found import Model
 from security.personal.handle import Action, handled, hashed
 from security.personal.search import Search, context
 from security.verdict import Ref, digest
-from tasks.clean import LAYOUT, ROW_GROUP
+from tasks.clean import ROW_GROUP, layout
 from tasks.dataset import listed
 from tasks.language import language
 from tasks.run import current
@@ -41,7 +41,10 @@ def handle(
         return {"dropped": 0, "cells": []}
     counts, dropped = Counter[tuple[str, str, str]](), 0
     searches = {column: Search(context(column), model) for column in actions}
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(out, file.schema_arrow, **LAYOUT) as writer:
+    with (
+        pq.ParquetFile(source) as file,
+        pq.ParquetWriter(out, file.schema_arrow, **layout(file.schema_arrow)) as writer,
+    ):
         for batch in file.iter_batches(ROW_GROUP):
             keep = np.ones(len(batch), bool)
             for column, told in actions.items():

@@ -31,9 +31,17 @@ _CONFIG: dict[str, Any] = {
 
 
 class Spill:
-    """One table of rows: user, item, type, and time in microseconds. `within` is where the private folder is made."""
+    """One table of rows: user, item, type, and time in microseconds, and what `schema` has more. `within` is where the
+    private folder is made."""
 
-    def __init__(self, batches: Iterable[pa.RecordBatch], within: Path | None = None, memory: str = MEMORY) -> None:
+    def __init__(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        within: Path | None = None,
+        memory: str = MEMORY,
+        schema: pa.Schema = ROWS,
+    ) -> None:
+        self._schema = schema
         self._folder = tempfile.TemporaryDirectory(prefix="spill-", dir=within)
         self._base: duckdb.DuckDBPyConnection | None = None
         try:
@@ -80,13 +88,13 @@ class Spill:
         def rows() -> Iterator[pa.RecordBatch]:
             try:
                 for batch in batches:
-                    yield batch.select(list(COLUMNS))
+                    yield batch.select(self._schema.names)
             except BaseException as why:
                 broken.append(why)
                 raise
 
         try:
-            with self._given("given", pa.RecordBatchReader.from_batches(ROWS, rows())):
+            with self._given("given", pa.RecordBatchReader.from_batches(self._schema, rows())):
                 self._run("create table rows as select * from given")
         except duckdb.Error:
             if broken:

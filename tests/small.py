@@ -20,9 +20,11 @@ def small(**changes: Any) -> tuple[str, str]:
     """Write a document and a policy into the folder of configurations; their names, as a run's parameters.
 
     A change is a key of any stage (`source`, `thresholds`, `inference_endpoint`), a hyperparameter (`epochs`), a gate
-    with some of its limits (`metric_thresholds={"min_users": 5}`), `name`, the files' and the pipeline's, or `terms`,
-    gates with all of their terms.
+    with some of its limits (`metric_thresholds={"min_users": 5}`), `name`, the files' and the pipeline's, `terms`,
+    gates with all of their terms, or `contract`, the whole of one.
     """
+    offered = Path(os.environ["SLUICE_CONFIGS"])
+    offered.mkdir(parents=True, exist_ok=True)
     document = load.text(load.find("sample", "pipelines"))
     policy = load.text(load.find("local", "policies"))
     stages, gates = document["stages"], policy["gates"]
@@ -31,6 +33,11 @@ def small(**changes: Any) -> tuple[str, str]:
     name = document["pipeline_name"] = str(changes.pop("name", "small"))
     gates["metric_thresholds"]["limits"]["attempts"] = 1000  # tests look at the same rows all the time
     gates |= changes.pop("terms", {})
+    stages[3].setdefault("item_groups", {})
+    if promised := changes.pop("contract", None):
+        stages[0]["contract"] = promised["name"]
+        policy["contracts"] = {promised["name"]: load.sha256(promised)}
+        (offered / f"{promised['name']}.odcs.yaml").write_text(json.dumps(promised), encoding="utf-8")
     for key, value in changes.items():
         owners = [stage for stage in stages if key in stage]
         if key in HYPER:
@@ -42,8 +49,6 @@ def small(**changes: Any) -> tuple[str, str]:
         else:
             raise KeyError(f"{key}: no hyperparameter, no gate, and not a key of exactly one stage")
     policy["documents"] = {name: load.sha256(document)}
-    offered = Path(os.environ["SLUICE_CONFIGS"])
-    offered.mkdir(parents=True, exist_ok=True)
     stem = f"{name}_{len(list(offered.glob('*.json')))}"
     for path, told in ((offered / f"{stem}.json", document), (offered / f"{stem}.yaml", policy)):
         path.write_text(json.dumps(told, indent=1), encoding="utf-8")

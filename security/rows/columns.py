@@ -66,6 +66,8 @@ class Fault(IntFlag):
     """An id of more than `LONGEST` characters."""
     KIND = 64
     """An interaction type that is empty, or longer than `LONGEST` characters."""
+    GROUP = 128
+    """A group that no contract lists: whoever has the list marks it, the reader has none."""
 
 
 def text(values: Sequence[Any]) -> Column:

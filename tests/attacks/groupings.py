@@ -12,9 +12,11 @@ import pytest
 
 import tasks.features
 from configs import load
+from tasks.declared import FILE
 from tasks.recommender.fold import Folded
 from tests.attacks.acts import staged
 from tests.attacks.attacker import Ground
+from tests.attacks.bucket import DAYS, Row, lines, packed, rows
 from tests.attacks.conftest import drift
 from tests.attacks.table import AFTER, EVALUATE, Attack
 
@@ -22,7 +24,38 @@ NAME = "fairness_metrics"
 SCORES = "scores/scores.parquet"
 FED = AFTER | {"stages": ["features", "train", "evaluate"]}
 LIMITS = load.text(load.find("local", "policies"))["gates"][NAME]["limits"]
-ASKED = LIMITS["groupings"] | {"age": "declared"}
+TEAM, SHELF = ("red", "blue"), ("top", "low")
+
+
+def promised() -> dict[str, Any]:
+    """The shipped contract, and columns that say the team of a user and the shelf of an item."""
+    told: dict[str, Any] = load.text(load.find("interactions", "contracts")) | {"name": "grouped"}
+    for name, of, values in (("team", "user", TEAM), ("shelf", "item", SHELF)):
+        named = {"type": "library", "metric": "invalidValues", "arguments": {"validValues": list(values)}, "mustBe": 0}
+        role = {"property": "sluiceRole", "value": f"{of}_group"}
+        told["schema"][0]["properties"].append(
+            {"name": name, "required": False, "customProperties": [role], "quality": [named]}
+        )
+    return told
+
+
+def said(team: Callable[[int], str | None] = lambda person: TEAM[person // 8 % 2]) -> dict[str, bytes]:
+    """The good rows of each day, which say of each person a team, and of each item a shelf."""
+
+    def row(told: Row) -> Row:
+        who, what = int(told["user_id"][1:]), int(told["item_id"][1:])
+        return told | {"team": team(who), "shelf": SHELF[what % 2]}
+
+    return {day: packed(lines(map(row, rows(day)))) for day in DAYS}
+
+
+DECLARED: dict[str, Any] = {
+    "contract": promised(),
+    "groups": {"activity": "behavioural", "tenure": "behavioural", "team": "declared"},
+    "item_groups": {"shelf": "declared"},
+    NAME: {"ratio": {"ndcg": 0.6, "exposure": 0.6}},
+}
+"""A document with groups that its rows say; so few people are told apart at less than the shipped policy asks."""
 
 
 def rewritten(change: Callable[[Any], Any]) -> Callable[[Ground, Path], None]:
@@ -62,6 +95,44 @@ def badly(patch: pytest.MonkeyPatch, at: Ground) -> None:
         return found
 
     patch.setattr(Folded, "scores", scores)
+
+
+def worse(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """A model that shows what fits them least to those who had an even number of items: in one team nearly all."""
+    real = Folded.scores
+
+    def scores(self: Folded, histories: Any) -> Any:
+        found = real(self, histories)
+        found[np.diff(histories.indptr) % 2 == 0] *= -1
+        return found
+
+    patch.setattr(Folded, "scores", scores)
+
+
+def hidden(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """A model that shows hardly any item of every second place of the catalogue, which are those of one shelf."""
+    real = Folded.scores
+
+    def scores(self: Folded, histories: Any) -> Any:
+        found = real(self, histories)
+        found[:, 1::2] -= 1e6
+        return found
+
+    patch.setattr(Folded, "scores", scores)
+
+
+def swapped(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """The features say other groups than the rows."""
+    real = tasks.features.measure
+
+    def measure(folder: Path) -> tuple[str, int]:
+        table = pq.read_table(folder / FILE)
+        groups = table["group"].to_pylist()
+        names = pa.array(groups[1:] + groups[:1], pa.string())
+        pq.write_table(table.set_column(3, table.schema.field(3), names), folder / FILE)
+        return real(folder)
+
+    patch.setattr(tasks.features, "measure", measure)
 
 
 def fed(patch: pytest.MonkeyPatch, at: Ground) -> None:
@@ -116,10 +187,39 @@ GROUPINGS = {
         parameters=FED,
         patch=fed,
     ),
-    "a-grouping-that-nobody-has": Attack(
+    "a-group-that-no-contract-lists": Attack(
+        "ingest",
+        r"\[data_contract\] fail: CON-GROUP .*1,\d+ of 4,\d+ rows say a group that is not listed, or two; "
+        r"allowed: team: red, blue; shelf: top, low",
+        bodies=lambda: said(lambda person: ("red", "blue", "green")[person % 3]),
+        changes=DECLARED,
+    ),
+    "people-of-whom-nobody-knows-the-group": Attack(
         "evaluate",
-        rf"\[{NAME}\] inconclusive: age: a declared grouping is asked for, and there is none",
-        changes={NAME: {"groupings": ASKED}},
+        rf"\[{NAME}\] inconclusive: .*team",
+        bodies=lambda: said(lambda person: None if person % 4 else "red"),
+        changes=DECLARED,
+    ),
+    "groups-that-the-rows-do-not-say": Attack(
+        "features",
+        r"features/groups.parquet: groups: found others than the rows say; allowed: what rows say of each",
+        bodies=said,
+        changes=DECLARED,
+        patch=swapped,
+    ),
+    "a-declared-group-that-is-served-badly": Attack(
+        "evaluate",
+        rf"\[{NAME}\] fail: FAIR-GROUP team: (red|blue): ndcg: found ndcg 0\.\d+ of \d+ users \(declared\)",
+        bodies=said,
+        changes=DECLARED | {"thresholds": {"precision@10": 0.05}},
+        patch=worse,
+    ),
+    "a-shelf-that-is-hardly-shown": Attack(
+        "evaluate",
+        r"\[bias_detection\] fail: BIAS-(CATALOGUE|RELEVANCE) shelf: (top|low)",
+        bodies=said,
+        changes=DECLARED | {"thresholds": {"precision@10": 0.05}},
+        patch=hidden,
     ),
     "groups-too-small-to-tell-of": Attack(
         "evaluate",

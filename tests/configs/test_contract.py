@@ -32,6 +32,7 @@ def test_what_it_promises_becomes_limits() -> None:
         "letters": "plain",
         "skew": 0,
         "min_rows": 1,
+        "groups": [],
         "volume": {"recent": 28, "fewest": 7, "lowest": 0.3, "highest": 3.0},
     }
 
@@ -70,7 +71,47 @@ def test_what_may_be_left_out_is_the_strictest_or_not_promised() -> None:
     assert (limits["letters"], limits["longest_id"]) == ("printable", 8)
 
 
+def group(name: str = "team", of: str = "user", values: Any = ("red", "blue"), **more: Any) -> dict[str, Any]:
+    """A column of groups."""
+    named = {"type": "library", "metric": "invalidValues", "arguments": {"validValues": list(values)}, "mustBe": 0}
+    role = {"property": "sluiceRole", "value": f"{of}_group"}
+    return {"name": name, "required": False, "customProperties": [role], "quality": [named]} | more
+
+
+def grouped(*columns: dict[str, Any]) -> dict[str, Any]:
+    """The contract with columns of groups."""
+    told = copy.deepcopy(WHOLE)
+    told["schema"][0]["properties"] += columns
+    return told
+
+
+def test_columns_of_groups_are_limits_by_name_and_are_kept() -> None:
+    found = contract(grouped(group(), group("shelf", "item", ["top", "low"])))
+    assert found.limits()["groups"] == [
+        {"name": "team", "values": ["red", "blue"]},
+        {"name": "shelf", "values": ["top", "low"]},
+    ]
+    assert found.groups("user") == {"team": ["red", "blue"]}
+    assert found.groups("item") == {"shelf": ["top", "low"]}
+    assert found.others() == {"comment": "text", "user_agent": "agent"}, "those that are not kept"
+    assert found.roles() == contract(WHOLE).roles() | {"team": "text", "shelf": "text"}
+    assert ContractLimits.model_validate(found.limits() | {"since": "", "until": "2023-10-27"})
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
+    (grouped(group("Team")), "properties.6.group.name"),
+    (grouped(group("popularity")), "popularity: no column of groups may be called so"),
+    (grouped(group("activity")), "activity: no column of groups may be called so"),
+    (grouped(group(), group()), "team is there 2 times"),
+    (grouped(group(values=["red"])), "validValues: List should have at least 2"),
+    (grouped(group(values=["red", "red"])), "red is there 2 times"),
+    (grouped(group(values=["red", "blue "])), "found 'blue '; allowed: printable characters"),
+    (grouped(group(values=["red", "b\nlue"])), "allowed: printable characters"),
+    (grouped(group(values=["red", "b" * 65])), "at most 64"),
+    (grouped(group(of="item", values=[f"s{n}" for n in range(65)])), "team: 65 groups of items; allowed: 64"),
+    (grouped(group(required=True)), "required"),
+    (grouped(group(quality=[])), "quality"),
+    (grouped(group(of="shop")), "value: Input should be 'user_group' or 'item_group'"),
     (changed("apiVersion", to="v2.2.2"), "apiVersion: "),
     (changed("kind"), "kind: missing"),
     (changed("status", to="draft"), "status: "),

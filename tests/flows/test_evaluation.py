@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from configs import load
+from flows import brief as briefs
 from flows import evaluation as measured
 from flows import plan as planning
 from security import gate as gates
@@ -28,7 +29,7 @@ def sealed(home: Home, folder: Path, stages: list[str], **limits: Any) -> Plan:
     told = policy["gates"][NAME]["limits"] | limits
     policy["gates"][NAME]["limits"] = {name: value for name, value in told.items() if value is not None}
     (folder / "given.yaml").write_text(json.dumps(policy))
-    brief = planning.read("sample", str(folder / "given.yaml"))
+    brief = briefs.read("sample", str(folder / "given.yaml"))
     inputs = {"2023-10-27": "d" * 64}
     return planning.plan(brief, home, "", partition="2023-10-27", window=None, stages=stages, inputs=inputs)
 

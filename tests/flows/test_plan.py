@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from configs import load
 from configs.load import ConfigError
+from flows import brief as briefs
 from flows import plan as planning
 from security.errors import PlanError
 from security.keys import PublicKey, UnsafeLocalKeys, unseal
@@ -59,7 +60,7 @@ def pair(
 def sealed(made: Home, paths: tuple[str, str], **changes: Any) -> Plan:
     """The plan of a run of all stages, but for what is changed."""
     how: Told = {"partition": "2023-10-27", "window": None, "stages": STAGES, **changes}
-    return planning.plan(planning.read(*paths), made, "", **how)
+    return planning.plan(briefs.read(*paths), made, "", **how)
 
 
 def spoiled(where: Any, name: str, *path: Any, value: Any) -> Told:
@@ -99,7 +100,7 @@ def test_shipped_documents_run_on_a_laptop(made: Home, name: str) -> None:
 def test_the_specified_document_is_refused_for_exactly_what_is_not_built() -> None:
     two = "image_vulnerability_scanning, network_policy_enforcement"
     with pytest.raises(PlanError) as why:
-        planning.read("recommendation_engine_v2", "local")
+        briefs.read("recommendation_engine_v2", "local")
     assert str(why.value) == (
         f"recommendation_engine_v2.json under local.yaml: refused, 2 gates are not built yet: {two}"
     )
@@ -114,7 +115,7 @@ def test_what_may_be_waived_and_by_whom_is_held_to_the_gates_and_the_keys(tmp_pa
         paths = pair(tmp_path, policy=policy)
         with pytest.raises(PlanError) as why:
             planning.plan(
-                planning.read(*paths),
+                briefs.read(*paths),
                 home,
                 "",
                 partition="2023-10-27",
@@ -136,7 +137,7 @@ def test_what_may_be_waived_and_by_whom_is_held_to_the_gates_and_the_keys(tmp_pa
 @pytest.mark.parametrize("document", ["sample", "recommendation_engine_v2"])
 def test_production_names_every_gate_that_is_not_built(document: str, policy: str) -> None:
     with pytest.raises(PlanError) as why:
-        planning.read(document, policy)
+        briefs.read(document, policy)
     named = str(why.value).rpartition(": ")[2].split(", ")
     assert named == sorted(PLANNED)
     assert f"refused, {len(PLANNED)} gates are not built yet" in str(why.value)
@@ -175,20 +176,20 @@ UNKNOWN: list[tuple[tuple[Any, ...], Any, str]] = [
 def test_an_unknown_name_is_refused_with_the_nearest(folder: Path, path: Any, value: Any, said: str) -> None:
     paths = pair(folder, spoiled("pipelines", "sample", *path, value=value))
     with pytest.raises(PlanError, match=rf"^given\.json: .*{said}"):
-        planning.read(*paths)
+        briefs.read(*paths)
 
 
 def test_an_unknown_gate_of_a_policy_is_refused_with_the_nearest(folder: Path) -> None:
     paths = pair(folder, policy=spoiled("policies", "local", "gates", "model_signatures", value={}))
     with pytest.raises(PlanError, match=r"given\.yaml: unknown check 'model_signatures' \(nearest: model_signature\)"):
-        planning.read(*paths)
+        briefs.read(*paths)
 
 
 def test_a_policy_that_is_silent_about_a_check_is_refused(folder: Path) -> None:
     policy = shipped("local", "policies")
     del policy["gates"]["data_contract"]
     with pytest.raises(PlanError, match="says nothing about data_contract, which given.json asks for"):
-        planning.read(*pair(folder, policy=policy))
+        briefs.read(*pair(folder, policy=policy))
 
 
 def test_a_policy_that_is_silent_about_a_gate_of_the_matrix_is_refused(made: Home, folder: Path) -> None:
@@ -207,7 +208,7 @@ def test_a_check_that_no_task_of_its_stage_carries_is_refused(folder: Path, stag
     document = shipped("sample", "pipelines")
     document["stages"][stage]["security_checks"].append(check)
     with pytest.raises(PlanError, match=f"{load.STAGES[stage]}: no task of this stage carries {check}; there are "):
-        planning.read(*pair(folder, document))
+        briefs.read(*pair(folder, document))
 
 
 def mine(folder: Path, types: list[str], *, pin: bool = True) -> tuple[str, str]:
@@ -229,43 +230,53 @@ def test_a_document_brings_the_contract_that_its_policy_pins(made: Home, folder:
     assert sealed(made, ("sample", "local")).contract == shipped("interactions", "contracts")
 
 
+def test_groups_that_nobody_can_make_are_refused(folder: Path) -> None:
+    for key, named, says in (
+        ("groups", {"team": "declared"}, "unknown grouping 'team'; there are activity, tenure"),
+        ("groups", {"tenure": "declared"}, "groups: tenure: found declared; allowed: behavioural, which it is"),
+        ("item_groups", {"shelf": "declared"}, "unknown grouping of items 'shelf'"),
+    ):
+        with pytest.raises(PlanError, match=says):
+            briefs.read(*pair(folder, spoiled("pipelines", "sample", "stages", 3, key, value=named)))
+
+
 def test_a_contract_that_is_not_pinned_as_it_is_is_refused(folder: Path) -> None:
     with pytest.raises(
         PlanError, match="does not pin the contract mine as it is now; .*under contracts: mine: [0-9a-f]{64}"
     ):
-        planning.read(*mine(folder, ["view"], pin=False))
+        briefs.read(*mine(folder, ["view"], pin=False))
     policy = spoiled("policies", "local", "contracts", "interactions", value="0" * 64)
     with pytest.raises(PlanError, match="does not pin the contract interactions as it is now"):
-        planning.read(*pair(folder, policy=policy))
+        briefs.read(*pair(folder, policy=policy))
 
 
 def test_a_contract_that_is_not_there_or_cannot_be_read_is_refused(folder: Path) -> None:
     document = spoiled("pipelines", "sample", "stages", 0, "transformations", value=[])
     document["stages"][0]["contract"] = "interaction"
     with pytest.raises(ConfigError, match=r"no contract 'interaction' \(nearest: interactions\)"):
-        planning.read(*pair(folder, document))
+        briefs.read(*pair(folder, document))
     with pytest.raises(ConfigError, match=r"mine.odcs.yaml: .*validValues.0: "):
-        planning.read(*mine(folder, ["hover"]))
+        briefs.read(*mine(folder, ["hover"]))
 
 
 def test_a_document_that_is_not_pinned_as_it_is_is_refused(folder: Path) -> None:
     document = spoiled("pipelines", "sample", "stages", 3, "thresholds", "precision@10", value=0.01)
     with pytest.raises(PlanError, match=f"does not pin .*write under documents: sample: {load.sha256(document)}"):
-        planning.read(*pair(folder, document, pin=False))
+        briefs.read(*pair(folder, document, pin=False))
     document = spoiled("pipelines", "sample", "pipeline_name", value="other")
     with pytest.raises(PlanError, match="does not pin given.json as it is now"):
-        planning.read(*pair(folder, document, pin=False))
-    assert planning.read(*pair(folder, document)).parsed.pipeline_name == "other"
+        briefs.read(*pair(folder, document, pin=False))
+    assert briefs.read(*pair(folder, document)).parsed.pipeline_name == "other"
 
 
 def test_a_target_further_than_the_document_goes_is_refused(folder: Path) -> None:
     policy = spoiled("policies", "local", "target", value="kubernetes_test")
     with pytest.raises(PlanError, match="target kubernetes_test; given.json goes no further than local"):
-        planning.read(*pair(folder, policy=policy))
+        briefs.read(*pair(folder, policy=policy))
     document = spoiled("pipelines", "sample", "stages", 4, "target_environment", value="kubernetes_prod")
     for target in load.TARGETS:
         policy = spoiled("policies", "local", "target", value=target)
-        assert planning.read(*pair(folder, document, policy)).terms.target == target
+        assert briefs.read(*pair(folder, document, policy)).terms.target == target
 
 
 REFUSED: list[tuple[Told, str]] = [

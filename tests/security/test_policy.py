@@ -135,16 +135,51 @@ def test_users_are_grouped_as_the_document_says_and_at_least_as_the_policy_asks(
 
     assert stage["groups"] == both
     assert groupings({"activity": "behavioural"}) == both, "what the document has beside it is looked at too"
-    assert groupings({"age": "declared"}) == both | {"age": "declared"}, "what it has not stays asked for"
+    with pytest.raises(PlanError, match="limits.groupings.age: model_evaluation: groups: found activity, tenure; the"):
+        groupings({"age": "declared"})
+    stage["groups"] = both | {"age": "declared"}
+    assert groupings({"age": "declared"}) == stage["groups"]
     del stage["groups"]
     assert groupings({"tenure": "behavioural"}) == both, "a document that does not say"
     stage["groups"] = {"tenure": "behavioural"}
-    assert groupings(both) == both, "a document takes none away"
+    with pytest.raises(
+        PlanError, match="limits.groupings.activity: model_evaluation: groups: found tenure; the policy"
+    ):
+        groupings(both)
     with pytest.raises(PlanError, match="limits.groupings.tenure: declared; the document has behavioural"):
         groupings({"tenure": "declared"})
     for none in ({}, None, []):
         with pytest.raises(PlanError, match=r"fairness_metrics: limits.groupings: none; allowed"):
             groupings(none)
+
+
+def test_items_are_grouped_as_the_document_says_each_within_bounds_of_the_policy() -> None:
+    given = copy.deepcopy(GIVEN)
+    stage = given["document"]["stages"][3]
+    asked = load.text(load.find("local", "policies"))["gates"]["bias_detection"]["limits"]
+    popular = asked["groupings"]["popularity"]
+    bounds = {"catalogue": 0.2, "relevance": 0.6, "calibration": 1.0}
+    shelf = {"shelf": {"kind": "declared", **bounds}}
+
+    def groupings(**more: Any) -> Any:
+        terms_ = {"limits": {name: value for name, value in (asked | more).items() if value is not None}}
+        made = terms(policy(bias_detection=terms_), given, MATRIX, GATES)
+        assert "declared" not in made["evaluate"]["score"]["bias_detection"].limits
+        return made["evaluate"]["score"]["bias_detection"].limits["groupings"]
+
+    assert groupings(declared=bounds) == {"popularity": popular}
+    with pytest.raises(PlanError, match="limits.groupings.shelf: model_evaluation: item_groups: found none"):
+        groupings(groupings={"popularity": popular} | shelf)
+    stage["item_groups"] = {"shelf": "declared"}
+    assert groupings(declared=bounds) == {"popularity": popular} | shelf
+    own = {"shelf": shelf["shelf"] | {"relevance": 0.9}}
+    assert groupings(declared=bounds, groupings={"popularity": popular} | own) == {"popularity": popular} | own
+    with pytest.raises(PlanError, match="limits.declared: none; the document groups items by shelf"):
+        groupings(declared=None)
+    with pytest.raises(PlanError, match="bias_detection: limits.groupings.shelf.relevance"):
+        groupings(declared=bounds | {"relevance": 2.0})
+    with pytest.raises(PlanError, match="allowed: bounds by name, and bounds"):
+        groupings(declared=0.5)
 
 
 def test_levels_of_a_column_that_is_not_kept_count_where_it_was_fetched() -> None:

@@ -69,7 +69,18 @@ def features(users: list[str], items: list[str], pairs: list[tuple[int, int, int
     user, item, part = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
     ones = np.ones(len(user), np.float32)
     start = Start(starting(len(items), 2, 1), 1, 300.0)
-    return Features(users, items, user, item, np.arange(len(user)), part.astype(np.int8), ones, start, ("user", "item"))
+    return Features(
+        users,
+        items,
+        user,
+        item,
+        np.arange(len(user)),
+        part.astype(np.int8),
+        ones,
+        start,
+        ("user", "item"),
+        {"user": {}, "item": {}},
+    )
 
 
 def kept(home: Home, then: Features) -> str:

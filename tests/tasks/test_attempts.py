@@ -24,7 +24,18 @@ def features(pairs: dict[tuple[str, str], int], seed: int = 0, width: int = 3) -
     part = np.array([pairs[each] for each in told], np.int8)
     start: Any = {"encoder": rng.normal(size=(len(items), width)).astype(np.float32)}
     says = rng.uniform(0.1, 3, len(told)).astype(np.float32)
-    return Features(users, items, user, item, rng.integers(0, 9, len(told)), part, says, start, ("user", "item"))
+    return Features(
+        users,
+        items,
+        user,
+        item,
+        rng.integers(0, 9, len(told)),
+        part,
+        says,
+        start,
+        ("user", "item"),
+        {"user": {}, "item": {}},
+    )
 
 
 def named(told: dict[tuple[int, int], int]) -> dict[tuple[str, str], int]:

@@ -22,7 +22,7 @@ from deployments.lake import sample
 from security.errors import BadInput, PlanError
 from security.gate import judge, observe
 from security.gates import contract
-from security.gates.contract import ContractLimits, DataContract, Tally, faulty
+from security.gates.contract import ContractLimits, DataContract, Listed, Tally, faulty
 from security.rows import ROWS, lines, read
 from security.rows.accounts import Bots
 from security.rows.columns import batch, text, times
@@ -71,6 +71,29 @@ def people(count: int = 40) -> list[Event]:
     """Events of a few people, one every few minutes."""
     kinds = ("view", "click", "purchase")
     return [(f"u{n % 5}", f"i{n % 30}", kinds[n % 3], START + 600 * n) for n in range(count)]
+
+
+def test_groups_stay_with_their_rows_and_rows_that_say_another_go(tmp_path: Path) -> None:
+    limits = LIMITS.model_copy(update={"groups": (Listed(name="team", values=("red", "blue")),)})
+    moment = "2023-07-22T00:00:00Z"
+    said = [("a", "red"), ("a", None), ("a", "blue"), ("b", "green"), ("c", ""), ("d", "blue")]
+    found = []
+    for number, order in enumerate((said, said[::-1])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        rows_ = [{"user_id": u, "item_id": "i", "interaction_type": "view", "timestamp": moment} for u, _ in order]
+        told = [row if team is None else row | {"team": team} for row, (_, team) in zip(rows_, order, strict=True)]
+        (folder / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+        source = contract.batches([folder / "part.jsonl"], ["part"], contract.nowhere, {"team": ["red", "blue"]})
+        counts = clean(source, folder / "rows.parquet", folder, limits, BOTH, key=KEY)
+        assert (counts.rejected, counts.duplicates, counts.rows_out) == (1, 2, 3)
+        assert counts.broken == {"CON-GROUP": 1}
+        found.append((folder / "rows.parquet").read_bytes())
+    table = pq.read_table(folder / "rows.parquet")
+    assert table.column_names == ["user_id", "item_id", "interaction_type", "timestamp", "team"]
+    kept = dict(zip(table["user_id"].to_pylist(), table["team"].to_pylist(), strict=True))
+    assert kept == {"a": "blue", "c": None, "d": "blue"}, "of rows that differ in that alone one stays"
+    assert found[0] == found[1]
 
 
 def test_good_rows_stay_sorted_by_account_then_time(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Who is in which group, by hand and by a slow reading; what embeddings tell; and what the runner does not believe."""
 
 import json
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -11,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from security.errors import BadInput
-from tasks import form, groups
+from tasks import declared, form, groups
 from tasks.dataset import Features
 from tasks.groups import BEHAVIOURS, FOLDS, auc
 from tasks.recommender.joint import Start
 from tasks.recommender.shape import starting
 
 ITEMS = 30
+KINDS = dict.fromkeys(BEHAVIOURS, "behavioural")
 
 
 def features(pairs: list[tuple[int, int, int, int]], users: int) -> Features:
@@ -27,7 +29,8 @@ def features(pairs: list[tuple[int, int, int, int]], users: int) -> Features:
     items = [f"i{each:02d}" for each in range(ITEMS)]
     start, says = Start(starting(ITEMS, 4, 1), 3, 300.0), np.ones(len(user), np.float32)
     columns = ("user_id", "item_id", "user", "item", "part")
-    return Features(names, items, user, item, time, part.astype(np.int8), says, start, columns)
+    groups_: declared.Declared = {"user": {}, "item": {}}
+    return Features(names, items, user, item, time, part.astype(np.int8), says, start, columns, groups_)
 
 
 def made(size: int = 40) -> Features:
@@ -42,9 +45,9 @@ def test_activity_and_tenure_are_cut_at_the_median_of_who_is_evaluated() -> None
     pairs = [(u, i, 40 - 10 * u + i, i % 2) for u, count in enumerate(counts) for i in range(count)]
     found = features(pairs + [(u, 20, 5, 2) for u in range(3)], 4)
     users = np.array([0, 1, 2])
-    told = {name: column.to_pylist() for name, column in groups.columns(found, users, BEHAVIOURS).items()}
+    told = {name: column.to_pylist() for name, column in groups.columns(found, users, KINDS).items()}
     assert told == {"group_activity": ["light", "light", "heavy"], "group_tenure": ["new", "old", "old"]}
-    assert list(groups.columns(found, users, ["tenure"])) == ["group_tenure"]
+    assert list(groups.columns(found, users, {"tenure": "behavioural"})) == ["group_tenure"]
 
 
 USERS = st.lists(st.tuples(st.integers(1, 9), st.integers(-5, 5)), min_size=1, max_size=20)
@@ -58,7 +61,7 @@ def test_groups_are_those_of_a_slow_reading_whatever_the_order_of_rows(given_: l
     users = np.arange(len(given_))
     cut, since = median(count for count, _ in given_), sorted(first for _, first in given_)[(len(given_) - 1) // 2]
     for order in (pairs, pairs[::-1]):
-        told = groups.columns(features(order, len(given_)), users, BEHAVIOURS)
+        told = groups.columns(features(order, len(given_)), users, KINDS)
         assert told["group_activity"].to_pylist() == ["heavy" if n > cut else "light" for n, _ in given_]
         assert told["group_tenure"].to_pylist() == ["new" if first > since else "old" for _, first in given_]
 
@@ -67,7 +70,7 @@ def test_what_is_held_out_makes_no_group() -> None:
     found = made()
     other = Features(**{**vars(found), "item": np.where(found.part == 2, 3, found.item), "time": found.time})
     users = np.arange(40)
-    assert groups.columns(found, users, BEHAVIOURS) == groups.columns(other, users, BEHAVIOURS)
+    assert groups.columns(found, users, KINDS) == groups.columns(other, users, KINDS)
 
 
 def test_embeddings_that_say_the_group_tell_it_and_noise_does_not() -> None:
@@ -89,9 +92,51 @@ def test_no_user_is_told_from_itself() -> None:
     assert (auc(np.eye(200), names) or 0) < 0.6
 
 
-@pytest.mark.parametrize("names", [["a"] * 40, ["a"] * (40 - FOLDS + 1) + ["b"] * (FOLDS - 1), list("abcd") * 10])
-def test_of_one_group_or_too_few_users_nothing_is_told(names: list[str]) -> None:
-    assert auc(np.ones((40, 3)), np.array(names)) is None
+@pytest.mark.parametrize(
+    "names", [["a"] * 40, ["a"] * (40 - FOLDS + 1) + ["b"] * (FOLDS - 1), ["a"] * 20 + [None] * 20]
+)
+def test_of_one_group_or_too_few_users_nothing_is_told(names: list[str | None]) -> None:
+    assert auc(np.ones((40, 3)), np.array(names, dtype=object)) is None
+
+
+def test_of_several_groups_each_pair_counts_and_who_is_in_none_does_not() -> None:
+    """The measure M of Hand and Till, by counting pairs of users."""
+    draw = np.random.default_rng(8)
+    names = np.array(["a", "b", "c"], dtype=object)[draw.integers(0, 3, 300)]
+    told = draw.normal(size=(300, 8))
+    told[:, 2] += 4.0 * (names == "b")
+    some, all_ = auc(told, names) or 0, auc(draw.normal(size=(300, 8)), names) or 0
+    assert 0.72 < some < 0.95, "b is told from both, a and c from one another by chance"
+    assert abs(all_ - 0.5) < 0.1
+    unknown = np.concatenate([names, np.array([None] * 50 + ["few"] * (FOLDS - 1), dtype=object)])
+    assert auc(np.concatenate([told, 9 * np.ones((54, 8))]), unknown) == some
+
+
+def test_declared_groups_are_what_features_have_and_null_where_nobody_knows() -> None:
+    found = made()
+    teams: Any = pa.array([None if u % 4 == 3 else ("red", "blue")[u % 2] for u in range(40)], pa.string())
+    other = replace(found, groups={"user": {"team": teams}, "item": {}})
+    users = np.array([0, 1, 3, 39])
+    told = groups.columns(other, users, {"team": "declared", "activity": "behavioural"})
+    assert told["group_team"].to_pylist() == ["red", "blue", None, None]
+    assert groups.columns(found, users, {"team": "declared"})["group_team"].null_count == 4
+    said = groups.told(other, told, {"team": "declared", "activity": "behavioural"}, found.start.weights, before(found))
+    assert json.loads(said["groups"]) == {"activity": "behavioural", "team": "declared"}
+    assert "team" not in json.loads(said["inputs"])
+
+
+def before(found: Features) -> Any:
+    return found.histories("train", "validation")[np.array([0, 1, 3, 39])]
+
+
+def test_items_are_coded_by_name_and_unknown_ones_apart() -> None:
+    found = made()
+    shelves: Any = pa.array([("top", "low", None)[i % 3] for i in range(ITEMS)], pa.string())
+    other = replace(found, groups={"user": {}, "item": {"shelf": shelves}})
+    (described, codes), (none, unknown) = groups.shelved(other, ["shelf", "maker"]).values()
+    assert (described.kind, described.groups) == ("declared", ("low", "top"))
+    assert codes.tolist() == [(1, 0, 255)[i % 3] for i in range(ITEMS)]
+    assert (none.groups, set(unknown.tolist())) == ((), {255})
 
 
 def test_embeddings_that_are_all_the_same_tell_nothing() -> None:
@@ -102,8 +147,8 @@ def scores(found: Features) -> tuple[pa.Table, Any, Any]:
     """The part of an evaluation that is about groups, and the users and histories that it is of."""
     users = np.arange(len(found.users))
     seen = found.histories("train", "validation")[users]
-    who = groups.columns(found, users, BEHAVIOURS)
-    told = groups.told(found, who, found.start.weights, seen)
+    who = groups.columns(found, users, KINDS)
+    told = groups.told(found, who, KINDS, found.start.weights, seen)
     return pa.table({"user": pa.array(users, pa.int32())} | who).replace_schema_metadata(told), users, seen
 
 
@@ -152,7 +197,7 @@ ODD: dict[str, tuple[Any, str]] = {
 def test_the_evaluations_word_about_groups_is_not_believed(name: str) -> None:
     found = made()
     table, users, seen = scores(found)
-    form.grouped(table, found, users, BEHAVIOURS, found.start.weights, seen)
+    form.grouped(table, found, users, KINDS, found.start.weights, seen)
     change, says = ODD[name]
     with pytest.raises(BadInput, match=says):
-        form.grouped(change(table), found, users, BEHAVIOURS, found.start.weights, seen)
+        form.grouped(change(table), found, users, KINDS, found.start.weights, seen)

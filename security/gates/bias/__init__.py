@@ -33,6 +33,7 @@ places in lists for an item it is high whatever the lists are: `random` beside i
 
 from security.gates.bias.facts import POPULARITY, Beside, Facts, Group, Grouped
 from security.gates.bias.gate import BiasDetection
+from security.gates.bias.items import UNKNOWN
 from security.gates.bias.limits import Bounds, Limits
 from security.gates.bias.report import Row, rows
 from security.gates.bias.rules import RULES
@@ -42,6 +43,7 @@ __all__ = [
     "BATCH",
     "POPULARITY",
     "RULES",
+    "UNKNOWN",
     "Beside",
     "BiasDetection",
     "Bounds",

@@ -8,10 +8,12 @@ import random
 import string
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import pyarrow as pa
 
 from security.gates.contract.kinds import CEILING, FLOOR, HIGHEST, RECENT, empty, placed
+from security.gates.contract.listed import listed, listing
 from security.rows.columns import COLUMNS, SCHEMA, Fault
 
 Batches = Sequence[pa.RecordBatch]
@@ -33,7 +35,8 @@ def _rows(sample: Batches) -> Batches:
         return sample
     row = dict.fromkeys(SCHEMA.names, "view") | {"timestamp": 0, "row": 1, "file": "made up", "faults": 0}
     row["beside"] = None
-    return [pa.RecordBatch.from_pylist([row], schema=SCHEMA)]
+    groups = {name: names.to_pylist() for batch in sample for name, names in listed(batch).items()}
+    return [listing(pa.RecordBatch.from_pylist([row], schema=SCHEMA), groups)]
 
 
 def _each(spoil: Spoil) -> Callable[[Batches, random.Random], Batches]:
@@ -70,6 +73,20 @@ def _time(row: dict[str, object], draw: random.Random) -> None:
     row["timestamp"], row["faults"] = None, int(Fault.TIME)
 
 
+def _strange(sample: Batches, draw: random.Random) -> Batches:
+    """Groups that no list has, or two at once, in a column that is listed: the sample's, or one made up."""
+    made = []
+    for batch in _rows(sample):
+        names = sorted(listed(batch)) or [word(draw)]
+        marked = batch if listed(batch) else listing(batch, {names[0]: [word(draw), word(draw)]})
+        made.append(_each(partial(_grouped, draw.choice(names)))([marked], draw)[0])
+    return made
+
+
+def _grouped(name: str, row: dict[str, object], draw: random.Random) -> None:
+    row["beside"] = [(name, word(draw)) for _ in range(draw.randint(1, 2))]
+
+
 def _window(row: dict[str, object], draw: random.Random) -> None:
     row["timestamp"] = draw.choice((draw.randrange(-_START, _START), draw.randrange(_END, 2 * _END)))
 
@@ -86,7 +103,8 @@ def _apart(sample: Batches, draw: random.Random) -> Batches:
 
 def _swollen(sample: Batches, draw: random.Random) -> Batches:
     """Partitions of one row, as many as one can be compared with, and then one of more than a hundred."""
-    (row, *_) = _rows(sample)[0].slice(0, 1).to_pylist() or _rows([])[0].to_pylist()
+    first = _rows(sample)[0]
+    (row, *_) = first.slice(0, 1).to_pylist() or _rows([])[0].to_pylist()
     last, who = _last(sample, draw), word(draw)
     made = []
     for number in range(RECENT + 1):
@@ -97,7 +115,7 @@ def _swollen(sample: Batches, draw: random.Random) -> Batches:
         )
         rows = [row | about | {"row": place} for place, about in enumerate(made_up, 1)]
         name = str(date(1970, 1, 1) + timedelta(days=day))
-        made.append(placed(pa.RecordBatch.from_pylist(rows, schema=SCHEMA), name))
+        made.append(placed(pa.RecordBatch.from_pylist(rows, schema=first.schema), name))
     return made
 
 
@@ -159,6 +177,7 @@ VIOLATIONS = {
     "CON-TYPE": _each(_type),
     "CON-ID": _each(_id),
     "CON-TIME": _each(_time),
+    "CON-GROUP": _strange,
     "CON-WINDOW": _each(_window),
     "CON-PARTITION": _apart,
     "CON-VOLUME": _swollen,

@@ -12,11 +12,13 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.contract.decoys import VIOLATIONS
 from security.gates.contract.kinds import (
@@ -30,12 +32,14 @@ from security.gates.contract.kinds import (
     placed,
 )
 from security.gates.contract.limits import ContractLimits, breaks, crowd
+from security.gates.contract.listed import listing
 from security.gates.contract.tally import Tally
 from security.material import Handed, Material
 from security.rows import read
 from security.rows.scan import scan
 from security.verdict import Breach, Frozen, Rule, Subject
 
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 _CONTROLS = ("NIST-800-53:SI-10", "OWASP-AISVS:v1.0-C1.1.3", "OWASP-ML02:2023")
 
 
@@ -57,20 +61,24 @@ def faulty(batch: pa.RecordBatch, limits: ContractLimits) -> pa.BooleanArray:
 
 
 def batches(
-    files: Sequence[Path], names: Sequence[str], lies: Callable[[str], str] = nowhere
+    files: Sequence[Path],
+    names: Sequence[str],
+    lies: Callable[[str], str] = nowhere,
+    groups: Mapping[str, Sequence[str]] = NONE,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the files, and after them a batch of none for each file without.
 
-    Each batch is marked with the partition that `lies` says of its file's name; empty for none.
+    Each batch is marked with the partition that `lies` says of its file's name, empty for none, and with the columns of
+    `groups` and the names that each may have.
     """
     counts = Counter(dict.fromkeys(names, 0))
     for batch in read(files, names):
         name = batch.column("file").dictionary[0].as_py()
         counts[name] += batch.num_rows
-        yield placed(batch, lies(name))
+        yield listing(placed(batch, lies(name)), groups)
     for name in names:
         if not counts[name]:
-            yield placed(empty(name), lies(name))
+            yield listing(placed(empty(name), lies(name)), groups)
 
 
 def material(
@@ -101,6 +109,7 @@ RULES = {
         _rule("CON-TYPE", "medium", "An interaction type that is not allowed", _SOURCE),
         _rule("CON-ID", "medium", "An id that is empty, too long, or of other characters", _SOURCE),
         _rule("CON-TIME", "medium", "A timestamp that tells no time", _SOURCE),
+        _rule("CON-GROUP", "medium", "A group that the contract does not list", _SOURCE),
         _rule("CON-WINDOW", "high", "A time outside the window", "Find out how the rows came into this partition."),
         _rule("CON-PARTITION", "high", "A time outside the partition that its file lies in", _SOURCE),
         _rule("CON-VOLUME", "high", "A partition with far more or fewer rows than those before it", _VOLUME),
@@ -115,6 +124,7 @@ ABOUT_ROWS = {
     "CON-TYPE": "have another interaction type",
     "CON-ID": "have an id that is empty, too long, or of other characters",
     "CON-TIME": "have a timestamp that tells no time",
+    "CON-GROUP": "say a group that is not listed, or two",
     "CON-WINDOW": "are of a time outside the window",
     "CON-PARTITION": "are of a time outside the partition that their file lies in",
 }
@@ -138,6 +148,8 @@ class DataContract(Gate[pa.RecordBatch]):
 
     def judge(self, facts: Counts, limits: ContractLimits) -> Iterable[Breach]:
         """One finding for each rule that is broken, with how often and where first."""
+        if facts.rows and (lost := sorted({each.name for each in limits.groups} - {*facts.listed})):
+            raise CannotTell(f"{', '.join(lost)}: nobody looked which groups rows say there")
         if facts.rows < limits.min_rows:
             yield Breach(rule="CON-ROWS", place="rows", message=f"{facts.rows:,} rows; at least {limits.min_rows:,}")
         for name, count, low, high in _odd(facts.partitions, limits):
@@ -171,8 +183,9 @@ class DataContract(Gate[pa.RecordBatch]):
                 yield Breach(rule="CON-BOTS", place="accounts", message=f"{message}; allowed: {allowed}")
 
     def active(self, limits: ContractLimits) -> Sequence[str]:
-        """All; repetitions only count in a cleaned set, volumes and accounts where the limits say so."""
-        silent = {"CON-DUP": limits.clean, "CON-VOLUME": limits.volume, "CON-BOTS": limits.bots}
+        """All; repetitions only count in a cleaned set, volumes, accounts and groups where the limits say so."""
+        silent: dict[str, object] = {"CON-DUP": limits.clean, "CON-VOLUME": limits.volume}
+        silent |= {"CON-BOTS": limits.bots, "CON-GROUP": limits.groups}
         return [rule for rule in self.rules if silent.get(rule, True)]
 
     def brief(self, facts: Counts) -> str:
@@ -211,6 +224,7 @@ def _allowed(rule: str, limits: ContractLimits) -> str:
         "CON-TYPE": ", ".join(limits.types),
         "CON-ID": f"1 to {limits.longest_id} {limits.letters} characters",
         "CON-TIME": "RFC 3339 with a zone, or seconds or milliseconds since 1970",
+        "CON-GROUP": "; ".join(f"{each.name}: {', '.join(each.values)}" for each in limits.groups),
         "CON-WINDOW": f"{since} to {limits.until}, give or take {limits.skew} minutes",
         "CON-PARTITION": f"the partition's own days, give or take {limits.skew} minutes",
     }[rule]

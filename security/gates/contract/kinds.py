@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from security.gates.contract.listed import odd
 from security.rows.accounts import Account
 from security.rows.columns import COLUMNS, SCHEMA, Fault, content, sizes
 from security.verdict import Frozen
@@ -92,6 +93,8 @@ class Counts(Frozen):
     doubled: tuple[Place, ...]
     groups: tuple[Group, ...]
     """Of the rows without faults."""
+    listed: tuple[str, ...] = ()
+    """Columns of groups that were looked at, sorted."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -122,6 +125,8 @@ def kinds(batch: pa.RecordBatch) -> tuple[list[Kind], Ints]:
         if nulls is not None:
             unmarked = nulls & ((faults & (_TIMES if name == "timestamp" else _TEXTS)) == 0)
             faults = faults | unmarked * np.uint32(Fault.NULL)
+    if (strange := odd(batch)) is not None:
+        faults = faults | strange * np.uint32(Fault.GROUP)
     if int(faults.max(initial=0)) >= _BASES[-1]:
         raise ValueError(f"a mask of faults of {faults.max()}; there are none above {_BASES[-1] - 1}")
     dated = [_unless(lacks, each, 0) for each in (np.clip(day - _FIRST, -1, _DAYS) + 2, edge, side)]

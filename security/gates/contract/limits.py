@@ -23,6 +23,13 @@ class Volume(Frozen):
     highest: float = Field(ge=1, le=HIGHEST)
 
 
+class Listed(Frozen):
+    """A column that says a group, and the names that it may have."""
+
+    name: str
+    values: tuple[str, ...] = Field(min_length=2)
+
+
 class ContractLimits(Frozen):
     """What a contract and a policy may set. The window is of whole days, both included; `skew` forgives minutes."""
 
@@ -31,6 +38,7 @@ class ContractLimits(Frozen):
     )
     longest_id: Literal[8, 16, 32, 64, 128, 256] = 64
     letters: Literal["plain", "printable"] = "plain"
+    groups: tuple[Listed, ...] = ()
     most_rejected: float = Field(default=0.0, ge=0, le=0.5)
     since: date | Literal[""]
     """Empty: every day from 1990 on."""
@@ -65,6 +73,8 @@ def breaks(kind: Kind, limits: ContractLimits) -> tuple[str, ...]:
         broken.add("CON-ID")
     if kind.day and not _inside(kind, limits):
         broken.add("CON-WINDOW")
+    if kind.faults & Fault.GROUP:
+        broken.add("CON-GROUP")
     near = limits.skew and (kind.side, kind.edge) in (("before", "last"), ("after", "first"))
     if kind.side not in ("", "in") and not near:
         broken.add("CON-PARTITION")

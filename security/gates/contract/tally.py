@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from security.errors import CannotTell
 from security.gates.contract.kinds import EMPTY, MOST_KINDS, SHOWN, Cell, Counts, Kind, Place, kinds, partition
+from security.gates.contract.listed import listed
 from security.gates.contract.trails import Trails
 from security.rows.scan import Profile
 
@@ -21,6 +22,8 @@ class Tally(Profile):
     def __init__(self, secret: bytes) -> None:
         super().__init__(secret)
         self.files, self.empty, self.partitions = dict[str, int](), list[str](), Counter[str]()
+        self.listed: frozenset[str] | None = None
+        """Columns of groups that every batch so far is marked with."""
         self.counts, self.first = Counter[Kind](), dict[Kind, list[Place]]()
         self.trails = Trails(secret)
 
@@ -33,6 +36,7 @@ class Tally(Profile):
             self.partitions[lies] += batch.num_rows
         if not batch.num_rows:
             return
+        self.listed = frozenset(listed(batch)) & (listed(batch).keys() if self.listed is None else self.listed)
         column = batch.column("file")
         known = [self.files.setdefault(each, len(self.files)) for each in column.dictionary.to_pylist()]
         file, row = np.array(known)[column.indices.to_numpy()], batch.column("row").to_numpy()
@@ -58,6 +62,8 @@ class Tally(Profile):
         if self.secret != other.secret:
             raise ValueError("profiles under different secrets cannot be merged")
         files = [self.files.setdefault(name, len(self.files)) for name in other.files]
+        if other.listed is not None:
+            self.listed = other.listed & (other.listed if self.listed is None else self.listed)
         self.empty += other.empty
         self.partitions.update(other.partitions)  # adds, and keeps those without rows
         self.counts.update(other.counts)
@@ -76,5 +82,6 @@ class Tally(Profile):
             empty=tuple(self.empty),
             cells=tuple(Cell(kind, self.counts[kind], tuple(self.first[kind])) for kind in sorted(self.counts)),
             partitions=dict(sorted(self.partitions.items())),
+            listed=tuple(sorted(self.listed or ())),
             **self.trails.found()._asdict(),
         )

@@ -240,6 +240,54 @@ def tally(batches: Sequence[pa.RecordBatch]) -> Counts:
     return GATE.look(Material(SUBJECT, lambda: batches, expected=0, unit="rows"))
 
 
+TEAMS = {"team": ["red", "blue"]}
+LISTED = {"groups": [{"name": "team", "values": ["red", "blue"]}]}
+
+
+def teamed(folder: Path, values: Sequence[Any], name: str = "part.jsonl", **named: list[str]) -> Material[Any]:
+    """Rows of which each says something of a team, or nothing where that is `...`."""
+    path, rows = folder / name, good(len(values))
+    told = [row if value is ... else row | {"team": value} for row, value in zip(rows, values, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in told))
+    source = partial(contract.batches, [path], [name], contract.nowhere, named or TEAMS)
+    return contract.material(SUBJECT, source, len(rows))
+
+
+def test_rows_may_say_a_group_that_is_listed_or_none(tmp_path: Path) -> None:
+    found = verdict(teamed(tmp_path, ["red", "blue", None, "", ...] * 8), LIMITS | LISTED)
+    assert found.outcome is Outcome.PASS, found.reason
+
+
+@pytest.mark.parametrize("value", ["green", "Red", "red ", 5, True, ["red"], {"red": 1}])
+def test_a_group_that_is_not_listed_is_found(tmp_path: Path, value: Any) -> None:
+    material = teamed(tmp_path, ["red"] * 20 + [value] + ["blue"] * 19)
+    found = verdict(material, LIMITS | LISTED)
+    assert rules(found) == ["CON-GROUP"]
+    assert "1 of 40 rows say a group that is not listed, or two; allowed: team: red, blue" in found.reason
+    assert "part.jsonl row 21" in found.reason
+    (batch_,) = read_rows(material)
+    marked = faulty(batch_, ContractLimits.model_validate(LIMITS | LISTED)).to_pylist()
+    assert marked == [False] * 20 + [True] + [False] * 19, "cleaning drops that row and no other"
+    assert verdict(material, LIMITS | LISTED | {"most_rejected": 0.1}).outcome is Outcome.PASS
+
+
+def test_a_group_that_is_said_twice_is_found(tmp_path: Path) -> None:
+    material = teamed(tmp_path, ["red"] * 40)
+    path = tmp_path / "part.jsonl"
+    path.write_text(path.read_text().replace('"team": "red"', '"team": "red", "team": "blue"', 3))
+    found = verdict(material, LIMITS | LISTED)
+    assert (rules(found), found.findings[0].message[:12]) == (["CON-GROUP"], "3 of 40 rows")
+
+
+def test_groups_at_which_nobody_looked_are_no_pass(tmp_path: Path, opened: Make) -> None:
+    for material in (opened(), teamed(tmp_path, ["green"] * 40, shelf=["top", "low"])):
+        found = verdict(material, LIMITS | LISTED)
+        assert found.outcome is Outcome.INCONCLUSIVE
+    two = [*read_rows(opened()), *read_rows(teamed(tmp_path, ["red"] * 40))]
+    assert tally(two).listed == tally(two[::-1]).listed == ()
+    assert tally(two[1:]).listed == ("team",)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("rows", [0, 1, 2, 40])
 def test_every_known_bad_sample_is_caught_by_its_own_rule_alone(opened: Make, rule: str, rows: int) -> None:
