@@ -50,6 +50,7 @@ def said(team: Callable[[int], str | None] = lambda person: TEAM[person // 8 % 2
 
 
 DECLARED: dict[str, Any] = {
+    "name": "grouped",
     "contract": promised(),
     "groups": {"activity": "behavioural", "tenure": "behavioural", "team": "declared"},
     "item_groups": {"shelf": "declared"},
