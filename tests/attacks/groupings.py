@@ -39,7 +39,7 @@ def promised() -> dict[str, Any]:
     return told
 
 
-def said(team: Callable[[int], str | None] = lambda person: TEAM[person // 8 % 2]) -> dict[str, bytes]:
+def said(team: Callable[[int], str | None] = lambda person: TEAM[person % 8 < 3]) -> dict[str, bytes]:
     """The good rows of each day, which say of each person a team, and of each item a shelf."""
 
     def row(told: Row) -> Row:
@@ -99,12 +99,12 @@ def badly(patch: pytest.MonkeyPatch, at: Ground) -> None:
 
 
 def worse(patch: pytest.MonkeyPatch, at: Ground) -> None:
-    """A model that shows what fits them least to those who had an even number of items: in one team nearly all."""
+    """A model that shows what fits them least to those of the first three circles of items: one team."""
     real = Folded.scores
 
     def scores(self: Folded, histories: Any) -> Any:
         found = real(self, histories)
-        found[np.diff(histories.indptr) % 2 == 0] *= -1
+        found[np.asarray(histories[:, :90].sum(axis=1)).ravel() > 9] *= -1
         return found
 
     patch.setattr(Folded, "scores", scores)
@@ -203,7 +203,7 @@ GROUPINGS = {
     ),
     "groups-that-the-rows-do-not-say": Attack(
         "features",
-        r"features/groups.parquet: groups: found others than the rows say; allowed: what rows say of each",
+        r"features/groups.parquet, groups: found others than the rows say; allowed: what rows say of each",
         bodies=said,
         changes=DECLARED,
         patch=swapped,
@@ -212,14 +212,14 @@ GROUPINGS = {
         "evaluate",
         rf"\[{NAME}\] fail: FAIR-GROUP team: (red|blue): ndcg: found ndcg 0\.\d+ of \d+ users \(declared\)",
         bodies=said,
-        changes=DECLARED | {"thresholds": {"precision@10": 0.05}},
+        changes=DECLARED | {"thresholds": {"precision@10": 0.1}},
         patch=worse,
     ),
     "a-shelf-that-is-hardly-shown": Attack(
         "evaluate",
         r"\[bias_detection\] fail: BIAS-(CATALOGUE|RELEVANCE) shelf: (top|low)",
         bodies=said,
-        changes=DECLARED | {"thresholds": {"precision@10": 0.05}},
+        changes=DECLARED | {"thresholds": {"precision@10": 0.1}},
         patch=hidden,
     ),
     "groups-too-small-to-tell-of": Attack(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from security.errors import CannotTell
 from security.gate import Violation
 from security.gates.metrics.looks import KEY, MOST, Look, read
-from security.gates.metrics.tally import APPROVED, LEARNED, frame
+from security.gates.metrics.tally import APPROVED, GROUP, LEARNED, frame
 
 Row = dict[str, Any]
 Change = Callable[[list[Row], list[str], int, random.Random], None]
@@ -23,7 +23,8 @@ def edited(change: Change, approved: bytes | None = None) -> Violation[Any]:
     def make(sample: Sequence[Any], draw: random.Random) -> list[Any]:
         told = frame(sample[0].schema)
         rows = [row for batch in sample for row in batch.to_pylist()]
-        if any(value is None for row in rows for value in row.values()) or not rows:
+        looked = [name for name in sample[0].schema.names if not name.startswith(GROUP)]
+        if any(row[name] is None for row in rows for name in looked) or not rows:
             raise CannotTell("the evaluation has empty cells or no rows")
         change(rows, [f"top_{system}" for system in told.systems], told.items, draw)
         schema = sample[0].schema if approved is None else _schema(sample[0].schema, approved)
