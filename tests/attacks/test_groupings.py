@@ -56,5 +56,5 @@ def test_people_see_them(run: Run) -> None:
     card = (run.home.evidence(run.plan.run) / "card.md").read_text()
     assert "team (declared)" in page
     assert "shelf (declared)" in page
-    assert re.search(r"(?m)^team: declared; embeddings tell it with an AUC of 0\.9\d\.$", card)
+    assert re.search(r"(?m)^team: declared; embeddings tell it with an AUC of (0\.9\d|1\.00)\.$", card)
     assert re.search(r"(?m)^By shelf \(declared\): exposure", card)
