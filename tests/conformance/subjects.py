@@ -69,9 +69,11 @@ class Case:
 
 
 def _rows(folder: Path) -> Case:
-    """Forty rows in two files; the bad ones have an interaction type that nobody declared."""
+    """Forty rows in two files, which say a team; the bad ones have an interaction type that nobody declared."""
+    teams = {"team": ["red", "blue"]}
     volume = {"recent": 28, "fewest": 7, "lowest": 0.3, "highest": 3.0}
     limits = {"since": "", "until": "2023-10-27", "min_rows": 5, "clean": True, "volume": volume, "bots": {}}
+    limits |= {"groups": [{"name": "team", "values": teams["team"]}]}
     for name, first in (("good", "view"), ("bad", "hover")):
         for part in range(2):
             rows = [
@@ -80,6 +82,7 @@ def _rows(folder: Path) -> Case:
                     "item_id": f"i{n}",
                     "interaction_type": (first, "click", "purchase")[n % 3],
                     "timestamp": f"2023-10-{n % 27 + 1:02d}T10:00:{n % 60:02d}Z",
+                    "team": (*teams["team"], None)[n % 3],
                 }
                 for n in range(20 * part, 20 * part + 20)
             ]
@@ -88,9 +91,8 @@ def _rows(folder: Path) -> Case:
     def opened(name: str) -> Material[Any]:
         paths = [folder / f"{name}-{part}.jsonl" for part in range(2)]
         subject = Subject(kind="rows", name="staging:rows", sha256="0" * 64)
-        return contract.material(
-            subject, partial(contract.batches, paths, [path.name for path in paths]), sum(map(lines, paths))
-        )
+        source = partial(contract.batches, paths, [path.name for path in paths], contract.nowhere, teams)
+        return contract.material(subject, source, sum(map(lines, paths)))
 
     return Case(
         limits,

@@ -93,7 +93,7 @@ class Counts(Frozen):
     doubled: tuple[Place, ...]
     groups: tuple[Group, ...]
     """Of the rows without faults."""
-    listed: tuple[str, ...] = ()
+    listed: tuple[str, ...]
     """Columns of groups that were looked at, sorted."""
 
     @model_validator(mode="after")

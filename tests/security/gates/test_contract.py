@@ -334,7 +334,15 @@ class Blind(DataContract):
         cells = (kinds.Cell(kind, 40, ((0, 1),)),)
         groups = (kinds.Group(Account(0, 4, 0, 0, 0, 0), 7, 40),)
         return Counts(
-            rows=40, files=real.files, empty=(), cells=cells, partitions={}, duplicates=0, doubled=(), groups=groups
+            rows=40,
+            files=real.files,
+            empty=(),
+            cells=cells,
+            partitions={},
+            duplicates=0,
+            doubled=(),
+            groups=groups,
+            listed=(),
         )
 
 
@@ -351,7 +359,9 @@ class Deaf(DataContract):
 
     def look(self, material: Material[pa.RecordBatch]) -> Counts:
         """Nothing was there."""
-        return Counts(rows=0, files=(), empty=(), cells=(), partitions={}, duplicates=0, doubled=(), groups=())
+        return Counts(
+            rows=0, files=(), empty=(), cells=(), partitions={}, duplicates=0, doubled=(), groups=(), listed=()
+        )
 
 
 @pytest.mark.parametrize("gate", [Blind(), Mute()])
