@@ -16,8 +16,8 @@ run: $(VENV)/run ## The sample pipeline, and two runs that must be refused
 stop: ## End what `make run` started
 	@[ ! -x $(BIN)/sluice ] || $(BIN)/sluice stop
 
-test: $(VENV)/dev ## Every test that this machine has the parts for, two files at a time; the number of skips is last
-	@$(BIN)/python -m pytest -q -m "not prove and not measure" -n 2 --dist loadfile $(ARGS)
+test: $(VENV)/dev ## Every test that this machine has the parts for, three files at a time; the number of skips is last
+	@$(BIN)/python -m pytest -q -m "not prove and not measure" -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/ruff check .

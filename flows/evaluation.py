@@ -21,6 +21,7 @@ LISTS: Final = (
     "security.rows.lists",
     "tasks.approved",
     "tasks.dataset",
+    "tasks.declared",
     "tasks.evaluate",
     "tasks.form",
     "tasks.groups",

@@ -129,7 +129,7 @@ def _groups(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[
     return limits | {"groupings": there}
 
 
-def _shelves(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+def _item_groups(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     """The bounds of each grouping of items: those that a policy names, and for the document's others its `declared`."""
     asked, others = limits.get("groupings", {}), limits.pop("declared", None)
     there = _stages(plan)["model_evaluation"].get("item_groups", {})
@@ -148,7 +148,7 @@ def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
-    "bias_detection": _shelves,
+    "bias_detection": _item_groups,
     "PII_detection": _personal,
     "approved_inputs": _inputs,
     "data_contract": _contract,

@@ -117,7 +117,7 @@ def groupings(run: Run) -> dict[str, str]:
     return dict(sorted(stage.get("groups", GROUPS).items()))
 
 
-def shelves(run: Run) -> tuple[str, ...]:
+def item_groupings(run: Run) -> tuple[str, ...]:
     """What the document groups items by, sorted."""
     return tuple(sorted(run.plan.document["stages"][3].get("item_groups", {})))
 

@@ -71,7 +71,7 @@ def columns(found: Features, users: Ints, named: Mapping[str, str]) -> dict[str,
     return made
 
 
-def shelved(found: Features, named: Sequence[str]) -> dict[str, tuple[Declared, NDArray[np.uint8]]]:
+def of_items(found: Features, named: Sequence[str]) -> dict[str, tuple[Declared, NDArray[np.uint8]]]:
     """Groupings of items as the gate over exposure takes them: how each is described, and codes [items]."""
     made = {}
     for name in named:

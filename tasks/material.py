@@ -159,7 +159,9 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
-        return bias.material(subject, [written], users, groups.shelved(dataset.read(data), dataset.shelves(run)))
+        return bias.material(
+            subject, [written], users, groups.of_items(dataset.read(data), dataset.item_groupings(run))
+        )
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 

@@ -133,7 +133,7 @@ def test_items_are_coded_by_name_and_unknown_ones_apart() -> None:
     found = made()
     shelves: Any = pa.array([("top", "low", None)[i % 3] for i in range(ITEMS)], pa.string())
     other = replace(found, groups={"user": {}, "item": {"shelf": shelves}})
-    (described, codes), (none, unknown) = groups.shelved(other, ["shelf", "maker"]).values()
+    (described, codes), (none, unknown) = groups.of_items(other, ["shelf", "maker"]).values()
     assert (described.kind, described.groups) == ("declared", ("low", "top"))
     assert codes.tolist() == [(1, 0, 255)[i % 3] for i in range(ITEMS)]
     assert (none.groups, set(unknown.tolist())) == ((), {255})
