@@ -1,5 +1,6 @@
 """The columns that a data contract can promise: ids, types and times that each has, and others that there may be."""
 
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -111,11 +112,14 @@ class Named(Strict):
 
     @model_validator(mode="after")
     def _plain(self) -> Self:
+        known = [name.casefold() for name in self.validValues]
         for name in self.validValues:
-            if not name.isprintable() or name != name.strip():
-                raise ValueError(f"validValues: found {name!r}; allowed: printable characters, no blank at either end")
-            if self.validValues.count(name) > 1:
-                raise ValueError(f"validValues: {name} is there {self.validValues.count(name)} times; allowed: once")
+            plain = name.isprintable() and name == name.strip() and unicodedata.is_normalized("NFC", name)
+            if not plain or not name[0].isalnum() or " x " in name:
+                allowed = "printable characters in NFC, a letter or digit first, no blank last, and no ' x '"
+                raise ValueError(f"validValues: found {name!r}; allowed: {allowed}")
+            if known.count(name.casefold()) > 1:
+                raise ValueError(f"validValues: {name} is there {known.count(name.casefold())} times; allowed: once")
         return self
 
 

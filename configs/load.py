@@ -110,7 +110,7 @@ class Evaluation(Stage):
     metrics: list[str] = Field(min_length=1)
     thresholds: dict[str, float] = Field(min_length=1)
     groups: dict[str, Literal["behavioural", "declared"]] = Field(default=cast(Any, GROUPS), min_length=1)
-    item_groups: dict[str, Literal["declared"]] = {}
+    item_groups: dict[str, Literal["declared"]] = Field(default={}, max_length=8)
 
 
 class Deployment(Stage):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import load
+from configs.columns import COLUMNS
 from configs.contract import contract
 from security.errors import PlanError
 from security.gates.metrics.names import METRICS, MOST, THRESHOLDS, parsed
@@ -18,7 +19,6 @@ from security.registry import GATES, PLANNED
 from tasks.groups import BEHAVIOURS
 
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
-COLUMNS = ("user_id", "item_id", "interaction_type", "timestamp")
 FRAMEWORKS = ("TensorFlow",)
 
 

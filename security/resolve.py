@@ -49,7 +49,12 @@ def _contract(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
 def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     if taken := sorted({"roles", "handled"} & limits.keys()):
         raise PlanError(f"PII_detection: limits.{taken[0]}: is not a policy's to say")
-    return limits | {"roles": contract(plan["contract"]).roles(), "handled": task == "prepare"}
+    promised, actions = contract(plan["contract"]), limits.get("actions", {})
+    for name in sorted(promised.groups()):
+        told = actions.get(name, {}) if isinstance(actions, dict) else {}
+        if odd := sorted({*told.values()} - {"block", "UnsafeKeep"}) if isinstance(told, dict) else []:
+            raise PlanError(f"PII_detection: limits.actions.{name}: found {odd[0]}; a column of groups stays or blocks")
+    return limits | {"roles": promised.roles(), "handled": task == "prepare"}
 
 
 def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:

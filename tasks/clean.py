@@ -78,13 +78,15 @@ def clean(
     *,
     key: bytes,
     spill: Path | None = None,
+    groups: Sequence[str] = (),
 ) -> Cleaned:
     """Clean `batches` (of `security.rows.columns.SCHEMA`) into the new Parquet file `out`; how many rows went where.
 
     Into the folder `apart` go `rejects.jsonl` (file, row, rules) and `suspects.jsonl` (HMAC-SHA-256 of the user's id
     under `key`, rows, signs), each when there is something to tell. Rows spill into a private folder made in `spill`,
-    or in the system's own for such, and wiped at the end. Raises `PlanError` for a transformation that is unknown or
-    named twice, before anything is read; a file that is there already is an error.
+    or in the system's own for such, and wiped at the end. `groups`: columns that are kept beside the four. Raises
+    `PlanError` for a transformation that is unknown or named twice, before anything is read; a file that is there
+    already is an error.
     """
     for name in transformations:
         if name not in TRANSFORMATIONS:
@@ -97,8 +99,8 @@ def clean(
         raise ValueError(f"a key of {len(key)} bytes; at least {KEY_BYTES} are needed to hide an id")
     told = {"rows_in": 0, "rejected": 0}
     broken: Counter[str] = Counter()
-    named = [pa.field(each.name, pa.string()) for each in limits.groups]
-    sound = _sound(batches, limits, apart / REJECTS, broken, told)
+    named = [pa.field(name, pa.string()) for name in groups]
+    sound = (grouped(batch, groups) for batch in _sound(batches, limits, apart / REJECTS, broken, told))
     with Spill(sound, spill, schema=pa.schema([*ROWS, *named])) as rows, ExitStack() as unless:
         file = out.open("xb")
         unless.callback(out.unlink)
@@ -131,7 +133,7 @@ def _sound(
                     broken.update(rules[which])
                     sink.write(json.dumps(row | {"rules": rules[which]}) + "\n")
                 batch = batch.filter(pa.array(~bad))
-            yield grouped(batch, [each.name for each in limits.groups])
+            yield batch
 
 
 def grouped(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

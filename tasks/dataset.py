@@ -15,12 +15,12 @@ from safetensors.numpy import load
 
 from configs.load import GROUPS
 from security.errors import BadInput, LogBroken, StoreError
+from security.gates.fairness import Limits
 from security.gates.inputs import DATASET
 from security.gates.metrics import cuts
 from security.keys import PublicKey, unseal
 from security.verdict import Frozen
 from tasks import declared
-from tasks.declared import Declared
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.joint import Start
 from tasks.run import Run
@@ -45,7 +45,7 @@ class Features:
     says: NDArray[np.float32]
     start: Start
     columns: tuple[str, ...]
-    groups: Declared
+    groups: declared.Groups
 
     def histories(self, *parts: str) -> Histories:
         """The pairs of some parts as user histories [users, items]."""
@@ -115,6 +115,11 @@ def groupings(run: Run) -> dict[str, str]:
     """What the document groups users by, sorted, and what each is."""
     stage = run.plan.document["stages"][3]
     return dict(sorted(stage.get("groups", GROUPS).items()))
+
+
+def floor(run: Run) -> int:
+    """How many users a group has of which anything is told."""
+    return Limits.model_validate(run.plan.terms["evaluate"]["score"]["fairness_metrics"].limits).k
 
 
 def item_groupings(run: Run) -> tuple[str, ...]:

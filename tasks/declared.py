@@ -6,7 +6,7 @@ are for the evaluation, and the process that trains is handed none of them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 
 from configs.contract import contract
 from security.errors import BadInput
+from security.policy import Plan
 
 Of = Literal["user", "item"]
 SIDES: tuple[Of, ...] = get_args(Of)
 FILE = "groups.parquet"
 SCHEMA = pa.schema({"of": pa.string(), "grouping": pa.string(), "place": pa.int32(), "group": pa.string()})
 """`place`: index of the user or the item in the vocabulary."""
-Declared = Mapping[Of, Mapping[str, pa.StringArray]]
+Groups = Mapping[Of, Mapping[str, pa.StringArray]]
 """Whose it is -> grouping -> group of each, null where nobody knows it."""
 
 
-def columns(promised: Mapping[str, Any]) -> dict[Of, list[str]]:
-    """The columns of groups that a contract promises, whose they are -> names, sorted."""
-    return {of: sorted(contract(promised).groups(of)) for of in SIDES}
+def named(plan: Plan) -> dict[Of, list[str]]:
+    """The columns that the plan's document groups by, as its contract has them: whose they are -> names, sorted."""
+    promised, stage = contract(plan.contract), plan.document["stages"][3]
+    asked: dict[Of, set[str]] = {"user": {*stage.get("groups", ())}, "item": {*stage.get("item_groups", ())}}
+    return {of: sorted(asked[of] & promised.groups(of).keys()) for of in SIDES}
 
 
 def gathered(rows: pa.Table, wanted: Mapping[Of, list[str]], places: Mapping[Of, NDArray[np.int64]]) -> pa.Table:
@@ -51,7 +54,7 @@ def gathered(rows: pa.Table, wanted: Mapping[Of, list[str]], places: Mapping[Of,
     return pa.concat_tables(made)
 
 
-def read(folder: Path, sizes: Mapping[Of, int]) -> Declared:
+def read(folder: Path, sizes: Mapping[Of, int]) -> Groups:
     """The groups in a folder of features, of so many users and items; `BadInput` where the file is not of this form."""
     try:
         table = pq.read_table(folder / FILE)

@@ -101,7 +101,7 @@ def score(model: Ref, data: Ref) -> Ref:
     kinds = dataset.groupings(run)
     who = groups.columns(found, ranking.users, kinds)
     told = {"items": str(len(found.items)), "k": ",".join(map(str, ks)), "approved": before.digest if before else ""}
-    told |= groups.told(found, who, kinds, made.weights, seen[ranking.users])
+    told |= groups.told(found, who, kinds, made.weights, seen[ranking.users], dataset.floor(run))
     columns |= who
     table = pa.table(columns).replace_schema_metadata(told)
     folder = run.place("scores")

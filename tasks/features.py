@@ -52,9 +52,8 @@ def prepare(rows: Ref) -> Ref:
     hyper = settings(run)
     folder = run.place("features")
     folder.mkdir()
-    wanted = declared.columns(run.plan.contract)
     of: dict[declared.Of, Any] = {"user": every // len(items), "item": every % len(items)}
-    pq.write_table(declared.gathered(table, wanted, of), folder / declared.FILE, compression="zstd")
+    pq.write_table(declared.gathered(table, declared.named(run.plan), of), folder / declared.FILE, compression="zstd")
     columns = {
         "user_id": table["user_id"].take(chosen),
         "item_id": table["item_id"].take(chosen),

@@ -81,11 +81,9 @@ def sources(told: dict[str, Any], pinned: dict[str, Any] | None) -> None:
         raise BadInput("rows/manifest.json", "sources", "other objects than were read", "each that was read, once")
 
 
-def features(folder: Path, rows: Path, promised: dict[str, Any]) -> None:
-    """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at, and
-    groups with the `rows` that the features are of, whose contract is `promised`."""
+def features(folder: Path) -> None:
+    """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at."""
     found = read(folder)
-    said(folder, found, rows, promised)
     for name, listed, index in (("user_id", found.users, found.user), ("item_id", found.items, found.item)):
         ids = pq.read_table(folder / "rows.parquet", columns=[name])[name].to_numpy(zero_copy_only=False)
         plain = all(isinstance(each, str) for each in listed) and listed == sorted(set(listed))
@@ -112,18 +110,21 @@ def features(folder: Path, rows: Path, promised: dict[str, Any]) -> None:
         raise BadInput("features/start.json", "closed", told, f"{closed(width)}, and one of {RIDGES}")
 
 
-def said(folder: Path, found: Features, rows: Path, promised: dict[str, Any]) -> None:
-    """`BadInput` unless each user and item is in the groups that its rows say."""
-    wanted, sides = declared.columns(promised), {"user": found.users, "item": found.items}
-    told = pq.read_table(rows, columns=["user_id", "item_id", *wanted["user"], *wanted["item"]])
-    places: dict[declared.Of, Any] = {}
-    for of in declared.SIDES:
-        at = pc.index_in(told[f"{of}_id"].combine_chunks(), pa.array(sides[of], pa.string()))
-        if at.null_count:
-            odd = f"none of {at.null_count:,} rows"
-            raise BadInput("features/vocabulary.json", f"{of}s", odd, "every id of the rows")
-        places[of] = at.to_numpy().astype(np.int64)
-    if not declared.gathered(told, wanted, places).equals(pq.read_table(folder / declared.FILE)):
+def said(folder: Path, rows: Path, named: Mapping[declared.Of, list[str]]) -> None:
+    """`BadInput` unless each user and item is in the groups that its rows say, by the columns `named`."""
+    told, vocabulary = pq.read_table(folder / declared.FILE), json.loads((folder / "vocabulary.json").read_text())
+    columns = [name for of in declared.SIDES for name in (f"{of}_id", *named[of]) if named[of]]
+    if lost := sorted({*columns} - {*pq.read_schema(rows).names}):
+        raise BadInput("rows.parquet", f"column {lost[0]}", "none", "what the contract promises, or nulls")
+    held, places = pq.read_table(rows, columns=columns), dict[declared.Of, Any]()
+    for of in declared.SIDES if columns else ():
+        if named[of]:
+            at = pc.index_in(held[f"{of}_id"].combine_chunks(), pa.array(vocabulary[f"{of}s"], pa.string()))
+            if at.null_count:
+                odd = f"not the ids of {at.null_count:,} rows"
+                raise BadInput("features/vocabulary.json", f"{of}s", odd, "every id of the rows")
+            places[of] = at.to_numpy().astype(np.int64)
+    if not declared.gathered(held, named, places).equals(told):
         raise BadInput(f"features/{declared.FILE}", "groups", "others than the rows say", "what rows say of each")
 
 
@@ -135,13 +136,15 @@ def scores(
     cuts: tuple[int, ...],
     approved: Approved | None,
     named: Mapping[str, str],
+    floor: int,
 ) -> int:
     """The number of users that there are to evaluate; `BadInput` unless the scores are measured against the features.
 
     What was held out and seen, and when, who is in which group, and the lists of popularity, random and knn, are made
     again here from the published features; the lists of the model, and what its embeddings tell of groups, from the
     files in the folder `model`; the lists of the `approved` one from the registry; those of the control are the task's
-    word, as is the ceiling. `cuts`: every k that the document names; `named`: what it groups users by, and its kind.
+    word, as is the ceiling. `cuts`: every k that the document names; `named`: what it groups users by, and its kind;
+    `floor`: the fewest users of a group that is told of.
     """
     table = pq.read_table(path)
     seen, held = found.histories("train", "validation"), found.histories("test")
@@ -179,12 +182,12 @@ def scores(
         raise BadInput("scores/scores.parquet", "items", "another catalogue", f"{len(found.items):,} items")
     if told.get(b"k") != ks.encode():
         raise BadInput("scores/scores.parquet", "k", "other lists than the document's", ks)
-    grouped(table, found, users, named, model_.weights, seen[users])
+    grouped(table, found, users, named, model_.weights, seen[users], floor)
     return len(users)
 
 
 def grouped(
-    table: Any, found: Features, users: Any, named: Mapping[str, str], weights: fold.Weights, seen: Any
+    table: Any, found: Features, users: Any, named: Mapping[str, str], weights: fold.Weights, seen: Any, floor: int
 ) -> None:
     """`BadInput` unless each user is in the groups that the features say, and so does what is said of these."""
     who = groups.columns(found, users, named)
@@ -195,6 +198,6 @@ def grouped(
         if not table[name].combine_chunks().equals(wanted):
             raise BadInput("scores/scores.parquet", name, "groups that are not the features'", "those of the split")
     said = table.schema.metadata or {}
-    for name, text in groups.told(found, who, named, weights, seen).items():
+    for name, text in groups.told(found, who, named, weights, seen, floor).items():
         if said.get(name.encode()) != text.encode():
             raise BadInput("scores/scores.parquet", name, "another account of groups than is made again", text)

@@ -84,14 +84,20 @@ def of_items(found: Features, named: Sequence[str]) -> dict[str, tuple[Declared,
 
 
 def told(
-    found: Features, groups: Mapping[str, pa.Array], kinds: Mapping[str, str], weights: Weights, seen: Histories
+    found: Features,
+    groups: Mapping[str, pa.Array],
+    kinds: Mapping[str, str],
+    weights: Weights,
+    seen: Histories,
+    floor: int,
 ) -> dict[str, str]:
     """What the scores' schema says of `groups`, its columns: which `kinds` they are of, every column that training was
-    given, and how well the embeddings of the users, whose histories are `seen`, predict each."""
+    given, and how well the embeddings of the users, whose histories are `seen`, predict each: of groups of at least
+    `floor` users."""
     embedded = fold(weights, seen).astype(np.float64)
     names = {column.removeprefix(PREFIX): each.to_numpy(zero_copy_only=False) for column, each in groups.items()}
-    areas = {name: (auc(embedded, each), len(each)) for name, each in names.items()}
-    proxy = {name: {"auc": area, "users": users} for name, (area, users) in areas.items() if area is not None}
+    areas = {name: auc(embedded, each, floor) for name, each in names.items()}
+    proxy = {name: {"auc": each[0], "users": each[1]} for name, each in areas.items() if each is not None}
     said: dict[str, Any] = {
         "groups": {name: kinds[name] for name in sorted(names)},
         "inputs": list(found.columns),
@@ -100,26 +106,24 @@ def told(
     return {name: json.dumps(value, sort_keys=True) for name, value in said.items()}
 
 
-def auc(embedded: NDArray[np.float64], groups: NDArray[Any]) -> float | None:
-    """How well embeddings [users, width] tell groups apart, as the area under the ROC curve; 0.5 is chance.
+def auc(embedded: NDArray[np.float64], groups: NDArray[Any], floor: int = FOLDS) -> tuple[float, int] | None:
+    """How well embeddings [users, width] tell a group, as the area under the ROC curve, and of how many users; 0.5 is
+    chance.
 
-    Of more than two groups it is the mean over pairs, each told from the other by the scores of both (Hand and Till
-    2001, Machine Learning 45). Each user is predicted by a ridge regression on the others' folds, so that no user is
-    told from itself. Users of whom nobody knows the group, and groups without a user for each fold, are left out. None
-    where there are not two groups then.
+    Of more than two groups it is that of the one that is best told from all others: a mean would hide it. Each user is
+    predicted by a ridge regression on the others' folds, so that no user is told from itself. Users of whom nobody
+    knows the group, and groups of fewer than `floor` users, are left out. None where there are not two groups then.
     """
     known = np.array([each is not None for each in groups], dtype=bool)
-    there, place, count = np.unique(groups[known].astype(str), return_inverse=True, return_counts=True)
-    large = (count >= FOLDS)[place]
-    if (count >= FOLDS).sum() < 2:
-        return None
+    _, place, count = np.unique(groups[known].astype(str), return_inverse=True, return_counts=True)
+    large = (count >= max(floor, FOLDS))[place]
     embedded = embedded[known][large]
-    there, place, count = np.unique(place[large], return_inverse=True, return_counts=True)
+    there, place = np.unique(place[large], return_inverse=True)
+    if len(there) < 2:
+        return None
     scored = _scored(embedded, place, len(there))
-    if len(there) == 2:
-        return round(_area(scored[:, 1], place, 1, 0), DIGITS)
-    pairs = [(one, other) for one in range(len(there)) for other in range(len(there)) if one != other]
-    return round(float(np.mean([_area(scored[:, one], place, one, other) for one, other in pairs])), DIGITS)
+    areas = [_area(scored[:, each], place == each) for each in range(1 if len(there) == 2 else 0, len(there))]
+    return round(max(areas), DIGITS), len(place)
 
 
 def _scored(embedded: NDArray[np.float64], place: Ints, groups: int) -> NDArray[np.float64]:
@@ -140,10 +144,8 @@ def _scored(embedded: NDArray[np.float64], place: Ints, groups: int) -> NDArray[
     return scored
 
 
-def _area(scored: NDArray[np.float64], place: Ints, one: int, other: int) -> float:
-    """How often a user of group `one` is scored higher than one of the `other`."""
-    both = (place == one) | (place == other)
-    ranks, mine = rankdata(np.round(scored[both], 12)), place[both] == one
-    count = int(mine.sum())
+def _area(scored: NDArray[np.float64], mine: Flags) -> float:
+    """How often one of `mine` is scored higher than one of the others."""
+    ranks, count = rankdata(np.round(scored, 12)), int(mine.sum())
     over = float(ranks[mine].sum()) - count * (count + 1) / 2
     return over / (count * (len(mine) - count))

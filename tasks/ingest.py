@@ -14,6 +14,7 @@ from security.gates.contract import ContractLimits
 from security.gates.inputs import DATASET
 from security.keys import seal
 from security.verdict import Ref
+from tasks import declared
 from tasks.clean import clean as cleaned
 from tasks.dataset import MANIFEST, SEALED
 from tasks.run import Run, current
@@ -69,7 +70,8 @@ def clean(raw: Ref) -> Ref:
     spill = run.place("spill", private=True)
     spill.mkdir(mode=0o700)
     out, key = folder / "rows.parquet", secrets.token_bytes(32)
-    told = cleaned(run.kept[raw.sha256](), out, apart, limits, wanted, key=key, spill=spill)
+    named = [name for names in declared.named(run.plan).values() for name in names]
+    told = cleaned(run.kept[raw.sha256](), out, apart, limits, wanted, key=key, spill=spill, groups=named)
     spill.rmdir()
     manifest = {
         "partition": run.plan.partition,

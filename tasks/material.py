@@ -30,6 +30,7 @@ from tasks import (
     baseline,
     checkout,
     dataset,
+    declared,
     form,
     groups,
     issuer,
@@ -119,10 +120,12 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
         observation = digest(heard.model_dump(mode="json")) if heard else ""
         form.protected(folder, before.sha256, observation, told["counts"]["rows out"], count)
     else:
-        of = [check(run.home, each, run.plan.run) for each in run.outputs.values() if each.kind == "protected"]
-        if len(of) != 1:
-            raise CannotTell(f"found {len(of)} sets of rows that these features may be of; allowed: one")
-        form.features(folder, of[0] / path.name, run.plan.contract)
+        form.features(folder)
+        if where == ("features", "prepare"):  # whoever takes them later believes them by their digest
+            of = [check(run.home, each, run.plan.run) for each in run.outputs.values() if each.kind == "protected"]
+            if len(of) != 1:
+                raise CannotTell(f"found {len(of)} sets of rows that these features may be of; allowed: one")
+            form.said(folder, of[0] / path.name, declared.named(run.plan))
     named = contracts.contract(run.plan.contract).groups()
     source = partial(contract.batches, [path], [path.name], contract.nowhere, named)
     return contract.material(subject, source, count)
@@ -152,16 +155,15 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
     seed, written = int(dataset.settings(run)["seed"]), folder / "scores.parquet"
     if (users := run.formed.get(subject.sha256)) is None:
         found = dataset.read(data)
-        before, named = approved(run, found), dataset.groupings(run)
-        users = form.scores(written, found, made, seed, dataset.cut(run), before, named)
+        before, kinds = approved(run, found), dataset.groupings(run)
+        users = form.scores(written, found, made, seed, dataset.cut(run), before, kinds, dataset.floor(run))
         run.formed[subject.sha256] = users
     if gate.name == fairness.FairnessMetrics.name:
         limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
-        return bias.material(
-            subject, [written], users, groups.of_items(dataset.read(data), dataset.item_groupings(run))
-        )
+        named = dataset.item_groupings(run)
+        return bias.material(subject, [written], users, groups.of_items(dataset.read(data), named) if named else {})
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 

@@ -12,6 +12,8 @@ from security.rows.columns import COLUMNS
 
 Mask = NDArray[np.bool_]
 _SAME = ("item_id", "interaction_type")
+_AT = " at"
+"""What no column is called."""
 
 
 class Part:
@@ -32,6 +34,8 @@ class Part:
         self.twice = np.zeros(len(users), bool)
         """Which rows repeat the one before, whatever group they say."""
         self.twice[near[self._alike(near, _SAME)]] = True
+        self.torn = self._torn()
+        """Which rows are there several times, and say different groups: nobody can tell which holds."""
 
     @property
     def item(self) -> pa.StringArray:
@@ -52,12 +56,22 @@ class Part:
             same &= (found.fill_null(False) if found.null_count else found).to_numpy(zero_copy_only=False)
         return same
 
+    def _torn(self) -> Mask:
+        torn, which = np.zeros(len(self.twice), bool), np.cumsum(~self.twice) - 1
+        for name in self._others[len(_SAME) :] if self.twice.any() else ():
+            coded = self.table[name].chunk(0).dictionary_encode()
+            some = coded.is_valid().to_numpy(zero_copy_only=False)
+            size = max(len(coded.dictionary), 1)
+            pairs = np.unique(which[some] * size + coded.indices.drop_null().to_numpy())
+            torn |= (np.bincount(pairs // size, minlength=which[-1] + 1) > 1)[which]
+        return torn
+
     def _settle(self, tied: Mask) -> None:
         """Put rows of one user and one moment in order."""
         some = np.flatnonzero(np.r_[False, tied] | np.r_[tied, False])
         moment = np.cumsum(~np.r_[False, tied][some])
-        rows = self.table.select(self._others).take(some).append_column("at", pa.array(moment))
-        keys = [(name, "ascending") for name in ("at", *self._others)]
+        rows = self.table.select(self._others).take(some).append_column(_AT, pa.array(moment))
+        keys = [(name, "ascending") for name in (_AT, *self._others)]
         order = np.arange(len(self.table))
         order[some] = some[pc.sort_indices(rows, sort_keys=keys).to_numpy()]
         self.table = _one(self.table.take(order))

@@ -49,8 +49,8 @@ class Watch:
 
 
 def deduplicate(part: Part, stay: Mask, _: Watch) -> Mask:
-    """Each row once: two rows are one when user, item, type and time are the same."""
-    return stay & ~part.twice
+    """Each row once: two rows are one when user, item, type and time are the same. None where they say two groups."""
+    return stay & ~part.twice & ~part.torn
 
 
 def filter_bots(part: Part, stay: Mask, watch: Watch) -> Mask:

@@ -197,7 +197,7 @@ GROUPINGS = {
     ),
     "people-of-whom-nobody-knows-the-group": Attack(
         "evaluate",
-        rf"\[{NAME}\] inconclusive: .*team",
+        rf"\[{NAME}\] inconclusive: .*team: of \d+% of the users nobody knows the group; allowed: 0%",
         bodies=lambda: said(lambda person: None if person % 4 else "red"),
         changes=DECLARED | {"name": "untold"},  # of the other pipeline's baseline it would be drift
     ),

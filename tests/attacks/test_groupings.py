@@ -9,13 +9,13 @@ import pytest
 from flows.shell import once
 from security.proof import Held
 from security.verify import verify
-from tasks import declared, process
+from tasks import process
 from tasks.dataset import read
 from tasks.home import Home
 from tasks.run import Quiet, Run
 from tests.attacks.bucket import Operator
 from tests.attacks.conftest import BUCKET, Pair
-from tests.attacks.groupings import DECLARED, NAME, said
+from tests.attacks.groupings import DECLARED, NAME, SHELF, TEAM, said
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,10 @@ def test_groups_lie_apart_from_what_is_learned(run: Run) -> None:
     folder = run.path(run.published["features"])
     found = read(folder)
     assert not {"team", "shelf"} & set(found.columns)
-    assert found.groups["user"]["team"].value_counts().to_pylist() != []
-    assert (folder / declared.FILE).is_file()
+    teams = dict(zip(found.users, found.groups["user"]["team"].to_pylist(), strict=True))
+    assert teams == {user: TEAM[int(user[1:]) % 8 < 3] for user in teams}
+    shelves = dict(zip(found.items, found.groups["item"]["shelf"].to_pylist(), strict=True))
+    assert shelves == {item: SHELF[int(item[1:]) % 2] for item in shelves}
 
 
 def test_people_see_them(run: Run) -> None:

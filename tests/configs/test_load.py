@@ -135,6 +135,7 @@ BAD_DOCUMENTS: list[tuple[Change, str]] = [
     (_at("stages", 2, "hyperparameters", "batch_size", value=128.5), "batch_size: Input should be a valid integer"),
     (_at("stages", 3, "thresholds", value={}), "thresholds: .*at least 1"),
     (_at("stages", 3, "groups", value={}), "groups: .*at least 1"),
+    (_at("stages", 3, "item_groups", value={f"g{n}": "declared" for n in range(9)}), "item_groups: .*at most 8"),
     (_at("stages", 3, "item_groups", value={"shelf": "behavioural"}), "item_groups.shelf: Input should be 'declared'"),
     (_at("stages", 3, "groups", value={"age": "said"}), "groups.age: Input should be 'behavioural' or 'declared'"),
     (_at("stages", 3, "groups", value=["activity"]), "groups: Input should be an object"),

@@ -153,6 +153,19 @@ def test_users_are_grouped_as_the_document_says_and_at_least_as_the_policy_asks(
             groupings(none)
 
 
+def test_a_column_of_groups_is_not_masked_by_halves() -> None:
+    given = copy.deepcopy(GIVEN)
+    named = {"type": "library", "metric": "invalidValues", "arguments": {"validValues": ["a", "b"]}, "mustBe": 0}
+    role = {"property": "sluiceRole", "value": "user_group"}
+    column = {"name": "team", "required": False, "customProperties": [role], "quality": [named]}
+    given["contract"]["schema"][0]["properties"].append(column)
+    for action in ("mask", "drop"):
+        with pytest.raises(PlanError, match=f"limits.actions.team: found {action}; a column of groups stays or blocks"):
+            terms(policy(PII_detection={"limits": {"actions": {"team": {"URL": action}}}}), given, MATRIX, GATES)
+    for action in ("block", "UnsafeKeep"):
+        assert terms(policy(PII_detection={"limits": {"actions": {"team": {"URL": action}}}}), given, MATRIX, GATES)
+
+
 def test_items_are_grouped_as_the_document_says_each_within_bounds_of_the_policy() -> None:
     given = copy.deepcopy(GIVEN)
     stage = given["document"]["stages"][3]

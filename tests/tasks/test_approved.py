@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from security.errors import CannotTell
 from tasks import approved as module
+from tasks import declared
 from tasks.approved import LAST, Approved
 from tasks.dataset import Features
 from tasks.home import Home
@@ -91,6 +92,7 @@ def kept(home: Home, then: Features) -> str:
     table = plain | {"timestamp": time, "part": pa.array(then.part), "says": pa.array(then.says)}
     pq.write_table(pa.table(table), folder / "rows.parquet")
     (folder / "vocabulary.json").write_text(json.dumps({"users": then.users, "items": then.items}))
+    pq.write_table(declared.SCHEMA.empty_table(), folder / declared.FILE)
     (folder / "start.json").write_text(json.dumps({"closed": 1, "ridge": 300.0}))
     (folder / "start.safetensors").write_bytes(save(dict(then.start.weights)))
     sha = measure(folder)[0]

@@ -77,6 +77,7 @@ def test_groups_stay_with_their_rows_and_rows_that_say_another_go(tmp_path: Path
     limits = LIMITS.model_copy(update={"groups": (Listed(name="team", values=("red", "blue")),)})
     moment = "2023-07-22T00:00:00Z"
     said = [("a", "red"), ("a", None), ("a", "blue"), ("b", "green"), ("c", ""), ("d", "blue")]
+    said += [("e", None), ("e", "red")]
     found = []
     for number, order in enumerate((said, said[::-1])):
         folder = tmp_path / str(number)
@@ -85,14 +86,14 @@ def test_groups_stay_with_their_rows_and_rows_that_say_another_go(tmp_path: Path
         told = [row if team is None else row | {"team": team} for row, (_, team) in zip(rows_, order, strict=True)]
         (folder / "part.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
         source = contract.batches([folder / "part.jsonl"], ["part"], contract.nowhere, {"team": ["red", "blue"]})
-        counts = clean(source, folder / "rows.parquet", folder, limits, BOTH, key=KEY)
-        assert (counts.rejected, counts.duplicates, counts.rows_out) == (1, 2, 3)
+        counts = clean(source, folder / "rows.parquet", folder, limits, BOTH, key=KEY, groups=["team"])
+        assert (counts.rejected, counts.duplicates, counts.rows_out) == (1, 4, 3)
         assert counts.broken == {"CON-GROUP": 1}
         found.append((folder / "rows.parquet").read_bytes())
     table = pq.read_table(folder / "rows.parquet")
     assert table.column_names == ["user_id", "item_id", "interaction_type", "timestamp", "team"]
     kept = dict(zip(table["user_id"].to_pylist(), table["team"].to_pylist(), strict=True))
-    assert kept == {"a": "blue", "c": None, "d": "blue"}, "of rows that differ in that alone one stays"
+    assert kept == {"c": None, "d": "blue", "e": "red"}, "of rows that say two groups at once none stays"
     assert found[0] == found[1]
 
 

@@ -60,6 +60,10 @@ ODD: dict[str, tuple[Change, str]] = {
     "more than is asked": (told("start.json", {"closed": 1, "ridge": 1.0, "x": 1}), "features/start.json, file"),
     "no weights": (told("start.safetensors", "x"), "features/start.safetensors, file"),
     "no names": (told("vocabulary.json", {"users": []}), "features/vocabulary.json, file"),
+    "no groups": (
+        lambda folder: (folder / "groups.parquet").unlink(),
+        "features/groups.parquet, file: found what cannot be read (FileNotFoundError)",
+    ),
     "no table": (told("rows.parquet", "x"), "features/rows.parquet, file"),
     "no weights of pairs": (without("says"), "features/rows.parquet, file"),
     "weights that are text": (column("says", pa.array(["a", "b", "c"])), "rows.parquet, says: found string, 0 of them"),

@@ -1,7 +1,9 @@
 """Groups that rows say: of each user and item one or none, by hand and by a slow reading; and files of another form."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from security.errors import BadInput
-from tasks import declared
+from tasks import declared, form
 from tasks.declared import FILE, SCHEMA, gathered, read
+from tests.attacks import groupings
 
 WANTED: dict[declared.Of, list[str]] = {"user": ["team"], "item": ["shelf"]}
 Rows = list[tuple[int, int, str | None, str | None]]
@@ -99,3 +102,53 @@ def test_a_file_of_another_form_is_bad_input(spoilt: pa.Table, tmp_path: Path) -
     (tmp_path / FILE).write_bytes(b"PAR1")
     with pytest.raises(BadInput, match="cannot be read"):
         read(tmp_path, {"user": 3, "item": 3})
+
+
+def plan(document: dict[str, Any], contract: dict[str, Any]) -> Any:
+    """What of a plan says which columns of groups there are."""
+    return SimpleNamespace(document={"stages": [{}, {}, {}, document]}, contract=contract)
+
+
+def test_only_what_the_document_groups_by_is_kept() -> None:
+    promised = groupings.promised()
+    nobody: dict[declared.Of, list[str]] = {"user": [], "item": []}
+    assert declared.named(plan({}, promised)) == nobody
+    assert declared.named(plan({"groups": {"activity": "behavioural"}}, promised)) == nobody
+    both = {"groups": {"team": "declared", "tenure": "behavioural"}, "item_groups": {"shelf": "declared"}}
+    assert declared.named(plan(both, promised)) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda told: told, ""),
+        (lambda told: told.slice(1), "groups: found others than the rows say"),
+        (lambda told: SCHEMA.empty_table(), "groups: found others than the rows say"),
+    ],
+)
+def test_the_features_word_about_groups_is_not_believed(tmp_path: Path, change: Any, says: str) -> None:
+    made, places = table([(0, 0, "red", "top"), (1, 1, "blue", "low")])
+    rows = made.append_column("user_id", pa.array(["u", "v"])).append_column("item_id", pa.array(["i", "j"]))
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    pq.write_table(change(gathered(made, WANTED, places)), tmp_path / FILE)
+    (tmp_path / "vocabulary.json").write_text(json.dumps({"users": ["u", "v"], "items": ["i", "j"]}))
+    if not says:
+        form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
+    else:
+        with pytest.raises(BadInput, match=says):
+            form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
+        pq.write_table(rows.drop_columns(["shelf"]), tmp_path / "rows.parquet")
+        with pytest.raises(BadInput, match="column shelf: found none; allowed: what the contract promises"):
+            form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
+
+
+def test_where_nothing_is_grouped_no_group_is_said(tmp_path: Path) -> None:
+    made, places = table([(0, 0, "red", "top")])
+    pq.write_table(made, tmp_path / "rows.parquet")
+    pq.write_table(SCHEMA.empty_table(), tmp_path / FILE)
+    (tmp_path / "vocabulary.json").write_text("{}")
+    none: dict[declared.Of, list[str]] = {"user": [], "item": []}
+    form.said(tmp_path, tmp_path / "rows.parquet", none)
+    pq.write_table(gathered(made, WANTED, places), tmp_path / FILE)
+    with pytest.raises(BadInput, match="groups: found others than the rows say"):
+        form.said(tmp_path, tmp_path / "rows.parquet", none)

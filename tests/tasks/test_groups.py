@@ -29,7 +29,7 @@ def features(pairs: list[tuple[int, int, int, int]], users: int) -> Features:
     items = [f"i{each:02d}" for each in range(ITEMS)]
     start, says = Start(starting(ITEMS, 4, 1), 3, 300.0), np.ones(len(user), np.float32)
     columns = ("user_id", "item_id", "user", "item", "part")
-    groups_: declared.Declared = {"user": {}, "item": {}}
+    groups_: declared.Groups = {"user": {}, "item": {}}
     return Features(names, items, user, item, time, part.astype(np.int8), says, start, columns, groups_)
 
 
@@ -37,6 +37,13 @@ def made(size: int = 40) -> Features:
     """Users with 3 to 12 items before the test, each with one in it; the first of each at a time of its own."""
     pairs = [(u, i, 100 * u + i, 1 if i == 1 else 0) for u in range(size) for i in range(3 + u % 10)]
     return features(pairs + [(u, ITEMS - 1, 10**6, 2) for u in range(size)], size)
+
+
+def area(embedded: Any, names: Any) -> float:
+    """The area alone."""
+    told = auc(embedded, names)
+    assert told is not None
+    return told[0]
 
 
 def test_activity_and_tenure_are_cut_at_the_median_of_who_is_evaluated() -> None:
@@ -77,19 +84,19 @@ def test_embeddings_that_say_the_group_tell_it_and_noise_does_not() -> None:
     draw = np.random.default_rng(3)
     names = np.array(["light", "heavy"])[draw.integers(0, 2, 400)]
     noise = draw.normal(size=(400, 32))
-    assert abs((auc(noise, names) or 0) - 0.5) < 0.08
+    assert abs(area(noise, names) - 0.5) < 0.08
     told = noise.copy()
     told[:, 7] += 6.0 * (names == "heavy")
-    assert (auc(told, names) or 0) > 0.99
+    assert area(told, names) > 0.99
     assert auc(told, names) == auc(told.copy(), names.copy())
-    assert auc(told, np.where(names == "heavy", "a", "b")) == pytest.approx(auc(told, names), abs=1e-6)
+    assert auc(told, np.where(names == "heavy", "a", "b")) == (pytest.approx(area(told, names), abs=1e-6), 400)
 
 
 def test_no_user_is_told_from_itself() -> None:
     """A column for each user could say any group, to who has seen that user's."""
     draw = np.random.default_rng(5)
     names = np.array(["light", "heavy"])[draw.permutation(np.arange(200) % 2)]
-    assert (auc(np.eye(200), names) or 0) < 0.6
+    assert area(np.eye(200), names) < 0.6
 
 
 @pytest.mark.parametrize(
@@ -99,17 +106,25 @@ def test_of_one_group_or_too_few_users_nothing_is_told(names: list[str | None]) 
     assert auc(np.ones((40, 3)), np.array(names, dtype=object)) is None
 
 
-def test_of_several_groups_each_pair_counts_and_who_is_in_none_does_not() -> None:
-    """The measure M of Hand and Till, by counting pairs of users."""
+@pytest.mark.parametrize("groups_", [3, 11])
+def test_of_several_groups_the_one_that_is_best_told_counts(groups_: int) -> None:
     draw = np.random.default_rng(8)
-    names = np.array(["a", "b", "c"], dtype=object)[draw.integers(0, 3, 300)]
-    told = draw.normal(size=(300, 8))
-    told[:, 2] += 4.0 * (names == "b")
-    some, all_ = auc(told, names) or 0, auc(draw.normal(size=(300, 8)), names) or 0
-    assert 0.72 < some < 0.95, "b is told from both, a and c from one another by chance"
-    assert abs(all_ - 0.5) < 0.1
-    unknown = np.concatenate([names, np.array([None] * 50 + ["few"] * (FOLDS - 1), dtype=object)])
-    assert auc(np.concatenate([told, 9 * np.ones((54, 8))]), unknown) == some
+    names = np.array([f"g{n}" for n in range(groups_)], dtype=object)[draw.integers(0, groups_, 600)]
+    noise = draw.normal(size=(600, 8))
+    told = noise.copy()
+    told[:, 2] += 8.0 * (names == "g1")
+    assert area(told, names) > 0.99, "however many others nobody can tell apart"
+    assert area(noise, names) < 0.65
+
+
+def test_who_is_in_no_group_or_a_small_one_is_not_counted() -> None:
+    draw = np.random.default_rng(9)
+    names = np.array(["a", "b"] * 50 + [None] * 30 + ["few"] * 19, dtype=object)
+    noise = draw.normal(size=(149, 4))
+    assert auc(noise, names, 20) == auc(noise[:100], names[:100])
+    assert (auc(noise, names, 20) or (0, 0))[1] == 100
+    assert (auc(noise, names, 19) or (0, 0))[1] == 119
+    assert auc(noise, names, 51) is None
 
 
 def test_declared_groups_are_what_features_have_and_null_where_nobody_knows() -> None:
@@ -120,7 +135,9 @@ def test_declared_groups_are_what_features_have_and_null_where_nobody_knows() ->
     told = groups.columns(other, users, {"team": "declared", "activity": "behavioural"})
     assert told["group_team"].to_pylist() == ["red", "blue", None, None]
     assert groups.columns(found, users, {"team": "declared"})["group_team"].null_count == 4
-    said = groups.told(other, told, {"team": "declared", "activity": "behavioural"}, found.start.weights, before(found))
+    said = groups.told(
+        other, told, {"team": "declared", "activity": "behavioural"}, found.start.weights, before(found), FOLDS
+    )
     assert json.loads(said["groups"]) == {"activity": "behavioural", "team": "declared"}
     assert "team" not in json.loads(said["inputs"])
 
@@ -140,7 +157,8 @@ def test_items_are_coded_by_name_and_unknown_ones_apart() -> None:
 
 
 def test_embeddings_that_are_all_the_same_tell_nothing() -> None:
-    assert auc(np.ones((40, 3)), np.array(["a", "b"] * 20)) == 0.5
+    assert auc(np.ones((40, 3)), np.array(["a", "b"] * 20)) == (0.5, 40)
+    assert auc(np.ones((40, 3)), np.array(["a", "b", "c", "d"] * 10)) == (0.5, 40)
 
 
 def scores(found: Features) -> tuple[pa.Table, Any, Any]:
@@ -148,7 +166,7 @@ def scores(found: Features) -> tuple[pa.Table, Any, Any]:
     users = np.arange(len(found.users))
     seen = found.histories("train", "validation")[users]
     who = groups.columns(found, users, KINDS)
-    told = groups.told(found, who, KINDS, found.start.weights, seen)
+    told = groups.told(found, who, KINDS, found.start.weights, seen, FOLDS)
     return pa.table({"user": pa.array(users, pa.int32())} | who).replace_schema_metadata(told), users, seen
 
 
@@ -197,7 +215,7 @@ ODD: dict[str, tuple[Any, str]] = {
 def test_the_evaluations_word_about_groups_is_not_believed(name: str) -> None:
     found = made()
     table, users, seen = scores(found)
-    form.grouped(table, found, users, KINDS, found.start.weights, seen)
+    form.grouped(table, found, users, KINDS, found.start.weights, seen, FOLDS)
     change, says = ODD[name]
     with pytest.raises(BadInput, match=says):
-        form.grouped(change(table), found, users, KINDS, found.start.weights, seen)
+        form.grouped(change(table), found, users, KINDS, found.start.weights, seen, FOLDS)

@@ -42,8 +42,8 @@ def popular(counts: Any) -> Grouping:
 def declared(name: str, kind: Kind, names: tuple[str, ...], codes: bytes, items: int) -> Grouping:
     """A grouping as a schema has it; `CannotTell` where it is not one of this catalogue."""
     odd = len(set(names)) < len(names) or any(not n or len(n) > LONGEST or not n.isprintable() for n in names)
-    if name == POPULARITY or not 0 < len(names) <= NAMES or odd:
-        raise CannotTell(f"grouping {name} has no groups, more than {NAMES}, or names that are doubled, long or odd")
+    if name == POPULARITY or len(names) > NAMES or odd:
+        raise CannotTell(f"grouping {name} has more than {NAMES} groups, or names that are doubled, long or odd")
     found = np.frombuffer(codes, np.uint8).astype(np.int64)
     if len(found) != items or bool(((found >= len(names)) & (found != UNKNOWN)).any()):
         raise CannotTell(f"grouping {name} does not say of each of {items:,} items which group it is in")

@@ -266,6 +266,11 @@ OPEN: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
         {"groupings": {"popularity": POPULAR, "label": POPULAR | {"kind": "behavioural"}}},
     ),
     "a grouping without limits": ("missing", labelled, {}),
+    "nobody knows any": (
+        "unknown",
+        lambda: sound(groupings={"label": (bias.Declared(kind="declared", groups=()), np.full(ITEMS, 255))}),
+        LABELLED,
+    ),
     "one group": ("missing", lambda: sound(groupings={"label": (LABELS, np.zeros(ITEMS))}), LABELLED),
     "unknown": (
         "unknown",
