@@ -27,7 +27,7 @@ lint: $(VENV)/dev ## Style, types, import contracts
 prove: $(VENV)/dev ## Figures: real ratings through the real pipeline, ingest at ten and thirty million rows
 	@$(BIN)/python -m pytest -q -m prove $(ARGS)
 
-measure: $(VENV)/dev ## The recommender beside others, five seeds each: five minutes on two idle processors, and in no other target
+measure: $(VENV)/dev ## The recommender beside others, five seeds each, and a million users: a quarter of an hour on two idle processors
 	@$(BIN)/python -m pytest -q -m measure $(ARGS)
 
 lock: | $(BIN)/uv ## Resolve again: names and hashes only

@@ -71,6 +71,10 @@ def score(model: Ref, data: Ref) -> Ref:
     seed, ks = int(dataset.settings(run)["seed"]), dataset.cut(run)
     if ks[-1] > len(found.items):
         raise CannotTell(f"the document asks for the best {ks[-1]} items, and there are {len(found.items)}")
+    left = len(found.items) - np.diff(seen.indptr)[np.diff(held.indptr) > 0]
+    if few := int((left < ks[-1]).sum()):
+        lack = f"{few:,} of {len(left):,} users with as few as {left.min():,} of {len(found.items):,} items to list"
+        raise CannotTell(f"the document asks for the best {ks[-1]} items: found {lack}; allowed: {ks[-1]} or more")
     made = Folded({name: weights[name] for name in NAMES})
     systems: dict[str, Scorer] = {
         "model": made,

@@ -10,20 +10,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from security.errors import CannotTell
+from security.errors import BadInput
 from security.verdict import Ref
 from tasks import declared
 from tasks.dataset import settings
 from tasks.recommender.histories import histories
 from tasks.recommender.joint import begun
-from tasks.recommender.split import TEST, VALIDATION, pairs, temporal
+from tasks.recommender.split import LEAST, TEST, VALIDATION, pairs, temporal
 from tasks.recommender.weight import weights
 from tasks.run import current
 from tasks.stage import guarded
 from tasks.store import measure
+
+
+def _indexed(ids: pa.ChunkedArray) -> tuple[pa.StringArray, NDArray[np.int64]]:
+    """The distinct ids of a column, in order of code points, and of each row the index of its own."""
+    found = pc.unique(ids)
+    found = found.take(pc.sort_indices(found))
+    return found, pc.index_in(ids, value_set=found).to_numpy().astype(np.int64)
 
 
 @guarded("features", before=["PII_detection"], after=["data_contract"])
@@ -31,13 +40,12 @@ def prepare(rows: Ref) -> Ref:
     """Vocabularies, split and starting embeddings from rows without personal data."""
     run = current()
     table = pq.read_table(run.path(rows) / "rows.parquet")
-    names = {column: table[column].to_numpy(zero_copy_only=False) for column in ("user_id", "item_id")}
-    users, user = np.unique(names["user_id"].astype(str), return_inverse=True)
-    items, item = np.unique(names["item_id"].astype(str), return_inverse=True)
+    users, user = _indexed(table["user_id"])
+    items, item = _indexed(table["item_id"])
     time = table["timestamp"].cast(pa.int64()).to_numpy()
-    chosen = pairs(user.astype(np.int64), item.astype(np.int64), time)
-    every = user.astype(np.int64) * len(items) + item
-    user, item = user[chosen].astype(np.int64), item[chosen].astype(np.int64)
+    chosen = pairs(user, item, time)
+    every = user * len(items) + item
+    user, item = user[chosen], item[chosen]
     split = temporal(user, item, time[chosen], test=TEST, validation=VALIDATION)
     part = np.zeros(len(chosen), dtype=np.int8)
     part[split.validation], part[split.test] = 1, 2
@@ -48,7 +56,9 @@ def prepare(rows: Ref) -> Ref:
     says = weights(place, kinds, seconds, user, split.train)
     tested = len(np.unique(user[split.test]))
     if not tested:
-        raise CannotTell(f"{len(users)} users, none of them with enough pairs to hold any out")
+        most = int(np.bincount(user).max())
+        found = f"no user of {len(users):,} with more than {most:,} of {len(items):,} items, and nothing to test on"
+        raise BadInput("rows.parquet", "user_id", found, f"users with {LEAST} items or more, whose last are held out")
     hyper = settings(run)
     folder = run.place("features")
     folder.mkdir()
@@ -65,7 +75,7 @@ def prepare(rows: Ref) -> Ref:
         "says": pa.array(says, pa.float32()),
     }
     pq.write_table(pa.table(columns), folder / "rows.parquet", compression="zstd")
-    told = {"users": users.tolist(), "items": items.tolist()}
+    told = {"users": users.to_pylist(), "items": items.to_pylist()}
     (folder / "vocabulary.json").write_text(json.dumps(told, separators=(",", ":")), encoding="utf-8")
     shape = len(users), len(items)
     train = histories(user[split.train], item[split.train], shape, says[split.train])
@@ -73,7 +83,8 @@ def prepare(rows: Ref) -> Ref:
     try:
         start = begun(train, held, width=int(hyper["width"]), seed=int(hyper["seed"]))
     except ValueError as why:
-        raise CannotTell(f"{len(users):,} users and {len(items):,} items: no model can begin ({why})") from None
+        found = f"{len(users):,} users and {len(items):,} items, with which no model can begin ({why})"
+        raise BadInput("rows.parquet", "user_id", found, "two or more of each") from None
     (folder / "start.safetensors").write_bytes(save(dict(start.weights)))
     (folder / "start.json").write_text(json.dumps({"closed": start.closed, "ridge": start.ridge}), encoding="utf-8")
     sha, size = measure(folder)

@@ -85,10 +85,11 @@ def features(folder: Path) -> None:
     """`BadInput` unless vocabularies, indices and starting embeddings agree with the ids that the gate looked at."""
     found = read(folder)
     for name, listed, index in (("user_id", found.users, found.user), ("item_id", found.items, found.item)):
-        ids = pq.read_table(folder / "rows.parquet", columns=[name])[name].to_numpy(zero_copy_only=False)
+        ids = pq.read_table(folder / "rows.parquet", columns=[name])[name]
         plain = all(isinstance(each, str) for each in listed) and listed == sorted(set(listed))
         inside = bool(len(index)) and int(index.min()) >= 0 and int(index.max()) < len(listed)
-        if not plain or not inside or not (np.array(listed)[index] == ids).all():
+        # As Arrow has them: NumPy would make every id as wide as the longest.
+        if not plain or not inside or not pa.chunked_array([pa.array(listed).take(pa.array(index))]).equals(ids):
             raise BadInput("features/vocabulary.json", name, "ids that are not those of the rows", "each, sorted, once")
     split = temporal(found.user, found.item, found.time, test=TEST, validation=VALIDATION)
     parts = np.select([split.train, split.validation, split.test], [0, 1, 2])

@@ -28,8 +28,8 @@ LIFE = 30 * 86_400.0
 
 
 def learn(run: Run, found: dataset.Features, histories: Histories, start: Start, *, label: str = "") -> Trained:
-    """Train on `histories` in the process that has nothing else, stopping early on the validation slice, telling each
-    epoch, and at the end what the halves have to say."""
+    """Train on `histories` in the process that has nothing else, stopping early on the validation slice where there is
+    one, telling each epoch, and at the end what the halves have to say."""
     hyper = dataset.settings(run)
     settings = Settings(
         learning_rate=hyper["learning_rate"],
@@ -39,6 +39,10 @@ def learn(run: Run, found: dataset.Features, histories: Histories, start: Start,
         closed=start.closed,
     )
     stage = "evaluate" if label else "train"
+    held = found.histories("validation")
+    if not held.nnz:
+        said = f"{label}nobody has enough items to validate by: {settings.epochs} epochs, of which the last counts"
+        run.listener.step(stage, said)
 
     def watch(progress: Progress) -> None:
         if progress.validation is not None:
@@ -51,7 +55,7 @@ def learn(run: Run, found: dataset.Features, histories: Histories, start: Start,
         histories,
         start.weights,
         settings,
-        validation=found.histories("validation"),
+        validation=held if held.nnz else None,
         watch=watch,
         secret=signer.secret(run.home),
         isolated=run.plan.isolation != "none",

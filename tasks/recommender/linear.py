@@ -25,6 +25,9 @@ SMALL: Final = 0.1
 DENSE: Final = 4096
 """The smaller side up to which the Gram matrix is solved whole: many times faster than a search, and 128 MiB."""
 
+ROWS: Final = 8192
+"""Users who are turned at once: of a million it would be gigabytes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -75,6 +78,19 @@ def linear(histories: Histories, *, width: int, ridge: float, seed: int = 0) -> 
     return Spectrum.of(histories, width=width, seed=seed).solved(histories, ridge=ridge)
 
 
+def _turned(
+    tall: csr_matrix[np.float64], found: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Singular values of `tall` within the space of the columns of `found` [items, width], greatest first, and their
+    right vectors; by the square, some rows at a time, since `tall` times `found` grows with the users."""
+    square = np.zeros((found.shape[1], found.shape[1]))
+    for low in range(0, tall.shape[0], ROWS):
+        part = np.asarray(tall[low : low + ROWS] @ found)
+        square += part.T @ part
+    squares, turn = eigh(square, overwrite_a=True, check_finite=False)
+    return np.sqrt(np.maximum(squares[::-1], 0.0)), (found @ turn[:, ::-1]).T
+
+
 def _singular(
     wide: csr_matrix[np.float64], width: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -87,9 +103,12 @@ def _singular(
         square = LinearOperator((side, side), matvec=lambda x: np.asarray(tall.T @ (tall @ x)), dtype=np.float64)
         # `svds` draws what a search begins again with from nowhere, which equal values make it do.
         found = np.linalg.qr(eigsh(square, k=width, v0=rng.normal(size=side), rng=rng)[1])[0]
-        left, values, turned = np.linalg.svd(tall @ found, full_matrices=False)
+        if users < items:
+            left, values, _ = np.linalg.svd(tall @ found, full_matrices=False)
+            right = left.T
+        else:
+            values, right = _turned(tall, found)
         sound = values > values[0] * 1e-5
-        right = left.T if users < items else turned @ found.T
         return np.asarray(values[sound], dtype=np.float64), np.asarray(right[sound])
     gram = (wide @ wide.T if users < items else wide.T @ wide).toarray()
     squares, vectors = eigh(gram, overwrite_a=True, check_finite=False)

@@ -63,17 +63,16 @@ def body(day: str, *, more: Sequence[Row] = (), change: Mapping[int, Row] | None
     return packed(lines([*good, *more]))
 
 
-def parquet(given: Sequence[Row], groups: int) -> bytes:
-    """Rows as Parquet, in so many row groups; a column without any value is one of texts."""
+def parquet(given: Sequence[Row], groups: int, **others: pa.Array) -> bytes:
+    """Rows as Parquet, in so many row groups; a column without any value is one of texts, and `others` are columns as
+    they are."""
     columns = {name: [row.get(name) for row in given] for name in dict.fromkeys(name for row in given for name in row)}
     table = pa.table({name: pa.array(told, None if any(told) else pa.string()) for name, told in columns.items()})
     stamps = pa.array([datetime.fromisoformat(row["timestamp"]) for row in given], pa.timestamp("us", "UTC"))
+    for name, column in ({"timestamp": stamps} | others).items():
+        table = table.drop_columns([name] if name in table.column_names else []).append_column(name, column)
     out = io.BytesIO()
-    pq.write_table(
-        table.set_column(table.schema.get_field_index("timestamp"), "timestamp", stamps),
-        out,
-        row_group_size=-(-len(given) // groups),
-    )
+    pq.write_table(table, out, row_group_size=-(-len(given) // groups))
     return out.getvalue()
 
 
@@ -140,11 +139,12 @@ class Operator:
         return self.s3.put_object(Bucket=bucket, Key=name, Body=data)["VersionId"]
 
     def fill(self, bucket: str, prefix: str, bodies: Mapping[str, bytes] | None = None) -> None:
-        """Both days, with the objects given (day -> body) in place of the good ones; Parquet by a name that says so."""
+        """Both days, with the objects given (day -> body) in place of the good ones; Parquet and CSV by names that say
+        so."""
         for day in DAYS:
             data = (bodies or {}).get(day) or body(day)
-            name = key(prefix, day)
-            self.put(bucket, name.replace(".jsonl.gz", ".parquet") if data.startswith(b"PAR1") else name, data)
+            ending = {b"PAR1": ".parquet", b"user": ".csv"}.get(data[:4], ".jsonl.gz")
+            self.put(bucket, key(prefix, day).replace(".jsonl.gz", ending), data)
 
     def delete(self, bucket: str, name: str, version: str = "") -> None:
         """Hide an object behind a delete marker, or remove one version of it for good."""

@@ -25,12 +25,13 @@ from tests.attacks.drifts import BASELINES, COLUMNS
 from tests.attacks.groupings import GROUPINGS
 from tests.attacks.models import MADE
 from tests.attacks.newest import NEWEST
+from tests.attacks.oddities import ODDITIES
 from tests.attacks.packages import PACKAGES
 from tests.attacks.registries import REGISTRIES
 from tests.attacks.table import GROUPS, Attack
 from tests.attacks.trainings import TRAININGS
 
-EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS, GROUPINGS)
+EVERY = (*GROUPS, COLUMNS, NEWEST, BASELINES, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS, GROUPINGS, ODDITIES)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 KINDS = {"ingest": "rows", "features": "features", "train": "model", "evaluate": "scores", "deploy": "endpoint"}
 

@@ -158,6 +158,7 @@ LINE = json.dumps(GOOD | {"comment": SECRET}).encode()
         (LINE + b"\n" + LINE.replace(b'"u1"', b'"\\ud800"'), "row 2", "not JSON"),
         (LINE + b"\n" + LINE.replace(b'"u1"', b'"\\udc00"'), "row 2", "not JSON"),
         (LINE + b"\n" + LINE.replace(b'"u1"', b"NaN"), "row 2", "not JSON"),
+        (LINE + b"\n" + LINE.replace(b'"u1"', b"-Infinity"), "row 2", "not JSON"),
         (LINE + b"\n" + LINE.replace(b'"u1"', b"1e999"), "row 2", "a number out of range"),
         (LINE + b"\n" + LINE.replace(b'"u1"', b"[" * 99_999 + b"]" * 99_999), "row 2", "nested too deep"),
         (LINE.decode().encode("utf-16"), "row 1", "not UTF-8"),

@@ -30,12 +30,28 @@ def test_at_full_width_it_is_ease_on_what_is_not_seen(
     np.testing.assert_allclose(got[unseen] * scale, expected[unseen], atol=1e-3)
 
 
-def test_both_ways_to_singular_values_agree(rows: Callable[..., Histories], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = rows(40, 60, 0.3, 1)
+@pytest.mark.parametrize(("users", "items"), [(40, 60), (60, 40)])
+def test_both_ways_to_singular_values_agree(
+    users: int, items: int, rows: Callable[..., Histories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = rows(users, items, 0.3, 1)
     first = linear(seen, width=5, ridge=20.0)
     monkeypatch.setattr(module, "DENSE", 1)
     second = linear(seen, width=5, ridge=20.0)
     np.testing.assert_allclose(Folded(first).scores(seen), Folded(second).scores(seen), atol=2e-2)
+
+
+def test_how_many_users_are_taken_at_once_changes_nothing(
+    rows: Callable[..., Histories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = rows(60, 40, 0.3, 1)
+    monkeypatch.setattr(module, "DENSE", 1)
+    whole = linear(seen, width=8, ridge=20.0)
+    monkeypatch.setattr(module, "ROWS", 7)
+    parts = linear(seen, width=8, ridge=20.0)
+    # Each vector may point the other way; what the two arrays are together does not change.
+    found, expected = (each["encoder"] @ each["decoder"] for each in (parts, whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_bytes(rows: Callable[..., Histories]) -> None:
