@@ -6,8 +6,10 @@ width k, and is told again by a softmax over the catalogue; the loss is its mult
 entry counts as much as its interaction says. The hidden layer is the user's embedding, the decoder's rows are the
 items'.
 
-An epoch is one call into one compiled graph that holds the interactions as CSR: each step makes its own batch dense,
-so memory is bounded by batch x catalogue.
+An epoch is one call into one compiled graph (`epoch`), over the items that enough users took (`core`). A step of Adam
+is as long as the learning rate says, however small the weights are, and moves the scores of a history of unit length so
+little that more than a hundred epochs pass before the lists are good. So histories and logits are multiplied by fixed
+factors (`Settings`), and some twenty do, with the learning rate as it is.
 
 Starting weights are given, not drawn here. Shuffling and dropout are stateless draws from the seed, operations are
 deterministic, and the number of threads is fixed: the same data, start, settings and version of TensorFlow give the
@@ -32,12 +34,14 @@ from numpy.typing import NDArray
 
 from tasks.recommender import fold
 from tasks.recommender.adam import Adam
+from tasks.recommender.core import Core
+from tasks.recommender.epoch import compiled
 from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, Scores
-from tasks.recommender.joint import parted, weighed
+from tasks.recommender.joint import parted, some, weighed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.quiet import quiet
-from tasks.recommender.shape import NAMES, SEEDS, Progress, Settings, State, Trained
+from tasks.recommender.shape import NAMES, Progress, Settings, State, Trained
 
 # How many threads share a product decides how its sums are cut, and with that their last bits.
 _THREADS: Final = 2
@@ -58,7 +62,8 @@ def train(
     The values of `histories` are what each interaction says in the loss; what is fed are ones, as it will be.
     With a validation part the weights of its best nDCG are returned, the earliest of equals; without one, the last.
     Rows without an interaction are left out. `watch` is called after every epoch. Where the first columns of the hidden
-    layer stay as they begin, the others are trained alone, and at the end both are weighed against each other.
+    layer stay as they begin, the others are trained alone, what is validated is both with half to say each, and at the
+    end they are weighed against each other.
 
     `keep` is called after each validation that is not the last, with what makes the state of that moment; from such a
     state, given as `resume` with all else the same, training ends with the same bytes.
@@ -74,13 +79,17 @@ def train(
         raise ValueError(f"of {width} columns {settings.closed} stay as they begin, and none is trained")
     first, second = parted(start, settings.closed)
     tf = tensorflow()
-    variables = [tf.Variable(second[name]) for name in NAMES]
+    core = Core.of(histories, second, settings)
+    begin = core.begin()
+    variables = [tf.Variable(begin[name]) for name in NAMES]
     # Held here as long as the loop runs: a traced graph does not keep the variables that it writes alive.
     adam = Adam(tf, variables, settings.learning_rate)
-    epoch = _epoch(tf, variables, adam, histories, settings)
+    lengths = np.diff(histories.indptr)
+    epoch = compiled(tf, variables, adam, core.histories(histories), lengths, settings)
     best, chosen, waited = -1.0, 0, 0
     weights: dict[str, NDArray[np.float32]] = {}
     progress: list[Progress] = []
+    seen, held = some(histories, validation) if validation is not None else (histories, None)
     if resume is not None:
         weights = _resumed(resume, variables, adam, settings)
         best, chosen, waited, progress = resume.best, resume.chosen, resume.waited, list(resume.progress)
@@ -93,8 +102,10 @@ def train(
         look = validation is not None and (number % settings.every == 0 or number == settings.epochs)
         if look or number == settings.epochs:
             current = {name: variable.numpy() for name, variable in zip(NAMES, variables, strict=True)}
-            if validation is not None:
-                value = evaluate(Folded(current), histories, validation, k=min(settings.k, items)).ndcg
+            if held is not None:
+                made = core.whole(current)
+                looked = weighed(first, made, histories, None)[0] if settings.closed else made
+                value = evaluate(Folded(looked), seen, held, k=min(settings.k, items)).ndcg
             if value is None or value > best:
                 best, chosen, weights, waited = value or 0.0, number, current, 0
             else:
@@ -106,11 +117,12 @@ def train(
             break
         if keep is not None and look and number < settings.epochs:
             keep(partial(_state, variables, adam, weights, (best, chosen, waited), tuple(progress)))
-    fold.check(weights)
+    made = core.whole(weights)
+    fold.check(made)
     share, value = None, best if validation is not None else None
     if settings.closed:
-        weights, share, value = weighed(first, weights, histories, validation)
-    return Trained(weights, chosen, tuple(progress), share, value)
+        made, share, value = weighed(first, made, histories, validation)
+    return Trained(made, chosen, tuple(progress), share, value)
 
 
 def _state(
@@ -171,54 +183,3 @@ def tensorflow() -> Any:
         tf.config.threading.set_intra_op_parallelism_threads(_THREADS)
     tf.config.experimental.enable_op_determinism()
     return tf
-
-
-def _epoch(tf: Any, variables: list[Any], adam: Adam, histories: Histories, settings: Settings) -> Callable[[Any], Any]:
-    """One pass over all users as a compiled function of (seed, epoch) that returns the mean loss."""
-    rows = np.flatnonzero(np.diff(histories.indptr)).astype(np.int32)
-    starts = tf.constant(histories.indptr[rows], dtype=tf.int32)
-    counts = tf.constant(np.diff(histories.indptr)[rows], dtype=tf.int32)
-    indices = tf.constant(histories.indices, dtype=tf.int32)
-    values = tf.constant(histories.data, dtype=tf.float32)
-    totals = tf.constant(np.asarray(histories.sum(axis=1)).ravel()[rows], dtype=tf.float32)
-    users, items, size = len(rows), histories.shape[1], settings.batch_size
-    steps = -(-users // size)
-    encoder, encoder_bias, decoder, decoder_bias = variables
-
-    def run(seed: Any) -> Any:
-        order = tf.random.experimental.stateless_shuffle(tf.range(users), seed=seed)
-        length = tf.gather(counts, order)
-        flat = tf.ragged.range(tf.gather(starts, order), tf.gather(starts, order) + length)
-        item, says = tf.gather(indices, flat.values), tf.gather(values, flat.values)
-        whole = tf.gather(totals, order)
-        place = tf.repeat(tf.range(users), length)
-        weight = tf.math.rsqrt(tf.cast(tf.gather(length, place), tf.float32))
-        kept = tf.random.stateless_uniform(tf.shape(item), seed=seed + [SEEDS, 0]) >= settings.dropout
-        noisy = tf.where(kept, weight / (1 - settings.dropout), 0.0)
-        bounds = tf.concat([[0], tf.cumsum(length)], axis=0)
-
-        def batch(step: Any, total: Any) -> tuple[Any, Any]:
-            low = step * size
-            high = tf.minimum(low + size, users)
-            part_low, part_high = bounds[low], bounds[high]
-            cell = tf.stack([place[part_low:part_high] - low, item[part_low:part_high]], axis=1)
-            shape = tf.stack([high - low, items])
-            given = tf.scatter_nd(cell, noisy[part_low:part_high], shape)
-            # The fused softmax wants labels that sum to one; their sum weights the user's loss back.
-            share = says[part_low:part_high] / tf.gather(whole, place[part_low:part_high])
-            target = tf.scatter_nd(cell, share, shape)
-            with tf.GradientTape() as tape:
-                hidden = tf.tanh(given @ encoder + encoder_bias)
-                logits = hidden @ decoder + decoder_bias
-                each = tf.nn.softmax_cross_entropy_with_logits(target, logits)
-                loss = tf.reduce_mean(each * whole[low:high])
-            adam.apply(tape.gradient(loss, variables))
-            return step + 1, total + loss * tf.cast(high - low, tf.float32)
-
-        _, total = tf.while_loop(lambda step, _: step < steps, batch, (tf.constant(0), tf.constant(0.0)))
-        return total / users
-
-    # Traced once for its only signature: TensorFlow takes a new training run for a needless retrace and warns of it.
-    # And as it stands: what autograph makes of it is written to a folder for everybody, and imported from there.
-    traced: Callable[[Any], Any] = tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec([2], tf.int32))
-    return traced

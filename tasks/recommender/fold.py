@@ -71,8 +71,9 @@ def check(weights: Weights) -> tuple[int, int]:
     return items, width
 
 
-def fold(weights: Weights, histories: Rows, *, batch: int = 256) -> NDArray[np.float32]:
-    """Embeddings [rows, width] of histories, `batch` rows at a time: memory is bounded by their items x width.
+def fold(weights: Weights, histories: Rows, *, batch: int = 32) -> NDArray[np.float32]:
+    """Embeddings [rows, width] of histories, `batch` rows at a time: memory is bounded by their items x width, and so
+    small that it stays in a processor's caches, which is several times faster.
 
     Raises:
         ValueError: the histories are over another number of items than the model, or an item is outside of it.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.recommender.fold import Folded, Weights
-from tasks.recommender.histories import Histories
+from tasks.recommender.histories import Histories, Scores
 from tasks.recommender.linear import Spectrum
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.shape import NAMES, starting
@@ -27,8 +27,12 @@ USUAL: Final = 300.0
 SHARES: Final = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)
 """What the closed form has to say, of the whole. It never has all: who has no history is answered by the trained half,
 which alone has a bias."""
+RARE: Final = 0.5
+"""What an item that nobody took counts as, in interactions."""
 MOST: Final = 4096
 """Users by whom is chosen, at most."""
+BATCH: Final = 256
+"""Users who are scored at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,23 +63,29 @@ def begun(histories: Histories, validation: Histories, *, width: int, seed: int)
     """
     part, items = closed(width), histories.shape[1]
     found = Spectrum.of(histories, width=part, seed=seed)
-    seen, held = _some(histories, validation)
+    seen, held = some(histories, validation)
     best = min(10, items)
     ridge = USUAL
     if held.nnz:
-        ridge = max(
-            RIDGES, key=lambda each: evaluate(Folded(found.solved(histories, ridge=each)), seen, held, k=best).ndcg
-        )
+        ridge = max(RIDGES, key=lambda each: evaluate(found.line(ridge=each), seen, held, k=best).ndcg)
     solved = found.solved(histories, ridge=ridge)
     lacks = part - len(found.values)
     solved["encoder"] = np.pad(solved["encoder"], ((0, 0), (0, lacks)))
     solved["encoder_bias"] = np.pad(solved["encoder_bias"], (0, lacks))
     solved["decoder"] = np.pad(solved["decoder"], ((0, lacks), (0, 0)))
-    return Start(joined(solved, starting(items, width - part, seed), (1.0, 1.0)), part, ridge)
+    return Start(joined(solved, drawn(histories, width - part, seed), (1.0, 1.0)), part, ridge)
 
 
-def _some(histories: Histories, validation: Histories) -> tuple[Histories, Histories]:
-    """The rows that have something to validate by, thinned evenly to `MOST`."""
+def drawn(histories: Histories, width: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """The weights that training begins with: random matrices, and as the decoder's bias the logarithm of how popular an
+    item is, which steps would need many epochs to come to."""
+    start = starting(histories.shape[1], width, seed)
+    says = np.asarray(histories.sum(axis=0), dtype=np.float64).ravel() + RARE
+    return start | {"decoder_bias": np.log(says / says.mean()).astype(np.float32)}
+
+
+def some(histories: Histories, validation: Histories) -> tuple[Histories, Histories]:
+    """The rows that have something to validate by, thinned evenly to at most `MOST`."""
     rows = np.flatnonzero(np.diff(validation.indptr))
     rows = rows[:: max(1, -(-len(rows) // MOST))]
     return histories[rows], validation[rows]
@@ -101,7 +111,18 @@ def joined(first: Weights, second: Weights, by: tuple[float, float]) -> dict[str
     }
 
 
-def spread(weights: Weights, histories: Histories, *, most: int = 1024) -> float:
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Scores that are there already [rows, items], of the very histories that are asked for."""
+
+    scored: Scores
+
+    def scores(self, histories: Histories) -> Scores:
+        """They."""
+        return self.scored
+
+
+def spread(weights: Weights, histories: Histories, *, most: int = BATCH) -> float:
     """Standard deviation of scores within a user, the mean over the first `most` users; never zero."""
     wide = float(Folded(weights).scores(histories[:most]).std(axis=1).mean())
     return wide or 1.0
@@ -112,9 +133,11 @@ def weighed(
 ) -> tuple[dict[str, NDArray[np.float32]], float, float | None]:
     """A closed form and a trained model as one; the closed form's share, and nDCG@10 on the validation part with it.
 
-    Both are brought to the same spread of scores. Without a validation part each has half to say.
+    Both are brought to the same spread of scores. Without a validation part each has half to say; with one, of the
+    shares that are no more than one standard error of the users' differences behind the best the nearest to half: what
+    is closer than that, chance decides (the rule of Breiman et al., "Classification and regression trees", 1984).
     """
-    seen, held = (histories, None) if validation is None else _some(histories, validation)
+    seen, held = (histories, None) if validation is None else some(histories, validation)
     own, trained = spread(first, histories), spread(second, histories)
 
     def by(share: float) -> dict[str, NDArray[np.float32]]:
@@ -122,7 +145,22 @@ def weighed(
 
     if held is None or not held.nnz:
         return by(0.5), 0.5, None
-    best = min(10, histories.shape[1])
-    values = {share: evaluate(Folded(by(share)), seen, held, k=best).ndcg for share in SHARES}
-    chosen = max(values, key=lambda share: values[share])
-    return by(chosen), chosen, values[chosen]
+    best, (one, two) = min(10, histories.shape[1]), (Folded(first), Folded(second))
+    gains: dict[float, list[NDArray[np.float64]]] = {share: [] for share in SHARES}
+    for low in range(0, seen.shape[0], BATCH):
+        rows, kept = seen[low : low + BATCH], held[low : low + BATCH]
+        mine, theirs = one.scores(rows) / np.float32(own), two.scores(rows) / np.float32(trained)
+        for share in SHARES:
+            both = mine * np.float32(share) + theirs * np.float32(1 - share)
+            gains[share].append(evaluate(Given(both), rows, kept, k=best, batch=BATCH).gain)
+    users = {share: np.concatenate(each) for share, each in gains.items()}
+    highest = max(users.values(), key=lambda each: float(each.mean()))
+    level = [share for share, each in users.items() if _level(highest - each)]
+    chosen = min(level, key=lambda share: abs(share - 0.5))
+    made = by(chosen)
+    return made, chosen, evaluate(Folded(made), seen, held, k=best).ndcg
+
+
+def _level(behind: NDArray[np.float64]) -> bool:
+    """Whether a mean of so many differences is within one standard error of zero."""
+    return bool(behind.mean() <= behind.std() / np.sqrt(len(behind)))

@@ -17,10 +17,13 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from tasks.recommender.histories import Histories
+from tasks.recommender.histories import Histories, Scores
 
 SMALL: Final = 0.1
-"""Root mean square of the hidden layer over the training part: tanh bends it by a third of a percent."""
+"""Root mean square of the hidden layer over the training part's users: tanh bends it by a third of a percent."""
+
+MOST: Final = 4096
+"""Users by whose hidden layers it is scaled, at most."""
 
 DENSE: Final = 4096
 """The smaller side up to which the Gram matrix is solved whole: many times faster than a search, and 128 MiB."""
@@ -56,14 +59,12 @@ class Spectrum:
 
     def solved(self, histories: Histories, *, ridge: float) -> dict[str, NDArray[np.float32]]:
         """The model's four arrays for a ridge; biases are zero. ValueError for a ridge that is not positive."""
-        if not 0 < ridge < np.inf:
-            raise ValueError(f"ridge must be positive and finite, not {ridge}")
-        kept = self.values**2 / (self.values**2 + ridge)
-        lever = (self.right**2 * kept[:, None]).sum(axis=0)
+        kept, rest = self._held(ridge)
         half = np.sqrt(kept)[:, None] * self.right
-        encoder, decoder = half.T @ self.turn, self.turn.T @ (half / (1 - lever))
-        count = np.sqrt(np.maximum(np.diff(histories.indptr), 1))[:, None]
-        taken = histories.astype(bool).astype(np.float64)
+        encoder, decoder = half.T @ self.turn, self.turn.T @ (half / rest)
+        some = histories[:: max(1, -(-histories.shape[0] // MOST))]
+        count = np.sqrt(np.maximum(np.diff(some.indptr), 1))[:, None]
+        taken = some.astype(bool).astype(np.float64)
         encoder *= SMALL / np.sqrt(np.square((taken @ encoder) / count).mean())
         return {
             "encoder": encoder.astype(np.float32),
@@ -71,6 +72,31 @@ class Spectrum:
             "decoder": decoder.astype(np.float32),
             "decoder_bias": np.zeros(histories.shape[1], dtype=np.float32),
         }
+
+    def line(self, *, ridge: float) -> Line:
+        """What ranks as the model of a ridge does, but for what tanh bends: many ridges are tried, and one is taken."""
+        kept, rest = self._held(ridge)
+        return Line(self.right.T.astype(np.float32), (self.right * (kept[:, None] / rest)).astype(np.float32))
+
+    def _held(self, ridge: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The part that a ridge leaves of each value, and what of each item's score is not its own doing."""
+        if not 0 < ridge < np.inf:
+            raise ValueError(f"ridge must be positive and finite, not {ridge}")
+        kept = self.values**2 / (self.values**2 + ridge)
+        return kept, 1 - kept @ self.right**2
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Two factors as a scorer: `into` [items, width] of a history, and `out` [width, items]."""
+
+    into: NDArray[np.float32]
+    out: NDArray[np.float32]
+
+    def scores(self, histories: Histories) -> Scores:
+        """Scores [rows, items]."""
+        hidden: Scores = np.asarray(histories.astype(bool).astype(np.float32) @ self.into)
+        return hidden @ self.out
 
 
 def linear(histories: Histories, *, width: int, ridge: float, seed: int = 0) -> dict[str, NDArray[np.float32]]:

@@ -21,6 +21,10 @@ class Settings:
 
     `dropout` is the probability that an entry of the history is lost. `patience` counts validations without a better
     one; `every` is the epochs between two of them. Of the hidden layer the first `closed` columns stay as they begin.
+    Items that fewer than `least` users took are not trained.
+
+    A step of Adam is as long for small weights as for large ones. So what it moves is multiplied: the history by
+    `input_scale`, the logits by `output_scale`. The weights that are given and those that come back hold both.
     """
 
     learning_rate: float
@@ -28,17 +32,22 @@ class Settings:
     epochs: int = 100
     dropout: float = 0.5
     every: int = 5
-    patience: int = 3
+    patience: int = 2
     k: int = 10
     seed: int = 0
     closed: int = 0
+    least: int = 5
+    input_scale: float = 5.0
+    output_scale: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
         if not (self.learning_rate > 0 and 0 <= self.dropout < 1):
             raise ValueError(f"learning_rate {self.learning_rate} or dropout {self.dropout} is out of range")
-        if min(self.batch_size, self.epochs, self.every, self.patience, self.k) < 1:
-            raise ValueError("batch_size, epochs, every, patience and k must be at least 1")
+        if min(self.batch_size, self.epochs, self.every, self.patience, self.k, self.least) < 1:
+            raise ValueError("batch_size, epochs, every, patience, k and least must be at least 1")
+        if not (0 < self.input_scale < np.inf and 0 < self.output_scale < np.inf):
+            raise ValueError(f"input_scale {self.input_scale} or output_scale {self.output_scale} is out of range")
         if self.closed < 0:
             raise ValueError(f"closed {self.closed} is out of range")
         if not 0 <= self.seed < SEEDS:

@@ -52,9 +52,9 @@ def test_every_gate_passes_on_every_row(run: Run) -> None:
     proof = verify(run.log.path, run.trust)
     assert proof.closed
     weak = {each.verdict.gate: each.effect.because for each in proof.held if each.verdict.outcome is not Outcome.PASS}
-    # This machine has no advisories, and no list of who may sign; 671 people are too few to tell of new light users and
-    # of how much the items of the long tail get.
-    observed = ("dependency_scanning", "code_integrity_check", "registry_authorization", "fairness_metrics")
+    # This machine has no advisories, and no list of who may sign; 671 people are too few to tell how much the items of
+    # the long tail get.
+    observed = ("dependency_scanning", "code_integrity_check", "registry_authorization")
     assert weak == dict.fromkeys((*observed, "bias_detection"), "observed")
     tasks = [sides for stage in run.plan.matrix.values() for sides in stage.values()]
     assert len(proof.held) == sum(len(sides["before"] + sides["after"]) for sides in tasks)
@@ -72,11 +72,10 @@ def test_the_model_is_better_than_what_needs_none(run: Run, capsys: pytest.Captu
     assert found["shuffled"] < threshold
 
 
-def test_who_is_served_how_is_told_and_no_group_surely_gets_less_than_half(
+def test_who_is_served_how_is_told_and_every_group_gets_half_or_more(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Light users get some 0.7 of what all get, whom a random order would give a quarter: whether the new ones among
-    them get less than half is more than so few can tell."""
+    """Light users get three quarters of what all get, whom a random order would give a quarter."""
     facts, limits, rows = run.notes["groups"]
     ndcg = [row for row in rows if row.metric == "ndcg"]
     with capsys.disabled():
@@ -89,8 +88,7 @@ def test_who_is_served_how_is_told_and_no_group_surely_gets_less_than_half(
     light = found["activity", "light"]
     assert limits.lowest("behavioural")["ndcg"] < light.low < light.high < 1
     (said,) = [each for each in run.notes["verdicts"] if each["gate"] == "fairness_metrics"]
-    assert said["outcome"] == "inconclusive"
-    assert said["reason"].endswith("activity x tenure: light x new: may be too low, or not")
+    assert said["outcome"] == "pass"
 
 
 def test_what_is_shown_leans_to_the_popular_and_is_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.recommender import autoencoder
 from tasks.recommender.autoencoder import train
+from tasks.recommender.core import Core
 from tasks.recommender.fold import Folded, Weights
 from tasks.recommender.histories import Histories, histories
 from tasks.recommender.metrics import evaluate
@@ -62,7 +63,15 @@ def test_the_same_again_gives_the_same_bytes_here_and_in_another_process(striped
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"learning_rate": 0.002}, {"dropout": 0.0}, {"batch_size": 17}, {"closed": 3}],
+    [
+        {"seed": 1},
+        {"learning_rate": 0.002},
+        {"dropout": 0.0},
+        {"batch_size": 17},
+        {"closed": 3},
+        {"input_scale": 2.0},
+        {"output_scale": 2.0},
+    ],
 )
 def test_other_settings_give_other_bytes(striped: Histories, change: dict[str, Any]) -> None:
     settings = Settings(**{"learning_rate": 0.001, "batch_size": 16, "epochs": 4, **change})
@@ -80,26 +89,32 @@ def test_the_start_is_the_callers_and_stays_as_it_was(striped: Histories) -> Non
     assert digest(train(striped, starting(30, 8, 2), SMALL).weights) != digest(done.weights)
 
 
+@pytest.mark.parametrize(("given", "told"), [(1.0, 1.0), (4.0, 0.5), (0.5, 3.0)])
 def test_steps_are_adam_on_the_multinomial_likelihood(
-    weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], striped: Histories
+    weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], striped: Histories, given: float, told: float
 ) -> None:
+    """Of histories multiplied by one scale, and logits by another, which the weights that come back hold."""
     start = weights(30, 8, 1)
-    done = train(striped, start, Settings(learning_rate=0.01, batch_size=64, epochs=4, dropout=0.0))
-    model = {name: array.astype(np.float64) for name, array in start.items()}
+    scales = {"encoder": given, "encoder_bias": 1.0, "decoder": told, "decoder_bias": told}
+    settings = Settings(
+        learning_rate=0.01, batch_size=64, epochs=4, dropout=0.0, least=1, input_scale=given, output_scale=told
+    )
+    done = train(striped, start, settings)
+    model = {name: array.astype(np.float64) / scales[name] for name, array in start.items()}
     taken = striped.toarray().astype(np.float64)
-    given = taken / np.sqrt(taken.sum(axis=1, keepdims=True))
+    entries = given * taken / np.sqrt(taken.sum(axis=1, keepdims=True))
     mean = {name: np.zeros_like(array) for name, array in model.items()}
     square = {name: np.zeros_like(array) for name, array in model.items()}
     losses = []
     for step in range(1, 5):
-        hidden = np.tanh(given @ model["encoder"] + model["encoder_bias"])
-        logits = hidden @ model["decoder"] + model["decoder_bias"]
+        hidden = np.tanh(entries @ model["encoder"] + model["encoder_bias"])
+        logits = told * (hidden @ model["decoder"] + model["decoder_bias"])
         likelihood = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         losses.append(float(-(likelihood * taken).sum(axis=1).mean()))
-        wrong = (np.exp(likelihood) * taken.sum(axis=1, keepdims=True) - taken) / len(taken)
+        wrong = told * (np.exp(likelihood) * taken.sum(axis=1, keepdims=True) - taken) / len(taken)
         back = (wrong @ model["decoder"].T) * (1 - hidden**2)
         gradients = {
-            "encoder": given.T @ back,
+            "encoder": entries.T @ back,
             "encoder_bias": back.sum(axis=0),
             "decoder": hidden.T @ wrong,
             "decoder_bias": wrong.sum(axis=0),
@@ -111,8 +126,53 @@ def test_steps_are_adam_on_the_multinomial_likelihood(
             model[name] = model[name] - rate * mean[name] / (np.sqrt(square[name]) + 1e-7)
     assert [epoch.loss for epoch in done.progress] == pytest.approx(losses, rel=1e-5)
     for name in NAMES:
-        assert float(np.abs(done.weights[name] - start[name]).max()) > 0.02
-        np.testing.assert_allclose(done.weights[name], model[name], atol=1e-4)
+        assert float(np.abs(done.weights[name] - start[name]).max()) > 0.02 * scales[name]
+        np.testing.assert_allclose(done.weights[name], model[name] * scales[name], atol=2e-4 * max(1, scales[name]))
+
+
+def test_values_are_what_an_interaction_says_in_the_loss(striped: Histories) -> None:
+    said = striped.copy()
+    said.data = np.random.default_rng(2).uniform(0.5, 2.0, striped.nnz).astype(np.float32)
+    start = starting(30, 8, 1)
+    settings = Settings(learning_rate=0.001, batch_size=64, epochs=1, dropout=0.0, least=1)
+    logits = Folded(start).scores(said).astype(np.float64)
+    likelihood = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = float(-(likelihood * said.toarray()).sum(axis=1).mean())
+    assert train(said, start, settings).progress[0].loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_items_that_few_took_are_not_trained_and_change_nothing_but_lengths(striped: Histories) -> None:
+    """They keep their bias, and say nothing of others; but somebody who has them has a longer history."""
+    rare = {(0, 30), (1, 30), (2, 31)}
+    user, item = np.nonzero(striped.toarray())
+    pairs = np.array(sorted({*zip(user.tolist(), item.tolist(), strict=True), *rare}), dtype=np.int64)
+    seen = histories(pairs[:, 0], pairs[:, 1], (50, 32))
+    start = starting(32, 8, 1) | {"decoder_bias": np.linspace(-1, 1, 32, dtype=np.float32)}
+    settings = Settings(learning_rate=0.01, batch_size=16, epochs=4, least=3)
+    done = train(seen, start, settings).weights
+    assert not done["encoder"][30:].any()
+    assert not done["decoder"][:, 30:].any()
+    assert np.array_equal(done["decoder_bias"][30:], start["decoder_bias"][30:])
+    assert (np.abs(done["decoder_bias"][:30] - start["decoder_bias"][:30]) > 1e-3).all()
+    cut = start | {"encoder": start["encoder"][:30], "decoder": start["decoder"][:, :30]}
+    cut |= {"decoder_bias": start["decoder_bias"][:30]}
+    others = train(striped[3:], cut, settings).weights
+    alone = train(seen[3:], start, settings).weights
+    assert np.array_equal(others["encoder"], alone["encoder"][:30])
+    assert not np.array_equal(done["encoder"], alone["encoder"])
+
+
+@pytest.mark.parametrize(("least", "trained"), [(1, 4), (2, 3), (5, 2), (6, 4), (7, 4)])
+def test_all_items_are_trained_where_those_of_many_have_not_half_of_the_interactions(least: int, trained: int) -> None:
+    """One user takes each of four items that six, five, two and one users have."""
+    item = np.repeat(np.arange(4), [6, 5, 2, 1])
+    user = np.concatenate([np.arange(count) for count in (6, 5, 2, 1)])
+    seen = histories(user, item.astype(np.int64), (6, 4))
+    settings = Settings(learning_rate=0.01, batch_size=16, least=least)
+    core = Core.of(seen, starting(4, 2, 1), settings)
+    assert core.chosen.tolist() == list(range(trained))
+    part = core.histories(seen)
+    assert np.array_equal(part.toarray(), seen.toarray()[:, :trained])
 
 
 def test_dropout_drops_entries_and_scales_what_is_left() -> None:
@@ -191,6 +251,9 @@ def test_what_cannot_train_is_refused(striped: Histories) -> None:
         {"batch_size": 0},
         {"epochs": 0},
         {"patience": 0},
+        {"least": 0},
+        {"input_scale": 0.0},
+        {"output_scale": float("inf")},
         {"seed": -1},
         {"seed": 1 << 30},
     ],

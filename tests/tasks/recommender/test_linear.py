@@ -11,7 +11,7 @@ from tasks.recommender import linear as module
 from tasks.recommender.ease import Ease
 from tasks.recommender.fold import Folded, check
 from tasks.recommender.histories import Histories, histories
-from tasks.recommender.linear import linear
+from tasks.recommender.linear import Spectrum, linear
 
 
 @pytest.mark.parametrize(("users", "items"), [(40, 60), (60, 40)])
@@ -52,6 +52,32 @@ def test_how_many_users_are_taken_at_once_changes_nothing(
     # Each vector may point the other way; what the two arrays are together does not change.
     found, expected = (each["encoder"] @ each["decoder"] for each in (parts, whole))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_ridge_is_tried_by_what_its_model_says(
+    rows: Callable[..., Histories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 1e-3)
+    seen = rows(40, 60, 0.3, 1)
+    found = Spectrum.of(seen, width=12, seed=3)
+    for ridge in (1.0, 300.0):
+        tried, model = found.line(ridge=ridge).scores(seen), Folded(found.solved(seen, ridge=ridge)).scores(seen)
+        unit = np.sqrt(np.maximum(np.diff(seen.indptr), 1))[:, None]
+        scale = (model * unit).std() / tried.std()
+        np.testing.assert_allclose(model * unit, tried * scale, atol=1e-4 * float(tried.std() * scale), rtol=2e-3)
+    with pytest.raises(ValueError, match="ridge must be positive"):
+        found.line(ridge=0.0)
+
+
+def test_what_scales_the_hidden_layer_is_of_few_users(
+    rows: Callable[..., Histories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = rows(400, 60, 0.3, 1)
+    whole = linear(seen, width=12, ridge=20.0)["encoder"]
+    monkeypatch.setattr(module, "MOST", 100)
+    few = linear(seen, width=12, ridge=20.0)["encoder"]
+    assert not np.array_equal(whole, few)
+    np.testing.assert_allclose(few, whole, rtol=0.1)
 
 
 def test_the_same_seed_gives_the_same_bytes(rows: Callable[..., Histories]) -> None:
