@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tasks.recommender.histories import Histories, Scores
 
@@ -23,13 +22,14 @@ SMALL: Final = 0.1
 """Root mean square of the hidden layer over the training part's users: tanh bends it by a third of a percent."""
 
 MOST: Final = 4096
-"""Users by whose hidden layers it is scaled, at most."""
+"""Users by whose hidden layers it is scaled, at most, and rows that are multiplied at a time."""
 
+WHOLE: Final = 1024
+"""The smaller side up to which the Gram matrix is solved whole. Beyond, that takes the third power of it."""
 DENSE: Final = 4096
-"""The smaller side up to which the Gram matrix is solved whole: many times faster than a search, and 128 MiB."""
-
-ROWS: Final = 8192
-"""Users who are turned at once: of a million it would be gigabytes."""
+"""The smaller side up to which there is a Gram matrix at all: 128 MiB."""
+ROUNDS: Final = 6
+"""Of the search; more make the last of the values more exact, and no list better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,41 +104,43 @@ def linear(histories: Histories, *, width: int, ridge: float, seed: int = 0) -> 
     return Spectrum.of(histories, width=width, seed=seed).solved(histories, ridge=ridge)
 
 
-def _turned(
-    tall: csr_matrix[np.float64], found: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Singular values of `tall` within the space of the columns of `found` [items, width], greatest first, and their
-    right vectors; by the square, some rows at a time, since `tall` times `found` grows with the users."""
-    square = np.zeros((found.shape[1], found.shape[1]))
-    for low in range(0, tall.shape[0], ROWS):
-        part = np.asarray(tall[low : low + ROWS] @ found)
-        square += part.T @ part
-    squares, turn = eigh(square, overwrite_a=True, check_finite=False)
-    return np.sqrt(np.maximum(squares[::-1], 0.0)), (found @ turn[:, ::-1]).T
-
-
 def _singular(
     wide: csr_matrix[np.float64], width: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The `width` greatest singular values, and their right vectors [width, items]."""
+    """The `width` greatest singular values, ascending, and their right vectors [width, items]."""
     users, items = wide.shape
-    if min(users, items) > DENSE:
-        width = min(width, min(users, items) - 1)
-        tall = wide.T.tocsr() if users < items else wide
-        side = min(users, items)
-        square = LinearOperator((side, side), matvec=lambda x: np.asarray(tall.T @ (tall @ x)), dtype=np.float64)
-        # `svds` draws what a search begins again with from nowhere, which equal values make it do.
-        found = np.linalg.qr(eigsh(square, k=width, v0=rng.normal(size=side), rng=rng)[1])[0]
-        if users < items:
-            left, values, _ = np.linalg.svd(tall @ found, full_matrices=False)
-            right = left.T
-        else:
-            values, right = _turned(tall, found)
-        sound = values > values[0] * 1e-5
-        return np.asarray(values[sound], dtype=np.float64), np.asarray(right[sound])
-    gram = (wide @ wide.T if users < items else wide.T @ wide).toarray()
-    squares, vectors = eigh(gram, overwrite_a=True, check_finite=False)
+    side = min(users, items)
+    tall: csr_matrix[np.float64] = wide.T.tocsr() if users < items else wide
+    gram = (tall.T @ tall).toarray() if side <= DENSE else None
+    if gram is not None and side <= WHOLE:
+        squares, vectors = eigh(gram, overwrite_a=True, check_finite=False)
+    else:
+        squares, vectors = _search(tall, gram, min(width, side), rng)
     chosen = np.flatnonzero(squares > squares[-1] * 1e-10)[-width:]
     values, vectors = np.sqrt(squares[chosen]), vectors[:, chosen]
     right = (np.asarray(wide.T @ vectors) / values).T if users < items else vectors.T
     return np.asarray(values, dtype=np.float64), np.asarray(right)
+
+
+def _search(
+    tall: csr_matrix[np.float64], gram: NDArray[np.float64] | None, width: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues, ascending, and vectors [side, more than `width`] of the square of a matrix, by iteration of a random
+    subspace that is a third wider (Halko, Martinsson and Tropp, SIAM Review 2011). The last of them are near, and not
+    exact: what a ridge leaves of those is little."""
+    side = tall.shape[1]
+
+    def square(basis: NDArray[np.float64]) -> NDArray[np.float64]:
+        if gram is not None:
+            return np.asarray(gram @ basis)
+        parts = (tall[low : low + MOST] for low in range(0, tall.shape[0], MOST))
+        total = np.zeros_like(basis)
+        for part in parts:
+            total += np.asarray(part.T @ (part @ basis))
+        return total
+
+    basis = np.linalg.qr(rng.normal(size=(side, min(side, width + width // 3 + 8))))[0]
+    for _ in range(ROUNDS):
+        basis = np.linalg.qr(square(basis))[0]
+    squares, turned = eigh(basis.T @ square(basis), check_finite=False)
+    return np.asarray(squares), basis @ turned

@@ -42,17 +42,17 @@ class Parts:
 @dataclass(frozen=True, eq=False)
 class Figures:
     """Of one system on one seed: per user, in the order of the test's users, and seconds of the last fit; `choosing`:
-    of all that a run does instead, which chooses on the way and fits once."""
+    with what is chosen before it, or of our own of what a run does instead, which chooses on the way and fits once."""
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     gain: NDArray[np.float64]
     seconds: float
     chosen: str = ""
-    choosing: float | None = None
+    choosing: float = 0.0
 
     @classmethod
-    def of(cls, ranking: Ranking, seconds: float, chosen: str = "", choosing: float | None = None) -> Figures:
+    def of(cls, ranking: Ranking, seconds: float, chosen: str = "", choosing: float = 0.0) -> Figures:
         """From a ranking."""
         hits = ranking.hits.astype(np.float64)
         return cls(hits / ranking.k, hits / ranking.relevant, ranking.gain, seconds, chosen, choosing)
@@ -88,12 +88,13 @@ def best(make: Callable[..., Scorer], grid: Iterable[dict[str, Any]], part: Part
 
 def tuned(make: Callable[..., Scorer], grid: list[dict[str, Any]], part: Parts) -> Figures:
     """The best of a grid, fitted again on the whole training part."""
+    at = time.perf_counter()
     chosen = best(make, grid, part) if len(grid) > 1 else grid[0]
     begun = time.perf_counter()
     made = make(part.train, **chosen)
-    seconds = time.perf_counter() - begun
+    ended = time.perf_counter()
     told = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
-    return Figures.of(evaluate(made, part.train, part.test), seconds, told)
+    return Figures.of(evaluate(made, part.train, part.test), ended - begun, told, ended - at)
 
 
 def simple(part: Parts, seed: int) -> dict[str, Figures]:
@@ -137,7 +138,7 @@ def ours(part: Parts, seed: int) -> dict[str, Figures]:
     whole = clock() - at
     told = f"epochs {tried.best}, ridge {begun_.ridge:g}, share {share}"
 
-    def figures(weights: Weights, seconds: float, chosen: str, choosing: float | None = None) -> Figures:
+    def figures(weights: Weights, seconds: float, chosen: str, choosing: float = 0.0) -> Figures:
         return Figures.of(evaluate(Folded(weights), part.train, part.test), seconds, chosen, choosing)
 
     return {
