@@ -2,7 +2,7 @@
 
 Each step makes its own batch dense, so memory is bounded by batch x catalogue. The gradients are written out: those of
 the logits are the softmax less what was taken, made in two passes over batch x catalogue, where TensorFlow's fused
-softmax with its labels takes four times as long as all products of a step.
+softmax with its labels takes as long as all products of a step together.
 """
 
 from __future__ import annotations
