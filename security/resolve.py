@@ -52,8 +52,14 @@ def _personal(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     promised, actions = contract(plan["contract"]), limits.get("actions", {})
     for name in sorted(promised.groups()):
         told = actions.get(name, {}) if isinstance(actions, dict) else {}
-        if odd := sorted({*told.values()} - {"block", "UnsafeKeep"}) if isinstance(told, dict) else []:
-            raise PlanError(f"PII_detection: limits.actions.{name}: found {odd[0]}; a column of groups stays or blocks")
+        if (
+            odd := [each for each in told.values() if each not in ("block", "UnsafeKeep")]
+            if isinstance(told, dict)
+            else []
+        ):
+            raise PlanError(
+                f"PII_detection: limits.actions.{name}: found {odd[0]!r}; a column of groups stays or blocks"
+            )
     return limits | {"roles": promised.roles(), "handled": task == "prepare"}
 
 

@@ -54,7 +54,8 @@ def _grouping(facts: Facts, limits: Limits, grouping: str, found: list[Row]) -> 
     seen = facts.groupings[grouping]
     told = [f"<h3>{html.escape(grouping)} ({html.escape(seen.kind)})</h3>"]
     if proxy := facts.proxy.get(grouping):
-        words = f"Embeddings tell {grouping}: AUC {proxy.auc:.3f} over {proxy.users:,} users; 0.5 is chance."
+        chance = "of two groups 0.5 is chance, of more the best told counts"
+        words = f"Embeddings tell {grouping}: AUC {proxy.auc:.3f} over {proxy.users:,} users; {chance}."
         told.append(f"<p>{html.escape(words)}</p>" if proxy.auc is not None else "")
     if seen.suppressed:
         words = f"Suppressed, of fewer than {facts.floor} users or told by others: {', '.join(seen.suppressed)}"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from tasks.recommender.histories import Histories, Scores
 
@@ -27,7 +28,7 @@ MOST: Final = 4096
 WHOLE: Final = 1024
 """The smaller side up to which the Gram matrix is solved whole. Beyond, that takes the third power of it."""
 DENSE: Final = 4096
-"""The smaller side up to which there is a Gram matrix at all: 128 MiB."""
+"""The smaller side up to which there is a Gram matrix at all, of 128 MiB once it is dense."""
 ROUNDS: Final = 6
 """Of the search; more make the last of the values more exact, and no list better."""
 
@@ -44,7 +45,8 @@ class Spectrum:
     @classmethod
     def of(cls, histories: Histories, *, width: int, seed: int = 0) -> Self:
         """Of a training part, whose entries count in the square by what they say (an interaction that says `w` stands
-        in X as its root). Time is linear in interactions for a given width; width is cut to the rank.
+        in X as its root). Time is linear in interactions for a given width, beyond what the Gram
+        matrix takes where there is one; width is cut to the rank.
 
         Raises:
             ValueError: no interactions, fewer than two users or items, or a width that is not positive.
@@ -54,14 +56,17 @@ class Spectrum:
         if width < 1:
             raise ValueError(f"width must be positive, not {width}")
         rng = np.random.default_rng(seed)
-        values, right = _singular(histories.astype(np.float64).sqrt(), width, rng)
-        return cls(values, right, np.linalg.qr(rng.normal(size=(len(values), len(values))))[0])
+        # How many threads share a product decides how its sums are cut, and with that their last bits.
+        with threadpool_limits(1, "blas"):
+            values, right = _singular(histories.astype(np.float64).sqrt(), width, rng)
+            return cls(values, right, np.linalg.qr(rng.normal(size=(len(values), len(values))))[0])
 
     def solved(self, histories: Histories, *, ridge: float) -> dict[str, NDArray[np.float32]]:
         """The model's four arrays for a ridge; biases are zero. ValueError for a ridge that is not positive."""
-        kept, rest = self._held(ridge)
-        half = np.sqrt(kept)[:, None] * self.right
-        encoder, decoder = half.T @ self.turn, self.turn.T @ (half / rest)
+        with threadpool_limits(1, "blas"):
+            kept, rest = self._held(ridge)
+            half = np.sqrt(kept)[:, None] * self.right
+            encoder, decoder = half.T @ self.turn, self.turn.T @ (half / rest)
         some = histories[:: max(1, -(-histories.shape[0] // MOST))]
         count = np.sqrt(np.maximum(np.diff(some.indptr), 1))[:, None]
         taken = some.astype(bool).astype(np.float64)

@@ -34,11 +34,12 @@ SECONDS: Final = 120.0
 """For the process to begin, or to say what it can reach: it may be importing TensorFlow."""
 EVERY: Final = 10.0
 """Seconds between two states that are kept of a training."""
-_KEPT: Final = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_KEPT: Final = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
 _SET: Final = {
     "HOME": os.devnull,  # packages read their settings there
     "KERAS_HOME": os.devnull,
     "JOBLIB_MULTIPROCESSING": "0",
+    "OPENBLAS_NUM_THREADS": "1",  # the same bytes, whatever number of processors there is
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
 }

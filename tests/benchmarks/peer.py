@@ -1,4 +1,4 @@
-"""`implicit` in an environment of its own: `python -m tests.benchmarks.peer PAIRS OUT SEEDS`; figures as JSON.
+"""`implicit` in an environment of its own: `python -m tests.benchmarks.peer PAIRS OUT FIRST LAST`; figures as JSON.
 
 ALS and BPR are tuned on each seed's tuning slice, and fitted again on the whole training part, with two threads.
 """
@@ -20,7 +20,7 @@ from tests.benchmarks.recommender import parts, tuned
 
 ALS = [
     {"factors": factors, "alpha": alpha, "regularization": held, "iterations": 15}
-    for factors, alpha, held in product((32, 64), (2.0, 4.0), (10.0, 40.0))
+    for factors, alpha, held in product((32, 64, 96), (2.0, 4.0, 8.0), (20.0, 40.0, 60.0))
 ]
 BPR = [
     {"factors": 64, "learning_rate": rate, "regularization": held, "iterations": rounds}
@@ -58,7 +58,7 @@ def main() -> None:
 
     given = np.load(sys.argv[1])
     told: list[dict[str, Any]] = []
-    for seed in range(int(sys.argv[3])):
+    for seed in range(int(sys.argv[3]), int(sys.argv[4]) + 1):
         part = parts(given["user"], given["item"], tuple(given["shape"].tolist()), seed)
         found = dict[str, Any]()
         for name, kind, grid in (("ALS", AlternatingLeastSquares, ALS), ("BPR", BayesianPersonalizedRanking, BPR)):

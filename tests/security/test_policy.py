@@ -1,6 +1,7 @@
 """Terms, what follows from a verdict, and the days of a window."""
 
 import copy
+import re
 from calendar import monthrange
 from datetime import date, timedelta
 from typing import Any
@@ -159,8 +160,9 @@ def test_a_column_of_groups_is_not_masked_by_halves() -> None:
     role = {"property": "sluiceRole", "value": "user_group"}
     column = {"name": "team", "required": False, "customProperties": [role], "quality": [named]}
     given["contract"]["schema"][0]["properties"].append(column)
-    for action in ("mask", "drop"):
-        with pytest.raises(PlanError, match=f"limits.actions.team: found {action}; a column of groups stays or blocks"):
+    for action in ("mask", "drop", 1, ["block"], None):
+        said = re.escape(f"limits.actions.team: found {action!r}; a column of groups stays or blocks")
+        with pytest.raises(PlanError, match=said):
             terms(policy(PII_detection={"limits": {"actions": {"team": {"URL": action}}}}), given, MATRIX, GATES)
     for action in ("block", "UnsafeKeep"):
         assert terms(policy(PII_detection={"limits": {"actions": {"team": {"URL": action}}}}), given, MATRIX, GATES)

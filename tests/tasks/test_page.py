@@ -149,7 +149,10 @@ def test_groups_are_bars_beside_the_limit_of_their_kind_and_small_ones_only_name
     run.notes["groups"] = facts, limits, rows = grouped(people)
     page, found = parsed(run)
     assert {"activity (behavioural)", "age (declared)", "activity x age (mixed)"} <= set(found.texts)
-    assert "Embeddings tell activity: AUC 0.900 over 300 users; 0.5 is chance." in found.texts
+    assert (
+        "Embeddings tell activity: AUC 0.900 over 300 users; of two groups 0.5 is chance, of more the best told counts."
+        in found.texts
+    )
     (named,) = [text for text in found.texts if text.startswith("Suppressed") and "child" in text and " x " not in text]
     assert named.endswith(": ancient, child")
     assert not [text for text in found.texts if text in ("child", "ancient")], "no figure of theirs"

@@ -93,16 +93,20 @@ def test_the_start_is_the_callers_and_stays_as_it_was(striped: Histories) -> Non
 def test_steps_are_adam_on_the_multinomial_likelihood(
     weights: Callable[[int, int, int], dict[str, NDArray[np.float32]]], striped: Histories, given: float, told: float
 ) -> None:
-    """Of histories multiplied by one scale, and logits by another, which the weights that come back hold."""
+    """Of histories multiplied by one scale, and logits by another, which the weights that come back hold.
+
+    An interaction counts as much as it says in the likelihood, and is one in what is fed."""
     start = weights(30, 8, 1)
+    said = striped.copy()
+    said.data = np.random.default_rng(4).uniform(0.5, 2.0, striped.nnz).astype(np.float32)
     scales = {"encoder": given, "encoder_bias": 1.0, "decoder": told, "decoder_bias": told}
     settings = Settings(
         learning_rate=0.01, batch_size=64, epochs=4, dropout=0.0, least=1, input_scale=given, output_scale=told
     )
-    done = train(striped, start, settings)
+    done = train(said, start, settings)
     model = {name: array.astype(np.float64) / scales[name] for name, array in start.items()}
-    taken = striped.toarray().astype(np.float64)
-    entries = given * taken / np.sqrt(taken.sum(axis=1, keepdims=True))
+    taken = said.toarray().astype(np.float64)
+    entries = given * (taken > 0) / np.sqrt((taken > 0).sum(axis=1, keepdims=True))
     mean = {name: np.zeros_like(array) for name, array in model.items()}
     square = {name: np.zeros_like(array) for name, array in model.items()}
     losses = []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,3 +118,24 @@ def test_equal_values_and_a_rank_below_the_width_give_the_same_bytes(
     first, second = (linear(blocks, width=40, ridge=20.0, seed=3) for _ in range(2))
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
     assert first["encoder"].shape == (items, 10)
+
+
+ROOT = Path(__file__).parents[3]
+THREADS = """
+import hashlib
+import numpy as np
+from scipy.sparse import csr_matrix
+from tasks.recommender.joint import begun
+seen = csr_matrix((np.random.default_rng(1).random((300, 700)) < 0.1).astype(np.float32))
+start = begun(seen, csr_matrix(seen.shape, dtype=np.float32), width=80, seed=1)
+print(hashlib.sha256(b"".join(start.weights[name].tobytes() for name in sorted(start.weights))).hexdigest())
+"""
+
+
+def test_how_many_threads_there_are_changes_no_byte() -> None:
+    told = set()
+    for threads in ("1", "2"):
+        env = os.environ | {"OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+        told.add(subprocess.run([sys.executable, "-c", THREADS], env=env, check=True, capture_output=True).stdout)
+    assert len(told) == 1
+    assert len(told.pop()) == 65
