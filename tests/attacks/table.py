@@ -400,7 +400,6 @@ LOGS = {
     ),
     "predecessor-altered": Attack("deploy", "line 2: ", {"deploy gate 1": acts.inherited}, parameters=AFTER),
 }
-BY = load.text(load.find("local", "policies"))["gates"]["bias_detection"]["limits"]["groupings"]
 MODELS = {
     "threshold": Attack(
         "evaluate",
@@ -444,11 +443,6 @@ MODELS = {
         "evaluate",
         r"\[bias_detection\] fail: BIAS-TAIL tail: found the least popular items get \d+\.\d % of all exposure",
         changes={"bias_detection": {"tail": 0.5}},
-    ),
-    "a-grouping-of-items-that-nobody-made": Attack(
-        "evaluate",
-        r"\[bias_detection\] inconclusive: .*maker: a declared grouping is asked for, and there is none",
-        changes={"bias_detection": {"groupings": BY | {"maker": BY["popularity"] | {"kind": "declared"}}}},
     ),
     "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
     "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
