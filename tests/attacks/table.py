@@ -10,7 +10,6 @@ import pytest
 
 import tasks.features
 import tasks.form
-from configs import load
 from tests.attacks import acts
 from tests.attacks.acts import EARLY, logged, put, staged, stored
 from tests.attacks.attacker import Act, Ground
