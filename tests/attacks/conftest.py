@@ -1,19 +1,25 @@
 """A bucket of the tests' own, and a run over it that passed and serves."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from configs import load
+from flows.local import PUBLIC
 from flows.shell import once
 from tasks import process
 from tasks.home import Home
 from tasks.run import Quiet, Run
+from tests.attacks.attacker import Ground
 from tests.attacks.bucket import DAYS, Operator
 from tests.small import small
 
+if TYPE_CHECKING:
+    from tests.attacks.table import Attack
+
 BUCKET = "attacked"
+pytest.register_assert_rewrite("tests.attacks.refused")
 LEVELS: dict[str, Any] = {"move": 0.1, "fresh": 0.1, "js": None, "psi": None, "distinct": 4.0}
 """From when on 4,300 rows of 160 people have drifted: of smaller moves chance cannot be told apart."""
 Pair = Callable[..., tuple[str, str]]
@@ -61,3 +67,21 @@ def passed(operator: Operator, pair: Pair, home: Home) -> Iterator[Run]:
     run.notes["asked"] = {"document": document, "policy": policy}
     yield run
     process.stop(home.root / "service" / run.plan.run / "process.json")
+
+
+@pytest.fixture
+def ground(attack: "Attack", request: pytest.FixtureRequest, operator: Operator, passed: Run) -> Iterator[Ground]:
+    """A prefix with the objects that the attack wants, in a bucket with the flaw that it wants."""
+    name = request.node.callspec.id
+    flaw, bucket = dict(attack.flaw), BUCKET
+    if flaw:
+        bucket = PUBLIC if flaw.pop("public", False) else f"flawed-{name}"
+        suspended = flaw.pop("suspended", False)
+        if bucket != PUBLIC:
+            operator.make(bucket, **flaw)
+    operator.fill(bucket, f"good-{name}", attack.bodies())
+    if attack.flaw and suspended:
+        operator.suspend(bucket)
+    made = Ground(passed.home, operator, bucket, f"good-{name}", passed)
+    yield made
+    made.restore()

@@ -449,4 +449,3 @@ MODELS = {
         "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),
 }
-GROUPS = (BUCKETS, OBJECTS, INPUTS, ROWS, PRIVACY, FOLDERS, LOGS, MODELS)
