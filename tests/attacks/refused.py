@@ -54,8 +54,8 @@ def told(state: Any) -> tuple[str, str, set[str]]:
     return flow_run.state.type.value, str(flow_run.state.name), set(flow_run.tags)
 
 
-def refused(attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Carry an attack out against a real run, and look at what is left of it."""
+def refused(attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Carry an attack out against a real run, and look at what is left of it; why it was refused."""
     home = ground.home
     pointer, before, heads = current(home, "serving"), store(home), entries(home)
     document, policy = pair(ground.prefix, ground.bucket, **attack.changes)
@@ -88,3 +88,4 @@ def refused(attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.Monk
     kind, name, tags = told(state)
     assert (kind, name) == ("FAILED", REFUSED)
     assert TAG in tags
+    return str(state.message)

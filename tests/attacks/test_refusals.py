@@ -19,4 +19,4 @@ ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 def test_it_is_refused_and_nothing_is_published(
     attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(attack, ground, pair, monkeypatch)
+    assert refused(attack, ground, pair, monkeypatch)

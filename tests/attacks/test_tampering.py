@@ -26,4 +26,4 @@ def test_no_attack_hides_another_by_its_name() -> None:
 def test_it_is_refused_and_nothing_is_published(
     attack: Attack, ground: Ground, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(attack, ground, pair, monkeypatch)
+    assert refused(attack, ground, pair, monkeypatch)
