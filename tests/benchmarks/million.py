@@ -73,7 +73,7 @@ def prepared(rows: Path, folder: Path) -> None:
         path=lambda ref: rows,
         place=lambda name: folder / name,
         plan=SimpleNamespace(
-            document={"stages": [{}, {}, {"hyperparameters": hyper}]},
+            document={"stages": [{}, {}, {"hyperparameters": hyper}, {}]},
             contract=load.text(load.find("events", "contracts")),
         ),
         notes={},
