@@ -122,11 +122,6 @@ def floor(run: Run) -> int:
     return Limits.model_validate(run.plan.terms["evaluate"]["score"]["fairness_metrics"].limits).k
 
 
-def item_groupings(run: Run) -> tuple[str, ...]:
-    """What the document groups items by, sorted."""
-    return tuple(sorted(run.plan.document["stages"][3].get("item_groups", {})))
-
-
 def settings(run: Run) -> dict[str, Any]:
     """The document's hyperparameters, with the defaults of its reader."""
     given: dict[str, Any] = run.plan.document["stages"][2]["hyperparameters"]

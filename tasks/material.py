@@ -162,7 +162,7 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
-        named = dataset.item_groupings(run)
+        named = declared.named(run.plan)["item"]
         return bias.material(subject, [written], users, groups.of_items(dataset.read(data), named) if named else {})
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
