@@ -34,7 +34,7 @@ SEEDS, DRAWS = range(5, 10), 2000
 """Of splits by which nothing of the model was chosen."""
 TIMES = 6
 """Most of `implicit` ALS' seconds that embedding and training may take."""
-SIZES = (1_000_000, 4_000_000, 10_000_000)
+SIZES = (2_000_000, 6_000_000, 10_000_000)
 PEAK = 1.6
 """Gigabytes, at ten million interactions."""
 MODEL = "joined"
@@ -109,12 +109,17 @@ def test_the_usual_protocol(movielens: Interactions, tmp_path: Path, capsys: pyt
 
 
 def test_start_and_epoch_are_linear_in_interactions(capsys: pytest.CaptureFixture[str]) -> None:
-    """What it begins with takes its time by the catalogue, and beyond that by the interactions."""
+    """What it begins with takes its time by the catalogue, and beyond that by the interactions: the least of two runs,
+    in which a size's own part is a second or two."""
     told = []
     for size in SIZES:
         argv = [sys.executable, "-m", "tests.benchmarks.epoch", str(size)]
-        ended = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=900)
-        told.append(json.loads(ended.stdout))
+        runs = []
+        for _ in range(2):
+            ended = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True, timeout=900)
+            runs.append(json.loads(ended.stdout))
+        least = {what: min(each[what] for each in runs) for what in ("rows", "begin", "seconds")}
+        told.append(least | {"gb": max(each["gb"] for each in runs)})
     with capsys.disabled():
         print()
         for each in told:
