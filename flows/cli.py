@@ -109,6 +109,12 @@ def _waiver(given: argparse.Namespace) -> int:
     return command(given)
 
 
+def _approval(given: argparse.Namespace) -> int:
+    from flows.approval import command
+
+    return command(given)
+
+
 def _check(given: argparse.Namespace) -> int:
     from flows import check
 
@@ -154,6 +160,7 @@ WORK: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "baseline": _baseline,
     "advisories": _advisories,
     "waiver": _waiver,
+    "approval": _approval,
     "model": model.command,
     "check": _check,
     "manifest": _manifest,

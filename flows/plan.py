@@ -17,7 +17,7 @@ from security.policy import Plan, terms
 from security.registry import GATES
 from security.resolve import ELSEWHERE, days
 from security.verify import SIGNED, UNSIGNED, Trust
-from tasks import baseline, chains, signer, tree, waivers
+from tasks import baseline, chains, envelopes, signer, tree
 from tasks.home import Home
 from tasks.store import conditional, current
 from tasks.trainer.ask import TRAINER
@@ -130,7 +130,8 @@ def plan(
         "inputs": inputs or {},
         "profiles": _profiles(brief, home, partition, window),
         "signer": own.id,
-        "waivers": waivers.there(home) if brief.terms.waivers else (),
+        "target": brief.terms.target,
+        "waivers": envelopes.there(home, "waivers") if brief.terms.waivers else (),
         "matrix": chosen,
         "evaluation": evaluation(matrix),
         "code": code(),
@@ -146,7 +147,6 @@ def plan(
         policy=brief.policy,
         policy_sha256=brief.policy_sha256,
         signed=signature(brief, home),
-        target=brief.terms.target,
         baseline=current(home, "serving")[1].get("model", "establish"),
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=level,

@@ -22,7 +22,7 @@ from security.log import kind_of, read
 from security.registry import GATES
 from security.verdict import Finding, Observation, Subject, Verdict
 from security.words import day
-from tasks import waivers
+from tasks import envelopes
 from tasks.home import Home
 
 SHOWN = 12
@@ -80,7 +80,11 @@ def approve(home: Home, run: str, fingerprint: str, *, days: float, **claim: str
     except ValidationError as why:
         first = why.errors()[0]
         raise PlanError(f"a waiver: {first['loc'][0]}: {first['msg']}") from None
-    return {"waiver": waivers.keep(home, envelope), "approver": signer.public.id, "finding": _sentence(finding)}
+    return {
+        "waiver": envelopes.keep(home, "waivers", envelope),
+        "approver": signer.public.id,
+        "finding": _sentence(finding),
+    }
 
 
 def _sentence(finding: Finding) -> str:
@@ -90,7 +94,7 @@ def _sentence(finding: Finding) -> str:
 def listed(home: Home, policy: str) -> Lines:
     """Every waiver that there is, and why it does not count under a policy now; empty where it does."""
     terms, lines = load.policy(load.text(load.find(policy, "policies")), policy), Lines()
-    for text in waivers.there(home):
+    for text in envelopes.there(home, "waivers"):
         told: dict[str, Any] = {}
         try:
             if terms.waivers is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from security.gate import Gate
 from security.gates.api import AccessControlApi
+from security.gates.approval import Approval
 from security.gates.artifact import ModelArtifactScan
 from security.gates.authorization import RegistryAuthorization
 from security.gates.bias import BiasDetection
@@ -47,6 +48,7 @@ GATES: dict[str, Gate[Any]] = {
         MetricThresholds(),
         FairnessMetrics(),
         BiasDetection(),
+        Approval(),
         AccessControlApi(),
     )
 }
@@ -55,7 +57,6 @@ PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": S
 """What one scan of rows feeds, by the gate whose facts it makes."""
 
 PLANNED = (
-    "approval",
     "backdoor_probe",
     "data_poisoning",
     "deployment_authorization",

@@ -120,6 +120,16 @@ def _registry(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | own
 
 
+def _approval(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    own = {"name": plan["document"]["pipeline_name"], "target": plan["target"]}
+    if taken := sorted(own.keys() & limits):
+        raise PlanError(f"approval: limits.{taken[0]}: is the plan's to say, not a policy's")
+    known = limits.get("approvers", {})
+    if isinstance(known, dict) and plan["signer"] in known:
+        raise PlanError("approval: limits.approvers: the pipeline's own key approves nothing")
+    return limits | own
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -161,6 +171,7 @@ def _stages(plan: Mapping[str, Any]) -> dict[str, Any]:
 RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, Any]]] = {
     "bias_detection": _item_groups,
     "PII_detection": _personal,
+    "approval": _approval,
     "approved_inputs": _inputs,
     "data_contract": _contract,
     "data_drift_monitoring": _drift,
@@ -172,4 +183,4 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "registry_authorization": _registry,
 }
 """Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,
-thresholds, groupings."""
+thresholds, groupings, target."""

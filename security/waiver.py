@@ -18,7 +18,6 @@ approver, and must have another name.
 import base64
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,7 +29,7 @@ from security.gate import Gate, judge
 from security.keys import PublicKey, Signer, seal, unseal
 from security.policy import Terms, effect
 from security.verdict import Effect, Finding, Frozen, Observation, Outcome, Subject, Verdict, digest
-from security.words import day, words
+from security.words import day, letters, words
 
 KIND = "urn:sluice:waiver/v1"
 DAY = 86_400.0
@@ -69,7 +68,7 @@ class Waiver(Frozen):
     def wrong(self, approval: Approval, at: float) -> str:
         """Why it does not count at a moment; empty where it does."""
         claim, name = self.claim, approval.approvers[self.approver]
-        if _letters(claim.requester) == _letters(name):
+        if letters(claim.requester) == letters(name):
             return f"{name} asked for it and approved it; allowed: two persons"
         if not claim.issued < claim.expires <= claim.issued + approval.days * DAY:
             lasts = (claim.expires - claim.issued) / DAY
@@ -77,11 +76,6 @@ class Waiver(Frozen):
         if at < claim.issued:
             return f"it begins on {day(claim.issued)}"
         return f"it ended on {day(claim.expires)}" if at >= claim.expires else ""
-
-
-def _letters(name: str) -> str:
-    """A name as it counts: however it is spelled."""
-    return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
 
 
 def sign(finding: Finding, gate: str, subject: Subject, signer: Signer, **claim: Any) -> bytes:

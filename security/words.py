@@ -3,12 +3,20 @@
 import time
 import unicodedata
 
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
+"""What names of models, runs and targets look like."""
+
 
 def words(value: str) -> str:
     """What a person wrote, or `ValueError` where there is more in it than one sees."""
     if " ".join(unicodedata.normalize("NFKC", value).split()) != value or not value.isprintable():
         raise ValueError("words, with one space between them, and nothing that is not seen")
     return value
+
+
+def letters(name: str) -> str:
+    """A name as it counts: however it is spelled."""
+    return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
 
 
 def day(moment: float) -> str:

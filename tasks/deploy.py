@@ -50,6 +50,7 @@ def _address(url: str, model: str) -> str:
         "dependency_scanning",
         "code_integrity_check",
         "registry_authorization",
+        "approval",
     ],
     after=["access_control_api"],
 )

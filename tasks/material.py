@@ -24,6 +24,7 @@ from security.rows import lines
 from security.rows.kept import Kept
 from security.verdict import Ref, Subject, digest
 from tasks import (
+    approvals,
     artifact,
     attempts,
     authority,
@@ -59,6 +60,7 @@ OPENS = {
     "scores": ("scores",),
     "endpoint": ("endpoint",),
     "registry": ("model",),
+    "approval": ("model",),
 }
 """What kinds of reference a gate of a kind can open."""
 SUPPLIED = ("lock", "code", "checkout", "registry")
@@ -97,6 +99,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
             "known": run.plan.registry,
         }
         return versions.opened(run.home, folder, limits, subject, models.trusted(run), **told)
+    if gate.kind == "approval":
+        name, heads = str(run.plan.document["pipeline_name"]), run.plan.registry
+        return approvals.opened(run.home, models.trusted(run), name, ref.sha256, subject, heads)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":

@@ -18,13 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from security.errors import KeyBroken, LogBroken
-from security.gates.model.facts import WORD
 from security.gates.model.signature import SHA
 from security.keys import PublicKey, Signer, seal, unseal
 from security.log import head_of
 from security.models.manifest import NEWEST, REVOKED
 from security.verdict import Frozen
-from security.words import words
+from security.words import WORD, words
 
 Alias = Literal["candidate", "approved", "production"]
 MOST = 64 << 20

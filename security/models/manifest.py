@@ -18,9 +18,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from security.errors import KeyBroken, LogBroken
-from security.gates.model.facts import WORD
 from security.gates.model.signature import CARD, MOST_BYTES, MOST_FILES, PATH, SHA, SIGNATURE
 from security.verdict import Frozen, canonical
+from security.words import WORD
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MODEL = "application/vnd.sluice.model.v1"

@@ -15,11 +15,11 @@ from pydantic import Field, ValidationError
 
 from security.errors import KeyBroken, LogBroken
 from security.gates.model import Card, release, signer
-from security.gates.model.facts import WORD
 from security.gates.model.signature import CARD, PATH, SHA
 from security.keys import PublicKey, Signer, seal, unseal
 from security.models.manifest import BILL, PROVENANCE
 from security.verdict import Frozen, Outcome, digest
+from security.words import WORD
 
 KIND = "urn:sluice:model/v1"
 Sha = Annotated[str, Field(pattern=SHA)]

@@ -15,7 +15,7 @@ from security import waiver
 from security.errors import LogBroken
 from security.keys import UnsafeLocalKeys, seal
 from security.verify import verify
-from tasks import process, waivers
+from tasks import envelopes, process
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
 from tests.attacks.attacker import Ground
@@ -187,7 +187,7 @@ def test_one_that_does_not_count_lets_nothing_go(
     (path,) = (home.root / "waivers").iterdir()
     spoiled = change(home, path.read_bytes())
     path.unlink()
-    waivers.keep(home, spoiled)
+    envelopes.keep(home, "waivers", spoiled)
     capsys.readouterr()
     assert main(["waiver", "list", "--policy", asked["policy"], "--json"]) == 0
     (said,) = json.loads(capsys.readouterr().out)

@@ -84,6 +84,7 @@ def start(home: Home, *writes: list[str], gates: dict[str, Any] | None = None, p
     parsed, sha = load.policy(policy), load.sha256(policy)
     trust = Trust(public, parsed, sha, MATRIX, gates or GATES)
     given = {"document": DOCUMENT, "contract": CONTRACT, "partition": "2023-10-27", "window": None, "signer": public.id}
+    given["target"] = "local"
 
     def seal(index: str) -> Plan:
         return Plan(
@@ -94,7 +95,6 @@ def start(home: Home, *writes: list[str], gates: dict[str, Any] | None = None, p
             policy=policy,
             policy_sha256=sha,
             signed=UNSIGNED,
-            target="local",
             baseline="establish",
             matrix=MATRIX,
             terms=terms(parsed, given, MATRIX, trust.gates),

@@ -32,6 +32,7 @@ from security.verdict import Snapshot, Subject
 from tests.security.gates import (
     codes,
     test_api,
+    test_approval,
     test_artifact,
     test_authorization,
     test_bias,
@@ -352,6 +353,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "PII_detection": _personal,
     "access_control_api": _endpoint,
     "access_control_s3": _bucket,
+    "approval": test_approval.case,
     "approved_inputs": _manifest,
     "code_integrity_check": _code,
     "data_contract": _rows,

@@ -77,6 +77,7 @@ def test_the_matrix_is_this() -> None:
                     "dependency_scanning",
                     "code_integrity_check",
                     "registry_authorization",
+                    "approval",
                 ],
                 "after": ["access_control_api"],
             },

@@ -25,8 +25,7 @@ from security.gates.model.signature import (
 from security.keys import PublicKey
 from security.material import Material
 from security.verdict import Frozen, Subject
-
-WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$"
+from security.words import WORD
 
 
 class Entry(NamedTuple):

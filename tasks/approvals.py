@@ -1,0 +1,44 @@
+"""Opens the approvals of a home for the gate: those of the model that is about to be served; of others, how many.
+
+How many there are is counted by another listing of the folder than reads them.
+"""
+
+import os
+import time
+from collections.abc import Collection
+
+from security.errors import BadInput, LogBroken
+from security.gates import approval
+from security.gates.approval.facts import Asked, Item
+from security.material import Material
+from security.models.chain import Keys
+from security.verdict import Subject
+from tasks import chains, envelopes
+from tasks.home import Home
+
+MOST = 100
+"""Approvals of one model."""
+
+
+def opened(
+    home: Home, keys: Keys, name: str, model: str, subject: Subject, known: Collection[str] = ()
+) -> Material[Item]:
+    """The approvals there are, for one look. `keys`: whose word on revoked keys counts; `known`: entries of the
+    registry that were there when the plan was sealed."""
+    every = [each.encode() for each in envelopes.there(home, "approvals")]
+    mine = [each for each in every if approval.about(each) in ("", model)]
+    if len(mine) > MOST:
+        raise BadInput("approvals", model[:12], f"{len(mine):,} of one model", f"{MOST}; remove those that have ended")
+    signers = {_signer(each) for each in mine} - {""}
+    gone = signers & chains.standing(home, name, keys, known=known).barred.keys()
+    asked = Asked(model=model, at=round(time.time(), 3), revoked=tuple(sorted(gone)))
+    folder = home.root / "approvals"
+    there = sum(entry.name.endswith(".json") for entry in os.scandir(folder)) if folder.is_dir() else 0
+    return approval.material(asked, mine, len(every) - len(mine), there, subject)
+
+
+def _signer(envelope: bytes) -> str:
+    try:
+        return approval.read(envelope).signer
+    except LogBroken:
+        return ""

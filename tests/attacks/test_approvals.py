@@ -1,0 +1,135 @@
+"""A policy that wants a person: real deploys that nobody approved, that somebody approved otherwise, and one that goes."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from configs import load
+from flows.cli import main
+from flows.shell import once
+from security.gates import approval
+from security.keys import UnsafeLocalKeys
+from security.verify import verify
+from tasks import envelopes, process
+from tasks.home import Home
+from tasks.run import REFUSED, Quiet, Run
+from tasks.store import current
+from tests.attacks.bucket import Operator
+from tests.attacks.conftest import Pair
+
+NAME = "awaited"
+REASON = "read the card and the groups"
+
+
+@pytest.fixture(scope="module")
+def asked(operator: Operator, pair: Pair, home: Home) -> dict[str, str]:
+    """A document, and a policy under which Ada must approve what is served."""
+    ada = UnsafeLocalKeys(home.root / "keys").public("approver").id
+    terms = {"approval": {"limits": {"persons": 1, "approvers": {ada: "Ada"}, "days": 14}}}
+    document, policy = pair(name=NAME)
+    path = load.find(policy, "policies", paths=False)
+    told = json.loads(path.read_text())
+    told["gates"] |= terms
+    path.write_text(json.dumps(told))
+    return {"document": document, "policy": policy}
+
+
+@pytest.fixture(scope="module")
+def before(asked: dict[str, str], home: Home, operator: Operator) -> Run:
+    """A run up to the evaluation: its model is the registry's candidate."""
+    state, run = once(Quiet(), **asked, stages=["ingest", "features", "train", "evaluate"])
+    assert state.is_completed(), state.message
+    assert run is not None
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _emptied(home: Home) -> Iterator[None]:
+    yield
+    for path in (home.root / "approvals").glob("*"):
+        path.unlink()
+
+
+def deployed(asked: dict[str, str], before: Run) -> tuple[Any, Run]:
+    state, run = once(Quiet(), **asked, after=before.plan.run, stages=["deploy"])
+    assert run is not None
+    return state, run
+
+
+def give(*more: str, target: str = "local", requester: str = "Grace") -> int:
+    told = ["--target", target, "--reason", REASON, "--requester", requester, "--approver", "Ada", *more]
+    return main(["approval", "give", f"{NAME}@candidate", *told])
+
+
+def refused(asked: dict[str, str], before: Run, says: str) -> None:
+    pointer = current(before.home, "serving")
+    state, run = deployed(asked, before)
+    assert state.name == REFUSED
+    assert "[approval] fail: " in state.message
+    assert says in state.message
+    assert current(before.home, "serving") == pointer
+    assert process.alive(run.home.root / "service" / run.plan.run / "process.json") is None
+
+
+def test_what_nobody_approved_is_not_served(asked: dict[str, str], before: Run) -> None:
+    refused(asked, before, "APR-01 local: 0 approvals of ")
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"target": "kubernetes_test"}, f"it is for {NAME} on kubernetes_test; allowed: {NAME} on local"),
+        ({"requester": "ADA"}, "Ada asked for it and approved it; allowed: two persons"),
+    ],
+    ids=["for-another-target", "by-who-asked"],
+)
+def test_what_was_approved_otherwise_is_not_served(
+    asked: dict[str, str], before: Run, told: dict[str, str], says: str
+) -> None:
+    assert give(**told) == 0
+    refused(asked, before, says)
+
+
+def test_an_approval_for_longer_than_the_policy_allows(asked: dict[str, str], before: Run) -> None:
+    assert give("--days", "15") == 0
+    refused(asked, before, "APR-07")
+
+
+def test_an_approval_by_the_pipelines_own_key(asked: dict[str, str], before: Run) -> None:
+    keys = UnsafeLocalKeys(before.home.root / "keys")
+    claim = {"name": NAME, "target": "local", "reason": REASON, "requester": "Grace", "approver": "Ada"}
+    now = before.plan.started
+    model = before.published["model"].sha256
+    envelopes.keep(
+        before.home,
+        "approvals",
+        approval.sign(model, keys.signer("producer"), **claim, issued=now, expires=now + 3600),
+    )
+    refused(asked, before, "APR-03")
+
+
+def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
+    asked: dict[str, str], before: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert give() == 0
+    capsys.readouterr()
+    assert main(["approval", "list", "--policy", asked["policy"], "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["target"], listed["wrong"]) == (NAME, "local", "")
+    state, run = deployed(asked, before)
+    assert state.is_completed(), state.message
+    (held,) = [each for each in verify(run.log.path, run.trust).held if each.verdict.gate == "approval"]
+    assert (held.verdict.outcome, held.effect.because) == ("pass", "enforced")
+    assert held.verdict.reason == f"1 approvals of {before.published['model'].sha256[:12]}, 0 of others"
+    process.stop(run.home.root / "service" / run.plan.run / "process.json")
+
+
+def test_an_approval_that_was_altered_stops_the_run(asked: dict[str, str], before: Run) -> None:
+    assert give() == 0
+    (path,) = (before.home.root / "approvals").glob("*.json")
+    spoiled = path.read_bytes()[:-9]
+    path.unlink()
+    envelopes.keep(before.home, "approvals", spoiled)
+    refused(asked, before, "APR-02")
