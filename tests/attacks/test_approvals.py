@@ -1,4 +1,4 @@
-"""A policy that wants a person: real deploys that nobody approved, that somebody approved otherwise, and one that goes."""
+"""A policy that wants a person: deploys that nobody approved, that somebody approved otherwise, and one that goes."""
 
 import json
 from collections.abc import Iterator
@@ -122,7 +122,8 @@ def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
     assert state.is_completed(), state.message
     (held,) = [each for each in verify(run.log.path, run.trust).held if each.verdict.gate == "approval"]
     assert (held.verdict.outcome, held.effect.because) == ("pass", "enforced")
-    assert held.verdict.reason == f"1 approvals of {before.published['model'].sha256[:12]}, 0 of others"
+    told = f"1 approvals of {before.published['model'].sha256[:12]}, 0 of others"
+    assert held.verdict.reason == f"2/2 questions and approvals, {told}"
     process.stop(run.home.root / "service" / run.plan.run / "process.json")
 
 
