@@ -16,6 +16,8 @@ from security.errors import LogBroken, PlanError
 from security.gates import approval
 from security.gates.approval.facts import Facts
 from security.keys import UnsafeLocalKeys
+from security.log import kind_of, read
+from security.models.chain import Keys
 from security.words import day
 from tasks import chains, envelopes, models
 from tasks.home import Home
@@ -25,15 +27,11 @@ COLUMNS = ("approval", "model", "name", "target", "approver", "requester", "unti
 
 
 def give(home: Home, spelled: str, policy: str, *, days: float, **claim: str) -> dict[str, Any]:
-    """Sign an approval of a version of the registry with the approver's key of this home. `claim`: target, reason,
-    requester and approver."""
+    """Sign an approval of a run's model, or of a version of the registry, with the approver's key of this home.
+    `claim`: target, reason, requester and approver."""
     judged = load.policy(load.text(load.find(policy, "policies")), policy)
     keys = UnsafeLocalKeys(home.root / "keys")
-    trusted = models.own(keys, judged)
-    name, version = models.which(home, spelled, trusted)
-    row = chains.standing(home, name, trusted).row(version)
-    if row.wrong:
-        raise PlanError(f"{name}:{version} {row.wrong}; allowed: a version that stands")
+    name, release = _ran(home, spelled, keys) or _entered(home, spelled, models.own(keys, judged))
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
@@ -41,12 +39,34 @@ def give(home: Home, spelled: str, policy: str, *, days: float, **claim: str) ->
     now, signer = round(time.time(), 3), keys.signer("approver")
     told = {"name": name, "issued": now, "expires": now + days * DAY, **claim}
     try:
-        envelope = approval.sign(row.claim.release, signer, **told)
+        envelope = approval.sign(release, signer, **told)
     except ValidationError as why:
         first = why.errors()[0]
         raise PlanError(f"an approval: {first['loc'][0]}: {first['msg']}") from None
-    id, release = envelopes.keep(home, "approvals", envelope), row.claim.release
-    return {"approval": id, "approver": signer.public.id, "model": f"{name}:{version}", "release": release}
+    id = envelopes.keep(home, "approvals", envelope)
+    return {"approval": id, "approver": signer.public.id, "name": name, "release": release}
+
+
+def _ran(home: Home, run: str, keys: UnsafeLocalKeys) -> tuple[str, str] | None:
+    """Pipeline and digest of the model that a run has published, from its log; None where there is no such run."""
+    path = home.evidence(run) / "log.jsonl"
+    if "/" in run or not path.is_file():
+        return None
+    statements, _ = read(path, keys.public("producer"))
+    told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
+    made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
+    if len(made) != 1:
+        raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
+    return str(statements[0]["predicate"]["plan"]["document"]["pipeline_name"]), made[0]
+
+
+def _entered(home: Home, spelled: str, trusted: Keys) -> tuple[str, str]:
+    """Name and digest of a version of the registry, which must stand."""
+    name, version = models.which(home, spelled, trusted)
+    row = chains.standing(home, name, trusted).row(version)
+    if row.wrong:
+        raise PlanError(f"{name}:{version} {row.wrong}; allowed: a version that stands")
+    return name, row.claim.release
 
 
 def listed(home: Home, policy: str) -> Lines:
@@ -79,6 +99,6 @@ def command(given: argparse.Namespace) -> int:
         return show(listed(home, given.policy), COLUMNS, as_json=given.json)
     claim = {each: str(getattr(given, each)) for each in ("target", "reason", "requester", "approver")}
     told = give(home, given.model, given.policy, days=given.days, **claim)
-    print(f"approval {told['approval'][:SHOWN]} of {told['model']}, {told['release'][:SHOWN]}, for {given.target}")
+    print(f"approval {told['approval'][:SHOWN]} of {told['name']}, {told['release'][:SHOWN]}, for {given.target}")
     print(f"signed by {told['approver']}; it counts where the policy lists that key: approval.limits.approvers")
     return 0

@@ -4,6 +4,8 @@ from prefect import flow
 
 from security.verdict import Ref
 from tasks.deploy import serve
+from tasks.pause import person
+from tasks.run import current
 from tasks.stage import stage
 
 
@@ -11,4 +13,5 @@ from tasks.stage import stage
 @stage("deploy")
 def deploy(model: Ref, scores: Ref) -> Ref:
     """A candidate that serves the model, ready to be promoted."""
+    person(current(), model)
     return serve(model, scores)

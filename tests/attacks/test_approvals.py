@@ -1,10 +1,18 @@
 """A policy that wants a person: deploys that nobody approved, that somebody approved otherwise, and one that goes."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import SetStateStatus
 
 from configs import load
 from flows.cli import main
@@ -21,6 +29,7 @@ from tests.attacks.conftest import Pair
 
 NAME = "awaited"
 REASON = "read the card and the groups"
+TOLD = ["--target", "local", "--reason", REASON, "--requester", "Grace", "--approver", "Ada"]
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +68,51 @@ def deployed(asked: dict[str, str], before: Run) -> tuple[Any, Run]:
 
 
 def give(*more: str, target: str = "local", requester: str = "Grace") -> int:
-    told = ["--target", target, "--reason", REASON, "--requester", requester, "--approver", "Ada", *more]
+    told = [*TOLD, "--target", target, "--requester", requester, *more]
     return main(["approval", "give", f"{NAME}@candidate", *told])
 
 
-def refused(asked: dict[str, str], before: Run, says: str) -> None:
+def _waiting(asked: dict[str, str], seconds: int) -> dict[str, str]:
+    """The same, of a policy that has the run wait."""
+    path = load.find(asked["policy"], "policies", paths=False)
+    told = json.loads(path.read_text())
+    told["gates"]["approval"]["limits"]["wait"] = seconds
+    waits = path.with_name(f"{asked['policy']}_{seconds}.yaml")
+    waits.write_text(json.dumps(told))
+    return asked | {"policy": waits.stem}
+
+
+def resume(flow_run: UUID, note: str) -> None:
+    """As the page of Prefect does it."""
+    with get_client(sync_client=True) as api:
+        answered = api.resume_flow_run(flow_run, run_input={"note": note})
+    assert answered.status is SetStateStatus.ACCEPT, answered
+
+
+@contextmanager
+def aside(work: Callable[[UUID], None]) -> Iterator[None]:
+    """Beside a run: when it is paused, this is done."""
+
+    def go() -> None:
+        paused = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
+        with get_client(sync_client=True) as api:
+            for _ in range(300):
+                if found := api.read_flow_runs(flow_run_filter=paused):
+                    work(found[0].id)
+                    return
+                time.sleep(0.2)
+        raise AssertionError("no run was paused")
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(go)
+        yield
+        done.result(timeout=60)
+
+
+def refused(asked: dict[str, str], before: Run, says: str, meanwhile: Callable[[UUID], None] | None = None) -> None:
     pointer = current(before.home, "serving")
-    state, run = deployed(asked, before)
+    with aside(meanwhile) if meanwhile else nullcontext():
+        state, run = deployed(asked, before)
     assert state.name == REFUSED
     assert "[approval] fail: " in state.message
     assert says in state.message
@@ -134,3 +181,27 @@ def test_an_approval_that_was_altered_stops_the_run(asked: dict[str, str], befor
     path.unlink()
     envelopes.keep(before.home, "approvals", spoiled)
     refused(asked, before, "APR-02")
+
+
+def test_a_run_waits_for_a_person_and_a_click_alone_approves_nothing(asked: dict[str, str], before: Run) -> None:
+    refused(_waiting(asked, 60), before, "APR-01", meanwhile=lambda flow_run: resume(flow_run, "looks good to me"))
+
+
+def test_a_run_waits_for_a_person_who_signs(asked: dict[str, str], before: Run) -> None:
+    def sign(flow_run: UUID) -> None:
+        assert main(["approval", "give", before.plan.run, *TOLD]) == 0
+        resume(flow_run, "")
+
+    with aside(sign):
+        state, run = deployed(_waiting(asked, 60), before)
+    assert state.is_completed(), state.message
+    process.stop(run.home.root / "service" / run.plan.run / "process.json")
+
+
+def test_a_run_for_which_nobody_comes_is_refused(asked: dict[str, str], before: Run) -> None:
+    state, run = deployed(_waiting(asked, 2), before)
+    assert (state.is_failed(), state.name) == (True, REFUSED)
+    model = before.published["model"].sha256[:12]
+    assert f"nobody came within 2 s: it waited for 1 to approve model {model} for local" in state.message
+    assert f"`sluice approval give {before.plan.run} --target local" in state.message
+    assert "deploy" not in run.published

@@ -36,11 +36,12 @@ class Facts(Asked):
 
 class Limits(Frozen):
     """How many persons must have approved, who they may be (id of the public key -> name), and for how many days at the
-    most. `name` of the pipeline and `target` are the plan's."""
+    most. `wait`: seconds that a run waits for the first of them. `name` of the pipeline and `target` are the plan's."""
 
     persons: Annotated[int, Field(strict=True, ge=1, le=9)] | Literal["UnsafeNobody"] = 1
     approvers: dict[Sha, Annotated[str, Field(min_length=1)]] = {}
     days: float = Field(default=30, gt=0, le=366)
+    wait: int = Field(default=0, ge=0, le=7 * 86_400, strict=True)
     name: str = Field(pattern=WORD)
     target: str = Field(pattern=WORD)
 

@@ -1,0 +1,49 @@
+"""A run that waits for a person: paused in Prefect, with a form that says what is to be approved and how.
+
+The click is not the approval: what is filled in decides nothing. When the run goes on, or nobody came in time, the gate
+`approval` looks for what a person signed.
+"""
+
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from security.errors import Refused
+from security.gates import approval
+from security.verdict import Ref
+from tasks import envelopes
+from tasks.run import Run
+
+EVERY = 2
+"""Seconds from one look at the state of the paused run to the next."""
+
+
+class Answer(RunInput):
+    """The form of a paused run."""
+
+    note: str = Field(default="", max_length=300, title="Note", description="It decides nothing: sign an approval")
+
+
+def person(run: Run, model: Ref) -> bool:
+    """Wait for a person, where the policy wants one and nobody approved this model yet; whether it waited.
+    `Refused` where nobody resumed the run in time."""
+    limits = approval.Limits.model_validate(run.plan.terms["deploy"]["serve"][approval.Approval.name].limits)
+    there = {approval.about(each.encode()) for each in envelopes.there(run.home, "approvals")}
+    if limits.persons == approval.NOBODY or not limits.wait or model.sha256 in there:
+        return False
+    of = run.plan.run if "train" in run.plan.matrix else run.plan.predecessor["run"]
+    said = (
+        f"{limits.persons} to approve model {model.sha256[:12]} for {run.plan.target}: "
+        f"`sluice approval give {of} --target {run.plan.target} ...`, and then to resume this run"
+    )
+    run.listener.step("deploy", f"waits {limits.wait:,} s for {said}")
+    try:
+        pause_flow_run(
+            wait_for_input=Answer.with_initial_data(description=f"Sluice waits for {said}."),
+            timeout=limits.wait,
+            poll_interval=min(EVERY, limits.wait),
+        )
+    except FlowPauseTimeout:
+        raise Refused(f"nobody came within {limits.wait:,} s: it waited for {said}") from None
+    return True
