@@ -19,6 +19,10 @@ class Fresh(Signer):
 
     def sign(self, body: bytes) -> bytes:
         """A strict DER, low-S signature over the DSSE encoding of `body`."""
-        mark = self._private.sign(pae(body), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return self.mark(pae(body))
+
+    def mark(self, body: bytes) -> bytes:
+        """The same over bytes as they are: for forms of signatures that are no envelopes."""
+        mark = self._private.sign(body, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         r, s = decode_dss_signature(mark)
         return bytes(encode_dss_signature(r, min(s, ORDER - s)))

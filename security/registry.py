@@ -18,6 +18,7 @@ from security.gates.contract import DataContract, Tally
 from security.gates.dependencies import DependencyScanning
 from security.gates.drift import DriftMonitoring
 from security.gates.fairness import FairnessMetrics
+from security.gates.image import ImageVulnerabilityScanning
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
@@ -50,6 +51,7 @@ GATES: dict[str, Gate[Any]] = {
         BiasDetection(),
         Approval(),
         AccessControlApi(),
+        ImageVulnerabilityScanning(),
     )
 }
 
@@ -60,7 +62,6 @@ PLANNED = (
     "backdoor_probe",
     "data_poisoning",
     "deployment_authorization",
-    "image_vulnerability_scanning",
     "network_policy_enforcement",
     "workload_hardening",
 )

@@ -162,7 +162,7 @@ def _made(base: str, told: Mapping[Key, _Answer]) -> Live | None:
     )
     whole = {key: answer for key, answer in told.items() if key[1] and (key[0], "") in told}
     answers = {key: frozenset(each.id for each in answer.every) for key, answer in whole.items()}
-    return Live(head, {name: tuple(mine.values()) for name, mine in known.items()}, answers)
+    return Live(head, {name: tuple(mine.values()) for name, mine in known.items()}, answers=answers)
 
 
 def _answer(client: "httpx.Client", url: str, key: Key, ends: float, all_: _Left) -> _Answer:

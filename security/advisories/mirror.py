@@ -8,7 +8,7 @@ as is none at all. It is read whole, every line, once in a process for as long a
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
@@ -47,10 +47,11 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Mirror:
-    """Advisories by the canonical name of their packages."""
+    """Advisories by the canonical name of their packages; those of other ecosystems by ecosystem and name."""
 
     head: Head
     known: dict[str, tuple[Advisory, ...]]
+    systems: dict[tuple[str, str], tuple[Advisory, ...]] = field(default_factory=dict)
 
     def of(self, name: str) -> tuple[Advisory, ...]:
         """What is known of a package, withdrawn advisories left out."""
@@ -130,6 +131,7 @@ def load(path: Path) -> Mirror:
 @lru_cache(maxsize=1)
 def _loaded(path: Path, _: tuple[int, int, int]) -> Mirror:
     known: dict[str, list[Advisory]] = {}
+    systems: dict[tuple[str, str], list[Advisory]] = {}
     total, count, newest = hashlib.sha256(), 0, ""
     with path.open("rb") as file:
         told = _head(path, file.readline(LONGEST))
@@ -142,6 +144,9 @@ def _loaded(path: Path, _: tuple[int, int, int]) -> Mirror:
             count, newest = count + 1, later(newest, each.modified)
             for name in each.names:
                 known.setdefault(name, []).append(each)
+            for other in each.others:
+                systems.setdefault(other, []).append(each)
     if (count, newest, total.hexdigest()) != (told.count, told.newest, told.sha256):
         raise CannotTell(f"{path.name}: found other advisories than its head names; fetch them anew", CAUSE)
-    return Mirror(told, {name: tuple(every) for name, every in known.items()})
+    others = {other: tuple(every) for other, every in systems.items()}
+    return Mirror(told, {name: tuple(every) for name, every in known.items()}, others)

@@ -99,6 +99,12 @@ class Advisory(msgspec.Struct, frozen=True):
         told = (each.package for each in self.affected)
         return frozenset(canonicalize_name(each.name) for each in told if each and each.ours)
 
+    @property
+    def others(self) -> frozenset[tuple[str, str]]:
+        """Ecosystem and name of the packages of other ecosystems, as they are spelled."""
+        told = (each.package for each in self.affected)
+        return frozenset((each.ecosystem, each.name) for each in told if each and not each.ours)
+
 
 _DECODER = msgspec.json.Decoder(Advisory)
 _NULLABLE = ("aliases", "severity", "affected")

@@ -1,0 +1,124 @@
+"""Who signed an image, and what bill of materials came with it.
+
+A signature is that of cosign: over a payload of the form `simple signing`, which names the manifest's digest. An
+attestation is a DSSE envelope with an in-toto statement about that digest, whose predicate is a CycloneDX bill.
+"""
+
+import base64
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
+
+from security.errors import KeyBroken
+from security.gates.image.facts import Bill, Listed
+from security.inventory import Inventory
+from security.keys import PAYLOAD, STATEMENT, PublicKey, pae
+
+CYCLONEDX = "https://cyclonedx.org/bom"
+SIGNED = "cosign container image signature"
+Part = tuple[str, str, str]
+"""Type of a package URL, name and version."""
+
+
+def signers(given: Iterable[tuple[bytes, bytes]], keys: Iterable[bytes], sha: str) -> tuple[str, ...]:
+    """Ids of the keys that signed a manifest of this digest."""
+    mine = [(payload, mark) for payload, mark in given if _names(payload, sha)]
+    return tuple(sorted({key.id for key in _keys(keys) for each in mine if _signed(key, *each)}))
+
+
+def bills(given: Iterable[bytes], keys: Sequence[bytes], sha: str, here: Inventory) -> Iterator[Bill]:
+    """The bills of materials that somebody signed for a manifest of this digest."""
+    parts = listed(here)
+    for line in given:
+        try:
+            envelope = json.loads(line)
+            body = base64.b64decode(envelope["payload"], validate=True)
+            marks = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
+            said = json.loads(body)
+            about = [each["digest"].get("sha256") for each in said["subject"]]
+            kinds = envelope["payloadType"], said["_type"].replace("v0.1", "v1"), said["predicateType"]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+        if kinds != (PAYLOAD, STATEMENT, CYCLONEDX) or sha not in about:
+            continue
+        signed = {key.id for key in _keys(keys) for mark in marks if _signed(key, pae(body), mark)}
+        found = _parts(said.get("predicate"))
+        yield Bill(
+            keys=tuple(sorted(signed)),
+            read=found is not None,
+            listed=len(found or ()),
+            missing=Listed.of(map(" ".join, parts - (found or set()))),
+            strange=Listed.of(map(" ".join, (found or set()) - parts)),
+        )
+
+
+def listed(here: Inventory) -> set[Part]:
+    """What a bill has to list."""
+    return {(each.kind, each.name, each.version) for each in here.packages} | {
+        ("pypi", each.name, each.version) for each in here.dists
+    }
+
+
+def _parts(bill: Any) -> set[Part] | None:
+    """The packages of a bill; what it lists beside them, files and the system itself, are not its packages."""
+    try:
+        if bill["bomFormat"] != "CycloneDX":
+            return None
+        urls = [PackageURL.from_string(each["purl"]) for each in bill.get("components", ()) if each.get("purl")]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {
+        (each.type, canonicalize_name(each.name) if each.type == "pypi" else each.name, each.version or "")
+        for each in urls
+    }
+
+
+def _names(payload: bytes, sha: str) -> bool:
+    try:
+        said = json.loads(payload)["critical"]
+        return bool(said["type"] == SIGNED and said["image"]["docker-manifest-digest"] == f"sha256:{sha}")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _keys(pems: Iterable[bytes]) -> Iterator[PublicKey]:
+    for pem in pems:
+        try:
+            yield PublicKey(pem)
+        except KeyBroken:
+            continue
+
+
+def _signed(key: PublicKey, body: bytes, mark: bytes) -> bool:
+    try:
+        key.key.verify(mark, body, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def payload(sha: str, reference: str = "") -> bytes:
+    """What is signed of a manifest of this digest."""
+    image = {"docker-manifest-digest": f"sha256:{sha}"}
+    told = {"identity": {"docker-reference": reference.partition("@")[0]}, "image": image, "type": SIGNED}
+    return json.dumps({"critical": told, "optional": None}, separators=(",", ":")).encode()
+
+
+def components(parts: Collection[Part]) -> dict[str, Any]:
+    """A bill of these, in CycloneDX 1.6."""
+    every = [
+        {
+            "type": "library",
+            "name": name,
+            "version": at,
+            "purl": PackageURL(kind, "debian" if kind == "deb" else None, name, at).to_string(),
+        }
+        for kind, name, at in sorted(parts)
+    ]
+    return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": every}

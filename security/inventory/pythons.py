@@ -1,0 +1,91 @@
+"""Python in a tree: interpreters by their names, distributions by their metadata, and what no record lists."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from security.inventory.record import Dist, Interpreter
+from security.inventory.tree import EXECUTES, Tree
+
+FOLDERS = ("site-packages", "dist-packages")
+_INTERPRETER = re.compile(r"(?:.*/)?bin/(python|pypy)(\d+\.\d+)")
+_CALLED = {"python": "CPython", "pypy": "PyPy"}
+_IMPORTED = (".py", ".so", ".pyd", ".pyc", ".pth", ".egg", ".egg-link", ".whl")
+_DECLARES = re.compile(r"(.+)/([^/]+)\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)")
+
+
+def interpreters(tree: Tree, owners: dict[str, str]) -> tuple[Interpreter, ...]:
+    """The interpreters that can be started. `owners`: path -> the package that has it."""
+    found = set()
+    for path, node in tree.files():
+        if node.mode & EXECUTES and (told := _INTERPRETER.fullmatch(path)):
+            found.add((_CALLED[told[1]], told[2], owners.get(path, "")))
+    return tuple(Interpreter(implementation=kind, version=at, owner=of) for kind, at, of in sorted(found))
+
+
+def dists(tree: Tree) -> Iterator[Dist | str]:
+    """The distributions of every folder; a sentence of one whose metadata cannot be read."""
+    for path, node in tree.files():
+        if (told := _DECLARES.fullmatch(path)) is None:
+            continue
+        name, version = _declared(node.data or b"")
+        try:
+            at = str(Version(version))
+            if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+                raise InvalidVersion
+        except InvalidVersion:
+            yield f"{path}: no name or version"
+            continue
+        yield Dist(name=canonicalize_name(name), version=at, folder=told[1])
+
+
+def _declared(data: bytes) -> tuple[str, str]:
+    """Name and version in the headers, which end at an empty line; of one that is there twice the first."""
+    told: dict[str, str] = {}
+    for line in data.decode("utf-8", "replace").split("\n"):
+        if not line.strip():
+            break
+        name, mark, value = line.partition(":")
+        if mark and not line.startswith((" ", "\t")):
+            told.setdefault(name.lower(), value.strip())
+    return told.get("name", ""), told.get("version", "")
+
+
+def recorded(tree: Tree) -> set[str]:
+    """The paths that records list, as far as they lie in the tree."""
+    found = set()
+    for path, node in tree.files():
+        if path.endswith(".dist-info/RECORD"):
+            root = PurePosixPath(path).parent.parent
+            rows = csv.reader((node.data or b"").decode("utf-8", "replace").splitlines())
+            for row in rows:
+                if row and (at := tree.resolve(str(root / row[0]))) is not None:
+                    found.add(at)
+    return found
+
+
+def folders(tree: Tree) -> set[str]:
+    """The folders that hold distributions: by their names, or since there is one in them."""
+    found = set()
+    for path in tree.nodes:
+        parts = path.split("/")
+        found |= {"/".join(parts[: at + 1]) for at, part in enumerate(parts) if part in FOLDERS}
+        if told := _DECLARES.fullmatch(path):
+            found.add(told[1])
+    return found
+
+
+def loose(tree: Tree, known: Collection[str]) -> list[str]:
+    """What can be imported from those folders, and is not known to any record or package."""
+    roots = tuple(f"{each}/" for each in sorted(folders(tree)))
+    if not roots:
+        return []
+    return [
+        path
+        for path, _ in tree.files()
+        if path not in known and path.startswith(roots) and path.endswith(_IMPORTED) and "/__pycache__/" not in path
+    ]

@@ -1,0 +1,118 @@
+"""The inventory of a tree: of a running system's files, or of an image's layers."""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from security.errors import BadInput
+from security.inventory import pythons, stanzas
+from security.inventory.record import Database, Dist, Inventory, Package, System
+from security.inventory.tree import EXECUTES, SETGID, SETUID, Tree
+
+RELEASE = ("etc/os-release", "usr/lib/os-release")
+STATUS, EACH, LISTS, APK = "var/lib/dpkg/status", "var/lib/dpkg/status.d", "var/lib/dpkg/info", "lib/apk/db/installed"
+IGNORES = re.compile(
+    r"(?i)\.trivyignore(\.ya?ml)?|trivy\.ya?ml|\.grype\.ya?ml|\.snyk|\.?osv-scanner\.toml|\.gitleaksignore"
+    r"|\.gitleaks\.toml|\.dockle(ignore|rc)|\.?hadolint\.ya?ml|(.*[._-])?(open)?vex(\.json|\.cdx\.json)|\.secrets\.baseline"
+)
+"""Names of files by which scanners are told what not to find: none of them is read here."""
+
+
+def inventory(tree: Tree) -> Inventory:
+    """Everything that the tree declares; what cannot be read is `odd`, and never left out."""
+    odd = list[str]()
+    packages = list[Package]()
+    databases = list[Database]()
+    for database, held in _databases(tree, odd):
+        databases.append(database)
+        packages += held
+    owners = dict(_owners(tree))
+    known = owners.keys() | pythons.recorded(tree)
+    told = [*pythons.dists(tree)]
+    odd += [each for each in told if isinstance(each, str)]
+    held_ = sorted({(each.name, each.version, each.folder) for each in told if isinstance(each, Dist)})
+    loose = pythons.loose(tree, known)
+    return Inventory(
+        system=_system(tree, odd),
+        databases=tuple(databases),
+        packages=tuple(sorted(packages, key=lambda each: (each.kind, each.name, each.arch, each.version))),
+        interpreters=pythons.interpreters(tree, owners),
+        dists=tuple(Dist(name=name, version=at, folder=where) for name, at, where in held_),
+        loose=tuple(loose),
+        stray=tuple(_stray(tree, known | {*loose})),
+        setuid=tuple(path for path, node in tree.files() if node.mode & (SETUID | SETGID)),
+        ignores=tuple(path for path, _ in tree.files() if IGNORES.fullmatch(PurePosixPath(path).name)),
+        odd=tuple(odd),
+    )
+
+
+def _system(tree: Tree, odd: list[str]) -> System | None:
+    data = next((found for path in RELEASE if (found := tree.read(path)) is not None), None)
+    if data is None:
+        return None
+    try:
+        return stanzas.system(data.decode("utf-8"), "os-release")
+    except (BadInput, UnicodeDecodeError) as why:
+        odd.append(f"os-release: {_why(why)}")
+        return None
+
+
+def _databases(tree: Tree, odd: list[str]) -> Iterator[tuple[Database, list[Package]]]:
+    """Each package database that is there, and what it declares."""
+    single = tree.read(STATUS)
+    apart = [(path, node.data or b"") for path, node in tree.files() if path.startswith(f"{EACH}/")]
+    apart = [each for each in apart if not each[0].endswith(".md5sums")]
+    lists = sum(path.startswith(f"{LISTS}/") and path.endswith(".list") for path, _ in tree.files())
+    texts = [(STATUS, single)] if single is not None else []
+    if texts or apart:
+        held, told = list[Package](), 0
+        for file, data in [*texts, *apart]:
+            try:
+                for fields in stanzas.paragraphs(data.decode("utf-8"), file):
+                    told += 1
+                    package = stanzas.deb(fields, file)
+                    held += [package] if package else []
+            except (BadInput, UnicodeDecodeError) as why:
+                odd.append(_why(why))
+        yield Database(kind="deb", packages=told, lists=lists if texts else None), held
+    elif lists:
+        yield Database(kind="deb", packages=0, lists=lists), []
+    if (alpine := tree.read(APK)) is not None:
+        try:
+            blocks = [*stanzas.apk(alpine.decode("utf-8"), APK)] if alpine.strip() else []
+        except (BadInput, UnicodeDecodeError) as why:
+            odd.append(_why(why))
+            blocks = []
+        yield Database(kind="apk", packages=len(blocks), lists=None), blocks
+
+
+def _why(why: Exception) -> str:
+    return str(why) if isinstance(why, BadInput) else "no UTF-8"
+
+
+def _owners(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Path -> the package whose list has it, links on the way to it followed: `/bin/sh` lies in `/usr/bin`."""
+    for path, node in tree.files():
+        if path.startswith(f"{LISTS}/") and path.endswith(".list"):
+            package = PurePosixPath(path).name.removesuffix(".list").partition(":")[0]
+            for line in (node.data or b"").decode("utf-8", "replace").splitlines():
+                parent, _, last = line.strip("/").rpartition("/")
+                if last and (at := tree.resolve(parent)) is not None:
+                    yield (f"{at}/{last}" if at else last), package
+    if (data := tree.read(APK)) is not None:
+        folder = package = ""
+        for line in data.decode("utf-8", "replace").splitlines():
+            mark, value = line[:2], line[2:]
+            if mark == "P:":
+                package = value
+            elif mark == "F:":
+                folder = value
+            elif mark == "R:" and (at := tree.resolve(folder)) is not None:
+                yield (f"{at}/{value}" if at else value), package
+
+
+def _stray(tree: Tree, known: set[str]) -> Iterator[str]:
+    """Files that can be run, or loaded by what runs, and are nobody's."""
+    for path, node in tree.files():
+        if path not in known and (node.mode & EXECUTES or re.search(r"\.so(\.\d+)*$", path)):
+            yield path

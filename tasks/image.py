@@ -1,0 +1,82 @@
+"""Opens what serves for the gate over images: an image in an OCI layout, or what a local process runs on.
+
+Where advisories are there, the mirror's are handed out; lists of security updates are those that this system keeps,
+and say of which system they are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from security.advisories import mirror
+from security.advisories.mirror import Mirror
+from security.gates.dependencies import pinned
+from security.gates.image import About, File, Item, material
+from security.inventory import feeds, host, layout
+from security.keys import PublicKey
+from security.material import Material
+from security.verdict import Subject, canonical, digest
+from tasks.home import Home
+
+ROOT = Path("/")
+
+
+def process(
+    home: Home,
+    lock: Path,
+    packages: Path,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    of: str = "",
+    *,
+    root: Path = ROOT,
+) -> Material[Item]:
+    """What a process runs on that is begun by this command with these variables: the system below `root`, the
+    interpreter that runs here, and the distributions in the folder `packages`, which are to be those of `lock`. `of`:
+    digest of what it serves."""
+    config = canonical({"config": {"Cmd": list(argv), "Env": [f"{name}={env[name]}" for name in sorted(env)]}})
+    now = mirror.stamp(datetime.now(UTC))
+    items = [Item("about", About("process", "", now)), Item("config", config), *_beside(home, lock, root)]
+    items.append(Item("interpreter", host.interpreter(root)))
+    items += [Item("file", File(path, node)) for path, node in host.files(root, packages)]
+    told = {each.value.path: digest((each.value.node.data or b"").hex()) for each in items if each.kind == "file"}
+    subject = Subject(kind="image", name="process", sha256=digest(told | {"": config.decode()}), of=of)
+    return material(subject, lambda: items, host.counted(root, packages), weight)
+
+
+def image(
+    home: Home,
+    lock: Path,
+    folder: Path,
+    reference: str,
+    keys: Sequence[PublicKey] = (),
+    of: str = "",
+    *,
+    root: Path = ROOT,
+) -> Material[Item]:
+    """The image of an OCI layout that a reference names by digest. `keys`: of who may sign one; `root`: the system
+    whose lists of security updates are taken."""
+    sha = reference.rpartition("@sha256:")[2]
+    found = layout.opened(folder, sha)
+    now = mirror.stamp(datetime.now(UTC))
+    items = [Item("about", About("image", reference, now)), Item("manifest", found.manifest)]
+    items += [Item("config", found.config), *_beside(home, lock, root)]
+    items += [Item("key", key.pem) for key in keys]
+    items += [Item(kind, value) for kind, value in found.said]
+    items += [Item("layer", blob) for blob in found.layers]
+    subject = Subject(kind="image", name=reference, sha256=found.sha256, of=of)
+    return material(subject, lambda: items, found.blobs, weight)
+
+
+def weight(item: Item) -> int:
+    """What counts as looked at: the packages that a file declares, and layers."""
+    return host.weight(*item.value) if item.kind == "file" else int(item.kind == "layer")
+
+
+def _beside(home: Home, lock: Path, root: Path) -> Iterator[Item]:
+    known: Mirror | None = mirror.load(home.advisories) if home.advisories.exists() else None
+    yield Item("advisories", known)
+    pins = {pin.name: pin.version for pin in pinned(lock.read_text("utf-8")) if pin.applies} if lock.is_file() else None
+    yield Item("lock", pins)
+    for feed in feeds.there(root):
+        yield Item("feed", feed)
