@@ -38,6 +38,7 @@ lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	echo 'modelaudit[h5]' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/modelaudit.lock
 	echo 'ranx' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/ranx.lock
 	echo 'implicit' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/implicit.lock
+	echo 'network-config-analyzer' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/analyzer.lock
 
 clean: stop ## Remove the environment and everything that runs made
 	rm -rf $(VENV) .sluice

@@ -22,6 +22,7 @@ from security.gates.image import ImageVulnerabilityScanning
 from security.gates.inputs import ApprovedInputs
 from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
+from security.gates.network import NetworkPolicyEnforcement
 from security.gates.personal import PiiDetection, Sweep
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.secrets import SecretsScanning
@@ -52,6 +53,7 @@ GATES: dict[str, Gate[Any]] = {
         Approval(),
         AccessControlApi(),
         ImageVulnerabilityScanning(),
+        NetworkPolicyEnforcement(),
     )
 }
 
@@ -62,6 +64,5 @@ PLANNED = (
     "backdoor_probe",
     "data_poisoning",
     "deployment_authorization",
-    "network_policy_enforcement",
     "workload_hardening",
 )

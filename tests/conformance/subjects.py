@@ -44,6 +44,7 @@ from tests.security.gates import (
     test_inputs,
     test_metrics,
     test_model,
+    test_network,
     test_newest,
     test_rest,
     test_secrets,
@@ -369,6 +370,7 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "model_artifact_scan": test_artifact.case,
     "model_signature": _model,
     "model_versioning": test_versions.case,
+    "network_policy_enforcement": test_network.case,
     "registry_authorization": test_authorization.case,
     "secrets_scanning": _secrets,
 }

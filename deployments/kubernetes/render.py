@@ -1,0 +1,106 @@
+"""From a few values to manifests: the same values, the same bytes.
+
+A file of `manifests/` is read as YAML first and filled in afterwards, value by value, so that no value can become
+structure. Every `${name}` must be known, and every value used.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+HERE = Path(__file__).parent / "manifests"
+FILES = (
+    "namespace.yaml",
+    "account.yaml",
+    "trust.yaml",
+    "network.yaml",
+    "deployment.yaml",
+    "service.yaml",
+    "budget.yaml",
+    "probe.yaml",
+    "stranger.yaml",
+)
+"""In the order in which they are applied: policies are there before what they hold back."""
+_PLACE = re.compile(r"\$\{([a-z]+)\}")
+Name = Annotated[str, Field(max_length=63, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
+Pipeline = Annotated[str, Field(max_length=50, pattern=r"^[a-z]([a-z0-9_]*[a-z0-9])?$")]
+"""Short enough that what is put behind it is a name still."""
+
+
+class RenderError(Exception):
+    """A file that cannot be filled in, in one sentence."""
+
+
+class Values(BaseModel):
+    """What differs between deployments.
+
+    `pipeline`: the document's name; objects are called the same, with `-` for `_`.
+    `image`: by digest, or None where none was built: the manifests then name none, and no cluster takes them. `model`:
+    the release's digest; `path`: where recommendations are served; `issuer` and `audience` of tokens; `key` and `jwks`:
+    the public keys of who signs releases (PEM) and of who issues tokens (JWK set).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    pipeline: Pipeline
+    namespace: Name
+    image: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}$")] | None
+    model: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.-]+$")]
+    replicas: Annotated[int, Field(ge=2, le=100)] = 2
+    issuer: Annotated[str, Field(pattern=r"^[!-~]+$")]
+    audience: Annotated[str, Field(pattern=r"^[!-~]+$")]
+    key: Annotated[str, Field(pattern=r"^-----BEGIN PUBLIC KEY-----\n")]
+    jwks: Annotated[str, Field(pattern=r"^\{")]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no alias: each part of a document is said where it stands."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Always."""
+        return True
+
+
+def render(values: Values) -> list[tuple[str, bytes]]:
+    """Name and bytes of each file. `RenderError` for a placeholder that has no value, and a value without one."""
+    trust = hashlib.sha256(f"{values.key}\0{values.jwks}".encode()).hexdigest()[:10]
+    name = values.pipeline.replace("_", "-")
+    given = {**values.model_dump(), "image": values.image or "", "name": name, "trust": f"{name}-{trust}"}
+    used: set[str] = set()
+    made: list[tuple[str, bytes]] = []
+    for file in FILES:
+        told = list(yaml.safe_load_all((HERE / file).read_text(encoding="utf-8")))
+        filled = [_filled(file, each, given, used) for each in told]
+        made.append((file, yaml.dump_all(filled, Dumper=_Dumper, sort_keys=False, width=1 << 20).encode()))
+    if unused := sorted(given.keys() - used):
+        raise RenderError(f"no manifest says ${{{unused[0]}}}")
+    return made
+
+
+def _filled(file: str, told: Any, given: dict[str, Any], used: set[str]) -> Any:
+    if isinstance(told, dict):
+        return {key: _filled(file, each, given, used) for key, each in told.items()}
+    if isinstance(told, list):
+        return [_filled(file, each, given, used) for each in told]
+    if not isinstance(told, str):
+        return told
+    places = list(_places(file, told, given))
+    used.update(places)
+    if _PLACE.fullmatch(told):
+        return given[places[0]]
+    return _PLACE.sub(lambda match: str(given[match[1]]), told)
+
+
+def _places(file: str, told: str, given: dict[str, Any]) -> Iterator[str]:
+    for place in _PLACE.findall(told):
+        if place not in given:
+            raise RenderError(f"{file}: ${{{place}}} is not known; there are {', '.join(sorted(given))}")
+        yield place
+    if "${" in _PLACE.sub("", told):
+        raise RenderError(f"{file}: a placeholder that is not spelled ${{name}}")

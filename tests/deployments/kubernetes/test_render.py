@@ -1,0 +1,104 @@
+"""Manifests from values: the same bytes, no value that becomes structure, no placeholder that is left."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from deployments.kubernetes import render as module
+from deployments.kubernetes.probe import main, tried
+from deployments.kubernetes.render import FILES, RenderError, Values, render
+from tests.security.manifests.given import VALUES, objects, rendered
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    assert rendered(replicas=2) == rendered()
+    assert [name for name, _ in rendered()] == list(FILES)
+    assert b"${" not in b"".join(data for _, data in rendered())
+
+
+def test_each_value_changes_what_is_rendered() -> None:
+    other = {
+        "pipeline": "other_one", "namespace": "far", "image": None, "model": "ef" * 32, "path": "/api/v2/x",
+        "replicas": 3, "issuer": "https://other.example", "audience": "else",
+        "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}',
+    }  # fmt: skip
+    assert set(other) == set(VALUES) == set(Values.model_fields)
+    for name, value in other.items():
+        assert rendered(**{name: value}) != rendered(), name
+
+
+def test_values_stand_where_they_belong() -> None:
+    told = objects(rendered(pipeline="recommendation_engine_v2", replicas=5))
+    deployment = told["Deployment/recommendation-engine-v2"]
+    assert deployment["spec"]["replicas"] == 5
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == VALUES["image"]
+    arguments = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+    assert arguments["--name"] == "recommendation_engine_v2"
+    assert arguments["--path"] == VALUES["path"]
+    trust = next(name for name in told if name.startswith("ConfigMap/")).partition("/")[2]
+    assert deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == trust
+    assert told[f"ConfigMap/{trust}"]["data"] == {"producer.pem": VALUES["key"], "jwks.json": VALUES["jwks"]}
+    assert (
+        objects(rendered(image=None))["Deployment/sample"]["spec"]["template"]["spec"]["containers"][0]["image"] == ""
+    )
+
+
+def test_a_value_never_becomes_structure() -> None:
+    told = objects(rendered(jwks='{"keys": []}\n---\nkind: Pod\n', issuer="a:${name}"))
+    assert "Pod" not in {each["kind"] for each in told.values()}
+    assert "a:${name}" in told["Deployment/sample"]["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image": "registry.example/a:latest"}, {"image": ""}, {"pipeline": "a-b"}, {"pipeline": "x" * 60},
+        {"namespace": "A"}, {"replicas": 1}, {"replicas": "2"}, {"path": "api"}, {"model": "ab"}, {"key": "PRIVATE"},
+        {"jwks": "[]"}, {"issuer": ""}, {"audience": "a b"}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_values_are_what_they_should_be(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        rendered(**changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: ${nmae}", "nmae"),
+        ("a: ${Name}", "not spelled"),
+        ("a: x-${name", "not spelled"),
+        ("a: b", "no manifest says"),
+    ],
+)
+def test_a_placeholder_that_is_not_known_or_not_used_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr(module, "FILES", ("a.yaml",))
+    with pytest.raises(RenderError, match=said):
+        render(Values.model_validate(VALUES))
+
+
+def test_the_files_are_all_that_there_are() -> None:
+    here = Path(module.__file__).parent / "manifests"
+    assert {path.name for path in here.iterdir()} == set(FILES)
+    assert all(list(yaml.safe_load_all((here / name).read_text())) for name in FILES)
+
+
+def test_a_probe_tells_what_came_of_a_connection(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert tried("127.0.0.1", port) == "connected"
+        assert main(["--host", "127.0.0.1", "--port", str(port), "--expected", "allowed"]) == 0
+    assert tried("127.0.0.1", port) == "refused"
+    assert tried("no.such.name.invalid", port) == "unresolved"
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"name": f"127.0.0.1:{port} allowed", "expected": "allowed", "outcome": "connected"}
