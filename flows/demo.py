@@ -1,4 +1,4 @@
-"""`make run`: the sample, and, unasked, two runs that must be refused.
+"""`make run`: the document that this was specified by, on a generated sample; and, unasked, two runs that must be refused.
 
 The first refusal is of the same pipeline on a copy of the lake whose bucket was made public; the second is of the same
 model behind a service that accepts expired tokens. Either going through is an error of this command.
@@ -16,14 +16,16 @@ from tasks.run import REFUSED
 from tasks.source import Place
 from tasks.store import current
 
+DOCUMENT = "recommendation_engine_v2"
+
 
 def public(home: Home) -> tuple[str, str]:
-    """The sample's document and the local policy, for the public copy: paths of files in the home."""
-    document = load.text(load.find("sample", "pipelines"))
+    """The document and the local policy, for the public copy: paths of files in the home."""
+    document = load.text(load.find(DOCUMENT, "pipelines"))
     place = Place.of(document["stages"][0]["source"])
     document["stages"][0]["source"] = document["stages"][0]["source"].replace(place.bucket, local.PUBLIC)
     policy = load.text(load.find("local", "policies"))
-    policy["documents"]["sample"] = load.sha256(document)
+    policy["documents"][DOCUMENT] = load.sha256(document)
     folder = home.folder("demo")
     paths = folder / "public.json", folder / "public.yaml"
     for path, told in zip(paths, (document, policy), strict=True):
@@ -51,7 +53,7 @@ def demo() -> int:
         for name in ("local", "kubernetes_test", "kubernetes_prod"):
             plan.sign(name, home)
     url = shell.ready(home, screen)
-    state, run = shell.once(screen, document="sample", requested_by="make run")
+    state, run = shell.once(screen, document=DOCUMENT, requested_by="make run")
     if run:
         shell.figures(screen, run)
     shell.ending(screen, home, state, run, url)
@@ -66,7 +68,7 @@ def demo() -> int:
         screen,
         home,
         "Again, with a service that accepts expired tokens:",
-        document="sample",
+        document=DOCUMENT,
         after=run.plan.run,
         unsafe_service=True,
     )

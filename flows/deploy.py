@@ -5,6 +5,7 @@ from prefect import flow
 from security.verdict import Ref
 from tasks.deploy import serve
 from tasks.pause import person
+from tasks.render import render
 from tasks.run import current
 from tasks.stage import stage
 
@@ -13,5 +14,6 @@ from tasks.stage import stage
 @stage("deploy")
 def deploy(model: Ref, scores: Ref) -> Ref:
     """A candidate that serves the model, ready to be promoted."""
+    manifests = render(model)
     person(current(), model)
-    return serve(model, scores)
+    return serve(model, scores, manifests)

@@ -52,11 +52,13 @@ def _address(url: str, model: str) -> str:
         "registry_authorization",
         "approval",
     ],
-    after=["access_control_api"],
+    after=["image_vulnerability_scanning", "access_control_api"],
 )
-def serve(model: Ref, scores: Ref) -> Ref:
-    """The candidate, started from the published model that the scores are of."""
+def serve(model: Ref, scores: Ref, manifests: Ref) -> Ref:
+    """The candidate, started from the published model that the scores and the manifests are of."""
     run = current()
+    if manifests.version != model.sha256:
+        raise PlanError(f"the manifests are of model {manifests.version[:12]}, not of {model.sha256[:12]}")
     if scores.version != model.sha256:
         raise PlanError(f"the scores are of model {scores.version[:12]}, not of {model.sha256[:12]}")
     folder = run.home.folder("service", run.plan.run)

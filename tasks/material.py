@@ -29,6 +29,7 @@ from tasks import (
     attempts,
     authority,
     baseline,
+    candidate,
     checkout,
     dataset,
     declared,
@@ -61,6 +62,8 @@ OPENS = {
     "endpoint": ("endpoint",),
     "registry": ("model",),
     "approval": ("model",),
+    "manifests": ("manifests",),
+    "image": ("endpoint",),
 }
 """What kinds of reference a gate of a kind can open."""
 SUPPLIED = ("lock", "code", "checkout", "registry")
@@ -72,6 +75,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     subject = Subject(kind=ref.kind, name=ref.uri, sha256=ref.sha256)
     if isinstance(gate, Posture):
         return asked(gate, _asked(run, gate, ref, where), of=ref.sha256)
+    if gate.kind == "image":
+        return candidate.system(run, ref)
     folder = check(run.home, ref, run.plan.run)
     if gate.kind == "rows":
         rows, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
@@ -99,6 +104,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
             "known": run.plan.registry,
         }
         return versions.opened(run.home, folder, limits, subject, models.trusted(run), **told)
+    if gate.kind == "manifests":
+        return candidate.manifests(subject, folder)
     if gate.kind == "approval":
         name, heads = str(run.plan.document["pipeline_name"]), run.plan.registry
         return approvals.opened(run.home, models.trusted(run), name, ref.sha256, subject, heads)

@@ -86,6 +86,19 @@ def alive(record: Path) -> dict[str, Any] | None:
         return None
 
 
+def told(record: Path) -> tuple[list[str], dict[str, str]]:
+    """Command and variables of the process of a record, as the kernel has them; `CannotTell` where it has ended, or the
+    kernel does not say."""
+    if not (known := alive(record)):
+        raise CannotTell("the process has ended")
+    try:
+        argv, env = ((Path("/proc") / str(known["pid"]) / name).read_bytes() for name in ("cmdline", "environ"))
+    except OSError as why:
+        raise CannotTell(f"what the process was told is not known ({type(why).__name__})") from None
+    pairs = (each.decode("utf-8", "replace").partition("=") for each in env.split(b"\0") if each)
+    return [each.decode("utf-8", "replace") for each in argv.split(b"\0")[:-1]], {name: at for name, _, at in pairs}
+
+
 def stop(record: Path, seconds: float = 10.0) -> bool:
     """End the process of a record, and its session; whether there was one."""
     told = alive(record)

@@ -1,0 +1,61 @@
+"""What a cluster would be told of a release: its manifests, rendered from the plan and the keys that verify it.
+
+They are judged before anything serves, on a laptop too, where nothing takes them: no image is built there, so that they
+name none. They lie in the run's evidence as they were judged.
+"""
+
+from pydantic import ValidationError
+
+from deployments.kubernetes import render as kubernetes
+from deployments.serving.token import jwks
+from security.errors import PlanError
+from security.verdict import Ref
+from tasks.issuer import AUDIENCE, ISSUER
+from tasks.run import Run, current
+from tasks.stage import guarded
+from tasks.store import measure
+
+FOLDER = "manifests"
+
+
+def values(run: Run, model: Ref) -> kubernetes.Values:
+    """What is filled in; `PlanError` for a name that no object of a cluster can have."""
+    name = str(run.plan.document["pipeline_name"])
+    try:
+        return kubernetes.Values(
+            pipeline=name,
+            namespace=f"sluice-{name.replace('_', '-')}",
+            image=None,
+            model=model.sha256,
+            path=run.plan.document["stages"][4]["inference_endpoint"],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            key=run.trust.key.pem.decode(),
+            jwks=jwks(run.keys.public("issuer")).decode(),
+        )
+    except ValidationError as why:
+        first = why.errors(include_url=False, include_input=False)[0]
+        raise PlanError(f"manifests: {first['loc'][0]}: {first['msg']}") from None
+
+
+@guarded("deploy", before=["model_signature"], after=["network_policy_enforcement"])
+def render(model: Ref) -> Ref:
+    """The manifests of a release, a file for each kind of thing."""
+    run = current()
+    folder, kept = run.place(FOLDER), run.home.evidence(run.plan.run) / FOLDER
+    folder.mkdir()
+    kept.mkdir()
+    made = kubernetes.render(values(run, model))
+    for name, data in made:
+        (folder / name).write_bytes(data)
+        (kept / name).write_bytes(data)
+    sha, size = measure(folder)
+    return Ref(
+        kind="manifests",
+        uri=f"staging:{FOLDER}",
+        sha256=sha,
+        size=size,
+        count=len(made),
+        unit="files",
+        version=model.sha256,
+    )
