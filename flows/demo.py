@@ -1,4 +1,4 @@
-"""`make run`: the document that this was specified by, on a generated sample; and, unasked, two runs that must be refused.
+"""`make run`: the document that all this was specified by, on a generated sample; unasked, two runs that are refused.
 
 The first refusal is of the same pipeline on a copy of the lake whose bucket was made public; the second is of the same
 model behind a service that accepts expired tokens. Either going through is an error of this command.

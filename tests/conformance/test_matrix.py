@@ -69,6 +69,7 @@ def test_the_matrix_is_this() -> None:
             }
         },
         "deploy": {
+            "render": {"before": ["model_signature"], "after": ["network_policy_enforcement"]},
             "serve": {
                 "before": [
                     "model_signature",
@@ -79,7 +80,7 @@ def test_the_matrix_is_this() -> None:
                     "registry_authorization",
                     "approval",
                 ],
-                "after": ["access_control_api"],
+                "after": ["image_vulnerability_scanning", "access_control_api"],
             },
         },
     }

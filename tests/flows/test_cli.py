@@ -21,6 +21,7 @@ from flows.cli import main
 from flows.options import parser
 from flows.screen import Screen
 from security.keys import UnsafeLocalKeys
+from security.registry import PLANNED
 from tasks.home import Home
 from tasks.run import Run, close, inside
 from tasks.stage import stage
@@ -107,8 +108,8 @@ def test_a_plan_that_can_be_made_ends_with_0(capsys: Said) -> None:
     ("argv", "said"),
     [
         (
-            ["plan", "--document", "recommendation_engine_v2"],
-            "refused, 1 gates are not built yet: network_policy_enforcement",
+            ["plan", "--document", "recommendation_engine_v2", "--policy", "kubernetes_test"],
+            f"refused, {len(PLANNED)} gates are not built yet: {', '.join(sorted(PLANNED))}",
         ),
         (["plan", "--document", "sampel"], "'sampel' (nearest: sample)"),
         (["plan", "--policy", "locl"], "no policy 'locl' (nearest: local)"),
@@ -176,21 +177,21 @@ def ran(prefect: str, lake: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[H
     logging.getLogger("prefect").setLevel(kept)
 
 
-REFUSED = ["run", "--document", "recommendation_engine_v2"]
+REFUSED = ["run", "--policy", "kubernetes_test"]
 
 
 def test_a_run_that_is_refused_ends_with_1_and_says_why(ran: Home, capsys: Said) -> None:
     assert main(REFUSED) == 1
     said = capsys.readouterr().out
     assert said.startswith("sluice run: home ")
-    assert "✗ refused: plan: recommendation_engine_v2.json under local.yaml: refused, 1 gates are not built" in said
+    assert f"✗ refused: plan: sample.json under kubernetes_test.yaml: refused, {len(PLANNED)} gates are not" in said
 
 
 def test_a_refused_run_in_json_is_one_object_and_nothing_else(ran: Home, capsys: Said) -> None:
     assert main([*REFUSED, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["state"] == "SecurityGateFailed"
-    assert "1 gates are not built yet" in told["message"]
+    assert f"{len(PLANNED)} gates are not built yet" in told["message"]
     assert told["prefect"].startswith("http://127.0.0.1:")
 
 
