@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from security.advisories import mirror, update
@@ -9,17 +10,19 @@ from security.advisories.export import source
 from security.errors import CannotTell
 from tasks.home import Home
 
-PUBLIC = "https://osv-vulnerabilities.storage.googleapis.com/PyPI"
-"""Where OSV publishes its export of the ecosystem."""
+PUBLIC = "https://osv-vulnerabilities.storage.googleapis.com"
+"""Where OSV publishes its exports, a folder an ecosystem."""
+FOLDERS = {"pypi": "PyPI", "debian": "Debian"}
 
 
-def fetch(told: str, *, as_json: bool = False) -> int:
+def fetch(told: str, ecosystem: str = "pypi", *, as_json: bool = False) -> int:
     """Bring the file up to date from an export. Where that cannot be, say so, and how old what is here is: 2."""
-    home, now = Home.here(), datetime.now(UTC)
+    path, now = _path(ecosystem), datetime.now(UTC)
+    export = source(told or f"{PUBLIC}/{FOLDERS[ecosystem]}")
     try:
-        change = update.update(home.advisories, source(told or PUBLIC), lambda _: None if as_json else print(_), now)
+        change = update.update(path, export, lambda _: None if as_json else print(_), now)
     except CannotTell as why:
-        raise CannotTell(f"{why}; {_kept(home, now)}", why.cause) from None
+        raise CannotTell(f"{why}; {_kept(path, now)}", why.cause) from None
     said = _said(change.head, now) | {"fetched": change.fetched, "dropped": change.dropped}
     if as_json:
         print(json.dumps(said))
@@ -28,9 +31,9 @@ def fetch(told: str, *, as_json: bool = False) -> int:
     return 0
 
 
-def status(*, as_json: bool = False) -> int:
+def status(ecosystem: str = "pypi", *, as_json: bool = False) -> int:
     """What is here, proven, and how old it is."""
-    said = _said(mirror.load(Home.here().advisories).head, datetime.now(UTC))
+    said = _said(mirror.load(_path(ecosystem)).head, datetime.now(UTC))
     print(json.dumps(said) if as_json else _line(said))
     return 0
 
@@ -51,9 +54,14 @@ def _line(said: dict[str, Any]) -> str:
     )
 
 
-def _kept(home: Home, now: datetime) -> str:
+def _path(ecosystem: str) -> Path:
+    home = Home.here()
+    return home.advisories if ecosystem == "pypi" else home.systems
+
+
+def _kept(path: Path, now: datetime) -> str:
     try:
-        held = mirror.load(home.advisories).head
+        held = mirror.load(path).head
     except CannotTell:
         return "there are none here"
     return f"what is here stays, its newest advisory {mirror.days(held.newest, now):,.1f} days old"

@@ -99,8 +99,9 @@ def _advisories(given: argparse.Namespace) -> int:
     from flows import advisories
 
     if given.what == "status":
-        return advisories.status(as_json=given.json)
-    return advisories.fetch(given.source or os.environ.get("SLUICE_ADVISORIES", ""), as_json=given.json)
+        return advisories.status(given.ecosystem, as_json=given.json)
+    named = os.environ.get("SLUICE_ADVISORIES", "") if given.ecosystem == "pypi" else ""
+    return advisories.fetch(given.source or named, given.ecosystem, as_json=given.json)
 
 
 def _waiver(given: argparse.Namespace) -> int:

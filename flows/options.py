@@ -5,6 +5,9 @@ from pathlib import Path
 
 from flows import model
 
+ECOSYSTEMS = ("pypi", "debian")
+"""Whose advisories can be fetched."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Every command and its options."""
@@ -79,8 +82,10 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument(
         "--from", dest="source", default="", help="a URL or folder in the layout of OSV's export (or SLUICE_ADVISORIES)"
     )
+    each.add_argument("--ecosystem", choices=ECOSYSTEMS, default="pypi", help="of what packages; else of Python's")
     each.add_argument("--json", action="store_true")
     each = parts.add_parser("status", help="how many there are, and how old they are")
+    each.add_argument("--ecosystem", choices=ECOSYSTEMS, default="pypi", help="of what packages; else of Python's")
     each.add_argument("--json", action="store_true")
     each = command("waiver", "findings of a run that may be let go for a while: see, approve, list")
     parts = each.add_subparsers(dest="what", required=True, metavar="findings|approve|list")

@@ -5,7 +5,7 @@
     pointers/    what is current, by compare-and-swap              quarantine/, staging/  a folder a run, 0700
     baselines/   profiles of rows, signed, by digest, 0700         history/   scores of drift, and metrics, by pipeline
     pages/       the page of each run                              lake/, prefect/, service/  the local processes
-    advisories/  known vulnerabilities of packages, one file      waivers/   findings that were let go, by digest
+    advisories/  known vulnerabilities of packages, a file each   waivers/   findings that were let go, by digest
     training/    states of trainings that were broken off, 0700
     models/      the registry's models, an OCI layout, 0700        chains/    its versions, aliases, revocations
 
@@ -63,6 +63,11 @@ class Home:
     def advisories(self) -> Path:
         """Known vulnerabilities of packages."""
         return self.root / "advisories" / "pypi.jsonl"
+
+    @property
+    def systems(self) -> Path:
+        """Known vulnerabilities of a system's packages."""
+        return self.root / "advisories" / "debian.jsonl"
 
     def secret(self) -> list[Path]:
         """The private keys that lie here: what the code that trains must not reach."""

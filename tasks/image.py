@@ -5,6 +5,7 @@ and say of which system they are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -74,9 +75,16 @@ def weight(item: Item) -> int:
 
 
 def _beside(home: Home, lock: Path, root: Path) -> Iterator[Item]:
-    known: Mirror | None = mirror.load(home.advisories) if home.advisories.exists() else None
-    yield Item("advisories", known)
+    yield Item("advisories", _known(home))
     pins = {pin.name: pin.version for pin in pinned(lock.read_text("utf-8")) if pin.applies} if lock.is_file() else None
     yield Item("lock", pins)
     for feed in feeds.there(root):
         yield Item("feed", feed)
+
+
+def _known(home: Home) -> Mirror | None:
+    """The advisories of distributions, and those of a system's packages; none where there are neither."""
+    dists, systems = (mirror.load(path) if path.exists() else None for path in (home.advisories, home.systems))
+    if dists is None or systems is None:
+        return dists or systems
+    return replace(dists, systems={**dists.systems, **systems.systems})

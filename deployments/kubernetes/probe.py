@@ -17,11 +17,11 @@ SECONDS = 5.0
 def tried(host: str, port: int, seconds: float = SECONDS) -> str:
     """What comes of a connection: `connected`, `refused`, `timeout`, `unreachable` or `unresolved`."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
     except OSError:
         return "unresolved"
     try:
-        with socket.create_connection(found[0][4][:2], timeout=seconds):
+        with socket.create_connection((address, port), timeout=seconds):
             return "connected"
     except TimeoutError:
         return "timeout"

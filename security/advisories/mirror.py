@@ -128,7 +128,7 @@ def load(path: Path) -> Mirror:
         raise CannotTell(f"{path.name}: cannot be read ({type(why).__name__})", CAUSE) from None
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _loaded(path: Path, _: tuple[int, int, int]) -> Mirror:
     known: dict[str, list[Advisory]] = {}
     systems: dict[tuple[str, str], list[Advisory]] = {}

@@ -96,15 +96,15 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CALL = re.compile(r"[A-Za-z_][\w.]*[(\[]")
 
 
-def scan(lines: Sequence[Line]) -> Iterator[Hit]:
-    """What stands in lines."""
+def scan(lines: Sequence[Line], *, named: bool = True) -> Iterator[Hit]:
+    """What stands in lines. `named`: also what a telling name is given, or only what has the form of a secret."""
     for flavour in (CONFIG, CODE, PROSE, BINARY):
         kept = [(number, each.text) for number, each in enumerate(lines) if each.flavour == flavour]
         if kept:
-            yield from _block(flavour, [number for number, _ in kept], "\n".join(text for _, text in kept))
+            yield from _block(flavour, [number for number, _ in kept], "\n".join(text for _, text in kept), named)
 
 
-def _block(flavour: str, numbers: list[int], text: str) -> Iterator[Hit]:
+def _block(flavour: str, numbers: list[int], text: str, named: bool) -> Iterator[Hit]:
     starts = [0]
     starts.extend(match.end() for match in re.finditer("\n", text))
 
@@ -118,7 +118,7 @@ def _block(flavour: str, numbers: list[int], text: str) -> Iterator[Hit]:
         for match in form.pattern.finditer(text):
             value = match[match.lastindex or 0]
             yield Hit(line(match.start()), form.id, value, _excuse(form, value, known.documented))
-    if flavour != BINARY:
+    if named and flavour != BINARY:
         for match in _NAMED.finditer(text):
             name, value = _assigned(text, match.end(), flavour)
             if value:

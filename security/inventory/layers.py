@@ -6,19 +6,17 @@ leads out of the tree, and nothing is unpacked to a disk. What is larger or more
 `CannotTell`; what is not as it says is told as broken.
 """
 
-import gzip
 import hashlib
 import re
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from security.errors import CannotTell
 from security.inventory.tree import Node, Tree
+from security.inventory.unpack import BROKEN, plain
 
 PIECE = 1 << 18
 LARGEST, ALL = 4 << 30, 16 << 30
@@ -106,7 +104,7 @@ def _unpacked(blob: Blob, file: IO[bytes], laid: Laid, name: str) -> tuple[str, 
 
     pieces = raw()
     try:
-        for piece in _plain(pieces, KINDS[blob.kind]):
+        for piece in plain(pieces, KINDS[blob.kind], PIECE):
             out += len(piece)
             laid.left -= len(piece)
             if out > LARGEST or laid.left < 0:
@@ -115,54 +113,11 @@ def _unpacked(blob: Blob, file: IO[bytes], laid: Laid, name: str) -> tuple[str, 
             file.write(piece)
     except KeyError:
         laid.broken.append((name, f"found the media type {blob.kind[:80]!a}; allowed: {', '.join(KINDS)}"))
-    except (zlib.error, EOFError, gzip.BadGzipFile, OSError) as why:
+    except BROKEN as why:
         laid.broken.append((name, f"cannot be unpacked ({type(why).__name__}); allowed: what its media type says"))
     for _ in pieces:  # what was not unpacked is a part of the digest all the same
         continue
     return stored.hexdigest(), size, diff.hexdigest()
-
-
-class _Stream:
-    """Pieces as a file that a decompressor reads."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces, self._rest = pieces, b""
-
-    def read(self, size: int = -1) -> bytes:
-        """At most so many bytes."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._rest = piece
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-    def seekable(self) -> bool:
-        """It is not."""
-        return False
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-
-def _plain(pieces: Iterator[bytes], how: str) -> Iterator[bytes]:
-    if not how:
-        yield from pieces
-        return
-    stream: Any = _Stream(pieces)
-    if how == "gzip":
-        with gzip.GzipFile(fileobj=stream) as source:
-            yield from iter(lambda: source.read(PIECE), b"")
-        return
-    from backports import zstd
-
-    try:
-        with zstd.open(stream) as opened:
-            yield from iter(lambda: opened.read(PIECE), b"")
-    except zstd.ZstdError:
-        raise OSError from None
 
 
 class _Member(tarfile.TarInfo):
@@ -190,7 +145,7 @@ def _over(laid: Laid, name: str, file: IO[bytes], visit: Visit) -> None:
         for path, _ in members:
             _whiteout(tree, path)
         for path, info in members:
-            if PurePosixPath(path).name.startswith(WHITEOUT):
+            if path.rpartition("/")[2].startswith(WHITEOUT):
                 continue
             parent, _, last = path.rpartition("/")
             at = tree.resolve(parent)

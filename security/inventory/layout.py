@@ -4,6 +4,7 @@ Nothing is believed for its name: each blob is hashed by who reads it. A link is
 followed: one image is named, for one platform.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from typing import IO, Any, NamedTuple
 
 from security.errors import BadInput
 from security.inventory.layers import PIECE, Blob
-from security.inventory.made import MANIFEST, read
+from security.inventory.made import read
 
 MOST = 16 << 20
 """Bytes of an index, a manifest, a config or what is said about an image."""
@@ -41,12 +42,9 @@ class Opened(NamedTuple):
 
 def opened(root: Path, sha: str) -> Opened:
     """The image whose manifest has this SHA-256. `BadInput` where there is none, or what is there is not it."""
-    named = [_json(root / "index.json", root), _json(root / "oci-layout", root)]
-    if not isinstance(named[0].get("manifests"), list) or "imageLayoutVersion" not in named[1]:
-        raise BadInput("index.json", "the whole", "no manifests", "the index of an OCI layout")
-    listed = [each for each in named[0]["manifests"] if isinstance(each, dict)]
-    if not any(each.get("digest") == f"sha256:{sha}" for each in listed):
-        raise BadInput("index.json", "manifests", f"{len(listed):,} without {sha[:12]}", "the image that is named")
+    named = listed(root)
+    if not any(each.get("digest") == f"sha256:{sha}" for each in named):
+        raise BadInput("index.json", "manifests", f"{len(named):,} without {sha[:12]}", "the image that is named")
     manifest = _small(root, sha)
     try:
         config = _small(root, _DIGEST.fullmatch(str(json.loads(manifest)["config"]["digest"]))[1])  # type: ignore[index]
@@ -55,14 +53,22 @@ def opened(root: Path, sha: str) -> Opened:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"manifest {sha[:12]}", "the whole", "none of an image", "OCI image manifest 1.1") from None
     blobs = [Blob(kind, of, size, diff, partial(_chunks, root, of)) for kind, of, size, diff in layers]
-    return Opened(sha, manifest, config, tuple(blobs), count, tuple(_said(root, sha, listed)))
+    return Opened(sha, manifest, config, tuple(blobs), count, tuple(_said(root, sha, named)))
 
 
-def _said(root: Path, sha: str, listed: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+def listed(root: Path) -> list[dict[str, Any]]:
+    """The descriptors of the index; `BadInput` where this is no OCI layout."""
+    told = _json(root / "index.json")
+    if not isinstance(told.get("manifests"), list) or "imageLayoutVersion" not in _json(root / "oci-layout"):
+        raise BadInput("index.json", "the whole", "no manifests", "the index of an OCI layout")
+    return [each for each in told["manifests"] if isinstance(each, dict)]
+
+
+def _said(root: Path, sha: str, named: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     """What cosign says about an image, under the tags that it makes of the digest."""
     for end, kind in ((".sig", SIGNED), (".att", ENVELOPE)):
         tag = f"sha256-{sha}{end}"
-        for each in listed:
+        for each in named:
             found = _DIGEST.fullmatch(str(each.get("digest")))
             if each.get("annotations", {}).get(TAG) != tag or found is None:
                 continue
@@ -79,18 +85,16 @@ def _said(root: Path, sha: str, listed: list[dict[str, Any]]) -> Iterator[tuple[
 
 
 def _mark(layer: dict[str, Any]) -> bytes:
-    import base64
-
     return base64.b64decode(layer["annotations"][SIGNATURE], validate=True)
 
 
-def _json(path: Path, root: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     try:
         told = json.loads(_bytes(path))
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
-        raise BadInput(path.name, "the whole", "no JSON object", f"that of an OCI layout (media type {MANIFEST})")
+        raise BadInput(path.name, "the whole", "no JSON object", "that of an OCI layout")
     return told
 
 

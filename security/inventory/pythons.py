@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Collection, Iterator
-from pathlib import PurePosixPath
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -60,10 +59,10 @@ def recorded(tree: Tree) -> set[str]:
     found = set()
     for path, node in tree.files():
         if path.endswith(".dist-info/RECORD"):
-            root = PurePosixPath(path).parent.parent
+            root = "/".join(path.split("/")[:-2])
             rows = csv.reader((node.data or b"").decode("utf-8", "replace").splitlines())
             for row in rows:
-                if row and (at := tree.resolve(str(root / row[0]))) is not None:
+                if row and (at := tree.resolve(f"{root}/{row[0]}")) is not None:
                     found.add(at)
     return found
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from security.errors import BadInput
 from security.inventory import pythons, stanzas
@@ -13,7 +12,8 @@ RELEASE = ("etc/os-release", "usr/lib/os-release")
 STATUS, EACH, LISTS, APK = "var/lib/dpkg/status", "var/lib/dpkg/status.d", "var/lib/dpkg/info", "lib/apk/db/installed"
 IGNORES = re.compile(
     r"(?i)\.trivyignore(\.ya?ml)?|trivy\.ya?ml|\.grype\.ya?ml|\.snyk|\.?osv-scanner\.toml|\.gitleaksignore"
-    r"|\.gitleaks\.toml|\.dockle(ignore|rc)|\.?hadolint\.ya?ml|(.*[._-])?(open)?vex(\.json|\.cdx\.json)|\.secrets\.baseline"
+    r"|\.gitleaks\.toml|\.dockle(ignore|rc)|\.?hadolint\.ya?ml|\.secrets\.baseline"
+    r"|(.*[._-])?(open)?vex(\.cdx)?\.json"
 )
 """Names of files by which scanners are told what not to find: none of them is read here."""
 
@@ -41,7 +41,7 @@ def inventory(tree: Tree) -> Inventory:
         loose=tuple(loose),
         stray=tuple(_stray(tree, known | {*loose})),
         setuid=tuple(path for path, node in tree.files() if node.mode & (SETUID | SETGID)),
-        ignores=tuple(path for path, _ in tree.files() if IGNORES.fullmatch(PurePosixPath(path).name)),
+        ignores=tuple(path for path, _ in tree.files() if IGNORES.fullmatch(path.rpartition("/")[2])),
         odd=tuple(odd),
     )
 
@@ -94,7 +94,7 @@ def _owners(tree: Tree) -> Iterator[tuple[str, str]]:
     """Path -> the package whose list has it, links on the way to it followed: `/bin/sh` lies in `/usr/bin`."""
     for path, node in tree.files():
         if path.startswith(f"{LISTS}/") and path.endswith(".list"):
-            package = PurePosixPath(path).name.removesuffix(".list").partition(":")[0]
+            package = path.removeprefix(f"{LISTS}/").removesuffix(".list").partition(":")[0]
             for line in (node.data or b"").decode("utf-8", "replace").splitlines():
                 parent, _, last = line.strip("/").rpartition("/")
                 if last and (at := tree.resolve(parent)) is not None:
@@ -112,7 +112,10 @@ def _owners(tree: Tree) -> Iterator[tuple[str, str]]:
 
 
 def _stray(tree: Tree, known: set[str]) -> Iterator[str]:
-    """Files that can be run, or loaded by what runs, and are nobody's."""
+    """Files that can be run, or loaded by what runs, and are nobody's. What dpkg runs for one is its own."""
+    lists = {path.removesuffix(".list") for path, _ in tree.files() if path.startswith(f"{LISTS}/")}
     for path, node in tree.files():
+        if path.startswith(f"{LISTS}/") and path.rpartition(".")[0] in lists:
+            continue
         if path not in known and (node.mode & EXECUTES or re.search(r"\.so(\.\d+)*$", path)):
             yield path

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 DEEPEST = 40
@@ -28,7 +27,7 @@ class Tree:
 
     def resolve(self, path: str) -> str | None:
         """Where a path leads, links followed; none where they lead in a circle. `..` of the root is the root."""
-        left, here, links = list(reversed(PurePosixPath("/", path).parts[1:])), list[str](), 0
+        left, here, links = _parts(path), list[str](), 0
         while left:
             part = left.pop()
             if part == "..":
@@ -43,7 +42,7 @@ class Tree:
                 return None
             if node.target.startswith("/"):
                 here = []
-            left += reversed([each for each in PurePosixPath(node.target).parts if each not in ("/", "//")])
+            left += _parts(node.target)
         return "/".join(here)
 
     def read(self, path: str) -> bytes | None:
@@ -80,3 +79,8 @@ class Tree:
         if there is not None and there.kind == "folder" and node.kind != "folder":
             self.clear(path)
         self.nodes[path] = node
+
+
+def _parts(path: str) -> list[str]:
+    """The names of a path, the last of them first."""
+    return [each for each in reversed(path.split("/")) if each not in ("", ".")]

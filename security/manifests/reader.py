@@ -71,7 +71,7 @@ def _nodes(name: str, text: str) -> list[yaml.Node]:
     """The nodes of every document; what may stand in none is found while it is still events."""
     depth = count = 0
     for event in yaml.parse(text, yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise CannotTell(f"{name}, line {line}: an alias or an anchor; allowed: none")
         if getattr(event, "tag", None):
@@ -86,16 +86,20 @@ def _nodes(name: str, text: str) -> list[yaml.Node]:
     return list(yaml.compose_all(text, yaml.SafeLoader))
 
 
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1 if node.start_mark else 0
+
+
 def _value(name: str, node: yaml.Node) -> Any:
-    line = node.start_mark.line + 1
+    line = _line(node)
     if isinstance(node, yaml.MappingNode):
         told: dict[str, Any] = {}
         for at, each in node.value:
             key = _value(name, at)
             if not isinstance(key, str):
-                raise CannotTell(f"{name}, line {at.start_mark.line + 1}: a key that is not text")
+                raise CannotTell(f"{name}, line {_line(at)}: a key that is not text")
             if key in told:
-                raise CannotTell(f"{name}, line {at.start_mark.line + 1}: a key that is given twice")
+                raise CannotTell(f"{name}, line {_line(at)}: a key that is given twice")
             told[key] = _value(name, each)
         return told
     if isinstance(node, yaml.SequenceNode):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from security.advisories import systems
+from tasks import image
 from tasks.home import Home
 from tests.security.advisories.exports import behind, export, told
 
@@ -81,3 +83,24 @@ def test_what_was_damaged_is_said(home: Home, folder: str, capsys: Said) -> None
     assert main(["advisories", "status"]) == 2
     assert "pypi.jsonl, line 3, the whole: found no advisory" in (said := capsys.readouterr().err)
     assert "fetch them anew" in said
+
+
+def test_those_of_a_systems_packages_are_a_file_of_their_own(
+    home: Home, folder: str, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_ADVISORIES", folder)  # of Python's packages, and of no others
+    debian = told("DEBIAN-1", affected=[{"package": {"ecosystem": "Debian:12", "name": "glibc"}, "versions": ["1"]}])
+    other = str(export(tmp_path / "debian", debian))
+    assert main(["advisories", "update"]) == 0
+    assert main(["advisories", "update", "--ecosystem", "debian", "--from", other]) == 0
+    capsys.readouterr()
+    assert main(["advisories", "status", "--ecosystem", "debian", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 1
+    known = image._known(home)
+    assert known is not None
+    assert [each.id for each in systems.of(known, "Debian:12", "glibc")] == ["DEBIAN-1"]
+    assert known.of("jinja2")
+    home.advisories.unlink()
+    alone = image._known(home)
+    assert alone is not None
+    assert (alone.of("jinja2"), len(alone.systems)) == ((), 1)

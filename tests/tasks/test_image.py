@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from deployments.image.assemble import written
+from deployments.image.store import Store
 from security.errors import BadInput
 from security.gate import judge, observe
 from security.gates.image import Facts, ImageVulnerabilityScanning
@@ -30,30 +32,12 @@ def lay(folder: Path, *layers: Mapping[str, Node], config: Mapping[str, Any] = C
     given = images.items(*layers, config=config)
     told = {each.kind: each.value for each in given}
     blobs = [each.value for each in given if each.kind == "layer"]
-    here = made.Made(told["manifest"], told["config"], tuple(blobs))
+    here, store = made.Made(told["manifest"], told["config"], tuple(blobs)), Store(folder)
+    written(here, store)
     payload, mark = told["signature"]
-    marked = {"annotations": {layout.SIGNATURE: base64.b64encode(mark).decode()}}
-    said = [(".sig", layout.SIGNED, payload, marked), (".att", layout.ENVELOPE, told["attestation"], {})]
-    listed = [_put(folder, here.manifest)]
-    for data in (here.config, *(b"".join(each.chunks()) for each in blobs)):
-        _put(folder, data)
-    for end, kind, body, more in said:
-        layer = {"mediaType": kind, **_put(folder, body), **more}
-        tag = {layout.TAG: f"sha256-{here.sha256}{end}"}
-        about = _put(
-            folder, json.dumps({"schemaVersion": 2, "config": _put(folder, b"{}"), "layers": [layer]}).encode()
-        )
-        listed.append({**about, "annotations": tag})
-    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": listed}))
+    store.attach(here.sha256, ".sig", layout.SIGNED, payload, {layout.SIGNATURE: base64.b64encode(mark).decode()})
+    store.attach(here.sha256, ".att", layout.ENVELOPE, told["attestation"], {})
     return here
-
-
-def _put(folder: Path, data: bytes) -> dict[str, Any]:
-    sha = hashlib.sha256(data).hexdigest()
-    (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    (folder / "blobs" / "sha256" / sha).write_bytes(data)
-    return {"digest": f"sha256:{sha}", "size": len(data)}
 
 
 @pytest.fixture
@@ -91,6 +75,7 @@ def test_a_layout_that_is_damaged_opens_nothing_or_is_found(tmp_path: Path, home
     last = here.layers[-1].sha256
     path = folder / "blobs" / "sha256" / last
     good = path.read_bytes()
+    path.chmod(0o644)
     path.write_bytes(good + b"\0" * 512)
     told = judge(
         GATE, observe(GATE, image.image(home, own, folder, reference, [KEY.public], root=tmp_path), LIMITS), LIMITS
@@ -104,6 +89,7 @@ def test_a_layout_that_is_damaged_opens_nothing_or_is_found(tmp_path: Path, home
     assert (link.outcome, link.cause) == (Outcome.INCONCLUSIVE, "unreadable")
     for name, data in (("index.json", b"{}"), ("oci-layout", b"[]"), (f"blobs/sha256/{here.sha256}", b"{}")):
         kept = (folder / name).read_bytes()
+        (folder / name).chmod(0o644)
         (folder / name).write_bytes(data)
         with pytest.raises(BadInput):
             image.image(home, own, folder, reference, root=tmp_path)
@@ -175,8 +161,7 @@ def test_a_layer_that_is_no_digest_is_no_path(tmp_path: Path) -> None:
     told = json.loads(here.manifest)
     told["layers"][0]["digest"] = "sha256:../../../secret"
     body = json.dumps(told).encode()
-    about = _put(tmp_path, body)
-    (tmp_path / "index.json").write_text(json.dumps({"manifests": [about]}))
+    Store(tmp_path).name(body, "bad")
     opened = layout.opened(tmp_path, hashlib.sha256(body).hexdigest())
     bad: Blob = opened.layers[0]
     with pytest.raises(BadInput):

@@ -26,12 +26,14 @@ ONCE = {
     PROCESS: {"about", "advisories", "lock", "config", "interpreter"},
 }
 """What is handed out once."""
+LARGEST = 5_000
+"""Distributions that are told one by one."""
 
 
 def looked(material: Iterable[Item]) -> Facts:
     """The facts. Layers are laid as they come, and no more of them is kept than is read."""
     single, many, laid, sweep = dict[str, Any](), dict[str, list[Any]](), Laid(), Sweep()
-    descriptors = list[dict[str, Any]]()
+    descriptors, files = list[dict[str, Any]](), 0
     for item in material:
         if item.kind not in MANY:
             if item.kind in single:
@@ -43,11 +45,14 @@ def looked(material: Iterable[Item]) -> Facts:
             lay(laid, len(descriptors), item.value, sweep.file)
         elif item.kind == "file":
             laid.tree.put(*item.value)
+            files += 1
         else:
             many.setdefault(item.kind, []).append(item.value)
     about = single.get("about")
     if not isinstance(about, About) or single.keys() != ONCE.get(about.form):
         raise CannotTell("what is known of an image or a process is handed out once, and nothing else is")
+    if (files > 0, about.form == PROCESS and bool(descriptors)) != (about.form == PROCESS, False):
+        raise CannotTell("an image is handed out as layers, and a process as files")
     return _facts(about, single, many, laid, sweep, descriptors)
 
 
@@ -60,6 +65,8 @@ def _facts(
     descriptors: Sequence[dict[str, Any]],
 ) -> Facts:
     here = inventory(laid.tree)
+    if max(len(here.dists), len(here.interpreters)) > LARGEST:
+        raise CannotTell(f"there are more than {LARGEST:,} distributions or interpreters")
     config = _config(single["config"])
     for place, text in _says(config):
         sweep.text(place, text)
@@ -213,7 +220,7 @@ def _built(
         entrypoint=tuple(ascii(str(each)[:300])[1:-1] for each in entry[:MOST]) if isinstance(entry, list) else (),
         chains=tuple(chains(laid.diffs)),
         signed=signers(many.get("signature", []), keys, sha),
-        bills=tuple(bills(many.get("attestation", []), keys, sha, here)),
+        bills=tuple(bills(many.get("attestation", [])[:MOST], keys, sha, here)),
         broken=Listed.of(broken),
     )
 

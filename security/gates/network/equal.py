@@ -21,7 +21,7 @@ NAMES = Reach.of([("TCP", 53, 53), ("UDP", 53, 53)])
 
 
 class Other(NamedTuple):
-    """Another end: by what ports it is reached, and by what it should be."""
+    """Another end that is not as declared: by what ports it is reached, and by what it should be."""
 
     pod: Pod
     seen: Reach
@@ -65,7 +65,8 @@ def _addresses(declared: Iterable[Declared]) -> tuple[Row, ...]:
 def _callers(cluster: Cluster, mine: Endpoint, pod: Pod, limits: Limits, every: list[Pod]) -> Iterator[Breach]:
     callers, place = limits.of(mine).callers, f"{mine.place}, callers"
     seen = sides(cluster, pod, "Ingress", every)
-    others = [Other(each, reach, _meant(callers, pod.namespace, each)) for each, reach in zip(every, seen, strict=True)]
+    pairs = ((each, ports, _meant(callers, pod.namespace, each)) for each, ports in zip(every, seen, strict=True))
+    others = [Other(*each) for each in pairs if each[1] != each[2]]
     yield from _compared("NP-12", place, others)
     yield from _ranges("NP-12", place, outside(cluster, pod, "Ingress"), _addresses(callers))
 
@@ -77,7 +78,8 @@ def _peers(cluster: Cluster, each: Endpoint, pod: Pod, limits: Limits, every: li
         meant = _meant(mine.peers, pod.namespace, other)
         if mine.dns and other.namespace == limits.resolver.namespace and answers.holds(other.labels):
             meant |= NAMES
-        others.append(Other(other, ports, meant))
+        if ports != meant:
+            others.append(Other(other, ports, meant))
     seen, declared = outside(cluster, pod, "Egress"), _addresses(mine.peers)
     for rule, names in (("NP-10", True), ("NP-13", False)):
         kept = [Other(each.pod, _part(each.seen, names), _part(each.meant, names)) for each in others]
@@ -100,9 +102,8 @@ def _ends(cluster: Cluster, each: Endpoint, pod: Pod, limits: Limits, known: lis
 
 
 def _compared(rule: str, place: str, others: list[Other]) -> Iterator[Breach]:
-    apart = [each for each in others if each.seen != each.meant]
-    extra = [(_words(each.pod), each.seen - each.meant) for each in apart]
-    lost = [(_words(each.pod), each.meant - each.seen) for each in apart]
+    extra = [(_words(each.pod), each.seen - each.meant) for each in others]
+    lost = [(_words(each.pod), each.meant - each.seen) for each in others]
     for word, found in (("more", extra), ("less", lost)):
         yield from _told(rule, place, word, [(words, ports) for words, ports in found if ports], "kinds of pods")
 

@@ -10,7 +10,7 @@ from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory
 from security.fresh import Fresh
 from security.gates.image import About, Item, material, signed
-from security.gates.image.decoys import feed
+from security.gates.image.world import feed
 from security.inventory import Node, Tree, made
 from security.inventory.feeds import Feed
 from security.inventory.layers import Blob, Laid, chains, lay

@@ -25,6 +25,7 @@ from security.fresh import Fresh
 from security.gate import judge, observe
 from security.gates.image import About, Facts, File, ImageVulnerabilityScanning, Item, Limits, material
 from security.gates.image.decoys import VIOLATIONS
+from security.gates.image.facts import MOST
 from security.inventory import Interpreter, Node, made
 from security.material import Material
 from security.verdict import Outcome, Subject, Verdict
@@ -289,6 +290,11 @@ def test_a_secret_that_a_later_layer_deletes_is_found() -> None:
         assert verdict(given, secrets={"other/*": "made up"}).outcome is Outcome.FAIL
 
 
+def test_a_secret_at_the_end_of_a_long_variable_is_found() -> None:
+    given = items(config=config(Env=["SETTING=" + "word " * 40_000 + TOKEN]))
+    assert broken(verdict(given)) == [("IMG-09", "config.config.Env 1")]
+
+
 def test_a_file_that_nobody_can_look_into_is_found() -> None:
     given = items(*over(**{"srv/x": file(b"7z\xbc\xaf\x27\x1c rest")}))
     assert broken(verdict(given)) == [("IMG-09", "7z")]
@@ -326,6 +332,38 @@ def test_what_is_no_image_tells_nothing(given: list[Item]) -> None:
 def test_an_image_without_layers_is_none() -> None:
     empty = [each for each in items() if each.kind != "layer"]
     assert "IMG-12" in {rule for rule, _ in broken(judge(GATE, observe(GATE, images.opened(empty), LIMITS), LIMITS))}
+
+
+def test_an_empty_tree_is_no_clean_one() -> None:
+    """Nothing is vulnerable, nothing is outdated, nothing runs as another."""
+    found = {rule for rule, _ in broken(verdict(items({"srv/empty": file("")})))}
+    assert found == {"IMG-04", "IMG-05", "IMG-11", "IMG-13"}
+
+
+def test_what_runs_as_another_and_is_of_no_package_is_both() -> None:
+    seen = verdict(items(*over(**{"usr/bin/gain": file("x", 0o4755)})))
+    assert broken(seen) == [("IMG-05", "usr/bin/gain"), ("IMG-10", "usr/bin/gain")]
+    seen = verdict(items(*over(**{"usr/bin/gain": file("x", 0o4755)})), setuid=["usr/bin/gain"], made={"usr/*": "ours"})
+    assert seen.outcome is Outcome.PASS
+
+
+def test_what_is_without_end_is_told_as_far_as_it_goes() -> None:
+    """Facts are stored with each run: whoever makes an image decides about no more of them than this."""
+    many = {f"opt/{number}": file("x", 0o755) for number in range(MOST + 20)}
+    given = items(*over(**many))
+    seen = verdict(given)
+    assert len(seen.findings) == MOST + 1
+    assert seen.findings[-1].message == "found 20 more; allowed: none"
+    assert facts(given).stray.count == MOST + 20
+    assert verdict(given, made={"opt/*": "ours"}).outcome is Outcome.FAIL
+
+
+def test_an_image_that_is_handed_out_as_files_tells_nothing() -> None:
+    loose = [*items(), Item("file", File("etc/x", file("x")))]
+    layers = [*process().source(), *(each for each in items() if each.kind == "layer")]
+    for given in (loose, layers):
+        seen = verdict(given)
+        assert (seen.outcome, seen.findings) == (Outcome.INCONCLUSIVE, ())
 
 
 PROCESS = {**{path: node for path, node in BASE.items() if node.kind == "file" and "/bin/" not in path}, **TOP}

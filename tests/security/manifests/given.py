@@ -1,5 +1,6 @@
 """Our own manifests as they are rendered, what is declared of them, and ways to change one thing in them."""
 
+import copy
 import json
 from collections.abc import Callable
 from functools import cache
@@ -55,9 +56,14 @@ def objects(items: list[Item]) -> Objects:
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in told}
 
 
+@cache
+def _objects() -> Objects:
+    return objects(rendered())
+
+
 def changed(*changes: Callable[[Objects], object]) -> list[Item]:
     """Our manifests with something changed in them, one file for each object."""
-    told = objects(rendered())
+    told = copy.deepcopy(_objects())
     for change in changes:
         change(told)
     return [(f"{number}.yaml", json.dumps(each).encode()) for number, each in enumerate(told.values())]
