@@ -1,4 +1,4 @@
-"""What is made, and what makes it: folders, logs, models, packages, code, the registry, the training."""
+"""What is made, and what makes it: folders, logs, models, packages, code, the registry, the training, the release."""
 
 import pytest
 
@@ -10,10 +10,11 @@ from tests.attacks.models import MADE
 from tests.attacks.packages import PACKAGES
 from tests.attacks.refused import refused
 from tests.attacks.registries import REGISTRIES
+from tests.attacks.releases import RELEASES
 from tests.attacks.table import FOLDERS, LOGS, MODELS, Attack
 from tests.attacks.trainings import TRAININGS
 
-EVERY = (FOLDERS, LOGS, MODELS, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS)
+EVERY = (FOLDERS, LOGS, MODELS, PACKAGES, CODES, HELD, MADE, REGISTRIES, TRAININGS, RELEASES)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 
 
