@@ -92,7 +92,7 @@ def _policy(objects: list[dict[str, Any]], end: str) -> dict[str, Any]:
 
 RELEASES = {
     "network-policy-that-names-nobody": _network(
-        "fail: .*NP-06 NetworkPolicy",
+        "fail: NP-06 sluice-attacked/attacked-serving, ingress 1: ",
         rendered("network.yaml", lambda objects: _policy(objects, "-serving")["ingress"][0].pop("from")),
     ),
     "network-policy-for-no-pod": _network(
@@ -106,7 +106,7 @@ RELEASES = {
         "fail: .*NP-14 ",
         rendered("deployment.yaml", lambda objects: objects[0]["spec"]["template"]["spec"].update(hostNetwork=True)),
     ),
-    "manifest-that-does-not-parse": _network("inconclusive: network.yaml: is not YAML", torn),
+    "manifest-that-does-not-parse": _network(r"inconclusive: network.yaml, line \d+: is not YAML", torn),
     "manifest-with-a-field-that-nobody-knows": _network(
         "inconclusive: .*network.yaml", rendered("network.yaml", lambda objects: objects[0]["spec"].update(ingres=[]))
     ),

@@ -115,8 +115,8 @@ class Limits(Frozen):
     """What a policy allows. `systems`: id -> version -> the day until which it has security updates; `interpreters`:
     `3.11` -> the same; `others`: what becomes of a system or an interpreter that neither names; `floor`: how many
     packages a database has at least. `worst`: from which level on a vulnerability stops; `unfixed`: what becomes of one
-    that no version fixes; `days`: the age of advisories, `lists` that of the lists of updates; `pending`: what becomes
-    of an update that is not installed.
+    of the system's packages that no version fixes (one of a distribution stops); `days`: the age of advisories, `lists`
+    that of the lists of updates; `pending`: what becomes of an update that is not installed.
 
     `signers`: ids of keys; `bases`: chain ids of layers that an image may begin with; `setuid`: paths; `made`:
     patterns of executable files that no package has -> reason; `secrets`: patterns of places where what looks like a

@@ -7,7 +7,7 @@ from datetime import datetime
 from security.advisories import mirror
 from security.advisories.record import when
 from security.advisories.severity import LEVELS
-from security.gates.image.facts import Built, Facts, Hit, Limits, Listed
+from security.gates.image.facts import PYPI, Built, Facts, Hit, Limits, Listed
 from security.gates.image.sweep import allowed
 from security.inventory.feeds import SUITE
 from security.verdict import Breach
@@ -116,7 +116,8 @@ def declared(facts: Facts, limits: Limits) -> Iterator[Breach]:
 def known(facts: Facts, limits: Limits) -> Iterator[Breach]:
     """Vulnerabilities that are known, from a level on."""
     for hit in facts.hits:
-        if LEVELS.index(hit.level) >= LEVELS.index(limits.worst) and (hit.fixes or limits.unfixed == "stop"):
+        let = limits.unfixed == "let" and hit.ecosystem != PYPI and not hit.fixes
+        if LEVELS.index(hit.level) >= LEVELS.index(limits.worst) and not let:
             yield _breach("IMG-06", f"{hit.package} {hit.version}: {hit.ids[0]}", _known(hit, limits))
     if facts.more:
         message = f"found {facts.more:,} vulnerabilities beyond those that are told; allowed: none"

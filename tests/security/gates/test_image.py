@@ -211,6 +211,8 @@ def test_what_no_version_fixes_is_as_the_policy_says() -> None:
     assert let.outcome is Outcome.PASS
     assert "1 known vulnerabilities" in let.reason
     assert verdict(items(known=images.advisories(GLIBC)), unfixed="let").outcome is Outcome.FAIL
+    dist = items(known=images.advisories(told("PyPI", "alpha")))
+    assert verdict(dist, unfixed="let").outcome is Outcome.FAIL, "a distribution is let go by a waiver, or by nobody"
     vector = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N"
     low = told("Debian:12", "glibc", fixed="9", severity=[{"type": "CVSS_V3", "score": vector}])
     assert verdict(items(known=images.advisories(low))).outcome is Outcome.PASS
