@@ -28,6 +28,7 @@ from security.gates.rest import DataEncryptionAtRest
 from security.gates.secrets import SecretsScanning
 from security.gates.transit import DataEncryptionInTransit
 from security.gates.versions import ModelVersioning
+from security.gates.workload import WorkloadHardening
 from security.rows.scan import Profile
 
 GATES: dict[str, Gate[Any]] = {
@@ -54,6 +55,7 @@ GATES: dict[str, Gate[Any]] = {
         AccessControlApi(),
         ImageVulnerabilityScanning(),
         NetworkPolicyEnforcement(),
+        WorkloadHardening(),
     )
 }
 
@@ -64,5 +66,4 @@ PLANNED = (
     "backdoor_probe",
     "data_poisoning",
     "deployment_authorization",
-    "workload_hardening",
 )

@@ -38,7 +38,7 @@ def values(run: Run, model: Ref) -> kubernetes.Values:
         raise PlanError(f"manifests: {first['loc'][0]}: {first['msg']}") from None
 
 
-@guarded("deploy", before=["model_signature"], after=["network_policy_enforcement"])
+@guarded("deploy", before=["model_signature"], after=["network_policy_enforcement", "workload_hardening"])
 def render(model: Ref) -> Ref:
     """The manifests of a release, a file for each kind of thing."""
     run = current()

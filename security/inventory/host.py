@@ -17,7 +17,10 @@ from security.inventory.tree import Node
 
 SITE = "srv/packages"
 """Where the distributions lie in the tree, whatever folder they are in."""
-_DEB, _VERSION, _APK = (re.compile(pattern, re.MULTILINE) for pattern in (rb"^Package:", rb"^V:", rb"^P:"))
+_DEB, _VERSION, _APK, _NEVER = (
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (rb"^Package:", rb"^V:", rb"^P:", rb"^Status:.*\bnot-installed[ \t]*$")
+)
 
 
 def files(root: Path, packages: Path) -> Iterator[tuple[str, Node]]:
@@ -51,7 +54,7 @@ def weight(path: str, node: Node) -> int:
     """How many packages a file declares."""
     data = node.data or b""
     if path == STATUS or (path.startswith(f"{EACH}/") and not path.endswith(".md5sums")):
-        return len(_DEB.findall(data))
+        return len(_DEB.findall(data)) - len(_NEVER.findall(data))
     if path == APK:
         return len(_APK.findall(data))
     return int(path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")))

@@ -1,15 +1,17 @@
 """The inventory of a tree: of a running system's files, or of an image's layers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from security.errors import BadInput
 from security.inventory import pythons, stanzas
 from security.inventory.record import Database, Dist, Inventory, Package, System
-from security.inventory.tree import EXECUTES, SETGID, SETUID, Tree
+from security.inventory.tree import EXECUTES, SETGID, SETUID, Node, Tree
 
 RELEASE = ("etc/os-release", "usr/lib/os-release")
 STATUS, EACH, LISTS, APK = "var/lib/dpkg/status", "var/lib/dpkg/status.d", "var/lib/dpkg/info", "lib/apk/db/installed"
+SUMS = ".md5sums"
+"""How the lists of files end where each package has a stanza of its own: in images that were made without dpkg."""
 IGNORES = re.compile(
     r"(?i)\.trivyignore(\.ya?ml)?|trivy\.ya?ml|\.grype\.ya?ml|\.snyk|\.?osv-scanner\.toml|\.gitleaksignore"
     r"|\.gitleaks\.toml|\.dockle(ignore|rc)|\.?hadolint\.ya?ml|\.secrets\.baseline"
@@ -61,7 +63,7 @@ def _databases(tree: Tree, odd: list[str]) -> Iterator[tuple[Database, list[Pack
     """Each package database that is there, and what it declares."""
     single = tree.read(STATUS)
     apart = [(path, node.data or b"") for path, node in tree.files() if path.startswith(f"{EACH}/")]
-    apart = [each for each in apart if not each[0].endswith(".md5sums")]
+    apart = [each for each in apart if not each[0].endswith(SUMS)]
     lists = sum(path.startswith(f"{LISTS}/") and path.endswith(".list") for path, _ in tree.files())
     texts = [(STATUS, single)] if single is not None else []
     if texts or apart:
@@ -69,7 +71,7 @@ def _databases(tree: Tree, odd: list[str]) -> Iterator[tuple[Database, list[Pack
         for file, data in [*texts, *apart]:
             try:
                 for fields in stanzas.paragraphs(data.decode("utf-8"), file):
-                    told += 1
+                    told += not stanzas.absent(fields)
                     package = stanzas.deb(fields, file)
                     held += [package] if package else []
             except (BadInput, UnicodeDecodeError) as why:
@@ -95,10 +97,10 @@ def _owners(tree: Tree) -> Iterator[tuple[str, str]]:
     for path, node in tree.files():
         if path.startswith(f"{LISTS}/") and path.endswith(".list"):
             package = path.removeprefix(f"{LISTS}/").removesuffix(".list").partition(":")[0]
-            for line in (node.data or b"").decode("utf-8", "replace").splitlines():
-                parent, _, last = line.strip("/").rpartition("/")
-                if last and (at := tree.resolve(parent)) is not None:
-                    yield (f"{at}/{last}" if at else last), package
+            yield from _of(tree, package, _lines(node))
+        elif path.startswith(f"{EACH}/") and path.endswith(SUMS):
+            package = path.removeprefix(f"{EACH}/").removesuffix(SUMS)
+            yield from _of(tree, package, [line.partition(" ")[2] for line in _lines(node)])
     if (data := tree.read(APK)) is not None:
         folder = package = ""
         for line in data.decode("utf-8", "replace").splitlines():
@@ -109,6 +111,17 @@ def _owners(tree: Tree) -> Iterator[tuple[str, str]]:
                 folder = value
             elif mark == "R:" and (at := tree.resolve(folder)) is not None:
                 yield (f"{at}/{value}" if at else value), package
+
+
+def _lines(node: Node) -> list[str]:
+    return (node.data or b"").decode("utf-8", "replace").splitlines()
+
+
+def _of(tree: Tree, package: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        parent, _, last = path.strip(" /").rpartition("/")
+        if last and (at := tree.resolve(parent)) is not None:
+            yield (f"{at}/{last}" if at else last), package
 
 
 def _stray(tree: Tree, known: set[str]) -> Iterator[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from security.errors import BadInput
 from security.inventory.record import Package, System
 
-_GONE = ("config-files", "not-installed")
-"""States of a package of which only the settings are left, or nothing."""
+_SETTINGS, _NEVER = "config-files", "not-installed"
+"""States of a package of which only the settings are left, or nothing: of the latter there is a wish at most."""
 _SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 _ARCH = re.compile(r"[a-z0-9][a-z0-9_-]*|")
@@ -34,9 +34,14 @@ def paragraphs(text: str, file: str) -> Iterator[dict[str, str]]:
         yield fields
 
 
+def absent(fields: dict[str, str]) -> bool:
+    """Whether a stanza is of a package that is not there at all: no list of files stands beside it."""
+    return fields.get("Status", "").split()[-1:] == [_NEVER]
+
+
 def deb(fields: dict[str, str], file: str) -> Package | None:
     """The package of a stanza of dpkg's status; none where only its settings are left."""
-    if fields.get("Status", "install ok installed").split()[-1:] in ([each] for each in _GONE):
+    if absent(fields) or fields.get("Status", "").split()[-1:] == [_SETTINGS]:
         return None
     name, version = fields.get("Package", ""), fields.get("Version", "")
     source = _SOURCE.fullmatch(fields.get("Source", name))

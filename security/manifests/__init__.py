@@ -4,18 +4,19 @@ Whatever is not known here (a kind, a field, a spelling that another reader woul
 `CannotTell`: a gate that guessed what a cluster makes of it would judge something else than what will run.
 """
 
+from security.manifests.object import Object
 from security.manifests.objects import (
     ConfigMap,
     Namespace,
     NetworkPolicy,
-    Object,
     PodDisruptionBudget,
     Service,
     ServiceAccount,
-    Workload,
     parse,
 )
 from security.manifests.reader import Item, documents
+from security.manifests.roles import Role
+from security.manifests.workloads import Workload
 
 __all__ = [
     "ConfigMap",
@@ -24,6 +25,7 @@ __all__ = [
     "NetworkPolicy",
     "Object",
     "PodDisruptionBudget",
+    "Role",
     "Service",
     "ServiceAccount",
     "Workload",

@@ -6,6 +6,7 @@ UTF-8; more than 1 MiB in a file, 500 documents or 40 levels; a document that is
 document is refused too. JSON is YAML here.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -39,7 +40,8 @@ def documents(items: Iterable[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each document stands (`file#n`, from 1) and what it says. Every item is taken before an error is raised
     about the next."""
     for name, data in items:
-        yield from _file(name, data)
+        for where, told in _file(name, data):
+            yield where, _fresh(told)
 
 
 @lru_cache(maxsize=256)  # a subject and its canaries have nearly all of their files in common
@@ -47,11 +49,22 @@ def _file(name: str, data: bytes) -> tuple[tuple[str, dict[str, Any]], ...]:
     return tuple(_read(name, data))
 
 
+def _fresh(told: Any) -> Any:
+    """A copy: who is given a document may change it, and must change nobody else's."""
+    if isinstance(told, dict):
+        return {key: _fresh(each) for key, each in told.items()}
+    return [_fresh(each) for each in told] if isinstance(told, list) else told
+
+
 def _read(name: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     if len(data) > BYTES:
         raise CannotTell(f"{name}: found {len(data):,} bytes; allowed: {BYTES:,}")
     try:
-        nodes = _nodes(name, data.decode("utf-8"))
+        text = data.decode("utf-8")
+        if text.startswith("{") and (plain := _json(name, text)) is not None:
+            yield f"{name}#1", plain
+            return
+        nodes = _nodes(name, text)
     except UnicodeDecodeError:
         raise CannotTell(f"{name}: is not UTF-8") from None
     except (yaml.YAMLError, RecursionError, ValueError) as why:
@@ -67,10 +80,58 @@ def _read(name: str, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{name}#{number}", told
 
 
+def _json(name: str, text: str) -> dict[str, Any] | None:
+    """A mapping in JSON, which YAML reads the same, only slower; None for what is none, which may be YAML."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise CannotTell(f"{name}: a key that is given twice")
+        return dict(pairs)
+
+    def constant(_: str) -> None:
+        raise CannotTell(f"{name}: a number that is none")
+
+    try:
+        told = json.loads(text, object_pairs_hook=once, parse_constant=constant)
+    except ValueError:
+        return None
+    if _depth(told) > DEPTH:
+        raise CannotTell(f"{name}: more than {DEPTH} levels")
+    return told if isinstance(told, dict) and told else None
+
+
+def _depth(told: Any) -> int:
+    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
+    """Nodes of events that were looked at already, so that the text is read once."""
+
+    def __init__(self, events: list[yaml.Event]) -> None:
+        yaml.composer.Composer.__init__(self)
+        yaml.resolver.Resolver.__init__(self)
+        self._events = events[::-1]
+
+    def check_event(self, *kinds: type[yaml.Event]) -> bool:
+        """Whether another event comes, of one of these kinds."""
+        return bool(self._events) and (not kinds or isinstance(self._events[-1], kinds))
+
+    def peek_event(self) -> yaml.Event | None:
+        """The next event, which stays."""
+        return self._events[-1] if self._events else None
+
+    def get_event(self) -> yaml.Event | None:
+        """The next event."""
+        return self._events.pop() if self._events else None
+
+
 def _nodes(name: str, text: str) -> list[yaml.Node]:
     """The nodes of every document; what may stand in none is found while it is still events."""
     depth = count = 0
+    events: list[yaml.Event] = []
     for event in yaml.parse(text, yaml.SafeLoader):
+        events.append(event)
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise CannotTell(f"{name}, line {line}: an alias or an anchor; allowed: none")
@@ -83,7 +144,10 @@ def _nodes(name: str, text: str) -> list[yaml.Node]:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEPTH or count > DOCUMENTS:
             raise CannotTell(f"{name}, line {line}: more than {DEPTH} levels or {DOCUMENTS} documents")
-    return list(yaml.compose_all(text, yaml.SafeLoader))
+    composer, nodes = _Composer(events), []
+    while composer.check_node():
+        nodes.append(composer.get_node())
+    return [node for node in nodes if node is not None]
 
 
 def _line(node: yaml.Node) -> int:

@@ -73,7 +73,7 @@ def _policy(each: NetworkPolicy) -> Policy:
     return Policy(
         namespace=each.namespace,
         name=each.metadata.name,
-        selector=_selector(spec.pod_selector),
+        selector=selector(spec.pod_selector),
         types=tuple(sorted(set(spec.policy_types or ()))),
         ingress=tuple(_rule(rule) for rule in spec.ingress or ()),
         egress=tuple(_rule(rule) for rule in spec.egress or ()),
@@ -89,12 +89,13 @@ def _peer(peer: written.Peer) -> Peer:
     if peer.ip_block is not None:
         return Peer(cidr=peer.ip_block.cidr, excluded=tuple(sorted(peer.ip_block.excluded)))
     return Peer(
-        pods=None if peer.pod_selector is None else _selector(peer.pod_selector),
-        namespaces=None if peer.namespace_selector is None else _selector(peer.namespace_selector),
+        pods=None if peer.pod_selector is None else selector(peer.pod_selector),
+        namespaces=None if peer.namespace_selector is None else selector(peer.namespace_selector),
     )
 
 
-def _selector(told: Written) -> Selector:
+def selector(told: Written) -> Selector:
+    """A selector as its author wrote it, in one spelling."""
     expressions = (
         Expression(key=each.key, operator=each.operator, values=tuple(sorted(set(each.values))))
         for each in told.match_expressions

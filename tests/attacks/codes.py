@@ -235,7 +235,7 @@ CODES = {
     "module-without-a-file": Attack(
         "deploy",
         f"{CODE}fail: CODE-15 stowaway: it has no file",
-        {"deploy gate 4": made_up},
+        {"deploy gate 5": made_up},
         parameters=AFTER,
     ),
     "module-that-shadows-another": Attack(

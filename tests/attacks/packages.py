@@ -147,7 +147,7 @@ def living(ill: str, *more: tuple[str, str]) -> Any:
     return patch
 
 
-_DEPLOYED: dict[str, Act] = {"deploy gate 3": published}
+_DEPLOYED: dict[str, Act] = {"deploy gate 4": published}
 _LIMITS = load.text(load.find("local", "policies"))["gates"]["dependency_scanning"]["limits"]
 _LIVE = {"dependency_scanning": {"service": "live"}}
 
@@ -196,14 +196,14 @@ PACKAGES = {
     "service-lock-altered-after-the-plan": Attack(
         "deploy",
         rf"{SAYS}fail: DEP-01 requirements-serving\.lock: found SHA-256 \w+; allowed: SHA-256 \w+, as the plan has it",
-        {"deploy gate 3": more},
+        {"deploy gate 4": more},
         parameters=AFTER,
         patch=writable,
     ),
     "service-lock-altered-once-it-was-looked-at": Attack(
         "deploy",
         r"requirements-serving\.lock: found SHA-256 \w+; allowed: SHA-256 \w+, as the plan has it",
-        {"deploy gate 7": more},
+        {"deploy gate 8": more},
         parameters=AFTER,
         patch=writable,
     ),

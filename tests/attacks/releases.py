@@ -19,6 +19,7 @@ from tests.attacks.packages import VULNERABLE, known, then
 from tests.attacks.table import AFTER, STAGED, Attack
 
 NETWORK, IMAGE = r"\[network_policy_enforcement\] ", r"\[image_vulnerability_scanning\] "
+WORKLOAD = r"\[workload_hardening\] "
 NOBODY = {"matchLabels": {"app.kubernetes.io/component": "nobody"}}
 STOWAWAY = "Metadata-Version: 2.4\nName: stowaway\nVersion: 1.0\n"
 Patch = Callable[[pytest.MonkeyPatch, Ground], None]
@@ -85,6 +86,12 @@ def _network(says: str, patch: Patch) -> Attack:
     return Attack("deploy", NETWORK + says, parameters=AFTER, patch=patch)
 
 
+def _workload(says: str, change: Callable[[dict[str, Any]], object]) -> Attack:
+    """What runs is rendered otherwise."""
+    patch = rendered("deployment.yaml", lambda objects: change(objects[0]["spec"]["template"]["spec"]))
+    return Attack("deploy", WORKLOAD + says, parameters=AFTER, patch=patch)
+
+
 def _policy(objects: list[dict[str, Any]], end: str) -> dict[str, Any]:
     found: dict[str, Any] = next(each["spec"] for each in objects if each["metadata"]["name"].endswith(end))
     return found
@@ -106,6 +113,22 @@ RELEASES = {
         "fail: .*NP-14 ",
         rendered("deployment.yaml", lambda objects: objects[0]["spec"]["template"]["spec"].update(hostNetwork=True)),
     ),
+    "privileged-container": _workload(
+        "fail: PSS-PRIVILEGED ", lambda pod: pod["containers"][0]["securityContext"].update(privileged=True)
+    ),
+    "image-by-a-name-that-can-move": _workload(
+        "fail: K8S-IMG ", lambda pod: pod["containers"][0].update(image="registry.example/serving:latest")
+    ),
+    "secret-in-a-manifest": _workload(
+        "fail: K8S-SECRET ", lambda pod: pod["containers"][0].update(env=[{"name": "API_TOKEN", "value": "x" * 20}])
+    ),
+    "token-of-the-cluster": _workload("fail: K8S-SA ", lambda pod: pod.update(automountServiceAccountToken=True)),
+    "namespace-that-admits-anything": Attack(
+        "deploy",
+        f"{WORKLOAD}fail: K8S-NS ",
+        parameters=AFTER,
+        patch=rendered("namespace.yaml", lambda objects: objects[0]["metadata"].pop("labels")),
+    ),
     "manifest-that-does-not-parse": _network(r"inconclusive: network.yaml, line \d+: is not YAML", torn),
     "manifest-with-a-field-that-nobody-knows": _network(
         "inconclusive: .*network.yaml", rendered("network.yaml", lambda objects: objects[0]["spec"].update(ingres=[]))
@@ -116,7 +139,7 @@ RELEASES = {
         changes={"network_policy_enforcement": {"components": {"serving": {}, "probe": {}, "stranger": {}}}},
     ),
     "manifest-altered-once-it-was-judged": Attack(
-        "deploy", STAGED.format("manifests"), {"deploy gate 9": staged("manifests/network.yaml")}, parameters=AFTER
+        "deploy", STAGED.format("manifests"), {"deploy gate 10": staged("manifests/network.yaml")}, parameters=AFTER
     ),
     "interpreter-without-security-updates": Attack(
         "deploy",
@@ -126,7 +149,7 @@ RELEASES = {
     "vulnerability-published-while-it-deploys": Attack(
         "deploy",
         rf"{IMAGE}fail: .*IMG-06 {VULNERABLE} ",
-        {"deploy gate 8": published},
+        {"deploy gate 9": published},
         parameters=AFTER,
         patch=then,
     ),

@@ -377,7 +377,7 @@ FOLDERS = {
     "model-while-it-is-loaded": Attack(
         "deploy",
         "the service did not start: refuses to start",
-        {"deploy gate 9": stored("model", "model.safetensors")},
+        {"deploy gate 10": stored("model", "model.safetensors")},
         parameters=AFTER,
     ),
 }

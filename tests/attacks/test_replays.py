@@ -228,9 +228,9 @@ def test_a_dataset_that_is_older_than_what_the_store_has_now(operator: Operator,
 
 def test_what_was_not_asked_cannot_serve(home: Home, passed: Run, operator: Operator) -> None:
     """The log holds and every gate passed, but the address that would serve is not the one that was asked."""
-    attacker = Attacker(Ground(home, operator, BUCKET, "good", passed), {"deploy gate 11": acts.moved})
+    attacker = Attacker(Ground(home, operator, BUCKET, "good", passed), {"deploy gate 12": acts.moved})
     state, run = ran(home, attacker, **passed.notes["asked"], after=passed.plan.run)
-    assert (state.name, attacker.acted) == (REFUSED, ["deploy gate 11"])
+    assert (state.name, attacker.acted) == (REFUSED, ["deploy gate 12"])
     assert "not the one that its gate asked" in state.message
     assert run is not None
     assert process.alive(home.root / "service" / run.plan.run / "process.json") is None

@@ -50,6 +50,7 @@ from tests.security.gates import (
     test_secrets,
     test_transit,
     test_versions,
+    test_workload,
 )
 from tests.security.personal.test_names import ruled, written
 
@@ -373,5 +374,6 @@ CASES: dict[str, Callable[[Path], Case]] = {
     "network_policy_enforcement": test_network.case,
     "registry_authorization": test_authorization.case,
     "secrets_scanning": _secrets,
+    "workload_hardening": test_workload.case,
 }
 """Gate -> maker of its case in a folder."""

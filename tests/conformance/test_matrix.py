@@ -69,7 +69,10 @@ def test_the_matrix_is_this() -> None:
             }
         },
         "deploy": {
-            "render": {"before": ["model_signature"], "after": ["network_policy_enforcement"]},
+            "render": {
+                "before": ["model_signature"],
+                "after": ["network_policy_enforcement", "workload_hardening"],
+            },
             "serve": {
                 "before": [
                     "model_signature",

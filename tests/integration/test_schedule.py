@@ -23,6 +23,7 @@ OBSERVED = dict.fromkeys(
         "code_integrity_check",
         "registry_authorization",
         "network_policy_enforcement",
+        "workload_hardening",
         "image_vulnerability_scanning",
     ),
     "inconclusive",

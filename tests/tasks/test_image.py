@@ -17,6 +17,7 @@ from security.gate import judge, observe
 from security.gates.image import Facts, ImageVulnerabilityScanning
 from security.inventory import Node, layout, made
 from security.inventory.layers import Blob
+from security.policy import Terms, effect
 from security.verdict import Outcome
 from tasks import image, lock, service
 from tasks.home import Home
@@ -128,9 +129,13 @@ def test_a_process_of_a_made_up_system(tmp_path: Path, home: Home, own: Path) ->
     assert told.outcome is Outcome.INCONCLUSIVE, told.reason
     assert {*told.cause.split("+")} == {"advisories", "interpreter", "image"}
     assert (seen.coverage.expected, seen.coverage.inspected) == (4, 4)
+    laptop = Terms(limits=LIMITS, accepts={}, observe=("advisories", "image", "interpreter", "packages", "updates"))
+    assert effect(told, laptop).action == "proceed"
+    assert effect(told, laptop.model_copy(update={"observe": ("advisories", "interpreter")})).action == "stop"
     (root / "var/lib/dpkg/info/gone.list").write_text("/.\n")
     found = judge(GATE, observe(GATE, opened(), LIMITS), LIMITS)
     assert {each.rule for each in found.findings} == {"IMG-05"}
+    assert effect(found, laptop).action == "stop"
     (root / "var/lib/dpkg/info/gone.list").unlink()
     (packages / "alpha-1.0.dist-info" / "RECORD").unlink()
     assert {each.rule for each in judge(GATE, observe(GATE, opened(), LIMITS), LIMITS).findings} == {"IMG-05"}

@@ -16,7 +16,7 @@ from security.gate import Violation
 from security.gates.image.facts import IMAGE, PYPI, Item
 from security.gates.image.world import CODENAME, SITE, World
 from security.inventory import Node, made
-from security.inventory.read import RELEASE, STATUS
+from security.inventory.read import EACH, RELEASE, STATUS
 from security.verdict import digest
 
 _LETTERS = string.ascii_letters + string.digits
@@ -55,8 +55,8 @@ def _ended(world: World, draw: random.Random) -> None:
 def _undeclared(world: World, draw: random.Random) -> None:
     way = draw.randrange(3)
     if way == 0:
-        world.drop(STATUS)
-        world.newer = {}
+        for path in [each for each, _ in world.tree.files() if each == STATUS or each.startswith(f"{EACH}/")]:
+            world.drop(path)
     elif way == 1:
         world.put(f"{SITE}/{draw.choice(('stowaway', '_c'))}_{world.made_up}.py", "import os\n")
     else:

@@ -99,6 +99,8 @@ def declared(facts: Facts, limits: Limits) -> Iterator[Breach]:
     if (needed and needed not in kinds) or (whole and not kinds):
         yield _breach("IMG-05", "packages", f"found no database of {needed or 'packages'}; allowed: one")
     for each in facts.databases:
+        if not whole and each.kind != needed and not (each.packages or each.lists):
+            continue  # the tool of another distribution is there, and has installed nothing: what has, is not known
         if each.packages < limits.floor:
             message = f"found {each.packages:,} packages; allowed: {limits.floor:,} or more"
             yield _breach("IMG-05", each.kind, message)
@@ -204,7 +206,7 @@ def doubts(facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
     if facts.unclear.count:
         more = f", and {facts.unclear.count - 1:,} more" if facts.unclear.count > 1 else ""
         yield "unclear", f"{facts.unclear.first[0]} does not say which versions it affects{more}"
-    if facts.built is None and not facts.databases:
+    if facts.built is None and not any(each.packages for each in facts.databases):
         yield "packages", "the system has no package database that is known here: what it runs on nobody can tell"
     elif limits.pending == "stop" and (facts.system or limits.others != "refuse"):
         yield from (("updates", each) for each in _stale(facts, limits))

@@ -83,6 +83,14 @@ BASE: dict[str, Node] = {
     "usr/bin/ldd": file("#!/bin/sh\n", 0o755),
     "usr/lib/libc.so.6": file("\x7fELF"),
 }
+APART: dict[str, Node] = {
+    **{path: node for path, node in BASE.items() if "dpkg" not in path},
+    "var/lib/dpkg/status.d/libc6": file(STATUS.partition("\n\n")[0] + "\n"),
+    "var/lib/dpkg/status.d/libc6.md5sums": file(f"{'a' * 32}  usr/lib/libc.so.6\n{'a' * 32}  bin/ldd\n"),
+    "var/lib/dpkg/status.d/python3": file(STATUS.partition("\n\n")[2]),
+    "var/lib/dpkg/status.d/python3.md5sums": file(f"{'a' * 32}  usr/bin/python3.11\n"),
+}
+"""The same without dpkg: each package has a stanza of its own."""
 TOP: dict[str, Node] = {**dist("alpha", "1.0"), **dist("beta", "2.0")}
 
 

@@ -336,6 +336,14 @@ def test_an_image_without_layers_is_none() -> None:
     assert "IMG-12" in {rule for rule, _ in broken(judge(GATE, observe(GATE, images.opened(empty), LIMITS), LIMITS))}
 
 
+def test_an_image_without_dpkg_tells_its_packages_apart() -> None:
+    bases = [images.base(images.APART)]
+    assert verdict(items(images.APART, TOP), bases=bases).outcome is Outcome.PASS
+    less = {path: node for path, node in images.APART.items() if not path.endswith("python3.md5sums")}
+    found = verdict(items(less, TOP), bases=[images.base(less)])
+    assert broken(found) == [("IMG-05", "usr/bin/python3.11")]
+
+
 def test_an_empty_tree_is_no_clean_one() -> None:
     """Nothing is vulnerable, nothing is outdated, nothing runs as another."""
     found = {rule for rule, _ in broken(verdict(items({"srv/empty": file("")})))}
@@ -419,17 +427,26 @@ def test_an_interpreter_of_no_package_and_a_system_that_nobody_knows() -> None:
     some.weigh = lambda item: 4 * (item.kind == "file" and "os-release" in item.value.path)
     seen = told_of(some, others="UnsafeAny")
     assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "packages+image"), seen.reason
+    empty = process({**strange, "var/lib/dpkg/status": file("")})
+    empty.weigh = some.weigh
+    assert told_of(empty, others="UnsafeAny").cause == "packages+image"
     removed = {path: node for path, node in PROCESS.items() if "dpkg" not in path and "libc" not in path}
     assert broken(told_of(process(removed), others="UnsafeAny")) == [("IMG-05", "packages")]
 
 
 @pytest.mark.parametrize("rule", sorted(GATE.rules))
-@pytest.mark.parametrize("form", ["image", "process", "strange"])
+@pytest.mark.parametrize("form", ["image", "apart", "process", "strange"])
 def test_a_canary_is_caught_whatever_it_is_made_of(rule: str, form: str) -> None:
     """Under a policy that lets what a laptop cannot show, too."""
     limits = Limits.model_validate(LIMITS | {"others": "UnsafeAny", "unfixed": "let", "worst": "critical"})
     strange = {"usr/lib/os-release": file("ID=nobody\n"), **TOP}
-    given = {"image": images.opened(items(known=None)), "process": process(known=None), "strange": process(strange)}
+    apart = images.opened(items(images.APART, TOP))
+    given = {
+        "apart": apart,
+        "image": images.opened(items(known=None)),
+        "process": process(known=None),
+        "strange": process(strange),
+    }
     sample = list(given[form].source())
     for seed in range(12):
         seen = GATE.look(given[form].decoy(VIOLATIONS[rule](sample, random.Random(seed))).handed()[0])

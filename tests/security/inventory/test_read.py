@@ -12,6 +12,7 @@ from security.errors import BadInput
 from security.inventory import Tree, feeds, host, stanzas
 from security.inventory.read import STATUS, inventory
 from security.inventory.record import Package
+from tests.security.gates import images
 from tests.security.gates.images import BASE, NOW, TOP, UPDATES, dist, file, laid, updates
 
 REAL = Path("/")
@@ -41,6 +42,16 @@ def test_source_is_another_package_of_another_version() -> None:
 @pytest.mark.parametrize("state", ["deinstall ok config-files", "purge ok not-installed"])
 def test_what_is_not_installed_any_more_is_none(state: str) -> None:
     assert stanzas.deb({"Package": "x", "Version": "1", "Architecture": "all", "Status": state}, "status") is None
+
+
+def test_of_a_wish_for_a_package_there_is_no_list() -> None:
+    """`dpkg --set-selections` leaves a stanza of what was never there."""
+    wish = "\nPackage: wanted\nStatus: hold ok not-installed\nPriority: optional\n"
+    gone = "\nPackage: left\nStatus: deinstall ok config-files\nVersion: 1\nArchitecture: all\n"
+    files = {**BASE, STATUS: file(images.STATUS + wish + gone), "var/lib/dpkg/info/left.list": file("/etc/left\n")}
+    here = inventory(laid(files))
+    assert (here.databases[0].packages, here.databases[0].lists, len(here.packages), here.odd) == (3, 3, 2, ())
+    assert sum(host.weight(path, node) for path, node in files.items()) == 3
 
 
 def test_what_is_half_installed_is_one() -> None:

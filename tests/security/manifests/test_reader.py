@@ -43,6 +43,12 @@ def test_documents_have_places_and_json_is_read_too() -> None:
     ]
 
 
+def test_who_changes_a_document_changes_nobody_elses() -> None:
+    first = read("a: {b: [c]}\n")
+    first[0]["a"]["b"].append("d")
+    assert read("a: {b: [c]}\n") == [{"a": {"b": ["c"]}}]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -52,6 +58,8 @@ def test_documents_have_places_and_json_is_read_too() -> None:
         "a: yes\n", "a: No\n", "a: on\n", "a: y\n", "a: 0644\n", "a: 0o644\n", "a: 0x1f\n", "a: 1:30\n",
         "a: 2024-01-01\n", "a: 1_000\n", "a: 1e3\n", "a: .inf\n", "a: +1\n", "a: TRUE\n", "a: Null\n", "a: -0\n",
         "a: =\n",
+        '{"a": 1, "a": 2}', '{"a": {"b": 1, "b": 2}}', '{"a": NaN}', "{a: yes}",
+        '{"a": ' * 60 + "1" + "}" * 60,
         "", "---\n", "a: 1\n---\n", "[a]\n", "a\n", "{}\n", "a: [\n", "a: 1\n b: 2\n", "a: \x07\n", "\xff",
     ],
 )  # fmt: skip

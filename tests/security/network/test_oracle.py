@@ -4,7 +4,6 @@ pods, every address and every port."""
 import copy
 import json
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from security.network.reach import between, outside, pods
 from security.network.read import cluster as read
 from tests.security.gates.test_network import MUTANTS
 from tests.security.manifests.given import COMPONENT, changed, objects
+from tests.security.manifests.outside import environment
 from tests.security.network import drawn
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
@@ -69,21 +69,6 @@ def theirs(rows: Iterable[tuple[str, str, str, int, int]]) -> Told:
     return dict(pairs), {each: table(held) for each, held in far.items()}
 
 
-def environment(folder: Path) -> Path:
-    """The interpreter of a new environment in which the analyzer is installed."""
-    uv, target = Path(sys.executable).with_name("uv"), folder / "oracle-env"
-    python = target / "bin" / "python"
-    lock = str(HERE.parent.parent / "benchmarks" / "analyzer.lock")
-    for step in (
-        [str(uv), "venv", "-q", "--python", sys.executable, str(target)],
-        [str(uv), "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", lock],
-    ):
-        ended = subprocess.run(step, capture_output=True, text=True, timeout=900, check=False)
-        if ended.returncode:
-            pytest.fail(f"the analyzer COULD NOT BE INSTALLED, nothing was compared: {ended.stderr[-1500:]}")
-    return python
-
-
 def spelled(objects: Objects) -> Objects:
     """The same cluster in words that the analyzer reads as the API server does: FAULTS has those that it does not."""
     told = copy.deepcopy(objects)
@@ -121,7 +106,7 @@ def mine(objects: Objects) -> Told:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return environment(tmp_path_factory.mktemp("oracle"))
+    return environment(tmp_path_factory.mktemp("oracle"), "analyzer") / "python"
 
 
 def test_our_evaluator_and_the_analyzer_never_disagree(
