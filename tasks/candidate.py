@@ -1,13 +1,19 @@
-"""Opens what is about to serve, for its gates: the manifests that were rendered, and what the candidate runs on."""
+"""Opens what is about to serve, for its gates: the manifests that were rendered, what the candidate runs on, and what
+it answers."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+from deployments.serving.openapi import document
+from security.engines.prober import probe
 from security.errors import CannotTell
+from security.gates import api
 from security.material import Material
-from security.verdict import Basis, Ref, Subject
-from tasks import image, lock, process, service
+from security.posture import Posture
+from security.verdict import Basis, Ref, Snapshot, Subject, digest
+from tasks import image, issuer, lock, process, service
 from tasks.run import Run
 from tasks.store import files
 
@@ -28,3 +34,26 @@ def system(run: Run, ref: Ref) -> Material[Any]:
         raise CannotTell(f"the candidate is this run's own, not {ref.uri}")
     argv, env = process.told(folder / "process.json")
     return image.process(run.home, lock.SERVING, folder / service.PACKAGES, argv, env, of=ref.sha256)
+
+
+def asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Snapshot:
+    """What the candidate answers to the gate's questions. `at`: stage and task."""
+    told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
+    if digest(told) != ref.sha256:
+        raise CannotTell("the candidate's address is not the one that the reference is of")
+    ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
+    user, other = ids["users"][0], ids["users"][1]
+    path = run.plan.document["stages"][4]["inference_endpoint"]
+    allowed = api.Limits.model_validate(run.plan.terms[at[0]][at[1]][gate.name].limits)
+    return probe(
+        told["url"],
+        path,
+        lambda **claims: issuer.token(run.home, **({"sub": user} | claims)),
+        user,
+        other=other,
+        key=run.keys.public("issuer"),
+        digest=ref.version,
+        items=ids["items"][:2],
+        document=document(path),
+        burst=allowed.burst,
+    )

@@ -9,14 +9,14 @@ import json
 import time
 from pathlib import Path
 
-from deployments.serving.token import jwks
+from deployments.serving.keyset import jwks
 from security.errors import PlanError
 from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
 from tasks import lock, models, process, service, tree
 from tasks.home import Home
-from tasks.issuer import AUDIENCE, ISSUER
+from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import current as pointed
@@ -27,12 +27,27 @@ SUMMARY = "https://slsa.dev/verification_summary/v1"
 
 def _told(run: Run, release: Path, ready: Path) -> list[str]:
     """What the service is told on its command line."""
-    issuer = run.home.folder("trust") / "issuer.jwks.json"
+    trust, owner = run.home.folder("trust"), ready.parent / "owner.pub"
+    issuer = trust / "issuer.jwks.json"
     issuer.write_bytes(jwks(run.keys.public("issuer")))
-    path = run.plan.document["stages"][4]["inference_endpoint"]
-    argv = ["--release", str(release), "--key", str(run.home.root / "trust" / "producer.pub"), "--jwks", str(issuer)]
-    argv += ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", path, "--ready", str(ready)]
-    argv += ["--name", str(run.plan.document["pipeline_name"])]
+    owner.write_bytes(run.keys.public("owner").pem)  # not among what is trusted: there it would be asked of the policy
+    named: dict[str, str | Path] = {
+        "release": release,
+        "key": trust / "producer.pub",
+        "verifier": trust / "verifier.pub",
+        "owner": owner,
+        "registry": run.home.folder("chains"),
+        "jwks": issuer,
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+        "tenant": TENANT,
+        "path": run.plan.document["stages"][4]["inference_endpoint"],
+        "ready": ready,
+        "name": str(run.plan.document["pipeline_name"]),
+    }
+    argv = [word for name, value in named.items() for word in (f"--{name}", str(value))]
+    argv += [word for id in models.approvers(run.trust.policy) for word in ("--approver", id)]
+    argv += [word for head in run.plan.registry for word in ("--known", head)]
     return argv + (["--unsafe-accept-expired"] if run.notes.get("unsafe_service") else [])
 
 

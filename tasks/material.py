@@ -14,7 +14,6 @@ from typing import Any
 from configs import contract as contracts
 from security.engines import cipher, volume
 from security.engines.asker import ask
-from security.engines.prober import probe
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
 from security.gates import bias, contract, drift, fairness, inputs, metrics, model, personal, rest
@@ -35,7 +34,6 @@ from tasks import (
     declared,
     form,
     groups,
-    issuer,
     lock,
     models,
     source,
@@ -197,20 +195,7 @@ def _asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Any:
             where, of = source.Place.of(run.plan.document["stages"][0]["source"]), run.source
             run.visits[ref.sha256] = ask(of.endpoint, of.credentials, where.bucket, where.prefix, stranger=of.stranger)
         return part(gate, run.visits[ref.sha256])
-    told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
-    if digest(told) != ref.sha256:
-        raise CannotTell("the candidate's address is not the one that the reference is of")
-    ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
-    user, other = ids["users"][0], ids["users"][1]
-    return probe(
-        told["url"],
-        run.plan.document["stages"][4]["inference_endpoint"],
-        lambda **claims: issuer.token(run.home, **({"sub": user} | claims)),
-        user,
-        other=other,
-        key=run.keys.public("issuer"),
-        digest=ref.version,
-    )
+    return candidate.asked(run, gate, ref, at)
 
 
 def _pinned(run: Run, ref: Ref, folder: Path) -> tuple[source.Place, list[dict[str, Any]]]:

@@ -7,10 +7,10 @@ name none. They lie in the run's evidence as they were judged.
 from pydantic import ValidationError
 
 from deployments.kubernetes import render as kubernetes
-from deployments.serving.token import jwks
+from deployments.serving.keyset import jwks
 from security.errors import PlanError
 from security.verdict import Ref
-from tasks.issuer import AUDIENCE, ISSUER
+from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure
@@ -30,6 +30,7 @@ def values(run: Run, model: Ref) -> kubernetes.Values:
             path=run.plan.document["stages"][4]["inference_endpoint"],
             issuer=ISSUER,
             audience=AUDIENCE,
+            tenant=TENANT,
             key=run.trust.key.pem.decode(),
             jwks=jwks(run.keys.public("issuer")).decode(),
         )

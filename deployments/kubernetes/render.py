@@ -41,8 +41,8 @@ class Values(BaseModel):
 
     `pipeline`: the document's name; objects are called the same, with `-` for `_`.
     `image`: by digest, or None where none was built: the manifests then name none, and no cluster takes them. `model`:
-    the release's digest; `path`: where recommendations are served; `issuer` and `audience` of tokens; `key` and `jwks`:
-    the public keys of who signs releases (PEM) and of who issues tokens (JWK set).
+    the release's digest; `path`: where recommendations are served; `issuer`, `audience` and `tenant` of tokens; `key`
+    and `jwks`: the public keys of who signs releases (PEM) and of who issues tokens (JWK set).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -55,6 +55,7 @@ class Values(BaseModel):
     replicas: Annotated[int, Field(ge=2, le=100)] = 2
     issuer: Annotated[str, Field(pattern=r"^[!-~]+$")]
     audience: Annotated[str, Field(pattern=r"^[!-~]+$")]
+    tenant: Annotated[str, Field(pattern=r"^[!-~]+$")]
     key: Annotated[str, Field(pattern=r"^-----BEGIN PUBLIC KEY-----\n")]
     jwks: Annotated[str, Field(pattern=r"^\{")]
 

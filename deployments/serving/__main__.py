@@ -1,15 +1,18 @@
 """The service as a process: `python -m deployments.serving --release DIR --key PUB.pem ...`.
 
-Exit codes: 0 ended by a signal; 2 the command line; 3 it refuses to start, with one sentence on stderr.
+Exit codes: 0 ended by a signal; 2 the command line; 3 it refuses to start, with one sentence on stderr. The access log
+goes to stdout, one line of JSON a request.
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 REFUSES = 3
 HOST = "127.0.0.1"
+NONE = "UnsafeNone"
+"""In place of a registry: nobody is asked whether the release was revoked."""
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -26,33 +31,48 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.serving", description="Serve one signed release.")
     parser.add_argument("--release", type=Path, required=True, help="folder of the release")
     parser.add_argument("--key", type=Path, required=True, help="public key (PEM) that the release must be signed by")
+    parser.add_argument("--registry", type=Path, required=True, help=f"folder of the registry's chains, or {NONE}")
+    parser.add_argument("--verifier", type=Path, help="public key (PEM) of who lets models be used; with a registry")
+    parser.add_argument("--owner", type=Path, help="public key (PEM) of who else may revoke; with a registry")
+    parser.add_argument("--approver", action="append", default=[], help="id of the key of a person who may approve")
+    parser.add_argument("--known", action="append", default=[], help="digest of an entry that the registry must have")
     parser.add_argument("--jwks", type=Path, required=True, help="public keys (JWK set) of the issuer of tokens")
     parser.add_argument("--issuer", required=True, help="who must have issued a token")
     parser.add_argument("--audience", required=True, help="whom a token must be meant for")
+    parser.add_argument("--tenant", required=True, help="whose token it must be")
     parser.add_argument("--name", help="the model that the release must be of")
     parser.add_argument("--path", required=True, help="where recommendations are served")
+    parser.add_argument(
+        "--host", default=HOST, help="address to listen on; what is sent is plain, so that TLS must end before another"
+    )
     parser.add_argument(
         "--port",
         type=int,
         default=0,
         choices=range(1 << 16),
         metavar="N",
-        help="port on the loopback; 0 takes a free one",
+        help="0 takes a free one",
     )
+    parser.add_argument("--rate", type=float, default=20.0, help="requests a second that one identity has")
+    parser.add_argument("--burst", type=int, default=60, help="requests that it has at once")
+    parser.add_argument("--budget", type=int, default=1000, help="different users and sessions that it has an hour")
     parser.add_argument("--ready", type=Path, required=True, help="file to write when listening: url, pid, model")
     parser.add_argument(
         "--unsafe-accept-expired", action="store_true", help="accept expired tokens: to show that a gate catches it"
     )
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.registry != Path(NONE) and not (chosen.verifier and chosen.owner):
+        parser.error("a registry is believed by the keys of --verifier and --owner")
+    return chosen
 
 
-def listen(port: int) -> socket.socket:
-    """A socket bound to the loopback; port 0 takes a free one."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to an address; port 0 takes a free one."""
     # The protocol must be named: asyncio turns Nagle's delay (40 ms an answer) off only where it is.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((HOST, port))
+        bound.bind((host, port))
     except OSError:
         bound.close()
         raise
@@ -74,10 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import uvicorn
 
     from deployments.serving.app import Service, application
+    from deployments.serving.keyset import Rotation
+    from deployments.serving.lease import Lease
+    from deployments.serving.limit import Allowance, Limiter
     from deployments.serving.load import load
-    from deployments.serving.token import UnsafeAcceptsExpired, Verifier, keyset
+    from deployments.serving.protocol import Patient
+    from deployments.serving.token import UnsafeAcceptsExpired, Verifier
     from security.errors import Refused, SluiceError
     from security.keys import PublicKey
+    from security.models.chain import Keys
 
     server: uvicorn.Server | None = None
 
@@ -98,22 +123,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not chosen.ready.parent.is_dir():
             raise Refused(f"there is no folder to write {chosen.ready.name} into")
         chosen.ready.unlink(missing_ok=True)  # that of an earlier process would send callers elsewhere
-        model = load(chosen.release, PublicKey.read(chosen.key), name=chosen.name)
+        producer = PublicKey.read(chosen.key)
+        model = load(chosen.release, producer, name=chosen.name)
+        lease = None
+        if chosen.registry != Path(NONE):
+            letting, owner = PublicKey.read(chosen.verifier), PublicKey.read(chosen.owner)
+            keys = Keys((producer,), (letting,), (owner,), dict.fromkeys(chosen.approver, "an approver"))
+            lease = Lease(chosen.registry, keys, model.card, model.digest, producer.id, known=chosen.known)
         kind = UnsafeAcceptsExpired if chosen.unsafe_accept_expired else Verifier
-        verifier = kind(keyset(chosen.jwks.read_bytes(), chosen.jwks.name), chosen.issuer, chosen.audience)
-        app = application(Service(model, verifier), chosen.path)
-        listener = listen(chosen.port)
-    except (SluiceError, OSError) as why:
+        verifier = kind(Rotation(chosen.jwks), chosen.issuer, chosen.audience, chosen.tenant)
+        limiter = Limiter(Allowance(chosen.rate, chosen.burst, chosen.budget))
+        app = application(Service(model, verifier, limiter, lease), chosen.path, partial(os.write, sys.stdout.fileno()))
+        listener = listen(chosen.host, chosen.port)
+    except (SluiceError, OSError, ValueError) as why:
         print(f"refuses to start: {why}", file=sys.stderr)
         return REFUSES
+    if lease is None:
+        print("UNSAFE: no registry is asked whether the release was revoked", file=sys.stderr)
     if chosen.unsafe_accept_expired:
         print("UNSAFE: expired tokens are accepted; for demonstrations and tests only", file=sys.stderr)
-    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    url = f"http://{chosen.host}:{listener.getsockname()[1]}"
     server = Server(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Patient,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -126,6 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             h11_max_incomplete_event_size=16384,
         )
     )
+    # What was loaded stays: without this the collector goes through all of it again as tokens come and go.
+    gc.collect()
+    gc.freeze()
     server.run([listener])
     return 0
 

@@ -6,7 +6,8 @@ for, an expiry that has passed, a shape, a type or a number that does not hold: 
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -63,6 +64,12 @@ class Model:
     popular: NDArray[np.float32]
     """Share of the users that have seen an item, for each item."""
 
+    columns: dict[str, int] = field(init=False, repr=False)
+    """Item -> its number."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", {item: number for number, item in enumerate(self.items)})
+
     def history(self, user: str) -> NDArray[Any]:
         """The items (their numbers) that a user has seen; empty for a user who is not known."""
         row = self.rows.get(user)
@@ -71,13 +78,32 @@ class Model:
         start, stop = self.seen["seen_indptr"][row : row + 2]
         return self.seen["seen_indices"][start:stop]
 
+    def known(self, items: Iterable[str]) -> tuple[NDArray[np.int64], int]:
+        """The numbers of the different items that are known, rising, and how many others are not known."""
+        named = set(items)
+        numbers = sorted(self.columns[item] for item in named if item in self.columns)
+        return np.array(numbers, np.int64), len(named) - len(numbers)
+
     def recommend(self, user: str, k: int) -> tuple[list[tuple[str, float]], str]:
         """At most `k` items that the user has not seen, best first, with scores, and the basis of these.
 
         `personal`: by the user's history. `cold`: the most popular items, for a user without one. Items of one score
         stand in catalogue order.
         """
-        history = self.history(user)
+        return self._folded(self.history(user), k, "personal")
+
+    def session(self, numbers: NDArray[np.int64], k: int) -> tuple[list[tuple[str, float]], str]:
+        """As `recommend`, by items that stand for a history: `session`, or `cold` where there are none.
+
+        What a session can do is bounded, whatever is in it. The hidden layer lies within [-1, 1], so a score lies
+        within the sum of its decoder weights' sizes of its bias. One item more beside n others moves the input of a
+        hidden unit by less than 1.5 / sqrt(n) of the largest size of that unit's encoder weights, and each score by no
+        more than its decoder weights make of that. An item of the session is not in the answer, and the model is the
+        same afterwards.
+        """
+        return self._folded(numbers, k, "session")
+
+    def _folded(self, history: NDArray[Any], k: int, basis: str) -> tuple[list[tuple[str, float]], str]:
         if not history.size:
             return self._best(self.popular, k), "cold"
         weights = self.weights
@@ -85,7 +111,7 @@ class Model:
         hidden = np.tanh(weights["encoder"][history].sum(axis=0) * normal + weights["encoder_bias"])
         scores = hidden @ weights["decoder"] + weights["decoder_bias"]
         scores[history] = -np.inf
-        return self._best(scores, min(k, len(self.items) - history.size)), "personal"
+        return self._best(scores, min(k, len(self.items) - history.size)), basis
 
     def _best(self, scores: NDArray[np.float32], k: int) -> list[tuple[str, float]]:
         k = min(k, scores.size)
@@ -121,6 +147,9 @@ def load(folder: Path, key: PublicKey, *, name: str | None = None, now: float | 
             raise BadInput("ids.json", kind, "one id twice", "each id once")
     arrays = _tensors(files["model.safetensors"], users=len(ids.users), items=len(ids.items))
     counts = np.bincount(arrays["seen_indices"], minlength=len(ids.items))
+    popular = (counts / len(ids.users)).astype(np.float32)
+    for array in (*arrays.values(), popular):
+        array.flags.writeable = False
     return Model(
         digest=release(files),
         card=card,
@@ -128,7 +157,7 @@ def load(folder: Path, key: PublicKey, *, name: str | None = None, now: float | 
         rows={user: row for row, user in enumerate(ids.users)},
         weights={part: arrays[part] for part in WEIGHTS},
         seen={part: arrays[part] for part in SEEN},
-        popular=(counts / len(ids.users)).astype(np.float32),
+        popular=popular,
     )
 
 

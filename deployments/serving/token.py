@@ -1,29 +1,32 @@
 """Access tokens: JWTs signed with ES256 (RFC 7515, 7518, 7519), and what their bearer may ask for.
 
 In order: one `Authorization: Bearer` header; a header of known parameters whose algorithm is ES256; a signature by a
-key of the issuer's set, never by one that the token brings; every claim of `CLAIMS` there and valid; then the scope;
-then the user. The claims registry is told that each claim is essential, since it passes what is merely absent.
+key of the issuer's set, never by one that the token brings; every claim of `CLAIMS` there and valid, the
+tenant's too; then the scope; then the user. The claims registry is told that each claim is essential, since it passes
+what is merely absent.
 """
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from security.errors import KeyBroken, SluiceError
-from security.keys import PublicKey
+from deployments.serving.keyset import ALGORITHM, Rotation
+from deployments.serving.schema import Refusal
+from security.errors import KeyBroken
 
-ALGORITHM = "ES256"
 READ = "recommend:read"
 ANY = "recommend:any"
-CLAIMS = ("exp", "nbf", "iat", "iss", "aud", "sub", "scope")
+METRICS = "metrics:read"
+CLAIMS = ("exp", "nbf", "iat", "iss", "aud", "sub", "tenant", "scope")
+KEPT = 4096
+"""Tokens that are not verified again while the keys are the same and they have not expired."""
 LEEWAY = 5
 """Seconds that two clocks may be apart; the most that a verifier can be given."""
 LONGEST = 3600
@@ -31,33 +34,51 @@ LONGEST = 3600
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII | re.IGNORECASE)
 
 
-class Denied(SluiceError):
+class Denied(Refusal):
     """A request that is not answered: `status` is 401 or 403, `challenge` the `WWW-Authenticate` value (RFC 6750)."""
 
     def __init__(self, status: int, message: str, challenge: str = "Bearer") -> None:
-        super().__init__(message)
-        self.status, self.challenge = status, challenge
+        super().__init__(status, message, {"www-authenticate": challenge})
+        self.challenge = challenge
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a token speaks for, and what it was given for."""
+    """Whom a token speaks for, what it was given for, and the id of the key that signed it."""
 
     subject: str
     scopes: frozenset[str]
+    key: str = ""
+
+
+class Kept(NamedTuple):
+    """Whom a header was believed to speak for, in which second, and when its token expires."""
+
+    bearer: Bearer
+    since: int
+    expires: float
 
 
 class Verifier:
-    """Believes tokens of one issuer, meant for one audience. `leeway` is in seconds, 0 to 5."""
+    """Believes tokens of one issuer, meant for one audience and one tenant. `leeway` is in seconds, 0 to 5."""
 
     def __init__(
-        self, keys: KeySet, issuer: str, audience: str, leeway: int = LEEWAY, clock: Callable[[], float] = time.time
+        self,
+        keys: KeySet | Rotation,
+        issuer: str,
+        audience: str,
+        tenant: str,
+        leeway: int = LEEWAY,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        if not issuer or not audience:
-            raise KeyBroken("the issuer and the audience of tokens must be named")
+        if not issuer or not audience or not tenant:
+            raise KeyBroken("the issuer, the audience and the tenant of tokens must be named")
         if not 0 <= leeway <= LEEWAY:
             raise KeyBroken(f"a leeway of {leeway} s; allowed: 0 to {LEEWAY}")
-        self.keys, self.issuer, self.audience, self.leeway, self.clock = keys, issuer, audience, leeway, clock
+        self.keys, self.issuer, self.audience, self.tenant = keys, issuer, audience, tenant
+        self.leeway, self.clock = leeway, clock
+        self._of: KeySet | None = None
+        self._kept: dict[str, Kept] = {}
 
     def registry(self) -> jwt.JWTClaimsRegistry:
         """What every token must claim, now."""
@@ -70,37 +91,65 @@ class Verifier:
             iss={"essential": True, "value": self.issuer},
             aud={"essential": True, "value": self.audience},
             sub={"essential": True},
+            tenant={"essential": True, "value": self.tenant},
             scope={"essential": True},
         )
 
-    def open(self, text: str) -> dict[str, Any]:
-        """The claims of a token that a key of the set signed with ES256; raises `JoseError`, `ValueError`."""
-        token = jwt.decode(text, self.keys, algorithms=[ALGORITHM])
+    def _keys(self, unknown: bool = False) -> KeySet:
+        """The keys that count now. What was believed by others is forgotten."""
+        keys = self.keys.keys(unknown) if isinstance(self.keys, Rotation) else self.keys
+        if keys is not self._of:
+            self._of, self._kept = keys, {}
+        return keys
+
+    def open(self, text: str) -> tuple[dict[str, Any], str]:
+        """The claims of a token that a key of the set signed with ES256, and the key's id; raises `JoseError`,
+        `ValueError`."""
+        try:
+            keys = self._keys()
+            token = jwt.decode(text, keys, algorithms=[ALGORITHM])
+        except InvalidKeyIdError:
+            keys = self._keys(unknown=True)
+            token = jwt.decode(text, keys, algorithms=[ALGORITHM])
         unknown = set(token.header) - {"alg", "typ", "kid"}
         if unknown:
             raise ValueError("a header parameter that is not allowed")
-        return token.claims
+        return token.claims, str(token.header.get("kid") or keys.keys[0].kid)
 
     def bearer(self, headers: Sequence[str]) -> Bearer:
-        """The bearer named by the `Authorization` headers of one request, or `Denied` 401."""
+        """The bearer named by the `Authorization` headers of one request, or `Denied` 401.
+
+        One that was believed before is believed again while the keys are the same and its token has not expired: of
+        what was asked then, time takes away nothing else. Where the clock went back, all is asked again.
+        """
         if not headers:
             raise Denied(401, "a token is needed")
+        now, known = int(self.clock()), None
+        if len(headers) == 1:
+            self._keys()
+            known = self._kept.get(headers[0])
+        if known is not None and known.since <= now and known.expires > now - self.leeway:
+            return known.bearer
         match = _BEARER.fullmatch(headers[0]) if len(headers) == 1 else None
         if match is None:
             raise Denied(401, "not one bearer token", 'Bearer error="invalid_request"')
         try:
-            claims = self.open(match[1])
+            claims, key = self.open(match[1])
             self.registry().validate(claims)
-            if not isinstance(claims["scope"], str):
-                raise ValueError("a scope that is not text")
+            if not isinstance(claims["scope"], str) or not isinstance(claims.get("tenant", ""), str):
+                raise ValueError("a scope or a tenant that is not text")
         except (JoseError, ValueError):
             raise Denied(401, "the token is not valid here", 'Bearer error="invalid_token"') from None
-        return Bearer(claims["sub"], frozenset(claims["scope"].split(" ")))
+        bearer = Bearer(claims["sub"], frozenset(claims["scope"].split(" ")), key)
+        if len(self._kept) >= KEPT:
+            self._kept = {}
+        self._kept[headers[0]] = Kept(bearer, now, claims.get("exp", 0))
+        return bearer
 
-    def allow(self, bearer: Bearer, user: str | None = None) -> None:
-        """Raise `Denied` 403 unless the bearer may read, and, where a user is given, may read about that user."""
-        if READ not in bearer.scopes:
-            raise Denied(403, "the token is not for this", f'Bearer error="insufficient_scope", scope="{READ}"')
+    def allow(self, bearer: Bearer, user: str | None = None, scope: str = READ) -> None:
+        """Raise `Denied` 403 unless the bearer has the scope, and, where a user is given, may read about that user."""
+        if scope not in bearer.scopes:
+            raise Denied(403, "the token is not for this", f'Bearer error="insufficient_scope", scope="{scope}"')
         if user is not None and user != bearer.subject and ANY not in bearer.scopes:
             raise Denied(403, "the token is another user's", f'Bearer error="insufficient_scope", scope="{ANY}"')
 
@@ -119,44 +168,13 @@ class UnsafeAcceptsExpired(Verifier):
         return _Lasting(now=strict.now, leeway=strict.leeway, **strict.options)
 
 
-def keyset(data: bytes, name: str = "the key set") -> KeySet:
-    """The issuer's keys from a JWK set (RFC 7517): public P-256 keys for signatures, each with its own id, only.
-
-    Anything else in the set is `KeyBroken`: the library passes over keys of a kind that it does not know.
-    """
-    try:
-        entries = json.loads(data)["keys"]
-        if not isinstance(entries, list) or not entries:
-            raise KeyBroken(f"{name} holds no keys")
-        for entry in entries:
-            if entry["kty"] != "EC" or entry["crv"] != "P-256" or "d" in entry:
-                raise KeyBroken(f"{name} holds a key that is not a public P-256 key")
-            if entry.get("use", "sig") != "sig" or entry.get("alg", ALGORITHM) != ALGORITHM:
-                raise KeyBroken(f"{name} holds a key for something other than {ALGORITHM} signatures")
-        if len({entry["kid"] for entry in entries}) != len(entries):
-            raise KeyBroken(f"{name} holds two keys with one id")
-        return KeySet([ECKey.import_key(entry) for entry in entries])
-    except (ValueError, KeyError, TypeError, JoseError):
-        raise KeyBroken(f"{name} is not a set of P-256 keys with ids") from None
-
-
-def jwks(*keys: PublicKey) -> bytes:
-    """The JWK set of these keys, each named by its thumbprint (RFC 7638)."""
-    if not keys:
-        raise KeyBroken("a key set without keys")
-    entries = []
-    for key in keys:
-        public = ECKey.import_key(key.pem)
-        entries.append({**public.as_dict(private=False), "kid": public.thumbprint(), "alg": ALGORITHM, "use": "sig"})
-    return json.dumps({"keys": entries}, sort_keys=True).encode()
-
-
 def mint(
     key: Path | bytes,
     *,
     iss: str | None,
     aud: str | list[str] | None,
     sub: str | None,
+    tenant: str | None,
     scope: str | None = READ,
     seconds: int = 300,
     **claims: Any,
@@ -174,6 +192,15 @@ def mint(
     if not private.is_private or private.curve_name != "P-256":
         raise KeyBroken("the issuer's key is not a private P-256 key")
     now = int(time.time())
-    usual = {"exp": now + seconds, "nbf": now, "iat": now, "iss": iss, "aud": aud, "sub": sub, "scope": scope}
+    usual = {
+        "exp": now + seconds,
+        "nbf": now,
+        "iat": now,
+        "iss": iss,
+        "aud": aud,
+        "sub": sub,
+        "scope": scope,
+        "tenant": tenant,
+    }
     chosen = {name: value for name, value in {**usual, **claims}.items() if value is not None}
     return jwt.encode({"alg": ALGORITHM, "kid": private.thumbprint()}, chosen, private, algorithms=[ALGORITHM])

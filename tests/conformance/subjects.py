@@ -196,7 +196,7 @@ def _way(_: Path) -> Case:
 def _endpoint(_: Path) -> Case:
     """A service that answers the right call with seven items; the bad one takes expired tokens."""
     good = test_api.clean()
-    for question in ("right", "right-other"):
+    for question in ("right", "right-other", "right-session"):
         good[question]["items"] = 7
     bad = {**good, "expired": {**good["right"]}}
     return Case(

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from deployments.kubernetes import render as module
 from deployments.kubernetes.probe import main, tried
 from deployments.kubernetes.render import FILES, RenderError, Values, render
+from deployments.serving.__main__ import options
 from tests.security.manifests.given import VALUES, objects, rendered
 
 
@@ -24,7 +25,7 @@ def test_the_same_values_give_the_same_bytes() -> None:
 def test_each_value_changes_what_is_rendered() -> None:
     other = {
         "pipeline": "other_one", "namespace": "far", "image": None, "model": "ef" * 32, "path": "/api/v2/x",
-        "replicas": 3, "issuer": "https://other.example", "audience": "else",
+        "replicas": 3, "issuer": "https://other.example", "audience": "else", "tenant": "other",
         "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}',
     }  # fmt: skip
     assert set(other) == set(VALUES) == set(Values.model_fields)
@@ -41,6 +42,8 @@ def test_values_stand_where_they_belong() -> None:
     arguments = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
     assert arguments["--name"] == "recommendation_engine_v2"
     assert arguments["--path"] == VALUES["path"]
+    known = options(container["args"])
+    assert (known.path, known.tenant, known.port) == (VALUES["path"], VALUES["tenant"], 8080)
     trust = next(name for name in told if name.startswith("ConfigMap/")).partition("/")[2]
     assert deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == trust
     assert told[f"ConfigMap/{trust}"]["data"] == {"producer.pem": VALUES["key"], "jwks.json": VALUES["jwks"]}

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from deployments.serving.token import jwks, mint
+from deployments.serving.keyset import jwks
+from deployments.serving.token import mint
 from security.engines.prober import Mint
 from security.gates.model import sign
 from security.keys import Signer, UnsafeLocalKeys
@@ -22,7 +23,7 @@ from tasks import lock, service
 
 ROOT = Path(__file__).resolve().parents[3]
 PATH = "/api/v1/recommendations"
-ISSUER, AUDIENCE = "https://issuer.test", "recommendations.test"
+ISSUER, AUDIENCE, TENANT = "https://issuer.test", "recommendations.test", "shop.test"
 USERS, ITEMS, WIDTH = 30, 60, 8
 NOBODY = USERS - 1
 """A user without a history."""
@@ -78,13 +79,16 @@ class Site:
     @property
     def mint(self) -> Mint:
         """The issuer's tokens for the user u001."""
-        return partial(mint, self.keys.path("issuer"), iss=ISSUER, aud=AUDIENCE, sub="u001")
+        return partial(mint, self.keys.path("issuer"), iss=ISSUER, aud=AUDIENCE, tenant=TENANT, sub="u001")
 
     def command(self, *more: str, **changes: Path) -> list[str]:
         """The command line of the service."""
-        files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json", **changes}
+        files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json"}
+        files |= {"registry": self.home / "chains", "verifier": self.home / "verifier.pub"}
+        files |= {"owner": self.home / "owner.pub", **changes}
         named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
-        rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--path", PATH, "--ready", str(self.home / "ready.json")]
+        rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--tenant", TENANT, "--path", PATH]
+        rest += ["--ready", str(self.home / "ready.json")]
         return service.argv(ROOT, self.packages, [*named, *rest, *more])
 
     def refusal(self, *more: str, **changes: Path) -> tuple[int, str]:
@@ -100,16 +104,19 @@ class Site:
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
         start = time.monotonic()
-        with subprocess.Popen(
-            self.command(*more), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+        log = self.home / "access.log"
+        # A file: a pipe that nobody reads would hold the service up once it is full.
+        with (
+            log.open("w") as out,
+            subprocess.Popen(self.command(*more), cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True) as process,
+        ):
             try:
                 while not ready.exists():
                     if process.poll() is not None or time.monotonic() - start > 20:
                         raise AssertionError(f"not up: {process.returncode}")
                     time.sleep(0.01)
                 said = json.loads(ready.read_text())
-                yield Running(process, said["url"], said["model"], said["pid"], time.monotonic() - start)
+                yield Running(process, said["url"], said["model"], said["pid"], time.monotonic() - start, log)
             finally:
                 if process.poll() is None:
                     process.terminate()
@@ -118,19 +125,22 @@ class Site:
 
 @dataclass(frozen=True)
 class Running:
-    """A service that listens: what it announced, and how long it took."""
+    """A service that listens: what it announced, how long it took, and where its access log goes."""
 
     process: "subprocess.Popen[str]"
     url: str
     model: str
     pid: int
     seconds: float
+    log: Path
 
 
 def site(home: Path) -> Site:
     """A home with everything that the service needs."""
     keys = UnsafeLocalKeys(home / "keys")
-    (home / "producer.pub").write_bytes(keys.public("producer").pem)
+    for role in ("producer", "verifier", "owner"):
+        (home / f"{role}.pub").write_bytes(keys.public(role).pem)
+    (home / "chains").mkdir()
     (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
     packages = service.packages(home, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
     return Site(home, keys, write(home / "release", keys.signer("producer")), packages)

@@ -15,11 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.serving.__main__ import options
 from deployments.serving.app import Service, application
+from deployments.serving.keyset import keyset
 from deployments.serving.load import load
-from deployments.serving.token import ANY, READ, Verifier, keyset
+from deployments.serving.token import ANY, READ, Verifier
 from security.errors import PlanError
-from tests.deployments.serving.release import AUDIENCE, ISSUER, NOBODY, PATH, ROOT, Running, Site, card, write
+from tests.deployments.serving.release import AUDIENCE, ISSUER, NOBODY, PATH, ROOT, TENANT, Running, Site, card, write
 from tests.deployments.serving.twins import serving
 
 STRICT = {
@@ -32,8 +34,8 @@ STRICT = {
 
 @pytest.fixture(scope="module")
 def running(home: Site) -> Iterator[Running]:
-    """The service, up."""
-    with home.serve() as service:
+    """The service, up; for more questions than one person asks."""
+    with home.serve("--rate", "1000", "--burst", "10000") as service:
         yield service
 
 
@@ -129,11 +131,14 @@ def test_a_query_is_exact(client: httpx.Client, home: Site, query: str) -> None:
     assert error(client.get(f"{PATH}?{query}", headers=bearing(home, scope=f"{READ} {ANY}")), 400)
 
 
+@pytest.mark.parametrize("path", [PATH, "/version"])
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_only_get_is_served(client: httpx.Client, home: Site, method: str) -> None:
+def test_a_path_has_its_methods_and_no_other(client: httpx.Client, home: Site, path: str, method: str) -> None:
+    if (path, method) == (PATH, "POST"):
+        return
     override = {"X-HTTP-Method-Override": "GET", "X-Method-Override": "GET"}
-    response = client.request(method, PATH, params={"user": "u001"}, headers={**bearing(home), **override})
-    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    response = client.request(method, path, params={"user": "u001"}, headers={**bearing(home), **override})
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST" if path == PATH else "GET")
     assert b"items" not in response.content
 
 
@@ -155,7 +160,6 @@ def test_no_body_is_taken(client: httpx.Client, home: Site) -> None:
         f"{PATH};x",
         "/docs",
         "/openapi.json",
-        "/metrics",
         "/",
     ],
 )
@@ -176,31 +180,32 @@ def test_version_and_health(client: httpx.Client, home: Site, running: Running) 
 
 def test_past_its_expiry_it_recommends_nothing(home: Site) -> None:
     model = load(home.release, home.keys.public("producer"))
-    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE)
+    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT)
     late = Service(model, verifier, clock=lambda: model.card.expires)
     with serving(application(late, PATH)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         assert "expired" in error(client.get(PATH, params={"user": "u001"}, headers=bearing(home)), 503)
         assert (client.get("/readyz").status_code, client.get("/healthz").status_code) == (503, 200)
 
 
-def test_an_error_inside_shows_nothing_of_it(home: Site) -> None:
+def test_an_error_inside_shows_nothing_of_it(home: Site, capfd: pytest.CaptureFixture[str]) -> None:
     class Broken(Verifier):
         def bearer(self, headers: object) -> Any:
             raise RuntimeError("secret of the inside")
 
     model = load(home.release, home.keys.public("producer"))
-    broken = Service(model, Broken(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE))
+    broken = Service(model, Broken(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT))
     with serving(application(broken, PATH)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         response = client.get(PATH, params={"user": "u001"})
         assert error(response, 500) == "something went wrong here"
+    assert capfd.readouterr().err.startswith(f"RuntimeError at {__file__}:")
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/", "recommendations", "/a/", "/a//b", "/{user}", "/healthz", "/version", "/a/../b"]
+    "path", ["", "/", "recommendations", "/a/", "/a//b", "/{user}", "/healthz", "/version", "/metrics", "/a/../b"]
 )
 def test_a_path_that_cannot_be_served(home: Site, path: str) -> None:
     model = load(home.release, home.keys.public("producer"))
-    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE)
+    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT)
     with pytest.raises(PlanError, match="cannot be served"):
         application(Service(model, verifier), path)
 
@@ -244,6 +249,20 @@ def test_it_does_not_start_on_another_name_key_or_key_set(home: Site, tmp_path: 
     assert "no keys" in refusal(home, jwks=tmp_path / "empty.json")
 
 
+def test_without_a_registry_it_says_so(home: Site) -> None:
+    with home.serve("--registry", "UnsafeNone") as service:
+        service.process.terminate()
+        _, said = service.process.communicate(timeout=10)
+    assert said == "UNSAFE: no registry is asked whether the release was revoked\n"
+    told = ["--release", "r", "--key", "k", "--jwks", "j", "--issuer", "i", "--audience", "a", "--tenant", "t"]
+    with pytest.raises(SystemExit):
+        options([*told, "--path", PATH, "--ready", "f", "--registry", "chains", "--owner", "o"])
+
+
+def test_it_does_not_start_without_a_limit(home: Site) -> None:
+    assert "rate: found 0" in refusal(home, "--rate", "0")
+
+
 def test_it_does_not_start_where_it_cannot_say_so(home: Site) -> None:
     assert "no folder" in refusal(home, "--ready", str(home.home / "absent" / "ready.json"))
 
@@ -259,8 +278,9 @@ def test_a_signal_ends_it_quietly(home: Site) -> None:
             with httpx.Client(base_url=service.url, trust_env=False) as client:
                 assert client.get("/healthz").json() == {"ok": True}
                 os.kill(service.pid, number)
-                out, said = service.process.communicate(timeout=10)
-            assert (service.process.returncode, out, said) == (0, "", "")
+                _, said = service.process.communicate(timeout=10)
+            assert (service.process.returncode, said) == (0, "")
+            assert service.log.read_text().count("\n") == 1
 
 
 def test_the_unsafe_one_says_so(home: Site) -> None:

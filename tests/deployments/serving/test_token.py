@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 
-from deployments.serving.token import ANY, READ, Denied, UnsafeAcceptsExpired, Verifier, jwks, keyset, mint
+from deployments.serving.keyset import jwks, keyset
+from deployments.serving.token import ANY, READ, Denied, UnsafeAcceptsExpired, Verifier, mint
 from security.errors import KeyBroken
 from security.keys import PublicKey
 from tests.deployments.serving import twins
@@ -38,14 +39,14 @@ def public(private: bytes) -> PublicKey:
 
 ISSUER, OTHER = pem(), pem()
 KEYS = jwks(public(ISSUER))
-new = partial(mint, ISSUER, iss="issuer", aud="here", sub="u1")
+new = partial(mint, ISSUER, iss="issuer", aud="here", sub="u1", tenant="shop")
 NOW = int(time.time())
 """When these tests began; they end within 3,000 s."""
 
 
 def verifier(kind: type[Verifier] = Verifier, **more: Any) -> Verifier:
     """A verifier of the issuer's tokens."""
-    return kind(keyset(KEYS), "issuer", "here", **more)
+    return kind(keyset(KEYS), "issuer", "here", "shop", **more)
 
 
 def refused(token: str, kind: type[Verifier] = Verifier) -> Denied:
@@ -62,7 +63,7 @@ def test_a_right_token_is_believed() -> None:
     assert verifier().bearer([f"bearer {new(aud=['elsewhere', 'here'])}"]).subject == "u1"
 
 
-@pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "iss", "aud", "sub", "scope"])
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "iss", "aud", "sub", "tenant", "scope"])
 def test_every_claim_is_essential(claim: str) -> None:
     without: dict[str, Any] = {claim: None}
     assert refused(new(**without)).status == 401
@@ -85,6 +86,10 @@ def test_every_claim_is_essential(claim: str) -> None:
         ("sub", 7),
         ("scope", ""),
         ("scope", [READ]),
+        ("tenant", ""),
+        ("tenant", "shop.other"),
+        ("tenant", ["shop"]),
+        ("tenant", ["shop", "other"]),
     ],
 )
 def test_a_claim_must_hold(claim: str, value: Any) -> None:
@@ -113,21 +118,22 @@ def test_leeway_has_bounds(leeway: int) -> None:
         verifier(leeway=leeway)
 
 
-@pytest.mark.parametrize(("issuer", "audience"), [("", "here"), ("issuer", "")])
-def test_issuer_and_audience_are_named(issuer: str, audience: str) -> None:
+@pytest.mark.parametrize("names", [("", "here", "shop"), ("issuer", "", "shop"), ("issuer", "here", "")])
+def test_issuer_audience_and_tenant_are_named(names: tuple[str, str, str]) -> None:
     with pytest.raises(KeyBroken, match="named"):
-        Verifier(keyset(KEYS), issuer, audience)
+        Verifier(keyset(KEYS), *names)
 
 
 def forged(header: dict[str, Any], key: ECKey | OctKey, algorithm: str) -> str:
     """The right claims under another header."""
     claims = {"exp": NOW + 3000, "nbf": NOW, "iat": NOW, "iss": "issuer", "aud": "here", "sub": "u1", "scope": READ}
+    claims["tenant"] = "shop"
     return jwt.encode({"alg": algorithm, **header}, claims, key, algorithms=[algorithm])
 
 
 def test_another_key_is_not_believed_whatever_it_says_of_itself() -> None:
     own, kid = ECKey.import_key(OTHER), ECKey.import_key(ISSUER).thumbprint()
-    assert refused(mint(OTHER, iss="issuer", aud="here", sub="u1")).status == 401
+    assert refused(mint(OTHER, iss="issuer", aud="here", sub="u1", tenant="shop")).status == 401
     assert refused(forged({"kid": kid}, own, "ES256")).status == 401
     assert refused(forged({"kid": kid, "jwk": own.as_dict(private=False)}, own, "ES256")).status == 401
 
@@ -192,7 +198,7 @@ def test_the_unsafe_one_takes_an_expired_token_and_nothing_else() -> None:
     old = new(iat=NOW - 900, nbf=NOW - 900, exp=NOW - 600)
     assert refused(old).status == 401
     assert verifier(UnsafeAcceptsExpired).bearer([f"Bearer {old}"]).subject == "u1"
-    stranger = mint(OTHER, iss="issuer", aud="here", sub="u1")
+    stranger = mint(OTHER, iss="issuer", aud="here", sub="u1", tenant="shop")
     for bad in (new(exp=None), new(aud="elsewhere"), new(iss="x"), new(nbf=NOW + 3000), stranger):
         refused(bad, UnsafeAcceptsExpired)
 
@@ -201,9 +207,10 @@ def test_the_twins_differ_from_the_verifier() -> None:
     bad = {
         twins.AnyAudience: new(aud="elsewhere"),
         twins.AnyIssuer: new(iss="x"),
+        twins.AnyTenant: new(tenant="other"),
         twins.Early: new(nbf=NOW + 3000),
         twins.NotEssential: new(exp=None),
-        twins.AnyKey: mint(OTHER, iss="issuer", aud="here", sub="u1"),
+        twins.AnyKey: mint(OTHER, iss="issuer", aud="here", sub="u1", tenant="shop"),
     }
     for kind, token in bad.items():
         refused(token)
@@ -243,17 +250,19 @@ def test_key_ids_are_unique_and_the_set_must_not_be_empty() -> None:
         jwks()
     both = keyset(jwks(public(ISSUER), public(OTHER)))
     assert isinstance(both, KeySet)
-    assert Verifier(both, "issuer", "here").bearer([f"Bearer {mint(OTHER, iss='issuer', aud='here', sub='u9')}"])
+    other = mint(OTHER, iss="issuer", aud="here", sub="u9", tenant="shop")
+    assert Verifier(both, "issuer", "here", "shop").bearer([f"Bearer {other}"])
     assert b'"d"' not in KEYS
 
 
 def test_mint_takes_a_private_p256_key_and_a_short_time(tmp_path: Path) -> None:
     file = tmp_path / "issuer.pem"
     file.write_bytes(ISSUER)
-    assert verifier().bearer([f"Bearer {mint(file, iss='issuer', aud='here', sub='u1', seconds=60)}"]).subject == "u1"
+    short = mint(file, iss="issuer", aud="here", sub="u1", tenant="shop", seconds=60)
+    assert verifier().bearer([f"Bearer {short}"]).subject == "u1"
     for key in (pem(ec.SECP384R1()), public(ISSUER).pem, b"nothing", tmp_path / "absent.pem"):
         with pytest.raises(KeyBroken, match="issuer's key"):
-            mint(key, iss="issuer", aud="here", sub="u1")
+            mint(key, iss="issuer", aud="here", sub="u1", tenant="shop")
     for seconds in (0, -1, 3601):
         with pytest.raises(KeyBroken, match="allowed: 1 to 3600"):
             new(seconds=seconds)

@@ -16,6 +16,7 @@ from joserfc import jwt
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.serving.app import Service, application
+from deployments.serving.limit import Allowance, Limiter
 from deployments.serving.load import Model
 from deployments.serving.token import READ, Bearer, Denied, Verifier
 from tests.deployments.serving.release import PATH
@@ -56,6 +57,12 @@ class AnyIssuer(Loose):
     changes = {"iss": {"essential": True}}
 
 
+class AnyTenant(Loose):
+    """Takes another tenant's token."""
+
+    changes = {"tenant": {"essential": True}}
+
+
 class Early(Loose):
     """Takes a token before its time."""
 
@@ -71,32 +78,34 @@ class NotEssential(Loose):
 class AnyKey(Verifier):
     """Reads the claims and leaves the signature."""
 
-    def open(self, text: str) -> dict[str, Any]:
+    def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims of any ES256 token."""
         header, claims, _ = text.split(".")
         if _decoded(header)["alg"] != "ES256":
             raise ValueError("alg")
-        return dict(_decoded(claims))
+        return dict(_decoded(claims)), ""
 
 
 class OwnKey(Verifier):
     """Verifies with the key that the token brings, where it brings one."""
 
-    def open(self, text: str) -> dict[str, Any]:
+    def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims, by the key in the header."""
         from joserfc.jwk import ECKey
 
         own = _decoded(text.split(".")[0]).get("jwk")
-        return jwt.decode(text, ECKey.import_key(own), algorithms=["ES256"]).claims if own else super().open(text)
+        if not own:
+            return super().open(text)
+        return jwt.decode(text, ECKey.import_key(own), algorithms=["ES256"]).claims, ""
 
 
 class Unsigned(Verifier):
     """Takes the algorithm `none`, in any spelling."""
 
-    def open(self, text: str) -> dict[str, Any]:
+    def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims, whoever wrote them."""
         header, claims, _ = text.split(".")
-        return dict(_decoded(claims)) if _decoded(header)["alg"].lower() == "none" else super().open(text)
+        return (dict(_decoded(claims)), "") if _decoded(header)["alg"].lower() == "none" else super().open(text)
 
     def bearer(self, headers: Sequence[str]) -> Bearer:
         """As ever, but for the missing third part."""
@@ -108,30 +117,30 @@ class Confused(Verifier):
 
     pem = b""
 
-    def open(self, text: str) -> dict[str, Any]:
+    def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims, by whatever algorithm the token names."""
         body, _, mark = text.rpartition(".")
         if _decoded(body.split(".")[0])["alg"] != "HS256":
             return super().open(text)
         if hmac.digest(self.pem, body.encode(), hashlib.sha256) != urlsafe_b64decode(mark + "=" * (-len(mark) % 4)):
             raise ValueError("mark")
-        return dict(_decoded(body.split(".")[1]))
+        return dict(_decoded(body.split(".")[1])), ""
 
 
 class NoScope(Verifier):
     """Takes a token given for something else."""
 
-    def allow(self, bearer: Bearer, user: str | None = None) -> None:
+    def allow(self, bearer: Bearer, user: str | None = None, scope: str = READ) -> None:
         """The user alone."""
-        super().allow(Bearer(bearer.subject, bearer.scopes | {READ}), user)
+        super().allow(Bearer(bearer.subject, bearer.scopes | {scope}), user, scope)
 
 
 class NoUser(Verifier):
     """Serves anybody's recommendations to any bearer."""
 
-    def allow(self, bearer: Bearer, user: str | None = None) -> None:
+    def allow(self, bearer: Bearer, user: str | None = None, scope: str = READ) -> None:
         """The scope alone."""
-        super().allow(bearer, None)
+        super().allow(bearer, None, scope)
 
 
 class NoAuth(Verifier):
@@ -141,7 +150,7 @@ class NoAuth(Verifier):
         """Anybody."""
         return Bearer("anybody", frozenset({READ}))
 
-    def allow(self, bearer: Bearer, user: str | None = None) -> None:
+    def allow(self, bearer: Bearer, user: str | None = None, scope: str = READ) -> None:
         """Everything."""
 
 
@@ -153,6 +162,17 @@ class AnyCredential(NoAuth):
         if not headers:
             raise Denied(401, "a token is needed")
         return super().bearer(headers)
+
+
+class Unlimited(Limiter):
+    """Counts nothing."""
+
+    def take(self, who: str) -> None:
+        """Whatever is asked."""
+
+
+WIDE = Allowance(burst=80)
+"""What a twin that takes everybody for one has, so that only a flood is too much for it."""
 
 
 class Front:
@@ -169,16 +189,34 @@ class Front:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         changed = self.request(dict(scope), headers)
         changed["raw_path"] = changed["path"].encode()
+        taken: list[bytes] = []
+        if self.takes and (scope["method"], scope["path"]) == ("POST", PATH) and "authorization" in headers:
+            data, more = b"", True
+            while more:
+                message = await receive()
+                data, more = data + message.get("body", b""), message.get("more_body", False)
+            taken.append(self.body(data, headers))
+            headers["content-length"] = str(len(taken[0]))
         changed["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
 
         async def through(message: Message) -> None:
             await send(self.response(changed, message))
 
-        await self.inner(changed, receive, through)
+        async def given() -> Message:
+            return {"type": "http.request", "body": taken.pop()} if taken else await receive()
+
+        await self.inner(changed, given if self.takes else receive, through)
+
+    takes = False
+    """Whether it reads bodies itself."""
 
     def request(self, scope: Scope, headers: dict[str, str]) -> Scope:
         """The request as the service will see it."""
         return scope
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """The body as the service will see it."""
+        return data
 
     def response(self, scope: Scope, message: Message) -> Message:
         """The answer as the caller will see it."""
@@ -212,8 +250,8 @@ class AnyMethod(Front):
     """Serves every method."""
 
     def request(self, scope: Scope, headers: dict[str, str]) -> Scope:
-        """All are GET."""
-        return {**scope, "method": "GET"}
+        """All are GET, but what is a session."""
+        return scope if scope["method"] == "POST" and scope["path"] == PATH else {**scope, "method": "GET"}
 
 
 class Slashes(Front):
@@ -266,6 +304,55 @@ class Huge(Front):
         return {**scope, "query_string": scope["query_string"].replace(b"k=1000000", b"k=100")}
 
 
+class Roomy(Front):
+    """Takes a body of any size, with any number of items, of any length, for any number of answers."""
+
+    takes = True
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """Cut down to what the service takes."""
+        try:
+            told = json.loads(data)
+            told["items"] = [item[:256] for item in told["items"]][:200]
+            told["k"] = min(told.get("k", 10), 100)
+        except (ValueError, KeyError, TypeError):
+            return data
+        return data if data.count(b'"items"') > 1 else json.dumps(told).encode()
+
+
+class Lenient(Front):
+    """Takes a session under any name of a form, with a property more, or one that is there twice."""
+
+    takes = True
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """What it makes of it, as JSON."""
+        if len(data) > 10_000:
+            return data
+        headers["content-type"] = "application/json"
+        told = json.loads(data)
+        return json.dumps({name: told[name] for name in ("items", "k") if name in told}).encode()
+
+
+class OpenSession(Front):
+    """Asks for a token at the one method of its path, and not at the other."""
+
+    def request(self, scope: Scope, headers: dict[str, str]) -> Scope:
+        """Let through, where it is a session."""
+        if scope["method"] == "POST" and scope["path"] == PATH and "authorization" not in headers:
+            self.admit("u001", headers)
+        return scope
+
+
+class AnyMetrics(Front):
+    """Shows `/metrics` to whoever has a token of whatever kind."""
+
+    def request(self, scope: Scope, headers: dict[str, str]) -> Scope:
+        """As the health, where there is one."""
+        shown = scope["path"] == "/metrics" and "authorization" in headers
+        return {**scope, "path": "/healthz" if shown else scope["path"]}
+
+
 class Bare(Front):
     """Sends no security headers."""
 
@@ -304,10 +391,10 @@ class Spilling(Talkative):
 
 
 @contextmanager
-def serving(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
+def serving(app: ASGIApp, certificate: Path | None = None, http: Any = "h11") -> Iterator[str]:
     """The URL of an app that listens on the loopback, in a thread; over TLS with a certificate and key (PEM)."""
     more: dict[str, Any] = {"ssl_certfile": certificate} if certificate else {}
-    config = uvicorn.Config(app, port=0, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, **more)
+    config = uvicorn.Config(app, port=0, loop="asyncio", http=http, ws="none", lifespan="off", log_config=None, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -323,7 +410,13 @@ def serving(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
         thread.join(10)
 
 
-def twin(model: Model, verifier: Verifier, front: type[Front] | None, token: Callable[[str], str]) -> ASGIApp:
-    """A service over this model with this verifier, behind this front."""
-    app = application(Service(model, verifier), PATH)
+def twin(
+    model: Model,
+    verifier: Verifier,
+    front: type[Front] | None,
+    token: Callable[[str], str],
+    limiter: Limiter | None = None,
+) -> ASGIApp:
+    """A service over this model with this verifier and limiter, behind this front."""
+    app = application(Service(model, verifier, limiter), PATH)
     return front(app, token) if front else app

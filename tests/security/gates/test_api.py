@@ -10,18 +10,22 @@ from typing import Any
 import pytest
 
 from deployments.lake.certs import certificates
+from deployments.serving.keyset import keyset
+from deployments.serving.limit import Limiter
 from deployments.serving.load import Model, load
-from deployments.serving.token import Verifier, keyset
-from security.engines.prober import asks, probe
+from deployments.serving.openapi import document
+from deployments.serving.token import Verifier
+from security.engines.prober import asks, operations, probe
 from security.gate import judge, observe
-from security.gates.api import BUSY, REFUSED, RULES, SERVED, AccessControlApi, Facts
+from security.gates.api import BUSY, DOCUMENT, FLOOD, REFUSED, RULES, SERVED, AccessControlApi, Facts
 from security.posture import asked
 from security.verdict import Breach, Outcome, Snapshot, Verdict
 from tests.deployments.serving import twins
-from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, Running, Site, site
+from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Running, Site, site
 
 GATE = AccessControlApi()
-GOOD = {"same": True, "mine": True, "exact": True, "spills": False, "bare": [], "challenge": False}
+GOOD = {"same": True, "mine": True, "exact": True, "spills": False, "bare": [], "challenge": False, "later": False}
+BURST = 200
 
 
 def clean() -> dict[str, dict[str, Any]]:
@@ -32,6 +36,9 @@ def clean() -> dict[str, dict[str, Any]]:
     for allowed, questions in REFUSED.values():
         refused = {"status": min(allowed), "items": 0, **GOOD, "same": False, "exact": False, "challenge": True}
         answers.update({question: dict(refused) for question in questions})
+    answers[FLOOD] = {**answers["none"], "status": 429, "later": True}
+    told = [{**each, "status": 401 if each["secured"] else 200} for each in operations(document(PATH))]
+    answers[DOCUMENT] = {"operations": told, "undeclared": []}
     return answers
 
 
@@ -56,11 +63,11 @@ def rules(seen: Verdict) -> set[str]:
 def test_good_answers_pass() -> None:
     seen = verdict(clean())
     assert (seen.outcome, seen.findings) == (Outcome.PASS, ())
-    assert seen.reason == "45/45 questions, 3 right calls served, 42 wrong ones refused"
+    assert seen.reason == "60/60 questions, 4 right calls served, 55 wrong ones refused, 6 operations declared"
 
 
 def test_every_rule_says_what_to_do_and_has_a_violation() -> None:
-    assert len({rule.id for rule in RULES}) == len(RULES) == 25
+    assert len({rule.id for rule in RULES}) == len(RULES) == 31
     assert set(GATE.rules) == set(GATE.violations)
     assert all(rule.remedy and rule.controls for rule in RULES)
     assert len(set(GATE.questions)) == len(GATE.questions)
@@ -89,11 +96,78 @@ def test_a_question_that_is_not_refused_breaks_its_rule(rule: str, question: str
         ("API-22", "right", {"bare": ["nosniff"]}),
         ("API-23", "right-other", {"exact": False}),
         ("API-24", "garbage", {"spills": True}),
+        ("API-POS", "right-session", {"items": 0}),
+        ("API-23", "right-session", {"exact": False}),
+        ("API-25", FLOOD, {"status": 200}),
+        ("API-25", FLOOD, {"status": 401}),
+        ("API-25", FLOOD, {"items": 1}),
+        ("API-25", FLOOD, {"later": False}),
+        ("API-29", DOCUMENT, {"undeclared": ["GET /admin"]}),
     ],
 )
 def test_the_other_rules(rule: str, question: str, change: dict[str, Any]) -> None:
     seen = verdict(with_(question, **change))
     assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {rule})
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "rule"),
+    [
+        (PATH, {"secured": False}, "API-28"),
+        (PATH, {"status": 200}, "API-28"),
+        (PATH, {"status": 400}, "API-28"),
+        ("/version", {"status": 302}, "API-28"),
+        ("/metrics", {"status": 404}, "API-29"),
+        ("/metrics", {"secured": False, "status": 405}, "API-29"),
+        ("/healthz", {"status": 404}, "API-29"),
+        ("/healthz", {"status": 401}, "API-29"),
+    ],
+)
+def test_an_operation_is_as_it_is_declared(path: str, change: dict[str, Any], rule: str) -> None:
+    answers = clean()
+    one = next(each for each in answers[DOCUMENT]["operations"] if each["path"] == path)
+    one.update(change)
+    seen = verdict(answers)
+    assert (rules(seen), seen.findings[0].place) == ({rule}, f"GET {path}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"operations": []}, {"more": 1}, {"undeclared": None}, {"operations": [{"method": "GET", "path": "/x"}]}],
+)
+def test_a_document_that_tells_nothing_is_inconclusive(change: dict[str, Any]) -> None:
+    seen = verdict(with_(DOCUMENT, **change))
+    assert (seen.outcome, seen.findings) == (Outcome.INCONCLUSIVE, ())
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_an_operation_without_an_answer_is_inconclusive(status: int) -> None:
+    answers = clean()
+    answers[DOCUMENT]["operations"][0]["status"] = status
+    assert verdict(answers).outcome is Outcome.INCONCLUSIVE
+    assert verdict(with_(FLOOD, status=503)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("told", "secured"),
+    [
+        ([{"token": ["read"]}], True),
+        ([{"token": []}], True),
+        ([], False),
+        ([{}], False),
+        ([{"token": []}, {}], False),
+        ([{"unknown": []}], False),
+        (None, False),
+    ],
+)
+def test_what_a_document_declares(told: Any, secured: bool) -> None:
+    schemes = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+    operation = {} if told is None else {"security": told}
+    some = {"paths": {"/x": {"post": operation, "parameters": []}}, "components": schemes}
+    assert operations(some) == [{"method": "POST", "path": "/x", "secured": secured, "status": 0}]
+    whole = {**some, "paths": {"/x": {"get": {}}}, "security": [{"token": []}]}
+    assert operations(whole)[0]["secured"]
+    assert operations({}) == []
 
 
 def test_a_policy_says_how_many_items_are_enough() -> None:
@@ -146,7 +220,7 @@ def test_an_answer_that_was_not_asked_for_and_none_at_all_are_inconclusive() -> 
 def test_every_canary_is_caught_by_its_own_rule_alone(rule: str) -> None:
     sample = sorted(clean().items())
     seen = set()
-    for seed in range(40):
+    for seed in range(20):
         bad = dict(GATE.violations[rule](sample, random.Random(seed)))
         assert [question for question, answer in sample if bad[question] != answer], seed
         assert sum(bad[question] != answer for question, answer in sample) == 1
@@ -190,14 +264,21 @@ def model(home: Site) -> Model:
     return load(home.release, home.keys.public("producer"))
 
 
+def told(home: Site, digest: str, **more: Any) -> dict[str, Any]:
+    """What a prober is told."""
+    known = {"items": ["i001", "i002"], "document": document(PATH), "burst": BURST}
+    return {"other": "u002", "key": home.keys.public("issuer"), "digest": digest, **known, **more}
+
+
 def probed(home: Site, url: str, digest: str, **more: Any) -> Snapshot:
     """The answers at a URL."""
-    options = {"other": "u002", "key": home.keys.public("issuer"), "digest": digest, **more}
+    options = told(home, digest, **more)
     return probe(url, PATH, home.mint, "u001", **options)
 
 
 def test_the_prober_asks_exactly_the_gates_questions(home: Site) -> None:
-    assert set(asks(PATH, home.mint, "u001", "u002", home.keys.public("issuer"))) == set(GATE.questions)
+    asked_ = asks(PATH, home.mint, "u001", "u002", home.keys.public("issuer"), ["i001"])
+    assert {*asked_, DOCUMENT, FLOOD} == set(GATE.questions)
 
 
 def test_the_real_service_passes_and_nothing_of_a_person_is_kept(home: Site, running: Running) -> None:
@@ -207,8 +288,7 @@ def test_the_real_service_passes_and_nothing_of_a_person_is_kept(home: Site, run
         minted.append(home.mint(**changes))
         return minted[-1]
 
-    key = home.keys.public("issuer")
-    snapshot = probe(running.url, PATH, mint, "u001", other="u002", key=key, digest=running.model)
+    snapshot = probe(running.url, PATH, mint, "u001", **told(home, running.model))
     seen = observe(GATE, asked(GATE, snapshot), {})
     made = judge(GATE, seen, {})
     assert made.outcome is Outcome.PASS, made.reason
@@ -221,13 +301,13 @@ def test_the_real_service_passes_and_nothing_of_a_person_is_kept(home: Site, run
 
 def test_another_release_than_the_expected_is_found(home: Site, running: Running) -> None:
     seen = verdict(probed(home, running.url, "0" * 64).answers)
-    assert (rules(seen), len(seen.findings)) == ({"API-19"}, 3)
+    assert (rules(seen), len(seen.findings)) == ({"API-19"}, 4)
 
 
 def test_a_token_that_does_not_work_is_a_finding(home: Site, running: Running, tmp_path: Path) -> None:
     stranger = site(tmp_path)
     seen = verdict(probed(stranger, running.url, running.model).answers)
-    assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {"API-POS", "API-21"})
+    assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {"API-POS", "API-21", "API-25", "API-27", "API-30"})
 
 
 def test_a_service_that_does_not_answer_is_inconclusive(home: Site) -> None:
@@ -244,19 +324,21 @@ def test_a_service_that_does_not_answer_is_inconclusive(home: Site) -> None:
 @pytest.mark.parametrize("url", ["http://example.invalid", "ftp://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1.test"])
 def test_tokens_are_not_sent_in_the_clear(home: Site, url: str) -> None:
     snapshot = probed(home, url, "0" * 64)
+    assert set(snapshot.answers) == set(GATE.questions)
     assert all(answer == {"error": "PlainHttp"} for answer in snapshot.answers.values())
     assert verdict(snapshot.answers).outcome is Outcome.INCONCLUSIVE
 
 
 def test_over_tls_the_certificate_must_be_believed(home: Site, model: Model, tmp_path: Path) -> None:
-    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE)
+    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT)
     app = twins.twin(model, verifier, None, str)
     with twins.serving(app, certificates(tmp_path)) as url:
         seen = verdict(probed(home, url, model.digest).answers)
         assert (seen.outcome, seen.findings) == (Outcome.INCONCLUSIVE, ())
         assert "ConnectError" in seen.reason
         known = probed(home, url.replace("//", "//name:word@"), model.digest, ca=str(tmp_path / "ca.pem"))
-        assert verdict(known.answers).outcome is Outcome.PASS
+        made = verdict(known.answers)
+        assert made.outcome is Outcome.PASS, made.reason
         assert known.uri == url + PATH
 
 
@@ -264,36 +346,40 @@ def test_an_issuer_that_does_not_answer_is_inconclusive(home: Site, running: Run
     def silent(**changes: Any) -> str:
         raise OSError("no issuer")
 
-    key = home.keys.public("issuer")
-    snapshot = probe(running.url, PATH, silent, "u001", other="u002", key=key, digest=running.model)
+    snapshot = probe(running.url, PATH, silent, "u001", **told(home, running.model))
     assert snapshot.answers["right"] == {"error": "OSError"}
     assert snapshot.answers["none"]["status"] == 401
     assert verdict(snapshot.answers).outcome is Outcome.INCONCLUSIVE
 
 
 BY_VERIFIER = {
-    twins.AnyCredential: {f"API-{number:02d}" for number in range(2, 13)} | {"API-13"},
+    twins.AnyCredential: {f"API-{number:02d}" for number in range(2, 14)} | {"API-18", "API-26"},
     twins.Early: {"API-04"},
     twins.AnyAudience: {"API-05"},
     twins.AnyIssuer: {"API-06"},
+    twins.AnyTenant: {"API-26"},
     twins.AnyKey: {"API-07"},
     twins.OwnKey: {"API-07"},
     twins.Unsigned: {"API-08"},
     twins.Confused: {"API-09"},
     twins.NotEssential: {"API-10"},
     twins.NoUser: {"API-11", "API-13"},
-    twins.NoScope: {"API-12"},
-    twins.NoAuth: {f"API-{number:02d}" for number in (*range(1, 15), 16, 17)},
+    twins.NoScope: {"API-12", "API-18"},
+    twins.NoAuth: {f"API-{number:02d}" for number in (*range(1, 15), 16, 17, 18, 26, 28)},
 }
 BY_FRONT = {
     twins.Identity: {"API-13"},
     twins.Override: {"API-14"},
     twins.AnyMethod: {"API-14", "API-15"},
     twins.Slashes: {"API-16"},
-    twins.OpenVersion: {"API-17"},
-    twins.Metrics: {"API-18"},
+    twins.OpenVersion: {"API-17", "API-28"},
+    twins.OpenSession: {"API-01", "API-28"},
+    twins.Metrics: {"API-18", "API-28"},
+    twins.AnyMetrics: {"API-18"},
     twins.LastWins: {"API-20"},
     twins.Huge: {"API-21"},
+    twins.Roomy: {"API-21", "API-27"},
+    twins.Lenient: {"API-30"},
     twins.Bare: {"API-22"},
     twins.Talkative: {"API-23"},
     twins.Spilling: {"API-24"},
@@ -301,12 +387,20 @@ BY_FRONT = {
 """A twin -> exactly the rules that find it: more than one where its fault shows in more than one question."""
 
 
-def answered(home: Site, model: Model, kind: type[Verifier], front: type[twins.Front] | None = None) -> Verdict:
+def answered(
+    home: Site,
+    model: Model,
+    kind: type[Verifier],
+    front: type[twins.Front] | None = None,
+    limiter: Limiter | None = None,
+    **more: Any,
+) -> Verdict:
     """What the gate says of a twin."""
     twins.Confused.pem = home.keys.public("issuer").pem
-    verifier = kind(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE)
-    with twins.serving(twins.twin(model, verifier, front, lambda user: home.mint(sub=user))) as url:
-        return verdict(probed(home, url, model.digest).answers)
+    verifier = kind(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT)
+    limiter = limiter or Limiter(twins.WIDE)
+    with twins.serving(twins.twin(model, verifier, front, lambda user: home.mint(sub=user), limiter)) as url:
+        return verdict(probed(home, url, model.digest, **more).answers)
 
 
 @pytest.mark.parametrize("kind", BY_VERIFIER, ids=lambda kind: kind.__name__)
@@ -319,6 +413,39 @@ def test_each_broken_verifier_is_refused_by_its_rule(home: Site, model: Model, k
 def test_each_broken_front_is_refused_by_its_rule(home: Site, model: Model, front: type[twins.Front]) -> None:
     seen = answered(home, model, Verifier, front)
     assert (seen.outcome, rules(seen)) == (Outcome.FAIL, BY_FRONT[front])
+
+
+def test_a_service_without_a_limit_is_refused_by_its_rule(home: Site, model: Model) -> None:
+    seen = answered(home, model, Verifier, limiter=twins.Unlimited())
+    assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {"API-25"})
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "operation", "rule"),
+    [
+        (PATH, "get", {"security": []}, "API-28"),
+        ("/version", "get", {"security": [{}]}, "API-28"),
+        ("/metrics", "get", {"security": [{"other": []}]}, "API-28"),
+        ("/reload", "post", {"security": [{"token": []}]}, "API-29"),
+        (PATH, "post", None, "API-29"),
+        ("/version", "get", None, "API-29"),
+    ],
+)
+def test_a_document_that_is_not_of_the_service_is_refused(
+    home: Site, model: Model, path: str, method: str, operation: dict[str, Any] | None, rule: str
+) -> None:
+    other = document(PATH)
+    if operation is None:
+        del other["paths"][path][method]
+    else:
+        other["paths"].setdefault(path, {})[method] = operation
+    seen = answered(home, model, Verifier, document=other)
+    assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {rule})
+
+
+def test_a_flood_stands_in_no_other_questions_way(home: Site, running: Running) -> None:
+    for _ in range(2):
+        assert verdict(probed(home, running.url, running.model).answers).outcome is Outcome.PASS
 
 
 def test_a_front_that_changes_nothing_passes(home: Site, model: Model) -> None:

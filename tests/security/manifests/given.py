@@ -22,6 +22,7 @@ VALUES: dict[str, Any] = {
     "replicas": 2,
     "issuer": "https://issuer.example",
     "audience": "sluice",
+    "tenant": "shop",
     "key": KEY,
     "jwks": '{"keys": []}',
 }

@@ -1,0 +1,118 @@
+"""What the registry says of the release that is served: asked before it is loaded, and again while it answers.
+
+The registry is a folder of chains, a folder each and an entry a file, numbered from 1. It is believed by the keys that
+were given, and only as a chain that goes on from where it was before. The service holds a lease of it: whoever cannot
+read the chains any more, or may not believe them, cannot know whether the release was revoked, and stops answering when
+the lease has run out; a revocation stops it when it is read.
+
+What this does not show: a release that was never entered is known by its data and its key alone, so that of a candidate
+only these can be revoked.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from deployments.serving.load import Card
+from deployments.serving.schema import Refusal
+from security.errors import LogBroken, Refused, SluiceError
+from security.models.chain import Keys, Move, extends
+from security.models.manifest import REVOKED, named
+from security.models.standing import Standing, stands
+
+SECONDS = 60.0
+"""How long the service goes on without a registry."""
+EVERY = 10.0
+"""Seconds between two looks at it."""
+LARGEST = 1 << 16
+"""Bytes of an entry."""
+
+
+def chain(folder: Path, name: str) -> list[bytes]:
+    """The entries of a chain, none where it has none; `LogBroken` where one is missing between others."""
+    found: list[bytes] = []
+    try:
+        paths = sorted((folder / name).glob("[0-9]*"), key=lambda path: int(path.name))
+        for number, path in enumerate(paths, 1):
+            if path.name != str(number) or path.is_symlink() or path.stat().st_size > LARGEST:
+                raise LogBroken(f"{name}: found the entry {path.name} in the place of {number}, or a link, or too much")
+            found.append(path.read_bytes())
+        if not folder.is_dir():
+            raise LogBroken("there is no registry")
+    except (OSError, ValueError) as why:
+        raise LogBroken(f"{name}: the chain cannot be read ({type(why).__name__})") from None
+    return found
+
+
+class Lease:
+    """The registry's word on one release, by its card, its digest and the id of the key that signed it.
+
+    `known` has digests of entries that must be there; `clock` is a monotonic one. Raises where the registry cannot be
+    believed (`LogBroken`), or where it takes the release away (`Refused`): revoked, or older than what was in
+    production.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        card: Card,
+        digest: str,
+        key: str,
+        *,
+        known: Collection[str] = (),
+        seconds: float = SECONDS,
+        every: float = EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.keys, self.card, self.digest, self.key = folder, keys, card, digest, key
+        self.known, self.seconds, self.every, self.clock = known, seconds, every, clock
+        self._mine: list[bytes] = []
+        self._gone: list[bytes] = []
+        self._found: Standing | None = None
+        self._gone_for = ""
+        found = self._look()
+        served = [row.claim.version for row in found.rows if any(_production(each.claim) for each in row.moves)]
+        if max(served, default=0) > card.version:
+            raise Refused(
+                f"version {card.version} of {card.name!r} is older than {max(served)}, which was in production"
+            )
+        self._held = self._tried = clock()
+
+    def usable(self) -> None:
+        """`Refusal` 503 where the release was revoked, or nobody can tell any more."""
+        now = self.clock()
+        if now - self._tried >= self.every and not self._gone_for:
+            self._tried = now
+            try:
+                self._look()
+                self._held = now
+            except Refused:
+                self._gone_for = "the release was revoked"
+            except SluiceError:
+                pass  # not renewed: it may be whole again before the lease has run out
+        if self._gone_for:
+            raise Refusal(503, self._gone_for)
+        if now - self._held > self.seconds:
+            raise Refusal(503, "whether the release was revoked is not known any more")
+
+    def _look(self) -> Standing:
+        name = named(self.card.name)
+        mine, gone = chain(self.folder, name), chain(self.folder, REVOKED)
+        extends(mine, self._mine, name)
+        extends(gone, self._gone, REVOKED)
+        if self._found is not None and (mine, gone) == (self._mine, self._gone):
+            return self._found  # nothing was said since: what was verified is not verified again
+        found = stands(mine, gone, self.keys, name, now=time.time(), known=self.known)
+        for row in found.rows:
+            if row.claim.release == self.digest and row.wrong:
+                raise Refused(f"version {row.claim.version} of {name!r} {row.wrong}")
+        for target in (self.card.data, self.key):
+            if target in found.barred:
+                raise Refused(f"{name!r}: {found.barred[target]}")
+        self._mine, self._gone, self._found = mine, gone, found
+        return found
+
+
+def _production(claim: object) -> bool:
+    return isinstance(claim, Move) and claim.alias == "production"

@@ -1,0 +1,142 @@
+"""Key rotation: a new key works, a removed one ends, and a file that cannot be read lets nobody in."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from deployments.serving import keyset as keys
+from deployments.serving.keyset import Rotation, jwks
+from deployments.serving.schema import Refusal
+from deployments.serving.token import LEEWAY, Denied, Verifier, mint
+from security.errors import KeyBroken
+from tests.deployments.serving.test_token import ISSUER, OTHER, new, public
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with the first issuer's key."""
+    path = tmp_path / "issuer.jwks.json"
+    path.write_bytes(jwks(public(ISSUER)))
+    return path
+
+
+@pytest.fixture
+def verifier(file: Path, clock: Clock) -> Verifier:
+    return Verifier(Rotation(file, clock=clock), "issuer", "here", "shop")
+
+
+OLD = f"Bearer {new()}"
+NEW = f"Bearer {mint(OTHER, iss='issuer', aud='here', sub='u9', tenant='shop')}"
+
+
+def believed(verifier: Verifier, header: str) -> bool:
+    """Whether a token is believed."""
+    try:
+        verifier.bearer([header])
+    except Denied:
+        return False
+    return True
+
+
+def test_a_new_key_works_at_once(verifier: Verifier, file: Path, clock: Clock) -> None:
+    assert (believed(verifier, OLD), believed(verifier, NEW)) == (True, False)
+    file.write_bytes(jwks(public(ISSUER), public(OTHER)))
+    clock.now += keys.LEAST
+    assert (believed(verifier, NEW), believed(verifier, OLD)) == (True, True)
+    assert verifier.bearer([NEW]).key != verifier.bearer([OLD]).key
+
+
+def test_a_removed_key_ends_also_for_a_token_that_was_believed(verifier: Verifier, file: Path, clock: Clock) -> None:
+    assert believed(verifier, OLD)
+    file.write_bytes(jwks(public(OTHER)))
+    assert believed(verifier, OLD), "until it is read again"
+    clock.now += keys.EVERY
+    assert not believed(verifier, OLD)
+    assert believed(verifier, NEW)
+
+
+def test_a_token_of_a_new_key_ends_the_removed_one_too(verifier: Verifier, file: Path, clock: Clock) -> None:
+    assert believed(verifier, OLD)
+    file.write_bytes(jwks(public(OTHER)))
+    clock.now += keys.LEAST
+    assert believed(verifier, NEW)
+    assert not believed(verifier, OLD)
+
+
+def test_tokens_of_unknown_keys_do_not_have_it_read_each_time(
+    verifier: Verifier, file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or real(path))
+    clock.now += keys.LEAST
+    for _ in range(50):
+        assert not believed(verifier, NEW)
+    assert read == [file]
+    clock.now += keys.LEAST
+    believed(verifier, NEW)
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("data", [b"", b'{"keys": []}', b"nothing", None])
+def test_while_it_cannot_be_read_nobody_is_believed(
+    verifier: Verifier, file: Path, clock: Clock, data: bytes | None
+) -> None:
+    assert believed(verifier, OLD)
+    whole = file.read_bytes()
+    file.unlink() if data is None else file.write_bytes(data)
+    clock.now += keys.EVERY
+    with pytest.raises(Refusal, match="cannot be read") as why:
+        verifier.bearer([OLD])
+    assert why.value.status == 503
+    file.write_bytes(whole)
+    with pytest.raises(Refusal, match="cannot be read"):
+        verifier.bearer([OLD])
+    clock.now += keys.LEAST
+    assert believed(verifier, OLD)
+
+
+def test_it_must_be_there_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        Rotation(tmp_path / "absent.json")
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(KeyBroken):
+        Rotation(tmp_path / "empty.json")
+
+
+def test_a_token_that_is_kept_ends_when_it_expires(file: Path) -> None:
+    moment, token = [time.time()], f"Bearer {new()}"
+    verifier = Verifier(Rotation(file), "issuer", "here", "shop", clock=lambda: moment[0])
+    assert believed(verifier, token)
+    assert believed(verifier, token)
+    moment[0] -= 30
+    assert not believed(verifier, token), "not yet valid, by a clock that went back"
+    moment[0] += 30 + 300 + LEEWAY - 20
+    assert believed(verifier, token)
+    moment[0] += 30
+    assert not believed(verifier, token)
+
+
+def test_what_is_kept_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.serving.token.KEPT", 3)
+    verifier = Verifier(Rotation(file), "issuer", "here", "shop")
+    for number in range(10):
+        assert believed(verifier, f"Bearer {new(jti=str(number))}")
+        assert len(verifier._kept) <= 3
+    assert not believed(verifier, NEW)
+    assert len(verifier._kept) <= 3
