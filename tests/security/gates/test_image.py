@@ -26,6 +26,7 @@ from security.gate import judge, observe
 from security.gates.image import About, Facts, File, ImageVulnerabilityScanning, Item, Limits, material
 from security.gates.image.decoys import VIOLATIONS
 from security.gates.image.facts import MOST
+from security.gates.secrets.made import pem
 from security.inventory import Interpreter, Node, made
 from security.material import Material
 from security.verdict import Outcome, Subject, Verdict
@@ -281,7 +282,7 @@ def test_a_pending_update_is_found_unless_the_policy_lets_it(version: str) -> No
 
 
 def test_a_secret_that_a_later_layer_deletes_is_found() -> None:
-    key = "-----BEGIN EC PRIVATE KEY-----\n" + "MHcCAQEEIB" * 6 + "\n-----END EC PRIVATE KEY-----\n"
+    key = pem(random.Random(7))
     for text, kind, line in ((f"token {TOKEN}", "github-token", 1), (key, "private-key", 2)):
         given = items(BASE, {"srv/deleted": file(text)}, {**TOP, "srv/.wh.deleted": file("")})
         seen = verdict(given)
