@@ -2,8 +2,8 @@
 
 Refused, each as `CannotTell` with the file and the line: aliases, anchors, tags and merge keys; a key that is given
 twice or is not text; a plain word that YAML 1.1 and 1.2 read differently (`yes`, `0644`, `1:30`, a date); what is not
-UTF-8; more than 1 MiB in a file, 500 documents or 40 levels; a document that is empty or no mapping. A file without a
-document is refused too. JSON is YAML here.
+UTF-8; more than 1 MiB in a file, 500 documents in all or 40 levels; a document that is empty or no mapping. A file
+without a document is refused too. JSON is YAML here.
 """
 
 import json
@@ -39,8 +39,12 @@ _AMBIGUOUS = re.compile(
 def documents(items: Iterable[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each document stands (`file#n`, from 1) and what it says. Every item is taken before an error is raised
     about the next."""
+    count = 0
     for name, data in items:
         for where, told in _file(name, data):
+            count += 1
+            if count > DOCUMENTS:
+                raise CannotTell(f"{name}: more than {DOCUMENTS} documents in all")
             yield where, _fresh(told)
 
 

@@ -8,6 +8,8 @@ The cheapest that would satisfy the words, and what catches each:
 - no advisories, no vulnerabilities: `test_without_advisories_nobody_can_tell`.
 """
 
+import hashlib
+import json
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,13 +25,13 @@ from security.engines.checksum import crc
 from security.errors import CannotTell
 from security.fresh import Fresh
 from security.gate import judge, observe
-from security.gates.image import About, Facts, File, ImageVulnerabilityScanning, Item, Limits, material
+from security.gates.image import About, Facts, File, ImageVulnerabilityScanning, Item, Limits, material, signed
 from security.gates.image.decoys import VIOLATIONS
 from security.gates.image.facts import MOST
-from security.gates.secrets.made import pem
 from security.inventory import Interpreter, Node, made
+from security.keys import seal
 from security.material import Material
-from security.verdict import Outcome, Subject, Verdict
+from security.verdict import Outcome, Subject, Verdict, canonical
 from tests.security.gates import images
 from tests.security.gates.images import BASE, CONFIG, LOCK, NOW, TOP, dist, file, items, told
 
@@ -155,11 +157,41 @@ def test_a_signature_of_another_image_is_none() -> None:
     assert broken(verdict(mixed)) == [("IMG-02", "signature"), ("IMG-03", "bill of materials")]
 
 
+def swapped(given: list[Item], kind: str, value: Any) -> list[Item]:
+    """The same with another item of a kind."""
+    return [Item(kind, value) if each.kind == kind else each for each in given]
+
+
+def test_what_is_said_of_another_image_is_not_said_of_this_one() -> None:
+    good, other = items(), {each.kind: each.value for each in items(config=config(Env=["A=1"]))}
+    assert broken(verdict(swapped(good, "attestation", other["attestation"]))) == [("IMG-03", "bill of materials")]
+    payload = signed.payload(facts(good).built.sha256)  # type: ignore[union-attr]
+    for strange in (payload.replace(b"container image", b"something"), b"[]", b"{}", b"\xff"):
+        found = broken(verdict(swapped(good, "signature", (strange, images.KEY.mark(strange)))))
+        assert ("IMG-02", "signature") in found, strange
+
+
+def test_a_config_that_the_manifest_does_not_name_is_found() -> None:
+    """The manifest is what was signed: who swaps the config would choose what is started, and as whom."""
+    other = next(each.value for each in items(config=config(User="1000")) if each.kind == "config")
+    assert broken(verdict(swapped(items(), "config", other))) == [("IMG-12", "layers")]
+
+
+def test_a_config_of_more_layers_than_there_are_is_found() -> None:
+    told = {each.kind: each.value for each in items()}
+    held = json.loads(told["config"])
+    held["rootfs"]["diff_ids"].append(f"sha256:{'0' * 64}")
+    body = canonical(held)
+    manifest = json.loads(told["manifest"])
+    manifest["config"] |= {"digest": f"sha256:{hashlib.sha256(body).hexdigest()}", "size": len(body)}
+    more = swapped(swapped(items(key=None), "config", body), "manifest", canonical(manifest))
+    seen = facts(more)
+    assert seen.built is not None
+    assert seen.built.broken.first == ("manifest: has a config of 3 layers; allowed: 2",)
+
+
 def test_a_bill_of_other_packages_is_found() -> None:
     """It was signed, and of this very image: what is in it is another matter."""
-    from security.gates.image import signed
-    from security.keys import seal
-
     good = items()
     sha = facts(good).built.sha256  # type: ignore[union-attr]
     parts = signed.components([("deb", "libc6", "2.36-9+deb12u7"), ("pypi", "alpha", "1.0"), ("pypi", "gone", "1.0")])
@@ -282,7 +314,8 @@ def test_a_pending_update_is_found_unless_the_policy_lets_it(version: str) -> No
 
 
 def test_a_secret_that_a_later_layer_deletes_is_found() -> None:
-    key = pem(random.Random(7))
+    body = "".join("MHcCAQEEIB" for _ in range(6))  # made when it runs: bytecode would hold the whole
+    key = f"-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----\n"
     for text, kind, line in ((f"token {TOKEN}", "github-token", 1), (key, "private-key", 2)):
         given = items(BASE, {"srv/deleted": file(text)}, {**TOP, "srv/.wh.deleted": file("")})
         seen = verdict(given)

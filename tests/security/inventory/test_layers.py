@@ -140,6 +140,16 @@ def test_a_packed_layer_has_two_digests(kind: str, pack: Callable[[bytes], bytes
         assert over(bad).broken, bad
 
 
+def test_a_layer_of_another_kind_is_hashed_all_the_same() -> None:
+    plain = made.layer({"a": file("hello")})
+    sha = hashlib.sha256(plain).hexdigest()
+    said = [sentence for _, sentence in over(Blob("text/plain", sha, len(plain), sha, lambda: (plain,))).broken]
+    assert [each.split(";")[0][:27] for each in said[:2]] == [
+        "found the media type 'text/",
+        "unpacked, found SHA-256 e3b",
+    ]
+
+
 def test_a_bomb_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "LARGEST", 1 << 20)
     packed = gzip.compress(b"\0" * (2 << 20))

@@ -74,6 +74,11 @@ def test_what_is_no_utf8_or_too_much_is_refused() -> None:
             list(documents([("a.yaml", data)]))
 
 
+def test_many_files_are_no_more_than_one() -> None:
+    with pytest.raises(CannotTell, match="in all"):
+        list(documents((f"{number}.yaml", b"a: b\n") for number in range(DOCUMENTS + 1)))
+
+
 def test_our_own_manifests_are_read_as_another_reader_reads_them() -> None:
     told = {f"{each['kind']}/{each['metadata']['name']}": each for _, each in documents(rendered())}
     assert told == objects(rendered())
