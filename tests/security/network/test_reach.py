@@ -13,7 +13,7 @@ from security.errors import CannotTell
 from security.manifests import parse
 from security.network import between, outside, pods, side
 from security.network.addresses import Row, Span, block, minus, more, size, table
-from security.network.model import NAME, Cluster, Selector
+from security.network.model import NAME, Cluster, Expression, Selector
 from security.network.ports import LAST, PROTOCOLS, Reach
 from security.network.read import cluster as read
 from security.network.strangers import OTHER, strangers
@@ -198,6 +198,25 @@ def test_types_default_as_the_api_says() -> None:
     assert covered(egress=[{}]) == [True, True]
     assert covered(policyTypes=["Egress"]) == [False, True]
     assert covered(policyTypes=["Egress"], ingress=[{}]) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "chosen"),
+    [
+        ("In", ["a", "b"], ["a", "b"]),
+        ("NotIn", ["a", "b"], ["c", None]),
+        ("Exists", [], ["a", "b", "c"]),
+        ("DoesNotExist", [], [None]),
+    ],
+)
+def test_a_selector_asks_of_labels_as_the_api_says(operator: Any, values: list[str], chosen: list[str | None]) -> None:
+    expression = Expression(key="app", operator=operator, values=tuple(values))
+    every: dict[str | None, dict[str, str]] = {each: {"app": each, "x": "y"} for each in ("a", "b", "c")}
+    every[None] = {"x": "y"}
+    assert [each for each, labels in every.items() if expression.holds(labels)] == chosen
+    both = Selector(labels={"x": "y"}, expressions=(expression,))
+    assert [each for each, labels in every.items() if both.holds(labels)] == chosen
+    assert not any(both.holds({**labels, "x": "z"}) for labels in every.values())
 
 
 def test_a_pod_on_its_nodes_network_is_held_back_by_nothing() -> None:
