@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## What there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: $(VENV)/run ## The sample pipeline, and two runs that must be refused
+run: $(VENV)/run ## recommendation_engine_v2 on a sample, and two runs that must be refused
 	@$(BIN)/sluice demo
 
 stop: ## End what `make run` started
