@@ -15,11 +15,12 @@ from flows.waiver import SHOWN, Lines, show
 from security.errors import LogBroken, PlanError
 from security.gates import approval
 from security.gates.approval.facts import Facts
-from security.keys import UnsafeLocalKeys
+from security.keys import PublicKey, UnsafeLocalKeys
 from security.log import kind_of, read
 from security.models.chain import Keys
+from security.policy import Plan
 from security.words import day
-from tasks import chains, envelopes, models
+from tasks import chains, envelopes, models, signer
 from tasks.home import Home
 
 DAY = 86_400.0
@@ -30,34 +31,38 @@ def give(home: Home, spelled: str, policy: str, *, days: float, **claim: str) ->
     """Sign an approval of a run's model, or of a version of the registry, with the approver's key of this home.
     `claim`: target, reason, requester and approver."""
     judged = load.policy(load.text(load.find(policy, "policies")), policy)
-    keys = UnsafeLocalKeys(home.root / "keys")
-    name, release = _ran(home, spelled, keys) or _entered(home, spelled, models.own(keys, judged))
+    keys = signer.keys(home)
+    name, release = _ran(home, spelled, keys.public("producer")) or _entered(home, spelled, models.own(keys, judged))
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
         raise PlanError(f"--days {days:g}: allowed: more than 0, and 366 at the most")
-    now, signer = round(time.time(), 3), keys.signer("approver")
+    now, person = round(time.time(), 3), UnsafeLocalKeys(home.root / "keys").signer("approver")
     told = {"name": name, "issued": now, "expires": now + days * DAY, **claim}
     try:
-        envelope = approval.sign(release, signer, **told)
+        envelope = approval.sign(release, person, **told)
     except ValidationError as why:
         first = why.errors()[0]
         raise PlanError(f"an approval: {first['loc'][0]}: {first['msg']}") from None
     id = envelopes.keep(home, "approvals", envelope)
-    return {"approval": id, "approver": signer.public.id, "name": name, "release": release}
+    return {"approval": id, "approver": person.public.id, "name": name, "release": release}
 
 
-def _ran(home: Home, run: str, keys: UnsafeLocalKeys) -> tuple[str, str] | None:
-    """Pipeline and digest of the model that a run has published, from its log; None where there is no such run."""
+def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
+    """Pipeline and digest of the model that a run has, published by itself or by one that it goes on from, as their
+    logs say; None where there is no such run."""
     path = home.evidence(run) / "log.jsonl"
     if "/" in run or not path.is_file():
         return None
-    statements, _ = read(path, keys.public("producer"))
+    statements, _ = read(path, key)
+    plan = Plan.model_validate(statements[0]["predicate"]["plan"])
     told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
     made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
+    if not made and plan.predecessor:
+        return _ran(home, plan.predecessor["run"], key)
     if len(made) != 1:
         raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
-    return str(statements[0]["predicate"]["plan"]["document"]["pipeline_name"]), made[0]
+    return str(plan.document["pipeline_name"]), made[0]
 
 
 def _entered(home: Home, spelled: str, trusted: Keys) -> tuple[str, str]:
@@ -73,7 +78,7 @@ def listed(home: Home, policy: str) -> Lines:
     """Every approval that there is, and why it does not count under a policy now; empty where it does."""
     terms, lines = load.policy(load.text(load.find(policy, "policies")), policy), Lines()
     given = dict(terms.gates[approval.Approval.name].limits) if approval.Approval.name in terms.gates else {}
-    gate = approval.Approval()
+    gate, trusted = approval.Approval(), models.own(signer.keys(home), terms)
     for text in envelopes.there(home, "approvals"):
         try:
             told = approval.read(text.encode())
@@ -83,7 +88,8 @@ def listed(home: Home, policy: str) -> Lines:
         limits = approval.Limits.model_validate(
             {**given, "persons": 1, "name": told.claim.name, "target": terms.target}
         )
-        facts = Facts(model=told.model, at=time.time(), revoked=(), envelopes=(text,), others=0)
+        gone = tuple({told.signer} & chains.standing(home, told.claim.name, trusted).barred.keys())
+        facts = Facts(model=told.model, at=time.time(), revoked=gone, envelopes=(text,), others=0)
         wrong = [each.message for each in gate.judge(facts, limits) if each.rule != "APR-01"]
         claim = told.claim.model_dump(include={"name", "target", "approver", "requester", "reason"})
         until = day(told.claim.expires)

@@ -21,6 +21,8 @@ from security.verdict import Coverage, Effect, Observation, Ref, Verdict
 from security.waiver import follows as waived
 
 ORDER = list(SHORT.values())
+NEAR = 60.0
+"""Seconds between the moment that a look says that it judged by, and the one at which it was taken."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class Walk:
         measured = self.plan.evaluation.get("code", {}).get(name)
         if measured is not None and seen.engine.sha256 != measured:
             raise LogBroken(f"{where}: was measured by other code than the plan has sealed")
+        if gate.kind == "approval" and seen.facts and not _meant(seen):
+            raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
         subject = seen.subject.of or seen.subject.sha256
@@ -188,3 +192,9 @@ class Walk:
                         raise LogBroken(
                             f"{stage}/{task}: {gate} expected {cover.expected:,} {cover.unit}, there are {ref.count:,}"
                         )
+
+
+def _meant(seen: Observation) -> bool:
+    """Whether facts about a model and a moment are of the subject that was looked at, and of when it was."""
+    apart = seen.taken - float(seen.facts["at"])
+    return -NEAR <= apart <= NEAR and str(seen.facts["model"]) == seen.subject.sha256

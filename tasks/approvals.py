@@ -12,12 +12,19 @@ from security.gates import approval
 from security.gates.approval.facts import Asked, Item
 from security.material import Material
 from security.models.chain import Keys
-from security.verdict import Subject
-from tasks import chains, envelopes
+from security.verdict import Ref, Subject
+from tasks import chains, envelopes, models
 from tasks.home import Home
+from tasks.run import Run
 
 MOST = 100
 """Approvals of one model."""
+
+
+def of(run: Run, ref: Ref, subject: Subject) -> Material[Item]:
+    """Those of a run's model."""
+    name, known = str(run.plan.document["pipeline_name"]), run.plan.registry
+    return opened(run.home, models.trusted(run), name, ref.sha256, subject, known)
 
 
 def opened(
@@ -26,10 +33,10 @@ def opened(
     """The approvals there are, for one look. `keys`: whose word on revoked keys counts; `known`: entries of the
     registry that were there when the plan was sealed."""
     every = [each.encode() for each in envelopes.there(home, "approvals")]
-    mine = [each for each in every if approval.about(each) in ("", model)]
+    mine = [each for each in every if _model(each) in ("", model)]
     if len(mine) > MOST:
         raise BadInput("approvals", model[:12], f"{len(mine):,} of one model", f"{MOST}; remove those that have ended")
-    signers = {_signer(each) for each in mine} - {""}
+    signers = {approval.read(each).signer for each in mine if _model(each)}
     gone = signers & chains.standing(home, name, keys, known=known).barred.keys()
     asked = Asked(model=model, at=round(time.time(), 3), revoked=tuple(sorted(gone)))
     folder = home.root / "approvals"
@@ -37,8 +44,9 @@ def opened(
     return approval.material(asked, mine, len(every) - len(mine), there, subject)
 
 
-def _signer(envelope: bytes) -> str:
+def _model(envelope: bytes) -> str:
+    """The model that an approval is of, its signature verified; empty where it is none, or was altered."""
     try:
-        return approval.read(envelope).signer
+        return approval.read(envelope).model
     except LogBroken:
         return ""

@@ -40,7 +40,8 @@ def process(
     items = [Item("about", About("process", "", now)), Item("config", config), *_beside(home, lock, root)]
     items.append(Item("interpreter", host.interpreter(root)))
     items += [Item("file", File(path, node)) for path, node in host.files(root, packages)]
-    told = {each.value.path: digest((each.value.node.data or b"").hex()) for each in items if each.kind == "file"}
+    files = [each.value for each in items if each.kind == "file"]
+    told = {each.path: each.node.sha256 or digest((each.node.data or b"").hex()) for each in files}
     subject = Subject(kind="image", name="process", sha256=digest(told | {"": config.decode()}), of=of)
     return material(subject, lambda: items, host.counted(root, packages), weight)
 

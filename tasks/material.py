@@ -105,8 +105,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "manifests":
         return candidate.manifests(subject, folder)
     if gate.kind == "approval":
-        name, heads = str(run.plan.document["pipeline_name"]), run.plan.registry
-        return approvals.opened(run.home, models.trusted(run), name, ref.sha256, subject, heads)
+        return approvals.of(run, ref, subject)
     if gate.kind == "model":
         return model.material(subject, folder, len(files(folder)), run.trust.key)
     if gate.kind == "scores":

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from security.errors import Refused
 from security.gates import approval
-from security.verdict import Ref
-from tasks import envelopes
+from security.verdict import Ref, Subject
+from tasks import approvals
 from tasks.run import Run
 
 EVERY = 2
@@ -26,16 +26,20 @@ class Answer(RunInput):
 
 
 def person(run: Run, model: Ref) -> bool:
-    """Wait for a person, where the policy wants one and nobody approved this model yet; whether it waited.
+    """Wait for a person, where the policy wants more of them than approved this model; whether it waited.
     `Refused` where nobody resumed the run in time."""
-    limits = approval.Limits.model_validate(run.plan.terms["deploy"]["serve"][approval.Approval.name].limits)
-    there = {approval.about(each.encode()) for each in envelopes.there(run.home, "approvals")}
-    if limits.persons == approval.NOBODY or not limits.wait or model.sha256 in there:
+    gate = approval.Approval()
+    limits = approval.Limits.model_validate(run.plan.terms["deploy"]["serve"][gate.name].limits)
+    if limits.persons == approval.NOBODY or not limits.wait:
         return False
-    of = run.plan.run if "train" in run.plan.matrix else run.plan.predecessor["run"]
+    facts = gate.look(
+        approvals.of(run, model, Subject(kind=model.kind, name=model.uri, sha256=model.sha256)).handed()[0]
+    )
+    if not list(gate.judge(facts, limits)):
+        return False
     said = (
         f"{limits.persons} to approve model {model.sha256[:12]} for {run.plan.target}: "
-        f"`sluice approval give {of} --target {run.plan.target} ...`, and then to resume this run"
+        f"`sluice approval give {run.plan.run} --target {run.plan.target} ...`, and then to resume this run"
     )
     run.listener.step("deploy", f"waits {limits.wait:,} s for {said}")
     try:

@@ -10,7 +10,8 @@ import csv
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from packaging.version import Version
@@ -60,8 +61,8 @@ def packages(folder: Path, sealed: str) -> Path:
     return made
 
 
-Record = tuple[Dist, Path, frozenset[str]]
-"""A package, the folder that it is installed in, and the files that its record lists there."""
+Record = tuple[Dist, Path, Mapping[str, str]]
+"""A package, the folder that it is installed in, and the files that its record lists there: name -> `sha256=...`."""
 
 
 def _here() -> tuple[dict[str, Record], dict[str, set[str]]]:
@@ -72,7 +73,8 @@ def _here() -> tuple[dict[str, Record], dict[str, set[str]]]:
     for where in map(Path, process.packages()):
         for dist, found in environment.every([where]):
             rows = csv.reader((found.read_text("RECORD") or "").splitlines())
-            files = frozenset(row[0] for row in rows if row and PurePosixPath(row[0]).parts[0] not in ("..", "/"))
+            listed = [row for row in rows if row and PurePosixPath(row[0]).parts[0] not in ("..", "/")]
+            files = {row[0]: row[1] if len(row) > 1 else "" for row in listed}
             here.setdefault(dist.name, (dist, where, files))
             for file in files:
                 owners.setdefault(PurePosixPath(file).parts[0], set()).add(dist.name)
@@ -95,4 +97,12 @@ def _links(pin: Pin, found: Record | None, owners: dict[str, set[str]], lock_: s
             name = path.relative_to(where).as_posix()
             if path.is_symlink() or not (path.is_dir() or name in files or "__pycache__" in path.parts):
                 raise BadInput(lock_, pin.name, f"{name}, which its record does not list", "what it lists, and no link")
+            if (wanted := files.get(name, "")) and not path.is_dir() and _sha(path) != wanted:
+                raise BadInput(lock_, pin.name, f"{name} with other bytes", "those that its record has")
     return [(top, where / top) for top in tops]
+
+
+def _sha(path: Path) -> str:
+    """SHA-256 of a file, as records spell it."""
+    with path.open("rb") as data:
+        return "sha256=" + urlsafe_b64encode(hashlib.file_digest(data, "sha256").digest()).decode().rstrip("=")

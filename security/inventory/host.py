@@ -4,6 +4,7 @@ How many packages there are is counted apart: by the lists of files that dpkg ke
 of Alpine's database, and by the records of distributions.
 """
 
+import hashlib
 import platform
 import re
 import sys
@@ -39,7 +40,8 @@ def files(root: Path, packages: Path) -> Iterator[tuple[str, Node]]:
             if each.is_file():
                 name = f"{SITE}/{each.relative_to(packages).as_posix()}"
                 told = each.parent.name.endswith((".dist-info", ".egg-info")) or each.name.endswith(".egg-info")
-                yield name, Node("file", each.stat().st_mode & 0o7777, data=_read(each) if told else None)
+                mode, data = each.stat().st_mode & 0o7777, _read(each) if told else None
+                yield name, Node("file", mode, data=data, sha256=_hashed(each))
 
 
 def counted(root: Path, packages: Path) -> int:
@@ -74,6 +76,14 @@ def _lists(root: Path) -> list[Path]:
 
 def _has(path: Path, lines: set[str]) -> bool:
     return not lines.isdisjoint(path.read_text("utf-8", "replace").splitlines())
+
+
+def _hashed(path: Path) -> str:
+    try:
+        with path.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as why:
+        raise BadInput(path.name, "the whole", type(why).__name__, "a file that can be read") from None
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterator
 
 from packaging.utils import canonicalize_name
@@ -65,6 +66,24 @@ def recorded(tree: Tree) -> set[str]:
                 if row and (at := tree.resolve(f"{root}/{row[0]}")) is not None:
                     found.add(at)
     return found
+
+
+def altered(tree: Tree) -> Iterator[str]:
+    """A sentence of each file that is not as the record of its distribution says, as far as its bytes were read."""
+    for path, node in tree.files():
+        if path.endswith(".dist-info/RECORD"):
+            root = "/".join(path.split("/")[:-2])
+            for row in csv.reader((node.data or b"").decode("utf-8", "replace").splitlines()):
+                kind, _, wanted = (row[1] if len(row) > 1 else "").partition("=")
+                at = tree.resolve(f"{root}/{row[0]}") if kind == "sha256" else None
+                found = tree.nodes.get(at) if at is not None else None
+                if found and (sha := found.sha256) and _spelled(sha) != wanted:
+                    yield f"{at}: found other bytes than its record has; allowed: those that were installed"
+
+
+def _spelled(sha: str) -> str:
+    """A SHA-256 as records spell it (PEP 376, PEP 427)."""
+    return urlsafe_b64encode(bytes.fromhex(sha)).decode().rstrip("=")
 
 
 def folders(tree: Tree) -> set[str]:

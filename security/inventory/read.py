@@ -31,7 +31,7 @@ def inventory(tree: Tree) -> Inventory:
     owners = dict(_owners(tree))
     known = owners.keys() | pythons.recorded(tree)
     told = [*pythons.dists(tree)]
-    odd += [each for each in told if isinstance(each, str)]
+    odd += [*(each for each in told if isinstance(each, str)), *pythons.altered(tree)]
     held_ = sorted({(each.name, each.version, each.folder) for each in told if isinstance(each, Dist)})
     loose = pythons.loose(tree, known)
     return Inventory(

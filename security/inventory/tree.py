@@ -11,12 +11,13 @@ SETUID, SETGID, EXECUTES = 0o4000, 0o2000, 0o111
 
 class Node(NamedTuple):
     """What lies at a path. `mode`: permissions with their special bits; `target`: of a link; `data`: the bytes of a
-    file, where they are kept."""
+    file, where they are kept; `sha256`: theirs, where it was taken."""
 
     kind: Literal["file", "folder", "link", "other"]
     mode: int = 0o644
     target: str = ""
     data: bytes | None = None
+    sha256: str = ""
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What is done to a release: to the manifests that a cluster would be told, and to what the candidate runs on."""
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,29 @@ def laid(name: str, text: str) -> Act:
         path.write_text(text)
 
     return act
+
+
+def other(patch: pytest.MonkeyPatch, at: Ground) -> None:
+    """A file of a package is recorded as another than lies there."""
+    real = tasks.service._here  # what is installed is not altered for it
+
+    def here() -> Any:
+        found, owners = real()
+        dist, where, files = found[VULNERABLE]
+        name = next(each for each in files if each.endswith(".py"))
+        return found | {VULNERABLE: (dist, where, files | {name: f"sha256={'A' * 43}"})}, owners
+
+    patch.setattr(tasks.service, "_here", here)
+
+
+def swapped(run: Run, at: Ground) -> None:
+    """In the place of a link to a package lies a copy of it, with one line more."""
+    link = run.home.root / "service" / run.plan.run / tasks.service.PACKAGES / VULNERABLE
+    real = link.resolve()
+    link.unlink()
+    shutil.copytree(real, link, ignore=shutil.ignore_patterns("__pycache__"))
+    with (link / "version.py").open("a") as file:
+        file.write("x = 1\n")
 
 
 def told(**variables: Callable[[], str]) -> Patch:
@@ -161,6 +185,18 @@ RELEASES = {
                 "stowaway-1.0.dist-info/METADATA", "Metadata-Version: 2.4\nName: stowaway\nVersion: 1.0\n"
             )
         },
+        parameters=AFTER,
+    ),
+    "package-altered-before-it-is-served": Attack(
+        "deploy",
+        r"requirements-serving\.lock, .*with other bytes; allowed: those that its record has",
+        parameters=AFTER,
+        patch=other,
+    ),
+    "package-altered-while-it-is-served": Attack(
+        "deploy",
+        rf"{IMAGE}fail: .*IMG-05 .*{VULNERABLE}/.*: found other bytes than its record has",
+        {"deploy step 1": swapped},
         parameters=AFTER,
     ),
     "module-of-no-package": Attack(

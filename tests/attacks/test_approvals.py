@@ -1,10 +1,14 @@
 """A policy that wants a person: deploys that nobody approved, that somebody approved otherwise, and one that goes."""
 
+import base64
 import json
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,15 +21,20 @@ from prefect.client.schemas.responses import SetStateStatus
 from configs import load
 from flows.cli import main
 from flows.shell import once
+from security.errors import LogBroken
+from security.gate import judge
 from security.gates import approval
 from security.keys import UnsafeLocalKeys
+from security.registry import GATES
+from security.verdict import Observation
 from security.verify import verify
 from tasks import envelopes, process
 from tasks.home import Home
-from tasks.run import REFUSED, Quiet, Run
+from tasks.run import REFUSED, Listener, Quiet, Run
 from tasks.store import current
 from tests.attacks.bucket import Operator
 from tests.attacks.conftest import Pair
+from tests.security.test_verify import chained
 
 NAME = "awaited"
 REASON = "read the card and the groups"
@@ -63,8 +72,18 @@ def _emptied(home: Home) -> Iterator[None]:
         path.unlink()
 
 
-def deployed(asked: dict[str, str], before: Run) -> tuple[Any, Run]:
-    state, run = once(Quiet(), **asked, after=before.plan.run, stages=["deploy"])
+class Heard(Quiet):
+    """Keeps what is said of the work."""
+
+    said = ""
+
+    def step(self, stage: str, text: str) -> None:
+        """One line more."""
+        self.said += f"{text}\n"
+
+
+def deployed(asked: dict[str, str], before: Run, listener: Listener | None = None) -> tuple[Any, Run]:
+    state, run = once(listener or Quiet(), **asked, after=before.plan.run, stages=["deploy"])
     assert run is not None
     return state, run
 
@@ -101,9 +120,10 @@ def aside(work: Callable[[UUID], None]) -> Iterator[None]:
         done.result(timeout=60)
 
 
-def refused(asked: dict[str, str], before: Run, says: str, meanwhile: Callable[[UUID], None] | None = None) -> None:
+def refused(asked: dict[str, str], before: Run, says: str) -> None:
+    """A run that waits, is resumed by a click, and is refused."""
     pointer = current(before.home, "serving")
-    with aside(meanwhile) if meanwhile else nullcontext():
+    with aside(lambda flow_run: resume(flow_run, "looks good to me")):
         state, run = deployed(asked, before)
     assert state.name == REFUSED
     assert "[approval] fail: " in state.message
@@ -145,8 +165,29 @@ def test_an_approval_by_the_pipelines_own_key(asked: dict[str, str], before: Run
     refused(asked, before, "APR-03")
 
 
+def _of_another(told: dict[str, Any]) -> None:
+    told["subject"]["sha256"] = "1" * 64
+
+
+def _later(told: dict[str, Any]) -> None:
+    told["facts"]["at"] += 100
+
+
+def swapped(change: Callable[[dict[str, Any]], None], limits: dict[str, Any]) -> Callable[[list[dict[str, Any]]], None]:
+    """Whoever holds the producer's key has approvals judged that are of something else, and signs the verdict anew."""
+
+    def told(statements: list[dict[str, Any]]) -> None:
+        said = next(each["predicate"] for each in statements if each["predicate"].get("gate") == "approval")
+        change(said["observation"])
+        seen = Observation.model_validate(said["observation"])
+        said["verdict"] = judge(GATES["approval"], seen, limits).model_dump(mode="json")
+        assert said["verdict"]["outcome"] == "pass"
+
+    return told
+
+
 def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
-    asked: dict[str, str], before: Run, capsys: pytest.CaptureFixture[str]
+    asked: dict[str, str], before: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert give() == 0
     capsys.readouterr()
@@ -160,6 +201,13 @@ def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
     told = f"1 approvals of {before.published['model'].sha256[:12]}, 0 of others"
     assert held.verdict.reason == f"2/2 questions and approvals, {told}"
     process.stop(run.home.root / "service" / run.plan.run / "process.json")
+    limits = run.plan.terms["deploy"]["serve"]["approval"].limits
+    for change in (_of_another, _later):
+        log = Path(shutil.copy(run.log.path, tmp_path / "log.jsonl"))
+        key = UnsafeLocalKeys(run.home.root / "keys").signer("producer")
+        chained(log, run.trust.key, key, swapped(change, limits))
+        with pytest.raises(LogBroken, match="looked at approvals of another model, or at another moment, than it says"):
+            verify(log, run.trust)
 
 
 def test_an_approval_that_was_altered_stops_the_run(asked: dict[str, str], before: Run) -> None:
@@ -171,17 +219,29 @@ def test_an_approval_that_was_altered_stops_the_run(asked: dict[str, str], befor
     refused(asked, before, "APR-02")
 
 
+def test_an_approval_whose_model_was_altered_stops_it_beside_a_good_one(asked: dict[str, str], before: Run) -> None:
+    assert give() == 0
+    (path,) = (before.home.root / "approvals").glob("*.json")
+    told = json.loads(path.read_bytes())
+    body = base64.b64decode(told["payload"]).replace(before.published["model"].sha256.encode(), b"1" * 64)
+    told["payload"] = base64.b64encode(body).decode()
+    envelopes.keep(before.home, "approvals", json.dumps(told).encode())
+    refused(asked, before, "APR-02")
+
+
 def test_a_run_waits_for_a_person_and_a_click_alone_approves_nothing(asked: dict[str, str], before: Run) -> None:
-    refused(asked, before, "APR-01", meanwhile=lambda flow_run: resume(flow_run, "looks good to me"))
+    refused(asked, before, "APR-01 local: 0 approvals of ")
 
 
 def test_a_run_waits_for_a_person_who_signs(asked: dict[str, str], before: Run) -> None:
     def sign(flow_run: UUID) -> None:
-        assert main(["approval", "give", before.plan.run, *TOLD]) == 0
+        (told,) = re.findall(r"approval give (\S+) --target", listener.said)
+        assert main(["approval", "give", told, *TOLD]) == 0
         resume(flow_run, "")
 
+    listener = Heard()
     with aside(sign):
-        state, run = deployed(asked, before)
+        state, run = deployed(asked, before, listener)
     assert state.is_completed(), state.message
     process.stop(run.home.root / "service" / run.plan.run / "process.json")
 
@@ -191,5 +251,5 @@ def test_a_run_for_which_nobody_comes_is_refused(asked: dict[str, str], before: 
     assert (state.is_failed(), state.name) == (True, REFUSED)
     model = before.published["model"].sha256[:12]
     assert f"nobody came within {WAIT} s: it waited for 1 to approve model {model} for local" in state.message
-    assert f"`sluice approval give {before.plan.run} --target local" in state.message
+    assert f"`sluice approval give {run.plan.run} --target local" in state.message
     assert "deploy" not in run.published

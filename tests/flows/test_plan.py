@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,28 @@ def test_what_may_be_waived_and_by_whom_is_held_to_the_gates_and_the_keys(tmp_pa
     assert "waivers: the pipeline's own key" in refused(["DEP-04"], {"approvers": who | {own: "Robot"}, "days": 30})
     robot = {"approvers": who | {own: "Robot"}}
     assert "models: the pipeline's own key approves nothing" in refused(["DEP-04"], listed, models=robot)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"approvers": {"own": "Robot"}}, "approval: limits.approvers: the pipeline's own key approves nothing"),
+        ({"target": "local"}, "approval: limits.target: is the plan's to say, not a policy's"),
+        ({"name": "sample"}, "approval: limits.name: is the plan's to say, not a policy's"),
+        ({"persons": 0}, "approval: limits.persons"),
+    ],
+)
+def test_who_approves_is_neither_the_pipeline_nor_about_something_else(
+    made: Home, tmp_path: Path, limits: Told, said: str
+) -> None:
+    own = UnsafeLocalKeys(made.root / "keys").public("producer").id
+    policy = shipped("local", "policies")
+    given = {"persons": 1, **limits}
+    if "approvers" in given:
+        given["approvers"] = {own: "Robot"}
+    policy["gates"]["approval"]["limits"] = given
+    with pytest.raises(PlanError, match=re.escape(said)):
+        sealed(made, pair(tmp_path, policy=policy))
 
 
 @pytest.mark.parametrize("policy", ["kubernetes_prod", "kubernetes_test"])

@@ -137,6 +137,16 @@ def test_a_process_of_a_made_up_system(tmp_path: Path, home: Home, own: Path) ->
     assert {each.rule for each in found.findings} == {"IMG-05"}
     assert effect(found, laptop).action == "stop"
     (root / "var/lib/dpkg/info/gone.list").unlink()
+    module = packages / "alpha.py"
+    before = opened().subject.sha256
+    module.write_text("x = 2\n")
+    found = judge(GATE, observe(GATE, opened(), LIMITS), LIMITS)
+    assert [(each.rule, each.message) for each in found.findings] == [
+        ("IMG-05", "srv/packages/alpha.py: found other bytes than its record has; allowed: those that were installed")
+    ]
+    assert opened().subject.sha256 != before, "what was looked at is told by its bytes"
+    module.write_text("x = 1\n")
+    assert opened().subject.sha256 == before
     (packages / "alpha-1.0.dist-info" / "RECORD").unlink()
     assert {each.rule for each in judge(GATE, observe(GATE, opened(), LIMITS), LIMITS).findings} == {"IMG-05"}
     shutil.rmtree(packages)

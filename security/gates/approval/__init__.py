@@ -5,21 +5,8 @@ name, the target, who asked and until when. A click, a state or a tag approves n
 facts, so that whoever judges the observation again verifies the signatures too.
 """
 
-from security.gates.approval.claim import about, name, read, sign
+from security.gates.approval.claim import name, read, sign
 from security.gates.approval.facts import NOBODY, Facts, Item, Limits, material
 from security.gates.approval.gate import Approval
 
-__all__ = [
-    "KIND",
-    "NOBODY",
-    "Approval",
-    "Claim",
-    "Facts",
-    "Item",
-    "Limits",
-    "about",
-    "material",
-    "name",
-    "read",
-    "sign",
-]
+__all__ = ["NOBODY", "Approval", "Facts", "Item", "Limits", "material", "name", "read", "sign"]

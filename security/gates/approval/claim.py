@@ -46,9 +46,12 @@ class Read(NamedTuple):
 
 
 def sign(model: str, signer: Signer, **claim: Any) -> bytes:
-    """An approval of a model, by the SHA-256 of its files. `claim` is all of `Claim` but the key."""
+    """An approval of a model, by the SHA-256 of its files. `claim` is all of `Claim` but the key. `LogBroken` for one
+    that nobody could read again."""
     made = Claim.model_validate({**claim, "key": signer.public.pem.decode()})
-    return seal(KIND, {made.name: model}, made.model_dump(mode="json"), signer)
+    envelope = seal(KIND, {made.name: model}, made.model_dump(mode="json"), signer)
+    read(envelope)
+    return envelope
 
 
 def read(envelope: bytes) -> Read:
@@ -57,7 +60,8 @@ def read(envelope: bytes) -> Read:
     if len(envelope) > LARGEST:
         raise LogBroken(f"found {len(envelope):,} bytes; allowed: {LARGEST:,}")
     try:
-        key = PublicKey(str(_payload(envelope)["predicate"]["key"]).encode(), "the key of an approval")
+        told = json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True))
+        key = PublicKey(str(told["predicate"]["key"]).encode(), "the key of an approval")
         statement = unseal(envelope, key)
         ((subject,), claim) = statement["subject"], Claim.model_validate(statement["predicate"])
         model, kind = str(subject["digest"]["sha256"]), statement["predicateType"]
@@ -68,20 +72,6 @@ def read(envelope: bytes) -> Read:
     return Read(key.id, model, claim)
 
 
-def about(envelope: bytes) -> str:
-    """The digest that an envelope says it is about, believed by nothing; empty where it says none."""
-    try:
-        ((subject),) = _payload(envelope)["subject"]
-        return str(subject["digest"]["sha256"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-
-
 def name(envelope: bytes) -> str:
     """How an approval is told from others: the first digits of its SHA-256."""
     return hashlib.sha256(envelope).hexdigest()[:12]
-
-
-def _payload(envelope: bytes) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True))
-    return told

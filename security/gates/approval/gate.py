@@ -56,7 +56,7 @@ class Approval(Gate[Item]):
             reasons = [Breach(rule=rule, place=place, message=said) for rule, said in _wrong(told, facts, limits)]
             wrong += reasons
             if not reasons:
-                counts.add(told.signer)
+                counts.add(letters(limits.approvers[told.signer]))
         if limits.persons == NOBODY or len(counts) >= limits.persons:
             return
         yield from wrong

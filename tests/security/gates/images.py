@@ -1,6 +1,8 @@
 """Small images and systems for tests: a Debian of two packages, an interpreter, and two distributions."""
 
+import hashlib
 import random
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +40,8 @@ Version: 3.11.2-6+deb12u3
 """
 UPDATES = "Package: libc6\nArchitecture: amd64\nVersion: 2.36-9+deb12u7\n"
 SITE = "srv/packages"
+MODULE = "sha256=" + urlsafe_b64encode(hashlib.sha256(b"x = 1\n").digest()).decode().rstrip("=")
+"""Of the one file of a distribution, as its record has it."""
 LOCK = {"alpha": "1.0", "beta": "2.0"}
 CONFIG: dict[str, Any] = {
     "architecture": "amd64",
@@ -68,7 +72,7 @@ def dist(name: str, version: str) -> dict[str, Node]:
     return {
         f"{SITE}/{name}.py": file("x = 1\n"),
         f"{start}/METADATA": file(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: another\n"),
-        f"{start}/RECORD": file(f"{name}.py,sha256=x,6\n{name}-{version}.dist-info/RECORD,,\n"),
+        f"{start}/RECORD": file(f"{name}.py,{MODULE},6\n{name}-{version}.dist-info/RECORD,,\n"),
     }
 
 

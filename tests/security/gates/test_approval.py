@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from security.errors import CannotTell, LogBroken
 from security.fresh import Fresh
 from security.gate import judge, observe
-from security.gates.approval import NOBODY, Approval, Facts, Item, Limits, about, material, read, sign
+from security.gates.approval import NOBODY, Approval, Facts, Item, Limits, material, read, sign
 from security.gates.approval.facts import APPROVAL, ASKED, OTHER, Asked
 from security.material import Handed, Material
 from security.verdict import Outcome, Subject
@@ -79,10 +79,15 @@ def test_nobody_is_too_few() -> None:
     assert "and 2 are of other models" in only.message
 
 
-def test_two_persons_are_two_keys() -> None:
+def test_two_persons_are_two_keys_of_two_names() -> None:
     again = signed(reason="once more, to be sure of it")
     assert rules(GOOD, again, persons=2) == ["APR-01"]
     assert found(GOOD, signed(BOB, approver="Bob"), persons=2) == []
+
+
+def test_two_keys_of_one_person_are_one_person() -> None:
+    both = {ADA.public.id: "Ada", BOB.public.id: "ada"}
+    assert rules(GOOD, signed(BOB), persons=2, approvers=both) == ["APR-01"]
 
 
 @pytest.mark.parametrize(
@@ -187,8 +192,10 @@ def test_words_that_say_nothing_are_not_signed(words: str) -> None:
         signed(reason=words)
 
 
-def test_what_it_says_it_is_about_is_read_from_anything() -> None:
-    assert [about(each) for each in (GOOD, signed(model=OTHERS), *ALTERED[:4])] == [MODEL, OTHERS, "", "", "", ""]
+def test_what_nobody_could_read_again_is_not_signed() -> None:
+    with pytest.raises(LogBroken, match="found 1.,... bytes; allowed: 16,384"):
+        signed(reason="a long reason " * 900 + "end")
+    assert read(GOOD).model == MODEL
     with pytest.raises(LogBroken, match="it is no approval"):
         read(b"{}")
 
