@@ -203,9 +203,8 @@ def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
     process.stop(run.home.root / "service" / run.plan.run / "process.json")
     limits = run.plan.terms["deploy"]["serve"]["approval"].limits
     for change in (_of_another, _later):
-        for each in (run, before):  # a log leads to the one that it goes on from
-            shutil.copytree(each.log.path.parent, tmp_path / change.__name__ / each.plan.run)
-        log = tmp_path / change.__name__ / run.plan.run / "log.jsonl"
+        folder = shutil.copytree(run.log.path.parent, tmp_path / change.__name__)  # with the log that it goes on from
+        log = folder / "log.jsonl"
         key = UnsafeLocalKeys(run.home.root / "keys").signer("producer")
         chained(log, run.trust.key, key, swapped(change, limits))
         with pytest.raises(LogBroken, match="looked at approvals of another model, or at another moment, than it says"):
