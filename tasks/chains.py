@@ -23,11 +23,12 @@ LARGEST = 1 << 16
 
 
 def there(home: Home, name: str) -> list[bytes]:
-    """The entries of a chain, as they lie there; `LogBroken` where one is missing between others."""
+    """The entries of a chain, as they lie there; `LogBroken` where one is missing between others, or they cannot be
+    listed: that is not the same as none."""
     folder = home.root / "chains" / (name if name == REVOKED else named(name))
     found: list[bytes] = []
     try:
-        paths = sorted((path for path in folder.glob("[0-9]*")), key=lambda path: int(path.name))
+        paths = sorted((folder / each for each in _names(folder) if each[0].isdigit()), key=lambda path: int(path.name))
         for number, path in enumerate(paths, 1):
             if path.name != str(number) or path.is_symlink() or path.stat().st_size > LARGEST:
                 raise LogBroken(f"{name}: found the entry {path.name} in the place of {number}, or a link, or too much")
@@ -35,6 +36,14 @@ def there(home: Home, name: str) -> list[bytes]:
     except (OSError, ValueError) as why:
         raise LogBroken(f"{name}: the chain cannot be read ({type(why).__name__})") from None
     return found
+
+
+def _names(folder: Path) -> list[str]:
+    """Not by `Path.glob`: to that, a folder that may not be read is an empty one."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def names(home: Home) -> list[str]:

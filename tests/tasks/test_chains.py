@@ -156,6 +156,26 @@ def test_what_is_missing_between_others_is_told(site: Home, local: UnsafeLocalKe
         chains.there(site, "sample")
 
 
+def test_a_chain_that_cannot_be_listed_is_not_none(
+    site: Home, local: UnsafeLocalKeys, trusted: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chains.there(site, REVOKED) == []
+    folder = site.root / "chains" / REVOKED
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file")
+    with pytest.raises(LogBroken, match="cannot be read .NotADirectoryError"):
+        chains.there(site, REVOKED)
+    folder.unlink()
+    folder.mkdir()
+
+    def barred(path: object) -> list[str]:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(chains.os, "listdir", barred)
+    with pytest.raises(LogBroken, match="cannot be read .PermissionError"):
+        chains.there(site, REVOKED)
+
+
 def test_a_chain_from_elsewhere_goes_on_or_is_refused(site: Home, local: UnsafeLocalKeys, trusted: Keys) -> None:
     history = History(local).version(1).version(2)
     assert chains.adopt(site, "sample", history.lines[:1]) == 1
