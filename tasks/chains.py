@@ -3,6 +3,7 @@ link, so that of two writers one loses; what a chain means is decided elsewhere 
 entry is made that would not stand."""
 
 import os
+import string
 import tempfile
 import time
 from collections.abc import Collection, Sequence
@@ -48,7 +49,8 @@ def _names(folder: Path) -> list[str]:
 
 def names(home: Home) -> list[str]:
     """The models that have a chain."""
-    return sorted(path.name for path in (home.root / "chains").glob("[a-z0-9]*") if path.name != REVOKED)
+    every = _names(home.root / "chains")
+    return sorted(name for name in every if name != REVOKED and name[0] in string.ascii_lowercase + string.digits)
 
 
 def heads(home: Home, name: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The service as a process: `python -m deployments.serving --release DIR --key PUB.pem ...`.
 
 Exit codes: 0 ended by a signal; 2 the command line; 3 it refuses to start, with one sentence on stderr. The access log
-goes to stdout, one line of JSON a request.
+goes to stdout, one line of JSON a request; one that nobody takes is lost, and counted.
 """
 
 import argparse
@@ -56,6 +56,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second that one identity has")
     parser.add_argument("--burst", type=int, default=60, help="requests that it has at once")
     parser.add_argument("--budget", type=int, default=1000, help="different users and sessions that it has an hour")
+    parser.add_argument("--identities", type=int, default=100_000, help="identities that may have asked in an hour")
     parser.add_argument("--ready", type=Path, required=True, help="file to write when listening: url, pid, model")
     parser.add_argument(
         "--unsafe-accept-expired", action="store_true", help="accept expired tokens: to show that a gate catches it"
@@ -77,6 +78,12 @@ def listen(host: str, port: int) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def write(descriptor: int, line: bytes) -> None:
+    """Write a line to an open file that does not wait for its reader: `BlockingIOError` for one that is lost."""
+    if os.write(descriptor, line) < len(line):
+        raise BlockingIOError
 
 
 def announce(file: Path, url: str, model: "Model") -> None:
@@ -105,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from security.models.chain import Keys
 
     server: uvicorn.Server | None = None
+    out = sys.stdout.fileno()
 
     def leave(number: int, frame: FrameType | None) -> None:
         # The server raises the signal once more when it has ended; only one that came before it listens ends here.
@@ -132,8 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lease = Lease(chosen.registry, keys, model.card, model.digest, producer.id, known=chosen.known)
         kind = UnsafeAcceptsExpired if chosen.unsafe_accept_expired else Verifier
         verifier = kind(Rotation(chosen.jwks), chosen.issuer, chosen.audience, chosen.tenant)
-        limiter = Limiter(Allowance(chosen.rate, chosen.burst, chosen.budget))
-        app = application(Service(model, verifier, limiter, lease), chosen.path, partial(os.write, sys.stdout.fileno()))
+        limiter = Limiter(Allowance(chosen.rate, chosen.burst, chosen.budget), identities=chosen.identities)
+        app = application(Service(model, verifier, limiter, lease), chosen.path, partial(write, out))
         listener = listen(chosen.host, chosen.port)
     except (SluiceError, OSError, ValueError) as why:
         print(f"refuses to start: {why}", file=sys.stderr)
@@ -151,19 +159,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",
             access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
-            limit_concurrency=256,
             h11_max_incomplete_event_size=16384,
         )
     )
     # What was loaded stays: without this the collector goes through all of it again as tokens come and go.
     gc.collect()
     gc.freeze()
-    server.run([listener])
+    waits = os.get_blocking(out)
+    os.set_blocking(out, False)
+    try:
+        server.run([listener])
+    finally:
+        os.set_blocking(out, waits)  # a terminal has other users
     return 0
 
 

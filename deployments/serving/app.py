@@ -22,6 +22,7 @@ from deployments.serving.lease import Lease
 from deployments.serving.limit import Limiter
 from deployments.serving.load import Model
 from deployments.serving.metrics import TYPE, Metrics
+from deployments.serving.protocol import BROKEN, CROWDED
 from deployments.serving.schema import (
     MOST,
     NAME,
@@ -124,7 +125,7 @@ class Service:
         asked = body.session(await body.read(request.receive, self.patience))
         self._usable()
         numbers, unknown = self.model.known(asked.items)
-        self.limiter.spend(bearer.subject, numbers.tobytes())
+        self.limiter.spend(bearer.subject, frozenset(asked.items))
         best, basis = self.model.session(numbers, asked.k)
         items = [Item(*each) for each in best]
         return answer(Suggestions(self.model.digest, items, basis, numbers.size, unknown))
@@ -185,6 +186,8 @@ class Guard:
         begun = time.perf_counter_ns()
         response = await self._answer(scope, receive)
         response.raw_headers.extend(HEADERS)
+        if response.status_code != 200 and body.comes(scope["headers"]):
+            response.headers.update(body.CLOSE)  # what was not read of a body is not waited for
         try:
             await response(scope, receive, send)
         finally:
@@ -192,7 +195,11 @@ class Guard:
 
     def _handler(self, scope: Scope) -> Handler:
         """What answers a request that may be asked; `Refusal` for another."""
-        path, method = scope["path"], scope["method"]
+        path, method, state = scope["path"], scope["method"], scope.get("state", {})
+        if BROKEN in state:
+            raise Refusal(400, "this is no request of HTTP/1.1", body.CLOSE)
+        if CROWDED in state:
+            raise Refusal(503, "too many connections", {"retry-after": "1", **body.CLOSE})
         if path not in self.methods or scope["raw_path"] != path.encode():
             raise Refusal(404, "not found")
         if method not in self.methods[path]:
@@ -205,8 +212,6 @@ class Guard:
         try:
             return await self._handler(scope)(Request(scope, receive))
         except Refusal as why:
-            if scope["method"] == "POST":
-                why.headers |= body.CLOSE  # what was not read of a body is not waited for
             return refused(why)
         except Exception as bug:  # noqa: BLE001 - whoever asks learns nothing of the inside; the operator learns where
             at = bug.__traceback__

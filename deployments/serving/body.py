@@ -23,11 +23,15 @@ FORM = (
 )
 
 
+def comes(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers announce a body."""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
 def none(headers: Sequence[tuple[bytes, bytes]]) -> None:
     """`Refusal` 413 where a request that takes no body announces one."""
-    for name, value in headers:
-        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
-            raise Refusal(413, "no body is taken", CLOSE)
+    if comes(headers):
+        raise Refusal(413, "no body is taken", CLOSE)
 
 
 def announced(headers: Sequence[tuple[bytes, bytes]]) -> None:

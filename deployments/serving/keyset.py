@@ -36,7 +36,7 @@ def keyset(data: bytes, name: str = "the key set") -> KeySet:
         if len({entry["kid"] for entry in entries}) != len(entries):
             raise KeyBroken(f"{name} holds two keys with one id")
         return KeySet([ECKey.import_key(entry) for entry in entries])
-    except (ValueError, KeyError, TypeError, JoseError):
+    except (ValueError, KeyError, TypeError, RecursionError, JoseError):
         raise KeyBroken(f"{name} is not a set of P-256 keys with ids") from None
 
 
@@ -78,7 +78,9 @@ class Rotation:
             try:
                 data = self.file.read_bytes()
                 if data != self._data or self._keys is None:
-                    self._data, self._keys = data, keyset(data, self.file.name)
+                    # None first: whatever happens while it is parsed, the old ones are not believed on.
+                    self._data, self._keys = data, None
+                    self._keys = keyset(data, self.file.name)
             except (OSError, KeyBroken):
                 self._keys = None
         if self._keys is None:

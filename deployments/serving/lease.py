@@ -9,6 +9,7 @@ What this does not show: a release that was never entered is known by its data a
 only these can be revoked.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -29,16 +30,21 @@ LARGEST = 1 << 16
 
 
 def chain(folder: Path, name: str) -> list[bytes]:
-    """The entries of a chain, none where it has none; `LogBroken` where one is missing between others."""
+    """The entries of a chain, none where the registry has none of this name; `LogBroken` where one is missing between
+    others, and where it cannot be told."""
     found: list[bytes] = []
     try:
-        paths = sorted((folder / name).glob("[0-9]*"), key=lambda path: int(path.name))
-        for number, path in enumerate(paths, 1):
+        if name not in os.listdir(folder):
+            return found
+        # Not `Path.glob`: to that, a folder that may not be read is an empty one.
+        paths = [folder / name / each for each in os.listdir(folder / name) if each[0] in "0123456789"]
+        for number, path in enumerate(sorted(paths, key=lambda path: int(path.name)), 1):
             if path.name != str(number) or path.is_symlink() or path.stat().st_size > LARGEST:
                 raise LogBroken(f"{name}: found the entry {path.name} in the place of {number}, or a link, or too much")
             found.append(path.read_bytes())
-        if not folder.is_dir():
-            raise LogBroken("there is no registry")
+    except (FileNotFoundError, NotADirectoryError) as why:
+        gone = not folder.is_dir()
+        raise LogBroken("there is no registry" if gone else f"{name}: it is no chain ({type(why).__name__})") from None
     except (OSError, ValueError) as why:
         raise LogBroken(f"{name}: the chain cannot be read ({type(why).__name__})") from None
     return found

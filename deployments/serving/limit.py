@@ -3,24 +3,28 @@
 An identity is whom a believed token speaks for; nobody without one is counted, and no address is. Requests are let
 through by the generic cell rate algorithm: one number for each identity, the moment from which it would be at rest. An
 identity at rest is the same as one that was never seen, so that the older of two generations can be forgotten whole.
-Different users and sessions are counted exactly, in hours of the clock: whoever walks the catalogue to copy the model
-gets `budget` answers of it an hour, and twice that over the turn of one.
+Different users and sessions are counted in hours of the clock: whoever walks the catalogue to copy the model gets
+`budget` answers of it an hour, and twice that over the turn of one.
 
-Memory is bounded. Where it is full, whoever is not in it yet is refused: to forget somebody would be to let him begin
-anew.
+Memory is bounded, for each identity by itself: nobody takes up another's. Where there are too many identities, whoever
+is not among them yet is refused: to forget somebody would be to let him begin anew.
 """
 
 import math
+import secrets
 import time
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from deployments.serving.schema import Refusal
 
 IDENTITIES = 100_000
-"""Identities of one generation: more than one process can answer in the time that one lasts."""
-THINGS = 200_000
-"""Different things of all identities together, in one hour."""
+"""Identities of one generation, and those that ask for different things in one hour."""
+SAMPLE = 1024
+"""Things of one identity that are kept, at eight bytes each: so many are counted exactly, more to about one in twenty
+(adaptive sampling: Flajolet, 1990)."""
 HOUR = 3600.0
 
 
@@ -46,6 +50,31 @@ class Allowance:
                 raise ValueError(f"{name}: found {value}; allowed: more than 0")
 
 
+class Asked:
+    """The different things that one identity asked for, by their hashes: all of them while they are few, then every
+    second, fourth, eighth..., so that what is kept says how many there were."""
+
+    def __init__(self) -> None:
+        self._kept = array("Q")
+        self._level = 0
+
+    def __len__(self) -> int:
+        return len(self._kept) << self._level
+
+    def __contains__(self, thing: int) -> bool:
+        at = bisect_left(self._kept, thing)
+        return at < len(self._kept) and self._kept[at] == thing
+
+    def add(self, thing: int) -> None:
+        """Count one that is not there."""
+        if thing & ((1 << self._level) - 1):
+            return
+        self._kept.insert(bisect_left(self._kept, thing), thing)
+        while len(self._kept) > SAMPLE:
+            self._level += 1
+            self._kept = array("Q", (each for each in self._kept if not each & ((1 << self._level) - 1)))
+
+
 class Limiter:
     """Counts what identities ask; `clock` is a monotonic one, in seconds."""
 
@@ -54,17 +83,17 @@ class Limiter:
         allowance: Allowance | None = None,
         clock: Callable[[], float] = time.monotonic,
         identities: int = IDENTITIES,
-        things: int = THINGS,
     ) -> None:
-        self.allowance, self.clock = allowance or Allowance(), clock
-        self.identities, self.things = identities, things
+        if identities < 1:
+            raise ValueError(f"identities: found {identities}; allowed: 1 or more")
+        self.allowance, self.clock, self.identities = allowance or Allowance(), clock, identities
         self._lasts = self.allowance.burst / self.allowance.rate
         """Seconds after which an identity that was at its limit is at rest."""
         self._new: dict[str, float] = {}
         self._old: dict[str, float] = {}
         self._turn = self._hour = clock()
-        self._asked: dict[str, set[int]] = {}
-        self._count = 0
+        self._asked: dict[str, Asked] = {}
+        self._salt = secrets.randbits(64)
 
     def take(self, who: str) -> None:
         """Count one request; `Exceeded` where it is one too many."""
@@ -86,14 +115,19 @@ class Limiter:
         self._new[who] = rests + 1 / self.allowance.rate
 
     def spend(self, who: str, what: Hashable) -> None:
-        """Count something that is asked for; `Exceeded` where it is new, and one thing too many in this hour."""
+        """Count something that is asked for; `Exceeded` where it is one thing too many in this hour. What was asked for
+        before may be asked for again, as far as it is kept."""
         now = self.clock()
         if now - self._hour >= HOUR:
-            self._asked, self._count, self._hour = {}, 0, now
-        thing, asked = hash(what), self._asked.get(who, set())
+            self._asked, self._hour = {}, now
+        # With a salt: nobody can choose things whose hashes are not counted.
+        thing, asked = hash((self._salt, what)) & ((1 << 64) - 1), self._asked.get(who)
+        if asked is None:
+            if len(self._asked) >= self.identities:
+                raise Exceeded("too many callers", HOUR - (now - self._hour))
+            asked = self._asked[who] = Asked()
         if thing in asked:
             return
-        if len(asked) >= self.allowance.budget or self._count >= self.things:
+        if len(asked) >= self.allowance.budget:
             raise Exceeded("too many different users or sessions", HOUR - (now - self._hour))
-        self._asked.setdefault(who, asked).add(thing)
-        self._count += 1
+        asked.add(thing)

@@ -87,8 +87,8 @@ class Model:
     def recommend(self, user: str, k: int) -> tuple[list[tuple[str, float]], str]:
         """At most `k` items that the user has not seen, best first, with scores, and the basis of these.
 
-        `personal`: by the user's history. `cold`: the most popular items, for a user without one. Items of one score
-        stand in catalogue order.
+        `personal`: by the user's history; items of one score stand in catalogue order. `cold`: the most popular items,
+        for a user without one, with one divided by the place as score: how many have seen an item is nobody's to know.
         """
         return self._folded(self.history(user), k, "personal")
 
@@ -105,7 +105,7 @@ class Model:
 
     def _folded(self, history: NDArray[Any], k: int, basis: str) -> tuple[list[tuple[str, float]], str]:
         if not history.size:
-            return self._best(self.popular, k), "cold"
+            return [(item, 1 / place) for place, (item, _) in enumerate(self._best(self.popular, k), 1)], "cold"
         weights = self.weights
         normal = np.float32(1 / np.sqrt(history.size))
         hidden = np.tanh(weights["encoder"][history].sum(axis=0) * normal + weights["encoder_bias"])

@@ -6,8 +6,10 @@ tenant's too; then the scope; then the user. The claims registry is told that ea
 what is merely absent.
 """
 
+import json
 import re
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,17 @@ class Kept(NamedTuple):
     expires: float
 
 
+def parameters(text: str) -> None:
+    """`ValueError` unless the header of a token has known parameters only, and each is text: before the library, which
+    takes some for what they should be, acts on any."""
+    part = text.partition(".")[0]
+    header = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    if not isinstance(header, dict) or set(header) - {"alg", "typ", "kid"}:
+        raise ValueError("a header parameter that is not allowed")
+    if not all(isinstance(value, str) for value in header.values()):
+        raise ValueError("a header parameter that is not text")
+
+
 class Verifier:
     """Believes tokens of one issuer, meant for one audience and one tenant. `leeway` is in seconds, 0 to 5."""
 
@@ -105,15 +118,13 @@ class Verifier:
     def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims of a token that a key of the set signed with ES256, and the key's id; raises `JoseError`,
         `ValueError`."""
+        parameters(text)
         try:
             keys = self._keys()
             token = jwt.decode(text, keys, algorithms=[ALGORITHM])
         except InvalidKeyIdError:
             keys = self._keys(unknown=True)
             token = jwt.decode(text, keys, algorithms=[ALGORITHM])
-        unknown = set(token.header) - {"alg", "typ", "kid"}
-        if unknown:
-            raise ValueError("a header parameter that is not allowed")
         return token.claims, str(token.header.get("kid") or keys.keys[0].kid)
 
     def bearer(self, headers: Sequence[str]) -> Bearer:
@@ -138,7 +149,7 @@ class Verifier:
             self.registry().validate(claims)
             if not isinstance(claims["scope"], str) or not isinstance(claims.get("tenant", ""), str):
                 raise ValueError("a scope or a tenant that is not text")
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             raise Denied(401, "the token is not valid here", 'Bearer error="invalid_token"') from None
         bearer = Bearer(claims["sub"], frozenset(claims["scope"].split(" ")), key)
         if len(self._kept) >= KEPT:

@@ -2,7 +2,7 @@
 
 Requests are sent as spelled, follow nothing, take no proxy or password from the environment, and each has a deadline.
 What is kept of an answer is a status and a few yes or no. Last comes a flood, by an identity of its own, so that
-whatever limits it does not stand in the way of another question.
+whatever limits it does not stand in the way of another question, and right behind it a right request of somebody else.
 """
 
 import json
@@ -66,7 +66,9 @@ def probe(
     place = f"{site.scheme}://{site.netloc.rpartition('@')[2]}{site.path.rstrip('/')}"
     snapshot = Snapshot(kind="endpoint", uri=place + path, taken=time.time(), answers={})
     questions = asks(path, mint, user, other, key, items)
-    answers: dict[str, dict[str, Any]] = dict.fromkeys((*questions, "document", "flood"), {"error": "PlainHttp"})
+    answers: dict[str, dict[str, Any]] = dict.fromkeys(
+        (*questions, "document", "flood", "right-flooded"), {"error": "PlainHttp"}
+    )
     if site.scheme == "https" or (site.scheme == "http" and site.hostname in ("127.0.0.1", "::1")):
         context = ssl.create_default_context(cafile=ca or None)
         with httpx.Client(trust_env=False, follow_redirects=False, timeout=seconds, verify=context) as client:
@@ -87,6 +89,7 @@ def probe(
             undeclared = [" ".join(each) for each in sorted(right - there)]
             answers["document"] = {"operations": told, "undeclared": undeclared}
             answers["flood"] = _flood(mint, path, burst, sent)
+            answers["right-flooded"] = sent(questions["right-other"])
     return snapshot.model_copy(update={"answers": answers})
 
 

@@ -20,8 +20,9 @@ Mint = Callable[..., str]
 RECOMMENDED = frozenset({"user", "model", "items", "basis"})
 SUGGESTED = frozenset({"model", "items", "basis", "counted", "unknown"})
 VERSION = frozenset({"model", "name", "version", "run"})
-LARGE, LONG = 150_000, 20_000
-"""Bytes behind a session, and items in one, or letters in an id, that no service has to take."""
+LARGE, LONG, MANY = 150_000, 20_000, 2_000
+"""Bytes behind a session, letters in an id, and items in a session, that no service has to take. The last two are short
+enough that the limit of bytes does not answer for theirs."""
 IDENTITY = (
     "X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Remote-User", "Remote-User",
     "X-User", "X-User-Id", "X-Authenticated-User", "X-Auth-Request-User", "X-WEBAUTH-USER", "X-Forwarded-Access-Token",
@@ -116,7 +117,7 @@ def asks(path: str, mint: Mint, user: str, other: str, key: PublicKey, items: Se
         "session-scope": body(session, lambda: mint(scope="recommend:nothing")),
         # As long as what is sent at once: a refusal that comes before the end of a longer one may not be heard.
         "session-large": body(json.dumps(session).encode() + b" " * LARGE),
-        "session-long": body({"items": [*items, *(f"item {n}" for n in range(LONG))]}),
+        "session-long": body({"items": [*items, *map(str, range(MANY))]}),
         "session-id": body({"items": [*items, "i" * LONG]}),
         "session-huge": body({**session, "k": 1_000_000}),
         "session-form": body(session, headers={"Content-Type": form}),

@@ -30,6 +30,7 @@ GIVEN = {
     "inputs": {"2023-10-27": "7" * 64},
     "profiles": {"fetch": "8" * 64},
     "signer": SIGNER,
+    "target": "local",
     "run": "run-1",
     "matrix": MATRIX,
     "code": "3" * 64,

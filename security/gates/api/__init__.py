@@ -4,7 +4,7 @@ A refusal proves something only where the right call works, so that one is asked
 question is one thing wrong with an otherwise right request; what must come back is a refusal of the kind that the
 question allows, without items, without internals, under strict headers. A redirect is not a refusal. An answer that a
 proxy or a busy service gives (429, 502, 503, 504) shows nothing: inconclusive. Only the flood, which comes last and by
-an identity of its own, must be answered 429.
+an identity of its own, must be answered 429, and right after it somebody else must be served.
 
 The service's document of itself is looked at beside that: each operation says that it needs a token, but for those that
 are open by name, refuses whoever has none, and what is served stands in it.
@@ -16,6 +16,7 @@ from security.gates.api.facts import (
     BUSY,
     DOCUMENT,
     FLOOD,
+    FLOODED,
     OPEN,
     REFUSED,
     SERVED,
@@ -32,6 +33,7 @@ __all__ = [
     "BUSY",
     "DOCUMENT",
     "FLOOD",
+    "FLOODED",
     "OPEN",
     "REFUSED",
     "RULES",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from security.gate import Violation
-from security.gates.api.facts import DOCUMENT, FLOOD, HEADERS, OPEN, REFUSED, SERVED
+from security.gates.api.facts import DOCUMENT, FLOOD, FLOODED, HEADERS, OPEN, REFUSED, SERVED
 from security.posture import Answer, amended, reply
 
 
@@ -14,6 +14,9 @@ def _with(rule: str, sample: Sequence[Answer], draw: random.Random) -> Sequence[
     change: dict[str, Any]
     if rule in ("API-28", "API-29"):
         return amended(sample, DOCUMENT, **_declared(rule, reply(sample, DOCUMENT), draw))
+    if rule == "API-25" and draw.random() < 0.3:
+        kept: list[dict[str, Any]] = [{"status": 429, "items": 0}, {"items": 0}, {"mine": False}]
+        return amended(sample, FLOODED, **draw.choice(kept))
     if rule == "API-25":
         worse: list[dict[str, Any]] = [{"status": status} for status in (200, 401, 404, 500)]
         return amended(sample, FLOOD, **draw.choice([*worse, {"later": False}, {"items": 1}]))

@@ -42,8 +42,8 @@ REFUSED: Mapping[str, tuple[frozenset[int], tuple[str, ...]]] = {
     "API-30": (FORM, ("session-form", "session-twice", "session-more")),
 }
 """Rule -> what a refusal may be, and the questions that must get one."""
-DOCUMENT, FLOOD = "document", "flood"
-"""What is declared, and one request more than an identity may be served at once."""
+DOCUMENT, FLOOD, FLOODED = "document", "flood", "right-flooded"
+"""What is declared, one request more than an identity may be served at once, and what another asks right after it."""
 OPEN = frozenset({("GET", "/healthz"), ("GET", "/readyz")})
 """The operations that need no token."""
 Header = Literal["nosniff", "no-store", "default-src 'none'"]

@@ -12,6 +12,7 @@ from security.gates.api.facts import (
     BUSY,
     DOCUMENT,
     FLOOD,
+    FLOODED,
     OPEN,
     REFUSED,
     SERVED,
@@ -30,10 +31,10 @@ ABSENT = frozenset({404, 405, 501})
 """What is answered where nothing is."""
 
 
-def _positive(question: str, reply: Reply, least: int) -> Iterable[Breach]:
+def _positive(question: str, reply: Reply, least: int, rule: str = "API-POS") -> Iterable[Breach]:
     if reply.status != 200 or reply.items < least or not reply.mine:
         words = f"answered {reply.status} with {reply.items} items" + ("" if reply.mine else " for somebody else")
-        yield Breach(rule="API-POS", place=question, message=f"{words}; allowed: 200 with at least {least}")
+        yield Breach(rule=rule, place=question, message=f"{words}; allowed: 200 with at least {least}")
         return
     if not reply.same:
         yield Breach(rule="API-19", place=question, message="another release answers; allowed: the one expected")
@@ -87,6 +88,7 @@ class AccessControlApi(Posture):
         *(each for _, asked in REFUSED.values() for each in asked),
         DOCUMENT,
         FLOOD,
+        FLOODED,
     )
 
     def look(self, material: Handed[Answer]) -> Facts:
@@ -105,7 +107,7 @@ class AccessControlApi(Posture):
                 replies[question] = Reply.model_validate(answer)
             except ValidationError as why:
                 raise CannotTell(f"{question} had an answer of another form ({why.errors()[0]['type']})") from None
-            if replies[question].status in (BUSY - {429} if question == FLOOD else BUSY):
+            if replies[question].status in (BUSY - {429} if question in (FLOOD, FLOODED) else BUSY):
                 raise CannotTell(f"{question} was answered {replies[question].status}: neither served nor refused")
         missing = [question for question in self.questions if question not in {*replies, DOCUMENT}]
         if missing or document is None:
@@ -126,6 +128,7 @@ class AccessControlApi(Posture):
                     yield Breach(rule=rule, place=question, message=f"{words}; allowed: {wanted}, without items")
         yield from _declared(facts.document)
         yield from _flooded(facts.replies[FLOOD], limits.burst)
+        yield from _positive(FLOODED, facts.replies[FLOODED], limits.items, "API-25")
         for question, reply in facts.replies.items():
             if reply.bare:
                 yield Breach(rule="API-22", place=question, message=f"no {', '.join(reply.bare)}; allowed: all of them")
@@ -136,5 +139,6 @@ class AccessControlApi(Posture):
 
     def brief(self, facts: Facts) -> str:
         """How many questions were served and how many refused."""
-        refused = f"{len(facts.replies) - len(SERVED)} wrong ones refused"
-        return f"{len(SERVED)} right calls served, {refused}, {len(facts.document.operations)} operations declared"
+        right = len(SERVED) + 1
+        refused = f"{len(facts.replies) - right} wrong ones refused"
+        return f"{right} right calls served, {refused}, {len(facts.document.operations)} operations declared"

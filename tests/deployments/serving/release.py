@@ -99,16 +99,18 @@ class Site:
         return ended.returncode, ended.stderr
 
     @contextmanager
-    def serve(self, *more: str) -> Iterator["Running"]:
-        """The service, up; ended by SIGTERM."""
+    def serve(self, *more: str, into: int | None = None) -> Iterator["Running"]:
+        """The service, up; ended by SIGTERM. `into` is an open file for its access log."""
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
         start = time.monotonic()
         log = self.home / "access.log"
-        # A file: a pipe that nobody reads would hold the service up once it is full.
+        # A file: of a pipe that nobody reads the last lines would be lost.
         with (
             log.open("w") as out,
-            subprocess.Popen(self.command(*more), cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True) as process,
+            subprocess.Popen(
+                self.command(*more), cwd=ROOT, stdout=into or out, stderr=subprocess.PIPE, text=True
+            ) as process,
         ):
             try:
                 while not ready.exists():
@@ -120,7 +122,10 @@ class Site:
             finally:
                 if process.poll() is None:
                     process.terminate()
-                process.wait(10)
+                try:
+                    process.wait(10)
+                finally:
+                    process.kill()
 
 
 @dataclass(frozen=True)

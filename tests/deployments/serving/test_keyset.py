@@ -93,7 +93,7 @@ def test_tokens_of_unknown_keys_do_not_have_it_read_each_time(
     assert len(read) == 2
 
 
-@pytest.mark.parametrize("data", [b"", b'{"keys": []}', b"nothing", None])
+@pytest.mark.parametrize("data", [b"", b'{"keys": []}', b"nothing", b'{"keys": ' + b"[" * 100_000, None], ids=range(5))
 def test_while_it_cannot_be_read_nobody_is_believed(
     verifier: Verifier, file: Path, clock: Clock, data: bytes | None
 ) -> None:
@@ -109,6 +109,22 @@ def test_while_it_cannot_be_read_nobody_is_believed(
         verifier.bearer([OLD])
     clock.now += keys.LEAST
     assert believed(verifier, OLD)
+
+
+def test_whatever_happens_while_it_is_parsed_the_old_keys_end(
+    verifier: Verifier, file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(data: bytes, name: str) -> None:
+        raise RuntimeError
+
+    assert believed(verifier, OLD)
+    file.write_bytes(jwks(public(ISSUER), public(OTHER)))
+    clock.now += keys.EVERY
+    monkeypatch.setattr(keys, "keyset", bug)
+    with pytest.raises(RuntimeError):
+        verifier.bearer([OLD])
+    with pytest.raises(Refusal, match="cannot be read"):
+        verifier.bearer([OLD])
 
 
 def test_it_must_be_there_at_the_start(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The registry's word: what keeps the service from starting, what stops it, and how long it goes on without."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -171,6 +172,33 @@ def test_a_registry_that_cannot_be_believed_is_none(registry: Registry, tmp_path
     registry.folder = tmp_path / "absent"
     with pytest.raises(LogBroken, match="no registry"):
         registry.lease()
+
+
+@pytest.mark.parametrize("name", ["revoked", NAME])
+@pytest.mark.parametrize("how", ["a file", "a link to nowhere", "not to be read"])
+def test_a_chain_that_cannot_be_read_is_not_an_empty_one(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    folder, real = registry.folder / name, os.scandir
+    lease = registry.lease()
+
+    def denied(asked: Any = ".") -> Any:
+        if Path(asked) == folder:
+            raise PermissionError
+        return real(asked)
+
+    if how == "a file":
+        folder.write_bytes(b"")
+    elif how == "a link to nowhere":
+        folder.symlink_to("nowhere")
+    else:
+        folder.mkdir()
+        monkeypatch.setattr(os, "scandir", denied)
+        monkeypatch.setattr(os, "listdir", lambda asked=".": [each.name for each in denied(asked)])
+    with pytest.raises(LogBroken, match=name):
+        registry.lease()
+    registry.clock.now += SECONDS + 1
+    assert usable(lease) == "503: whether the release was revoked is not known any more"
 
 
 def test_past_its_lease_the_service_answers_nothing(home: Site, registry: Registry, model: Model) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.serving.limit import HOUR, Allowance, Exceeded, Limiter
+from deployments.serving.limit import HOUR, SAMPLE, Allowance, Exceeded, Limiter
 
 
 class Clock:
@@ -127,9 +127,31 @@ def test_who_walks_the_catalogue_needs_hours() -> None:
     assert (walked, clock.now - start) == (1000, 9 * HOUR)
 
 
-def test_all_things_together_are_bounded() -> None:
-    limiter = Limiter(Allowance(budget=10), Clock(), things=15)
-    assert [spends(limiter, who, range(10)) for who in "abc"] == [10, 5, 0]
+def test_one_caller_uses_up_nothing_of_anothers() -> None:
+    limiter = Limiter(Allowance(budget=1_000_000), Clock())
+    assert spends(limiter, "backend", range(300_000)) == 300_000
+    assert spends(limiter, "somebody", range(300_000, 300_500)) == 500
+    limiter = Limiter(Allowance(budget=1000), Clock())
+    assert [spends(limiter, f"user {n}", range(101)) for n in range(2100)] == [101] * 2100
+
+
+@pytest.mark.parametrize("budget", [1024, 1025, 3000, 20_000])
+def test_a_large_budget_is_counted_in_little_memory(budget: int) -> None:
+    limiter = Limiter(Allowance(budget=budget), Clock())
+    let = spends(limiter, "one", range(2 * budget))
+    assert let == budget if budget <= SAMPLE else 0.75 * budget < let < 1.25 * budget
+    assert spends(limiter, "one", range(2 * budget, 3 * budget)) == 0, "refused is refused"
+    assert len(limiter._asked["one"]._kept) <= SAMPLE
+    assert spends(limiter, "one", range(budget)) > 0, "what was asked before"
+
+
+def test_callers_of_one_hour_are_bounded_and_who_does_not_fit_is_refused() -> None:
+    clock = Clock()
+    limiter = Limiter(Allowance(budget=10), clock, identities=2)
+    assert [spends(limiter, who, range(9)) for who in "abca"] == [9, 9, 0, 9]
+    assert len(limiter._asked) == 2
+    clock.now += HOUR
+    assert spends(limiter, "c", range(9)) == 9
 
 
 @pytest.mark.parametrize(
@@ -138,3 +160,8 @@ def test_all_things_together_are_bounded() -> None:
 def test_a_limit_is_a_number(more: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="allowed: more than 0"):
         Allowance(**more)  # type: ignore[arg-type]
+
+
+def test_a_limiter_has_room() -> None:
+    with pytest.raises(ValueError, match="identities: found 0"):
+        Limiter(identities=0)

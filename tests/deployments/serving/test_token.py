@@ -144,6 +144,21 @@ def test_a_header_parameter_that_is_not_needed_is_refused_under_the_right_key() 
     assert refused(forged({"kid": right.thumbprint(), "jku": "https://keys.test/"}, right, "ES256")).status == 401
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["[" * 5000, "[]", "7", "null", "{", b"\xff", {"crit": 5}, {"crit": ["b64"]}, {"kid": 5}, {"kid": ["KID"]}]
+    + [{"typ": 5}, {"alg": 5}, {"alg": None}, {"alg": {}}, {"b64": False}, {"kid": None}, {"x5c": 5}, {"zip": 5}],
+    ids=range(18),
+)
+def test_a_header_of_another_form_is_refused_and_nothing_breaks(header: Any) -> None:
+    if isinstance(header, dict):
+        header = json.dumps({"alg": "ES256", "kid": ECKey.import_key(ISSUER).thumbprint(), **header})
+    text = header if isinstance(header, bytes) else header.encode()
+    head = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+    denied = refused(".".join((head, *new().split(".")[1:])))
+    assert (denied.status, str(denied)) == (401, "the token is not valid here")
+
+
 def test_a_secret_is_not_a_key_and_none_is_not_an_algorithm() -> None:
     secret = json.loads(KEYS)["keys"][0]["x"].encode()
     assert refused(forged({}, OctKey.import_key(base64.urlsafe_b64encode(secret)), "HS256")).status == 401

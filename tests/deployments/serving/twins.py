@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.serving.app import Service, application
 from deployments.serving.limit import Allowance, Limiter
 from deployments.serving.load import Model
+from deployments.serving.schema import BODY
 from deployments.serving.token import READ, Bearer, Denied, Verifier
 from tests.deployments.serving.release import PATH
 
@@ -171,8 +172,16 @@ class Unlimited(Limiter):
         """Whatever is asked."""
 
 
-WIDE = Allowance(burst=80)
-"""What a twin that takes everybody for one has, so that only a flood is too much for it."""
+class Shared(Limiter):
+    """Counts all callers as one."""
+
+    def take(self, who: str) -> None:
+        """Whoever asks."""
+        super().take("all")
+
+
+WIDE = Allowance(rate=0.5, burst=100)
+"""What a twin that takes everybody for one has: only a flood is too much for it, and then all is for a while."""
 
 
 class Front:
@@ -318,6 +327,43 @@ class Roomy(Front):
         except (ValueError, KeyError, TypeError):
             return data
         return data if data.count(b'"items"') > 1 else json.dumps(told).encode()
+
+
+class Long(Front):
+    """Takes a body of any size."""
+
+    takes = True
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """Without the blanks that make it large."""
+        return data.strip()
+
+
+class Many(Front):
+    """Takes any number of items, in a body of the size that it should have."""
+
+    takes = True
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """The first of them, where they are too many."""
+        if len(data) > BODY:
+            return data
+        told = json.loads(data)
+        return json.dumps({**told, "items": told["items"][:200]}).encode() if len(told["items"]) > 200 else data
+
+
+class Wordy(Front):
+    """Takes ids of any length, in a body of the size that it should have."""
+
+    takes = True
+
+    def body(self, data: bytes, headers: dict[str, str]) -> bytes:
+        """With short ones, where they are too long."""
+        if len(data) > BODY:
+            return data
+        told = json.loads(data)
+        few = [item[:256] for item in told["items"]]
+        return data if few == told["items"] else json.dumps({**told, "items": few}).encode()
 
 
 class Lenient(Front):

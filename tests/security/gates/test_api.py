@@ -17,7 +17,7 @@ from deployments.serving.openapi import document
 from deployments.serving.token import Verifier
 from security.engines.prober import asks, operations, probe
 from security.gate import judge, observe
-from security.gates.api import BUSY, DOCUMENT, FLOOD, REFUSED, RULES, SERVED, AccessControlApi, Facts
+from security.gates.api import BUSY, DOCUMENT, FLOOD, FLOODED, REFUSED, RULES, SERVED, AccessControlApi, Facts
 from security.posture import asked
 from security.verdict import Breach, Outcome, Snapshot, Verdict
 from tests.deployments.serving import twins
@@ -37,6 +37,7 @@ def clean() -> dict[str, dict[str, Any]]:
         refused = {"status": min(allowed), "items": 0, **GOOD, "same": False, "exact": False, "challenge": True}
         answers.update({question: dict(refused) for question in questions})
     answers[FLOOD] = {**answers["none"], "status": 429, "later": True}
+    answers[FLOODED] = dict(answers["right-other"])
     told = [{**each, "status": 401 if each["secured"] else 200} for each in operations(document(PATH))]
     answers[DOCUMENT] = {"operations": told, "undeclared": []}
     return answers
@@ -63,7 +64,7 @@ def rules(seen: Verdict) -> set[str]:
 def test_good_answers_pass() -> None:
     seen = verdict(clean())
     assert (seen.outcome, seen.findings) == (Outcome.PASS, ())
-    assert seen.reason == "60/60 questions, 4 right calls served, 55 wrong ones refused, 6 operations declared"
+    assert seen.reason == "61/61 questions, 5 right calls served, 55 wrong ones refused, 6 operations declared"
 
 
 def test_every_rule_says_what_to_do_and_has_a_violation() -> None:
@@ -102,6 +103,11 @@ def test_a_question_that_is_not_refused_breaks_its_rule(rule: str, question: str
         ("API-25", FLOOD, {"status": 401}),
         ("API-25", FLOOD, {"items": 1}),
         ("API-25", FLOOD, {"later": False}),
+        ("API-25", FLOODED, {"status": 429, "items": 0, "later": True}),
+        ("API-25", FLOODED, {"status": 401, "items": 0, "challenge": True}),
+        ("API-25", FLOODED, {"items": 9}),
+        ("API-25", FLOODED, {"mine": False}),
+        ("API-19", FLOODED, {"same": False}),
         ("API-29", DOCUMENT, {"undeclared": ["GET /admin"]}),
     ],
 )
@@ -146,6 +152,7 @@ def test_an_operation_without_an_answer_is_inconclusive(status: int) -> None:
     answers[DOCUMENT]["operations"][0]["status"] = status
     assert verdict(answers).outcome is Outcome.INCONCLUSIVE
     assert verdict(with_(FLOOD, status=503)).outcome is Outcome.INCONCLUSIVE
+    assert verdict(with_(FLOODED, status=503)).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -278,7 +285,7 @@ def probed(home: Site, url: str, digest: str, **more: Any) -> Snapshot:
 
 def test_the_prober_asks_exactly_the_gates_questions(home: Site) -> None:
     asked_ = asks(PATH, home.mint, "u001", "u002", home.keys.public("issuer"), ["i001"])
-    assert {*asked_, DOCUMENT, FLOOD} == set(GATE.questions)
+    assert {*asked_, DOCUMENT, FLOOD, FLOODED} == set(GATE.questions)
 
 
 def test_the_real_service_passes_and_nothing_of_a_person_is_kept(home: Site, running: Running) -> None:
@@ -301,7 +308,7 @@ def test_the_real_service_passes_and_nothing_of_a_person_is_kept(home: Site, run
 
 def test_another_release_than_the_expected_is_found(home: Site, running: Running) -> None:
     seen = verdict(probed(home, running.url, "0" * 64).answers)
-    assert (rules(seen), len(seen.findings)) == ({"API-19"}, 4)
+    assert (rules(seen), len(seen.findings)) == ({"API-19"}, 5)
 
 
 def test_a_token_that_does_not_work_is_a_finding(home: Site, running: Running, tmp_path: Path) -> None:
@@ -353,7 +360,7 @@ def test_an_issuer_that_does_not_answer_is_inconclusive(home: Site, running: Run
 
 
 BY_VERIFIER = {
-    twins.AnyCredential: {f"API-{number:02d}" for number in range(2, 14)} | {"API-18", "API-26"},
+    twins.AnyCredential: {f"API-{number:02d}" for number in range(2, 14)} | {"API-18", "API-25", "API-26"},
     twins.Early: {"API-04"},
     twins.AnyAudience: {"API-05"},
     twins.AnyIssuer: {"API-06"},
@@ -365,7 +372,7 @@ BY_VERIFIER = {
     twins.NotEssential: {"API-10"},
     twins.NoUser: {"API-11", "API-13"},
     twins.NoScope: {"API-12", "API-18"},
-    twins.NoAuth: {f"API-{number:02d}" for number in (*range(1, 15), 16, 17, 18, 26, 28)},
+    twins.NoAuth: {f"API-{number:02d}" for number in (*range(1, 15), 16, 17, 18, 25, 26, 28)},
 }
 BY_FRONT = {
     twins.Identity: {"API-13"},
@@ -379,6 +386,9 @@ BY_FRONT = {
     twins.LastWins: {"API-20"},
     twins.Huge: {"API-21"},
     twins.Roomy: {"API-21", "API-27"},
+    twins.Long: {"API-27"},
+    twins.Many: {"API-27"},
+    twins.Wordy: {"API-27"},
     twins.Lenient: {"API-30"},
     twins.Bare: {"API-22"},
     twins.Talkative: {"API-23"},
@@ -413,6 +423,23 @@ def test_each_broken_verifier_is_refused_by_its_rule(home: Site, model: Model, k
 def test_each_broken_front_is_refused_by_its_rule(home: Site, model: Model, front: type[twins.Front]) -> None:
     seen = answered(home, model, Verifier, front)
     assert (seen.outcome, rules(seen)) == (Outcome.FAIL, BY_FRONT[front])
+
+
+@pytest.mark.parametrize(
+    ("front", "question"),
+    [(twins.Long, "session-large"), (twins.Many, "session-long"), (twins.Wordy, "session-id")],
+)
+def test_each_limit_of_a_body_has_a_question_of_its_own(
+    home: Site, model: Model, front: type[twins.Front], question: str
+) -> None:
+    seen = answered(home, model, Verifier, front)
+    assert [(each.rule, each.place) for each in seen.findings] == [("API-27", question)]
+
+
+def test_a_limit_that_all_share_is_refused_by_its_rule(home: Site, model: Model) -> None:
+    seen = answered(home, model, Verifier, limiter=twins.Shared(twins.WIDE))
+    assert (seen.outcome, rules(seen)) == (Outcome.FAIL, {"API-25"})
+    assert [each.place for each in seen.findings] == [FLOODED]
 
 
 def test_a_service_without_a_limit_is_refused_by_its_rule(home: Site, model: Model) -> None:
