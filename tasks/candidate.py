@@ -10,6 +10,7 @@ from deployments.serving.openapi import document
 from security.engines.prober import probe
 from security.errors import CannotTell
 from security.gates import api
+from security.manifests import material
 from security.material import Material
 from security.posture import Posture
 from security.verdict import Basis, Ref, Snapshot, Subject, digest
@@ -22,9 +23,7 @@ def manifests(subject: Subject, folder: Path) -> Material[Any]:
     """Manifests as they lie there. No probe is among them: nothing was deployed yet."""
     items = [(path.name, path.read_bytes()) for path in files(folder)]
     there = sum(len(names) for _, _, names in os.walk(folder))
-    return Material(
-        subject, lambda: items, expected=there, unit="manifests", sample=len(items) or 1, basis=Basis.RENDERED
-    )
+    return material(subject, items, expected=there, basis=Basis.RENDERED)
 
 
 def system(run: Run, ref: Ref) -> Material[Any]:

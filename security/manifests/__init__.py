@@ -4,6 +4,7 @@ Whatever is not known here (a kind, a field, a spelling that another reader woul
 `CannotTell`: a gate that guessed what a cluster makes of it would judge something else than what will run.
 """
 
+from security.manifests.material import material
 from security.manifests.object import Object
 from security.manifests.objects import (
     ConfigMap,
@@ -30,5 +31,6 @@ __all__ = [
     "ServiceAccount",
     "Workload",
     "documents",
+    "material",
     "parse",
 ]

@@ -8,6 +8,6 @@ the rest (the cause `probe`).
 """
 
 from security.gates.network.facts import PROBE, Facts, Limits, Probe
-from security.gates.network.gate import NetworkPolicyEnforcement, material
+from security.gates.network.gate import NetworkPolicyEnforcement
 
-__all__ = ["PROBE", "Facts", "Limits", "NetworkPolicyEnforcement", "Probe", "material"]
+__all__ = ["PROBE", "Facts", "Limits", "NetworkPolicyEnforcement", "Probe"]

@@ -1,6 +1,6 @@
 """The gate `network_policy_enforcement`: looks at manifests and at what a probe saw, judges the facts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from security.errors import CannotTell
@@ -11,8 +11,8 @@ from security.gates.network.facts import Facts, Limits, Probe, found
 from security.gates.network.form import form
 from security.gates.network.rules import RULES
 from security.manifests import Item
-from security.material import Handed, Material
-from security.verdict import Basis, Breach, Frozen, Rule, Subject
+from security.material import Handed
+from security.verdict import Breach, Frozen, Rule
 
 FAILED = frozenset({"refused", "timeout", "unreachable"})
 """What comes of a connection that is not let through."""
@@ -64,10 +64,3 @@ def _probed(probes: tuple[Probe, ...]) -> Iterator[Breach]:
         raise CannotTell(f"no connection was tried that is {lacking.pop()}: the other proves nothing", "control")
     if lost := [each.name for each in probes if each.outcome == "unresolved"]:
         raise CannotTell(f"{lost[0]}: its name was not known: whether it is let through is not seen", "control")
-
-
-def material(subject: Subject, items: Iterable[Item], *, expected: int, basis: Basis) -> Material[Item]:
-    """Manifests by file name, and a probe's results by the name `PROBE`. `expected`: how many there are by a listing
-    that whoever made them did not write."""
-    held = list(items)
-    return Material(subject, lambda: held, expected=expected, unit="manifests", sample=len(held) or 1, basis=basis)

@@ -6,6 +6,6 @@ tell what a cluster makes of it.
 """
 
 from security.gates.workload.facts import Facts, Limits
-from security.gates.workload.gate import WorkloadHardening, material
+from security.gates.workload.gate import WorkloadHardening
 
-__all__ = ["Facts", "Limits", "WorkloadHardening", "material"]
+__all__ = ["Facts", "Limits", "WorkloadHardening"]

@@ -1,6 +1,6 @@
 """The gate `workload_hardening`: looks at manifests, judges the facts."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from security.gate import Gate, Violation
@@ -11,8 +11,8 @@ from security.gates.workload.look import found
 from security.gates.workload.rules import RULES
 from security.gates.workload.standard import standard
 from security.manifests import Item
-from security.material import Handed, Material
-from security.verdict import Basis, Breach, Frozen, Rule, Subject
+from security.material import Handed
+from security.verdict import Breach, Frozen, Rule
 
 
 class WorkloadHardening(Gate[Item]):
@@ -41,9 +41,3 @@ class WorkloadHardening(Gate[Item]):
         """How many containers of how many workloads."""
         boxes = sum(len(pods.boxes) for pods in facts.pods)
         return f"{boxes:,} containers of {len(facts.pods):,} workloads"
-
-
-def material(subject: Subject, items: Iterable[Item], *, expected: int, basis: Basis) -> Material[Item]:
-    """Manifests by file name. `expected`: how many there are by a listing that whoever made them did not write."""
-    held = list(items)
-    return Material(subject, lambda: held, expected=expected, unit="manifests", sample=len(held) or 1, basis=basis)

@@ -11,8 +11,8 @@ import pytest
 
 from security.errors import CannotTell
 from security.gate import judge, observe
-from security.gates.network import PROBE, Facts, Limits, NetworkPolicyEnforcement, material
-from security.manifests import Item
+from security.gates.network import PROBE, Facts, Limits, NetworkPolicyEnforcement
+from security.manifests import Item, material
 from security.material import Handed, Material
 from security.policy import Terms, effect
 from security.verdict import Basis, Outcome, Subject, Verdict

@@ -10,8 +10,8 @@ import pytest
 
 from security.errors import CannotTell
 from security.gate import judge, observe
-from security.gates.workload import Facts, Limits, WorkloadHardening, material
-from security.manifests import Item
+from security.gates.workload import Facts, Limits, WorkloadHardening
+from security.manifests import Item, material
 from security.material import Handed, Material
 from security.policy import Terms, effect
 from security.verdict import Basis, Outcome, Subject
