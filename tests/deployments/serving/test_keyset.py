@@ -1,6 +1,7 @@
 """Key rotation: a new key works, a removed one ends, and a file that cannot be read lets nobody in."""
 
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,16 @@ def verifier(file: Path, clock: Clock) -> Verifier:
     return Verifier(Rotation(file, clock=clock), "issuer", "here", "shop")
 
 
-OLD = f"Bearer {new()}"
-NEW = f"Bearer {mint(OTHER, iss='issuer', aud='here', sub='u9', tenant='shop')}"
+@cache
+def old() -> str:
+    """A token of the first issuer's key, made when it is first needed: tokens do not live as long as a suite takes."""
+    return f"Bearer {new()}"
+
+
+@cache
+def newer() -> str:
+    """One of another key."""
+    return f"Bearer {mint(OTHER, iss='issuer', aud='here', sub='u9', tenant='shop')}"
 
 
 def believed(verifier: Verifier, header: str) -> bool:
@@ -55,28 +64,28 @@ def believed(verifier: Verifier, header: str) -> bool:
 
 
 def test_a_new_key_works_at_once(verifier: Verifier, file: Path, clock: Clock) -> None:
-    assert (believed(verifier, OLD), believed(verifier, NEW)) == (True, False)
+    assert (believed(verifier, old()), believed(verifier, newer())) == (True, False)
     file.write_bytes(jwks(public(ISSUER), public(OTHER)))
     clock.now += keys.LEAST
-    assert (believed(verifier, NEW), believed(verifier, OLD)) == (True, True)
-    assert verifier.bearer([NEW]).key != verifier.bearer([OLD]).key
+    assert (believed(verifier, newer()), believed(verifier, old())) == (True, True)
+    assert verifier.bearer([newer()]).key != verifier.bearer([old()]).key
 
 
 def test_a_removed_key_ends_also_for_a_token_that_was_believed(verifier: Verifier, file: Path, clock: Clock) -> None:
-    assert believed(verifier, OLD)
+    assert believed(verifier, old())
     file.write_bytes(jwks(public(OTHER)))
-    assert believed(verifier, OLD), "until it is read again"
+    assert believed(verifier, old()), "until it is read again"
     clock.now += keys.EVERY
-    assert not believed(verifier, OLD)
-    assert believed(verifier, NEW)
+    assert not believed(verifier, old())
+    assert believed(verifier, newer())
 
 
 def test_a_token_of_a_new_key_ends_the_removed_one_too(verifier: Verifier, file: Path, clock: Clock) -> None:
-    assert believed(verifier, OLD)
+    assert believed(verifier, old())
     file.write_bytes(jwks(public(OTHER)))
     clock.now += keys.LEAST
-    assert believed(verifier, NEW)
-    assert not believed(verifier, OLD)
+    assert believed(verifier, newer())
+    assert not believed(verifier, old())
 
 
 def test_tokens_of_unknown_keys_do_not_have_it_read_each_time(
@@ -86,10 +95,10 @@ def test_tokens_of_unknown_keys_do_not_have_it_read_each_time(
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or real(path))
     clock.now += keys.LEAST
     for _ in range(50):
-        assert not believed(verifier, NEW)
+        assert not believed(verifier, newer())
     assert read == [file]
     clock.now += keys.LEAST
-    believed(verifier, NEW)
+    believed(verifier, newer())
     assert len(read) == 2
 
 
@@ -97,18 +106,18 @@ def test_tokens_of_unknown_keys_do_not_have_it_read_each_time(
 def test_while_it_cannot_be_read_nobody_is_believed(
     verifier: Verifier, file: Path, clock: Clock, data: bytes | None
 ) -> None:
-    assert believed(verifier, OLD)
+    assert believed(verifier, old())
     whole = file.read_bytes()
     file.unlink() if data is None else file.write_bytes(data)
     clock.now += keys.EVERY
     with pytest.raises(Refusal, match="cannot be read") as why:
-        verifier.bearer([OLD])
+        verifier.bearer([old()])
     assert why.value.status == 503
     file.write_bytes(whole)
     with pytest.raises(Refusal, match="cannot be read"):
-        verifier.bearer([OLD])
+        verifier.bearer([old()])
     clock.now += keys.LEAST
-    assert believed(verifier, OLD)
+    assert believed(verifier, old())
 
 
 def test_whatever_happens_while_it_is_parsed_the_old_keys_end(
@@ -117,14 +126,14 @@ def test_whatever_happens_while_it_is_parsed_the_old_keys_end(
     def bug(data: bytes, name: str) -> None:
         raise RuntimeError
 
-    assert believed(verifier, OLD)
+    assert believed(verifier, old())
     file.write_bytes(jwks(public(ISSUER), public(OTHER)))
     clock.now += keys.EVERY
     monkeypatch.setattr(keys, "keyset", bug)
     with pytest.raises(RuntimeError):
-        verifier.bearer([OLD])
+        verifier.bearer([old()])
     with pytest.raises(Refusal, match="cannot be read"):
-        verifier.bearer([OLD])
+        verifier.bearer([old()])
 
 
 def test_it_must_be_there_at_the_start(tmp_path: Path) -> None:
@@ -154,5 +163,5 @@ def test_what_is_kept_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(10):
         assert believed(verifier, f"Bearer {new(jti=str(number))}")
         assert len(verifier._kept) <= 3
-    assert not believed(verifier, NEW)
+    assert not believed(verifier, newer())
     assert len(verifier._kept) <= 3
