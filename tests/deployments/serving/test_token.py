@@ -126,7 +126,8 @@ def test_issuer_audience_and_tenant_are_named(names: tuple[str, str, str]) -> No
 
 def forged(header: dict[str, Any], key: ECKey | OctKey, algorithm: str) -> str:
     """The right claims under another header."""
-    claims = {"exp": NOW + 3000, "nbf": NOW, "iat": NOW, "iss": "issuer", "aud": "here", "sub": "u1", "scope": READ}
+    now = int(time.time())
+    claims = {"exp": now + 3000, "nbf": now, "iat": now, "iss": "issuer", "aud": "here", "sub": "u1", "scope": READ}
     claims["tenant"] = "shop"
     return jwt.encode({"alg": algorithm, **header}, claims, key, algorithms=[algorithm])
 
