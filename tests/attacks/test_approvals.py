@@ -120,8 +120,8 @@ def aside(work: Callable[[UUID], None]) -> Iterator[None]:
         done.result(timeout=60)
 
 
-def refused(asked: dict[str, str], before: Run, says: str) -> None:
-    """A run that waits, is resumed by a click, and is refused."""
+def refused(asked: dict[str, str], before: Run, says: str) -> str:
+    """A run that waits, is resumed by a click, and is refused; why."""
     pointer = current(before.home, "serving")
     with aside(lambda flow_run: resume(flow_run, "looks good to me")):
         state, run = deployed(asked, before)
@@ -130,6 +130,7 @@ def refused(asked: dict[str, str], before: Run, says: str) -> None:
     assert says in state.message
     assert current(before.home, "serving") == pointer
     assert process.alive(run.home.root / "service" / run.plan.run / "process.json") is None
+    return str(state.message)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,12 @@ def test_what_was_approved_otherwise_is_not_served(
     asked: dict[str, str], before: Run, told: dict[str, str], says: str
 ) -> None:
     assert give(**told) == 0
-    refused(asked, before, says)
+    assert refused(asked, before, says)
 
 
 def test_an_approval_for_longer_than_the_policy_allows(asked: dict[str, str], before: Run) -> None:
     assert give("--days", "15") == 0
-    refused(asked, before, "APR-07")
+    assert refused(asked, before, "APR-07")
 
 
 def test_an_approval_by_the_pipelines_own_key(asked: dict[str, str], before: Run) -> None:
@@ -162,7 +163,7 @@ def test_an_approval_by_the_pipelines_own_key(asked: dict[str, str], before: Run
         "approvals",
         approval.sign(model, keys.signer("producer"), **claim, issued=now, expires=now + 3600),
     )
-    refused(asked, before, "APR-03")
+    assert refused(asked, before, "APR-03")
 
 
 def _of_another(told: dict[str, Any]) -> None:
@@ -217,7 +218,7 @@ def test_an_approval_that_was_altered_stops_the_run(asked: dict[str, str], befor
     spoiled = path.read_bytes()[:-9]
     path.unlink()
     envelopes.keep(before.home, "approvals", spoiled)
-    refused(asked, before, "APR-02")
+    assert refused(asked, before, "APR-02")
 
 
 def test_an_approval_whose_model_was_altered_stops_it_beside_a_good_one(asked: dict[str, str], before: Run) -> None:
@@ -227,11 +228,11 @@ def test_an_approval_whose_model_was_altered_stops_it_beside_a_good_one(asked: d
     body = base64.b64decode(told["payload"]).replace(before.published["model"].sha256.encode(), b"1" * 64)
     told["payload"] = base64.b64encode(body).decode()
     envelopes.keep(before.home, "approvals", json.dumps(told).encode())
-    refused(asked, before, "APR-02")
+    assert refused(asked, before, "APR-02")
 
 
 def test_a_run_waits_for_a_person_and_a_click_alone_approves_nothing(asked: dict[str, str], before: Run) -> None:
-    refused(asked, before, "APR-01 local: 0 approvals of ")
+    assert refused(asked, before, "APR-01 local: 0 approvals of ")
 
 
 def test_a_run_waits_for_a_person_who_signs(asked: dict[str, str], before: Run) -> None:
