@@ -15,36 +15,27 @@ from security.keys import Signer
 from security.log import head_of
 from security.models import chain
 from security.models.chain import Keys, Move, Revocation, Version
+from security.models.entries import entries
 from security.models.manifest import REVOKED, named
 from security.models.standing import Standing, stands
 from tasks.home import Home
-
-LARGEST = 1 << 16
-"""Bytes of an entry."""
 
 
 def there(home: Home, name: str) -> list[bytes]:
     """The entries of a chain, as they lie there; `LogBroken` where one is missing between others, or they cannot be
     listed: that is not the same as none."""
-    folder = home.root / "chains" / (name if name == REVOKED else named(name))
-    found: list[bytes] = []
-    try:
-        paths = sorted((folder / each for each in _names(folder) if each[0].isdigit()), key=lambda path: int(path.name))
-        for number, path in enumerate(paths, 1):
-            if path.name != str(number) or path.is_symlink() or path.stat().st_size > LARGEST:
-                raise LogBroken(f"{name}: found the entry {path.name} in the place of {number}, or a link, or too much")
-            found.append(path.read_bytes())
-    except (OSError, ValueError) as why:
-        raise LogBroken(f"{name}: the chain cannot be read ({type(why).__name__})") from None
-    return found
+    mine = name if name == REVOKED else named(name)
+    return entries(home.root / "chains" / mine, name) if mine in _names(home.root / "chains") else []
 
 
 def _names(folder: Path) -> list[str]:
-    """Not by `Path.glob`: to that, a folder that may not be read is an empty one."""
+    """What lies in the registry; none where there is no registry yet."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:
         return []
+    except OSError as why:
+        raise LogBroken(f"the registry cannot be read ({type(why).__name__})") from None
 
 
 def names(home: Home) -> list[str]:

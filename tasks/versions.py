@@ -17,9 +17,9 @@ from security.gates.versions.facts import APPROVER, DECLARED, ENTRY, FILE, GONE,
 from security.keys import PublicKey
 from security.material import Material
 from security.models.chain import Keys
+from security.models.entries import LARGEST
 from security.models.manifest import REVOKED, named
 from security.verdict import Subject, canonical
-from tasks.chains import LARGEST
 from tasks.home import Home
 from tasks.store import files
 

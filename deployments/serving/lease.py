@@ -18,6 +18,7 @@ from deployments.serving.load import Card
 from deployments.serving.schema import Refusal
 from security.errors import LogBroken, Refused, SluiceError
 from security.models.chain import Keys, Move, extends
+from security.models.entries import entries
 from security.models.manifest import REVOKED, named
 from security.models.standing import Standing, stands
 
@@ -25,29 +26,18 @@ SECONDS = 60.0
 """How long the service goes on without a registry."""
 EVERY = 10.0
 """Seconds between two looks at it."""
-LARGEST = 1 << 16
-"""Bytes of an entry."""
 
 
 def chain(folder: Path, name: str) -> list[bytes]:
-    """The entries of a chain, none where the registry has none of this name; `LogBroken` where one is missing between
-    others, and where it cannot be told."""
-    found: list[bytes] = []
+    """The entries of a chain, none where the registry has none of this name; `LogBroken` where they cannot be told."""
     try:
         if name not in os.listdir(folder):
-            return found
-        # Not `Path.glob`: to that, a folder that may not be read is an empty one.
-        paths = [folder / name / each for each in os.listdir(folder / name) if each[0] in "0123456789"]
-        for number, path in enumerate(sorted(paths, key=lambda path: int(path.name)), 1):
-            if path.name != str(number) or path.is_symlink() or path.stat().st_size > LARGEST:
-                raise LogBroken(f"{name}: found the entry {path.name} in the place of {number}, or a link, or too much")
-            found.append(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as why:
-        gone = not folder.is_dir()
-        raise LogBroken("there is no registry" if gone else f"{name}: it is no chain ({type(why).__name__})") from None
-    except (OSError, ValueError) as why:
-        raise LogBroken(f"{name}: the chain cannot be read ({type(why).__name__})") from None
-    return found
+            return []
+    except (FileNotFoundError, NotADirectoryError):
+        raise LogBroken("there is no registry") from None
+    except OSError as why:
+        raise LogBroken(f"the registry cannot be read ({type(why).__name__})") from None
+    return entries(folder / name, name)
 
 
 class Lease:

@@ -25,6 +25,7 @@ from security.gates.versions.decoys import VIOLATIONS
 from security.keys import UnsafeLocalKeys
 from security.log import head_of
 from security.material import Handed, Material
+from security.models import entries
 from security.models.chain import Keys
 from security.verdict import Outcome, Subject
 from tasks import chains
@@ -402,7 +403,7 @@ def test_what_cannot_be_read_is_no_look(world: World) -> None:
     with pytest.raises(CannotTell):
         world.opened(world.limits())
     entry.unlink()
-    entry.write_bytes(b" " * (chains.LARGEST + 1))
+    entry.write_bytes(b" " * (entries.LARGEST + 1))
     with pytest.raises(CannotTell):
         world.opened(world.limits())
 
