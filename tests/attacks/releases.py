@@ -144,7 +144,7 @@ RELEASES = {
         "fail: K8S-IMG ", lambda pod: pod["containers"][0].update(image="registry.example/serving:latest")
     ),
     "secret-in-a-manifest": _workload(
-        "fail: K8S-SECRET ", lambda pod: pod["containers"][0].update(env=[{"name": "API_TOKEN", "value": "x" * 20}])
+        "fail: K8S-ENV ", lambda pod: pod["containers"][0].update(env=[{"name": "API_TOKEN", "value": "x" * 20}])
     ),
     "token-of-the-cluster": _workload("fail: K8S-SA ", lambda pod: pod.update(automountServiceAccountToken=True)),
     "namespace-that-admits-anything": Attack(

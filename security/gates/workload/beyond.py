@@ -57,7 +57,7 @@ def _box(place: str, box: Box, pods: Pods, limits: Limits) -> Iterator[Breach]:
     if not box.fixed:
         yield _breach("K8S-ROFS", place, "a root filesystem that can be written", "readOnlyRootFilesystem: true")
     if box.secrets:
-        yield _breach("K8S-SECRET", place, f"a value of {', '.join(box.secrets)}", "valueFrom a Secret")
+        yield _breach("K8S-ENV", place, f"a value of {', '.join(box.secrets)}", "valueFrom a Secret")
     if box.kind == "ephemeralContainers":
         return  # the API gives it neither resources nor probes
     if not {*_BOTH} <= {*box.requests} or not {*_BOTH} <= {*box.limits}:

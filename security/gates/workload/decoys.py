@@ -218,7 +218,7 @@ VIOLATIONS: dict[str, Violation[Item]] = {
     ),
     "K8S-NS": _namespace,
     "K8S-PDB": _workload(lambda each, draw: each["spec"].update(replicas=0), DRAINED),
-    "K8S-SECRET": _container(_secret),
+    "K8S-ENV": _container(_secret),
     "K8S-SVC": _open,
     "K8S-SCHEMA": _added(_typo),
     "K8S-SEL": _added(_service),

@@ -39,7 +39,7 @@ _TABLE: tuple[tuple[str, Literal["medium", "high", "critical"], str, str, tuple[
     ("K8S-PROBE", "medium", "A service that nobody asks whether it is well", "set liveness and readiness", _SPENT),
     ("K8S-NS", "high", "A namespace that admits what is not restricted", "label it enforce: restricted", _KEPT),
     ("K8S-PDB", "medium", "Too few pods, or a drain may take all", "more replicas, and a PodDisruptionBudget", _SPENT),
-    ("K8S-SECRET", "critical", "A secret in the manifest", "take it from a Secret that a store fills", _KNOWN),
+    ("K8S-ENV", "critical", "A secret in the manifest", "take it from a Secret that a store fills", _KNOWN),
     ("K8S-SVC", "high", "A service that is open to the outside", "ClusterIP, behind a gateway with TLS", _KEPT),
     ("K8S-SCHEMA", "high", "A document that keeps no schema", "correct what is named", _KEPT),
     ("K8S-SEL", "high", "A selector that does not fit the labels", "make selector and labels the same", _KEPT),

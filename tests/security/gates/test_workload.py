@@ -78,7 +78,7 @@ CONTAINER: list[tuple[str, Change]] = [
     ("K8S-IMG", lambda each: each.update(image="registry.example/a:1")),
     ("K8S-IMG", lambda each: each.update(image=f"registry.example/a@sha256:{'a' * 63}")),
     ("K8S-ROFS", context(readOnlyRootFilesystem=False)),
-    ("K8S-SECRET", lambda each: each.update(env=[{"name": "DB_PASSWORD", "value": "x"}])),
+    ("K8S-ENV", lambda each: each.update(env=[{"name": "DB_PASSWORD", "value": "x"}])),
 ]
 """What is wrong with one container, whichever list of which kind of workload it is in."""
 POD: list[tuple[str, Change]] = [
