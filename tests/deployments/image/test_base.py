@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("mmdebstrap") or os.getuid() != 0, reason="needs mmdebstrap, as root"),
 ]
 GATE = ImageVulnerabilityScanning()
+SUITE = "bookworm"
 SETUID = ("chage", "chfn", "chsh", "expiry", "gpasswd", "mount", "newgrp", "passwd", "su", "umount")
 
 
@@ -36,25 +37,18 @@ def _read(path: Path) -> Iterator[bytes]:
         yield from iter(lambda: file.read(1 << 20), b"")
 
 
-def mirror() -> str:
-    """The first source of apt's own listing that has a system's main packages: the machine may reach no other."""
-    told = ["apt-get", "indextargets", "--format", "$(SITE) $(COMPONENT) $(RELEASE)"]
+def sources() -> list[str]:
+    """What apt's own listing has of the release, its security updates among it: the machine may reach no other. None
+    where it is of another release, and mmdebstrap's own are taken."""
+    told = ["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages"]
     listed = subprocess.run(told, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
-    found = [each.split()[0] for each in listed if each.split()[1:2] == ["main"] and "security" not in each]
-    return found[0]
+    rows = sorted({tuple(each.split()) for each in listed if len(each.split()) == 3})
+    return [f"deb {site} {suite} {part}" for site, suite, part in rows if suite.startswith(SUITE) and part == "main"]
 
 
 def test_the_service_on_a_base_of_debian_has_no_finding(tmp_path: Path) -> None:
     tar = tmp_path / "base.tar"
-    made_ = [
-        "mmdebstrap",
-        "--quiet",
-        "--variant=minbase",
-        "--include=python3.11-minimal",
-        "bookworm",
-        str(tar),
-        mirror(),
-    ]
+    made_ = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3.11-minimal", SUITE, str(tar), *sources()]
     subprocess.run(made_, check=True, timeout=500)
     sha = hashlib.sha256(tar.read_bytes()).hexdigest()
     layer = Blob(made.LAYER, sha, tar.stat().st_size, sha, partial(_read, tar))
