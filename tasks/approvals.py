@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from security.errors import BadInput, LogBroken
 from security.gates import approval
+from security.gates.approval.claim import Read
 from security.gates.approval.facts import Asked, Item
 from security.material import Material
 from security.models.chain import Keys
@@ -32,21 +33,21 @@ def opened(
 ) -> Material[Item]:
     """The approvals there are, for one look. `keys`: whose word on revoked keys counts; `known`: entries of the
     registry that were there when the plan was sealed."""
-    every = [each.encode() for each in envelopes.there(home, "approvals")]
-    mine = [each for each in every if _model(each) in ("", model)]
+    every = [(each.encode(), _read(each.encode())) for each in envelopes.there(home, "approvals")]
+    mine = [(each, told) for each, told in every if told is None or told.model == model]
     if len(mine) > MOST:
         raise BadInput("approvals", model[:12], f"{len(mine):,} of one model", f"{MOST}; remove those that have ended")
-    signers = {approval.read(each).signer for each in mine if _model(each)}
+    signers = {told.signer for _, told in mine if told}
     gone = signers & chains.standing(home, name, keys, known=known).barred.keys()
     asked = Asked(model=model, at=round(time.time(), 3), revoked=tuple(sorted(gone)))
     folder = home.root / "approvals"
     there = sum(entry.name.endswith(".json") for entry in os.scandir(folder)) if folder.is_dir() else 0
-    return approval.material(asked, mine, len(every) - len(mine), there, subject)
+    return approval.material(asked, [each for each, _ in mine], len(every) - len(mine), there, subject)
 
 
-def _model(envelope: bytes) -> str:
-    """The model that an approval is of, its signature verified; empty where it is none, or was altered."""
+def _read(envelope: bytes) -> Read | None:
+    """An approval, its signature verified; None where it is none, or was altered."""
     try:
-        return approval.read(envelope).model
+        return approval.read(envelope)
     except LogBroken:
-        return ""
+        return None

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import os
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +17,9 @@ from packaging.version import Version
 
 from security.errors import BadInput, PlanError
 from security.gates.dependencies import Dist, Pin, environment, pinned
+from security.inventory.pythons import spelled
 from tasks import lock, process
+from tasks.store import hashed
 
 BEGIN = """\
 import runpy, sys
@@ -97,12 +98,6 @@ def _links(pin: Pin, found: Record | None, owners: dict[str, set[str]], lock_: s
             name = path.relative_to(where).as_posix()
             if path.is_symlink() or not (path.is_dir() or name in files or "__pycache__" in path.parts):
                 raise BadInput(lock_, pin.name, f"{name}, which its record does not list", "what it lists, and no link")
-            if (wanted := files.get(name, "")) and not path.is_dir() and _sha(path) != wanted:
+            if (wanted := files.get(name, "")) and not path.is_dir() and spelled(hashed(path)[0]) != wanted:
                 raise BadInput(lock_, pin.name, f"{name} with other bytes", "those that its record has")
     return [(top, where / top) for top in tops]
-
-
-def _sha(path: Path) -> str:
-    """SHA-256 of a file, as records spell it."""
-    with path.open("rb") as data:
-        return "sha256=" + urlsafe_b64encode(hashlib.file_digest(data, "sha256").digest()).decode().rstrip("=")

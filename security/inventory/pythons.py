@@ -57,33 +57,30 @@ def _declared(data: bytes) -> tuple[str, str]:
 
 def recorded(tree: Tree) -> set[str]:
     """The paths that records list, as far as they lie in the tree."""
-    found = set()
-    for path, node in tree.files():
-        if path.endswith(".dist-info/RECORD"):
-            root = "/".join(path.split("/")[:-2])
-            rows = csv.reader((node.data or b"").decode("utf-8", "replace").splitlines())
-            for row in rows:
-                if row and (at := tree.resolve(f"{root}/{row[0]}")) is not None:
-                    found.add(at)
-    return found
+    return {at for at, _ in _listed(tree)}
 
 
 def altered(tree: Tree) -> Iterator[str]:
     """A sentence of each file that is not as the record of its distribution says, as far as its bytes were read."""
+    for at, told in _listed(tree):
+        found = tree.nodes.get(at)
+        if told.startswith("sha256=") and found and found.sha256 and spelled(found.sha256) != told:
+            yield f"{at}: found other bytes than its record has; allowed: those that were installed"
+
+
+def _listed(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Each path that a record lists, links followed, and what it says of its bytes."""
     for path, node in tree.files():
         if path.endswith(".dist-info/RECORD"):
             root = "/".join(path.split("/")[:-2])
             for row in csv.reader((node.data or b"").decode("utf-8", "replace").splitlines()):
-                kind, _, wanted = (row[1] if len(row) > 1 else "").partition("=")
-                at = tree.resolve(f"{root}/{row[0]}") if kind == "sha256" else None
-                found = tree.nodes.get(at) if at is not None else None
-                if found and (sha := found.sha256) and _spelled(sha) != wanted:
-                    yield f"{at}: found other bytes than its record has; allowed: those that were installed"
+                if row and (at := tree.resolve(f"{root}/{row[0]}")) is not None:
+                    yield at, row[1] if len(row) > 1 else ""
 
 
-def _spelled(sha: str) -> str:
-    """A SHA-256 as records spell it (PEP 376, PEP 427)."""
-    return urlsafe_b64encode(bytes.fromhex(sha)).decode().rstrip("=")
+def spelled(sha: str) -> str:
+    """A SHA-256 in hexadecimal digits as records spell it (PEP 376, PEP 427)."""
+    return "sha256=" + urlsafe_b64encode(bytes.fromhex(sha)).decode().rstrip("=")
 
 
 def folders(tree: Tree) -> set[str]:

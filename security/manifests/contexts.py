@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from security.manifests.base import Part
+from security.manifests.part import Part
 
 
 class Capabilities(Part):

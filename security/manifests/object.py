@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from security.manifests.base import Metadata, Part
+from security.manifests.part import Metadata, Part
 
 
 class Object(Part):

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from security.errors import CannotTell
-from security.manifests.base import Key, Labels, Part, Port, PortName, Protocol, Selector, absent
 from security.manifests.object import Object
+from security.manifests.part import Key, Labels, Part, Port, PortName, Protocol, Selector, absent
 from security.manifests.policies import PolicySpec
 from security.manifests.roles import ClusterRole, Role, RoleBinding
 from security.manifests.workloads import Controller, CronJob, Job, Pod

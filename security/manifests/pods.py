@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from security.manifests.base import Key, Labels, Name, Part, PodMetadata, Port, PortName, Protocol, Value
 from security.manifests.contexts import ContainerContext, PodContext
+from security.manifests.part import Key, Labels, Name, Part, PodMetadata, Port, PortName, Protocol, Value
 
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 

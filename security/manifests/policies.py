@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from security.manifests.base import Part, Port, PortName, Protocol, Selector
+from security.manifests.part import Part, Port, PortName, Protocol, Selector
 
 
 class Block(Part):

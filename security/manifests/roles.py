@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from security.manifests.base import Name, Part
 from security.manifests.object import Object
+from security.manifests.part import Name, Part
 
 
 class PolicyRule(Part):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from security.manifests.base import Key, Labels, Name, Part, Selector
 from security.manifests.object import Object
+from security.manifests.part import Key, Labels, Name, Part, Selector
 from security.manifests.pods import PodSpec, Template
 
 

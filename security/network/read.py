@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from security.errors import CannotTell
 from security.manifests import Namespace, NetworkPolicy, Object, Workload
 from security.manifests import policies as written
-from security.manifests.base import Selector as Written
+from security.manifests.part import Selector as Written
 from security.network.model import (
     NAME,
     Cluster,

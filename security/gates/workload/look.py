@@ -18,8 +18,8 @@ from security.manifests import (
     documents,
     parse,
 )
-from security.manifests.base import Selector
 from security.manifests.contexts import Profile
+from security.manifests.part import Selector
 from security.manifests.pods import Container, PodSpec, Volume
 from security.network.read import selector
 
