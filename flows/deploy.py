@@ -5,6 +5,7 @@ from prefect import flow
 from security.verdict import Ref
 from tasks.deploy import serve
 from tasks.pause import person
+from tasks.place import place
 from tasks.render import render
 from tasks.run import current
 from tasks.stage import stage
@@ -16,4 +17,5 @@ def deploy(model: Ref, scores: Ref) -> Ref:
     """A candidate that serves the model, ready to be promoted."""
     manifests = render(model)
     person(current(), model)
-    return serve(model, scores, manifests)
+    candidate = serve(model, scores, manifests)
+    return place(manifests, candidate)

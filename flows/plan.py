@@ -19,7 +19,7 @@ from security.resolve import ELSEWHERE, days
 from security.verify import SIGNED, UNSIGNED, Trust
 from tasks import baseline, chains, envelopes, signer, tree
 from tasks.home import Home
-from tasks.store import conditional, current
+from tasks.store import conditional, current, pointer
 from tasks.trainer.ask import TRAINER
 
 
@@ -147,7 +147,7 @@ def plan(
         policy=brief.policy,
         policy_sha256=brief.policy_sha256,
         signed=signature(brief, home),
-        baseline=current(home, "serving")[1].get("model", "establish"),
+        baseline=current(home, pointer(brief.terms.target))[1].get("model", "establish"),
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=level,
         confined=apart.layers,

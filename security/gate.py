@@ -80,6 +80,11 @@ class Gate(ABC, Generic[M]):
         """The rules that can be broken under these limits; canaries are drawn from them. All, unless overridden."""
         return tuple(self.rules)
 
+    def floor(self, rule: str, limits: Any) -> Basis:
+        """The lowest basis that a rule accepts under these limits, where no policy says another: the rule's own,
+        unless overridden."""
+        return self.rules[rule].basis
+
     def brief(self, facts: Any) -> str:
         """A few words about the facts for the line that people read."""
         return ""
@@ -194,7 +199,7 @@ def judge(
             advice = tuple(each for each in told if gate.rules[each.rule].advisory and each.rule not in enforce)
             findings = tuple(each for each in told if each not in advice and each.fingerprint not in without)
             brief = gate.brief(facts)
-        floors = {rule: (accepts or {}).get(rule, gate.rules[rule].basis) for rule in gate.active(terms)}
+        floors = {rule: (accepts or {}).get(rule, gate.floor(rule, terms)) for rule in gate.active(terms)}
         short = sorted(rule for rule, lowest in floors.items() if not seen.basis.reaches(lowest))
         if short:
             weak = f"{', '.join(short)} accept nothing lower than {floors[short[0]]}"

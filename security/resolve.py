@@ -130,6 +130,12 @@ def _approval(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | own
 
 
+def _manifests(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    if "placed" in limits:
+        raise PlanError("manifests: limits.placed: is the plan's to say, not a policy's")
+    return limits | {"placed": task != "render"}
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -180,6 +186,8 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "model_signature": _signature,
     "model_versioning": _versions,
     "metric_thresholds": _thresholds,
+    "network_policy_enforcement": _manifests,
+    "workload_hardening": _manifests,
     "registry_authorization": _registry,
 }
 """Gates whose limits are completed from the plan: contract, columns, window, partitions, baselines, locks, signer,

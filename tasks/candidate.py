@@ -15,12 +15,14 @@ from security.material import Material
 from security.posture import Posture
 from security.verdict import Basis, Ref, Snapshot, Subject, digest
 from tasks import image, issuer, lock, process, service
+from tasks import placed as lying
 from tasks.run import Run
 from tasks.store import files
 
 
-def manifests(subject: Subject, folder: Path) -> Material[Any]:
-    """Manifests as they lie there. No probe is among them: nothing was deployed yet."""
+def manifests(subject: Subject, folder: Path, *, placed: bool = False) -> Material[Any]:
+    """Manifests as they were rendered, or as they lie where a release was placed."""
+    folder = lying.objects(folder) if placed else folder
     items = [(path.name, path.read_bytes()) for path in files(folder)]
     there = sum(len(names) for _, _, names in os.walk(folder))
     return material(subject, items, expected=there, basis=Basis.RENDERED)

@@ -14,13 +14,13 @@ from security.errors import PlanError
 from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import lock, models, process, service, tree
+from tasks import lock, models, placed, process, service, tree
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
 from tasks.stage import guarded
+from tasks.store import check, move, pointer
 from tasks.store import current as pointed
-from tasks.store import move
 
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 
@@ -101,14 +101,14 @@ def serve(model: Ref, scores: Ref, manifests: Ref) -> Ref:
 
 def withdraw(home: Home, run: str) -> None:
     """Stop a run's candidate, if it has one that does not serve."""
-    if pointed(home, "serving")[1].get("run") != run:
+    if pointed(home, pointer("local"))[1].get("run") != run:
         process.stop(home.root / "service" / run / "process.json")
 
 
 def sweep(home: Home) -> list[str]:
     """Stop candidates that do not serve and whose run is gone; the runs."""
     left = [path.parent.name for path in sorted((home.root / "service").glob("*/process.json"))]
-    gone = [run for run in left if run != pointed(home, "serving")[1].get("run") and not home.working(run)]
+    gone = [run for run in left if run != pointed(home, pointer("local"))[1].get("run") and not home.working(run)]
     return [run for run in gone if process.stop(home.root / "service" / run / "process.json")]
 
 
@@ -117,9 +117,10 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     refs = proof.published.get("deploy", [])
     if not proof.closed or not refs or proof.plan.run != run.plan.run:
         raise PlanError("only a candidate of a closed run that verifies can serve")
-    if _address(run.notes["endpoint"], refs[-1].version) != refs[-1].sha256:
+    told = placed.told(check(run.home, refs[-1], run.plan.run))
+    if _address(run.notes["endpoint"], refs[-1].version) != told["candidate"]:
         raise PlanError("the address that would serve is not the one that its gate asked")
-    seen, before = pointed(run.home, "serving")
+    seen, before = pointed(run.home, pointer(run.plan.target))
     if before.get("model", "establish") != run.plan.baseline:
         raise PlanError("another model was promoted since this run began; deploy this one again after it")
     if not process.alive(run.home.root / "service" / run.plan.run / "process.json"):
@@ -136,7 +137,7 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     }
     models.release(run, proof)
     envelope = seal(SUMMARY, {"model": refs[-1].version}, summary, run.keys.signer("verifier"))
-    move(run.home, "serving", seen, to)
+    move(run.home, pointer(run.plan.target), seen, to)
     (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)
     if before:
         process.stop(run.home.root / "service" / before["run"] / "process.json")

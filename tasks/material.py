@@ -60,7 +60,7 @@ OPENS = {
     "endpoint": ("endpoint",),
     "registry": ("model",),
     "approval": ("model",),
-    "manifests": ("manifests",),
+    "manifests": ("manifests", "placed"),
     "image": ("endpoint",),
 }
 """What kinds of reference a gate of a kind can open."""
@@ -103,7 +103,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         }
         return versions.opened(run.home, folder, limits, subject, models.trusted(run), **told)
     if gate.kind == "manifests":
-        return candidate.manifests(subject, folder)
+        return candidate.manifests(subject, folder, placed=ref.kind == "placed")
     if gate.kind == "approval":
         return approvals.of(run, ref, subject)
     if gate.kind == "model":

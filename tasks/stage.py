@@ -216,7 +216,7 @@ def _refuse(run: Run, message: str) -> State[Any]:
 def _published(run: Run, name: str, result: Any) -> Ref:
     if not isinstance(result, Ref) or run.outputs.get(result.sha256) != result:
         raise PlanError(f"{name}: may publish only what one of its guarded tasks made")
-    placed = publish(run.home, result, run.plan.run) if result.kind != "endpoint" else result
+    placed = publish(run.home, result, run.plan.run)
     run.log.append("published", {placed.uri: placed.sha256}, stage=name, output=placed.model_dump(mode="json"))
     run.published[placed.kind] = placed
     return placed

@@ -98,6 +98,11 @@ def conditional(home: Home) -> bool:
     return False
 
 
+def pointer(target: str) -> str:
+    """The name of the pointer to what serves at a target."""
+    return "serving" if target == "local" else f"serving-{target}"
+
+
 def current(home: Home, name: str) -> tuple[int, dict[str, str]]:
     """How often a pointer was moved, and what it says now; 0 and nothing where it never was."""
     moves = sorted((home.folder("pointers", name)).glob("[0-9]*"), key=lambda path: int(path.name))

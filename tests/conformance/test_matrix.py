@@ -85,6 +85,10 @@ def test_the_matrix_is_this() -> None:
                 ],
                 "after": ["image_vulnerability_scanning", "access_control_api"],
             },
+            "place": {
+                "before": ["deployment_authorization"],
+                "after": ["network_policy_enforcement", "workload_hardening"],
+            },
         },
     }
 

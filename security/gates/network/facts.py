@@ -78,6 +78,7 @@ class Limits(Frozen):
 
     `widest`, `widest6`: the longest prefix of whose size the public addresses of all blocks together may be.
     `probe`: whether a probe must have been run; without it, that the network enforces anything is told by nobody.
+    `placed`, the plan's to say: whether it is of what lies in a cluster; of what is only rendered no probe can tell.
     """
 
     components: Annotated[dict[Text, Component], Field(min_length=1)]
@@ -85,6 +86,7 @@ class Limits(Frozen):
     widest: int = Field(default=24, ge=0, le=32)
     widest6: int = Field(default=64, ge=0, le=128)
     probe: Literal["required", "UnsafeNoProbe"] = "required"
+    placed: Annotated[bool, Field(strict=True)] = True
 
     def of(self, each: Endpoint) -> Component:
         """What is declared for what runs."""

@@ -12,7 +12,7 @@ from security.gates.network.form import form
 from security.gates.network.rules import RULES
 from security.manifests import Item
 from security.material import Handed
-from security.verdict import Breach, Frozen, Rule
+from security.verdict import Basis, Breach, Frozen, Rule
 
 FAILED = frozenset({"refused", "timeout", "unreachable"})
 """What comes of a connection that is not let through."""
@@ -37,11 +37,16 @@ class NetworkPolicyEnforcement(Gate[Item]):
         """Form, then reachability, then what a probe saw; last, that none was sent, or that it proves nothing."""
         yield from form(facts.cluster)
         yield from equal(facts.cluster, limits)
-        yield from _probed(facts.probes)
+        if limits.placed:
+            yield from _probed(facts.probes)
 
     def active(self, limits: Limits) -> Sequence[str]:
-        """All; without a probe, what it would have shown is no rule, but left open."""
-        return [rule for rule in self.rules if rule != "NP-16" or limits.probe == "required"]
+        """All; where none can be, or need be, what a probe would have shown is no rule: left open in a cluster."""
+        return [rule for rule in self.rules if rule != "NP-16" or (limits.placed and limits.probe == "required")]
+
+    def floor(self, rule: str, limits: Limits) -> Basis:
+        """What lies in a cluster must have been seen there."""
+        return Basis.OBSERVED if limits.placed else Basis.RENDERED
 
     def brief(self, facts: Facts) -> str:
         """How many policies over how many workloads, and connections tried."""

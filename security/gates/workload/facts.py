@@ -12,11 +12,13 @@ Flag = Annotated[bool, Field(strict=True)]
 
 class Limits(Frozen):
     """`capabilities`: those that may be added; `replicas`: how many pods of what must stay at least; `registries`: how
-    images' names may begin, any where none is named."""
+    images' names may begin, any where none is named. `placed`, the plan's to say: whether it is of what lies in a
+    cluster, or of what is only rendered."""
 
     capabilities: tuple[str, ...] = ("NET_BIND_SERVICE",)
     replicas: int = Field(default=2, ge=1)
     registries: tuple[Annotated[str, Field(pattern=r"^[a-z0-9].*/$")], ...] = ()
+    placed: Flag = True
 
 
 class Box(Frozen):

@@ -12,7 +12,7 @@ from security.gates.workload.rules import RULES
 from security.gates.workload.standard import standard
 from security.manifests import Item
 from security.material import Handed
-from security.verdict import Breach, Frozen, Rule
+from security.verdict import Basis, Breach, Frozen, Rule
 
 
 class WorkloadHardening(Gate[Item]):
@@ -36,6 +36,10 @@ class WorkloadHardening(Gate[Item]):
             yield from standard(pods, limits)
         yield from beyond(facts, limits)
         unbuilt(facts)
+
+    def floor(self, rule: str, limits: Limits) -> Basis:
+        """What lies in a cluster must have been seen there."""
+        return Basis.OBSERVED if limits.placed else Basis.RENDERED
 
     def brief(self, facts: Facts) -> str:
         """How many containers of how many workloads."""

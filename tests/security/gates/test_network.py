@@ -248,6 +248,19 @@ def test_rendered_manifests_alone_never_pass() -> None:
     assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "probe")
 
 
+def test_what_is_rendered_is_judged_before_it_is_placed_and_the_verdict_says_which_it_was() -> None:
+    told = verdict(rendered(), Basis.RENDERED, placed=False)
+    assert told.outcome is Outcome.PASS
+    assert told.reason.endswith("rendered only")
+    assert GATE.active(GATE.limits.model_validate({"components": COMPONENTS, "placed": False})) == [
+        rule for rule in GATE.rules if rule != "NP-16"
+    ]
+    told = verdict(rendered(), Basis.RENDERED)
+    assert (told.outcome, told.cause) == (Outcome.INCONCLUSIVE, "basis")
+    told = verdict(changed(MUTANTS[next(iter(MUTANTS))][0]), Basis.RENDERED, placed=False)
+    assert told.outcome is Outcome.FAIL
+
+
 @pytest.mark.parametrize("name", MUTANTS)
 def test_what_is_found_stands_beside_the_probe_that_is_missing(name: str) -> None:
     change, expected = MUTANTS[name]

@@ -224,6 +224,16 @@ def test_a_policy_names_registries_and_capabilities() -> None:
         Limits.model_validate({"registries": ["registry.example"]})
 
 
+def test_what_is_rendered_is_judged_before_it_is_placed_and_the_verdict_says_which_it_was() -> None:
+    for placed, outcome, said in (
+        (False, Outcome.PASS, "rendered only"),
+        (True, Outcome.INCONCLUSIVE, "accept nothing lower than observed"),
+    ):
+        limits = {"placed": placed}
+        told = judge(GATE, observe(GATE, opened(rendered(), Basis.RENDERED), limits, random.Random(1)), limits)
+        assert (told.outcome, told.reason.endswith(said)) == (outcome, True), told.reason
+
+
 def test_where_no_image_was_built_the_rest_is_told() -> None:
     seen = observe(GATE, opened(rendered(image=None)), {}, random.Random(1))
     told = judge(GATE, seen, {})
