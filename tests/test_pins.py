@@ -30,7 +30,8 @@ def test_the_named_packages_are_locked_and_installed(name: str) -> None:
 
 BESIDE = ["requirements-dev.lock", "requirements-serving.lock"]
 PEERS = [
-    f"tests/benchmarks/{name}.lock" for name in ("modelscan", "modelaudit", "ranx", "implicit", "analyzer", "checkov")
+    f"tests/benchmarks/{name}.lock"
+    for name in ("modelscan", "modelaudit", "ranx", "implicit", "analyzer", "checkov", "schemathesis")
 ]
 
 

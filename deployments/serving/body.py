@@ -71,9 +71,15 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
+def _number(text: str) -> int | float:
+    """JSON has one kind of number: 10.0 is 10."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
 def session(data: bytes) -> Session:
     """The session in a body; `Refusal` 400 for anything else."""
     try:
-        return msgspec.convert(json.loads(data.decode(), object_pairs_hook=_once), Session)
+        return msgspec.convert(json.loads(data.decode(), object_pairs_hook=_once, parse_float=_number), Session)
     except (ValueError, RecursionError):  # msgspec's ValidationError is a ValueError
         raise Refusal(400, FORM) from None

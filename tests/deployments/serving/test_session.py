@@ -50,6 +50,17 @@ def scores(model: Model, items: list[str], k: int = ITEMS) -> dict[str, float]:
     return dict(model.session(model.known(items)[0], k)[0])
 
 
+@pytest.mark.parametrize("spelled", ["10", "10.0", "1e1", "100.0E-1"])
+def test_one_number_is_one_however_json_spells_it(spelled: str) -> None:
+    assert body.session(b'{"items": ["i001"], "k": %s}' % spelled.encode()).k == 10
+
+
+@pytest.mark.parametrize("spelled", ["10.5", "1e-400", "1e400", "-0.0", "NaN", "Infinity", "101.0", '"10"', "true"])
+def test_no_other_number_is_one(spelled: str) -> None:
+    with pytest.raises(Refusal, match="a number from 1 to"):
+        body.session(b'{"items": ["i001"], "k": %s}' % spelled.encode())
+
+
 numbers = st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=ITEMS - 1, unique=True)
 
 
