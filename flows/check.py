@@ -18,15 +18,18 @@ from security.gates.artifact import ModelArtifactScan
 from security.gates.authorization import RegistryAuthorization
 from security.gates.code import CodeIntegrity
 from security.gates.dependencies import DependencyScanning
+from security.gates.network import NetworkPolicyEnforcement
 from security.gates.secrets import SecretsScanning
+from security.gates.workload import WorkloadHardening
 from security.keys import UnsafeLocalKeys
 from security.material import Material
 from security.models.chain import Keys
 from security.policy import unsafe
 from security.posture import asked
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import artifact, authority, chains, checkout, lock, tree
+from tasks import artifact, authority, candidate, chains, checkout, lock, tree
 from tasks.home import Home
+from tasks.store import measure
 
 CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
 Opener = Callable[..., Material[Any]]
@@ -44,6 +47,11 @@ def _registry(path: Path, limits: dict[str, Any]) -> Material[Any]:
     keys = Keys((local.public("producer"),), (local.public("verifier"),), (local.public("owner"),))
     known = chains.heads(home, limits["name"]) if not limits["registry"] else ()
     return asked(RegistryAuthorization(), authority.opened(home, limits, keys, local.signer("producer"), known))
+
+
+def _manifests(path: Path, limits: dict[str, Any]) -> Material[Any]:
+    """The manifests of a folder, each file of it one."""
+    return candidate.manifests(Subject(kind="manifests", name=path.name, sha256=measure(path)[0]), path)
 
 
 def _repository(subject: str) -> dict[str, Any]:
@@ -68,6 +76,8 @@ CHECKS: dict[str, tuple[Gate[Any], dict[str, Any], Opener]] = {
     "secrets_scanning": (SecretsScanning(), {}, checkout.opened),
     "model_artifact_scan": (ModelArtifactScan(), {}, artifact.opened),
     "registry_authorization": (RegistryAuthorization(), {}, _registry),
+    "network_policy_enforcement": (NetworkPolicyEnforcement(), {"placed": False}, _manifests),
+    "workload_hardening": (WorkloadHardening(), {"placed": False}, _manifests),
 }
 """Gate, the limits where none are given, and who opens its subject."""
 SPELLED: dict[str, Callable[[str], dict[str, Any]]] = {"registry_authorization": _repository}
@@ -113,18 +123,17 @@ def _name(subject: str) -> str:
 
 
 def _limits(gate: Gate[Any], default: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
+    spelled = path.name if path else "limits"
     try:
-        told = yaml.safe_load(path.read_text())
+        told = yaml.safe_load(path.read_text()) if path else {}
         if gate.name in SPELLED and (taken := sorted(default.keys() & told)):
-            raise PlanError(f"{path.name}: {taken[0]}: is the subject's to say")
+            raise PlanError(f"{spelled}: {taken[0]}: is the subject's to say")
         gate.limits.model_validate(default | told)
     except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as why:
-        raise PlanError(f"{path.name}: found no mapping of limits ({type(why).__name__})") from None
+        raise PlanError(f"{spelled}: found no mapping of limits ({type(why).__name__})") from None
     except ValidationError as why:
         first = why.errors()[0]
-        raise PlanError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise PlanError(f"{spelled}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return dict(told)
 
 

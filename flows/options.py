@@ -124,11 +124,13 @@ def parser() -> argparse.ArgumentParser:
             "code_integrity_check",
             "dependency_scanning",
             "model_artifact_scan",
+            "network_policy_enforcement",
             "registry_authorization",
             "secrets_scanning",
+            "workload_hardening",
         ],
     )
-    subject = "a lock file; a model's folder; HOST[:PORT][/PATH]/MODEL or a MODEL of this home; else a checkout"
+    subject = "a lock file; a model's folder, or one of manifests; HOST[:PORT][/PATH]/MODEL or a MODEL of this home; else a checkout"
     each.add_argument("subject", metavar="SUBJECT", help=subject)
     each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows, from elsewhere")
     each.add_argument("--bill", type=Path, metavar="FILE", help="of a lock: write its bill of materials, CycloneDX 1.6")
