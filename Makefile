@@ -24,8 +24,9 @@ lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-prove: $(VENV)/dev ## Figures: real ratings through the real pipeline, ingest at ten and thirty million rows
-	@$(BIN)/python -m pytest -q -m prove $(ARGS)
+prove: $(VENV)/dev ## Other people's tools beside ours, then figures, one after another: real ratings through the real pipeline, ingest at ten and thirty million rows
+	@$(BIN)/python -m pytest -q -m prove --ignore tests/benchmarks -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m prove tests/benchmarks $(ARGS)
 
 measure: $(VENV)/dev ## The recommender beside others, five seeds each, and a million users: a quarter of an hour on two idle processors
 	@$(BIN)/python -m pytest -q -m measure $(ARGS)
