@@ -130,7 +130,8 @@ def parser() -> argparse.ArgumentParser:
             "workload_hardening",
         ],
     )
-    subject = "a lock file; a folder of a model or manifests; HOST[:PORT][/PATH]/MODEL or a MODEL of this home; a checkout"
+    subject = "a lock file; a folder of a model or of manifests; HOST[:PORT][/PATH]/MODEL, or a MODEL of this home; "
+    subject += "else a checkout"
     each.add_argument("subject", metavar="SUBJECT", help=subject)
     each.add_argument("--limits", type=Path, help="a YAML file of what the gate allows, from elsewhere")
     each.add_argument("--bill", type=Path, metavar="FILE", help="of a lock: write its bill of materials, CycloneDX 1.6")

@@ -104,9 +104,14 @@ def pointer(target: str) -> str:
 
 
 def current(home: Home, name: str) -> tuple[int, dict[str, str]]:
-    """How often a pointer was moved, and what it says now; 0 and nothing where it never was."""
-    moves = sorted((home.folder("pointers", name)).glob("[0-9]*"), key=lambda path: int(path.name))
-    return (int(moves[-1].name), json.loads(moves[-1].read_text())) if moves else (0, {})
+    """How often a pointer was moved, and what it says now; 0 and nothing where it never was. `StoreError` where that
+    cannot be read: to nobody does it look like one that never moved."""
+    folder = home.folder("pointers", name)
+    try:
+        last = max((int(each) for each in os.listdir(folder) if each.isdigit()), default=0)
+        return last, json.loads((folder / str(last)).read_text()) if last else {}
+    except (OSError, ValueError) as why:
+        raise StoreError(f"pointer {name} cannot be read ({type(why).__name__})") from None
 
 
 def move(home: Home, name: str, seen: int, to: dict[str, str]) -> int:

@@ -254,6 +254,24 @@ def test_a_pointer_moves_from_where_it_was_seen(made: Home) -> None:
     assert not [path for path in (made.root / "pointers" / "serving").iterdir() if path.name.startswith(".")]
 
 
+def test_a_pointer_that_may_not_be_read_never_looks_like_one_that_never_moved(
+    made: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.move(made, "serving", 0, {"run": "first"})
+
+    def refuse(path: object) -> list[str]:
+        raise PermissionError(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        with pytest.raises(StoreError, match="pointer serving cannot be read .PermissionError"):
+            store.current(made, "serving")
+    (made.root / "pointers" / "serving" / "1").chmod(0o644)
+    (made.root / "pointers" / "serving" / "1").write_text("{")
+    with pytest.raises(StoreError, match="pointer serving cannot be read .JSONDecodeError"):
+        store.current(made, "serving")
+
+
 def test_a_store_that_lets_two_writers_win_is_found_out(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.conditional(made)
     assert list(made.folder("pointers").iterdir()) == []
