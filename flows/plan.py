@@ -60,7 +60,9 @@ def trust(brief: Brief, home: Home) -> Trust:
         path, pem = home.folder("trust") / f"{role}.pub", keys.public(role).pem
         if not path.exists() or path.read_bytes() != pem:
             path.write_bytes(pem)
-    return Trust(keys.public("producer"), brief.terms, brief.policy_sha256, load.matrix(), GATES)
+    path = home.root / "trust" / "owner.pub"
+    owner = PublicKey.read(path) if brief.terms.unsigned != UNSIGNED and path.is_file() else None
+    return Trust(keys.public("producer"), brief.terms, brief.policy_sha256, load.matrix(), GATES, owner)
 
 
 def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> dict[str, str]:

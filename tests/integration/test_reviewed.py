@@ -1,4 +1,5 @@
-"""A pipeline that runs from a checkout in which a person signed every file: its code is looked at in full.
+"""A pipeline that runs from a checkout in which a person signed every file, under a policy that its owner signed: its
+code is looked at in full.
 
 Each run is a process of its own, that imports from this checkout alone.
 """
@@ -17,9 +18,10 @@ from typing import Any
 import pytest
 
 from configs import load
+from flows import plan
 from security.errors import LogBroken
 from security.gate import judge
-from security.keys import UnsafeLocalKeys
+from security.keys import PublicKey, UnsafeLocalKeys
 from security.log import read
 from security.registry import GATES
 from security.verdict import Observation, Outcome
@@ -68,7 +70,8 @@ class Reviewed:
         """What a verifier brings along."""
         policy = load.text(load.find(self.asked["policy"], "policies"))
         public = UnsafeLocalKeys(self.home.root / "keys").public("producer")
-        return Trust(public, load.policy(policy), load.sha256(policy), load.matrix(), GATES)
+        owner = PublicKey.read(self.home.root / "trust" / "owner.pub")
+        return Trust(public, load.policy(policy), load.sha256(policy), load.matrix(), GATES, owner)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,9 @@ def reviewed(home: Home, prefect: str, tmp_path_factory: pytest.TempPathFactory)
     limits = load.text(load.find("local", "policies"))["gates"][CODE]["limits"]
     told = limits | {"signers": signers(folder / "lisa"), "tree": "signed", "besides": []}
     document, policy = small(name="reviewed", terms={CODE: {"limits": told}, SECRETS: {}})
+    path = load.find(policy, "policies")
+    path.write_text(json.dumps(load.text(path) | {"unsigned": "refuse"}))
+    plan.sign(policy, home)
     return Reviewed(home, root, {"document": document, "policy": policy, "window": WINDOW})
 
 
