@@ -16,6 +16,7 @@ from security.gates.bucket import AccessControlS3
 from security.gates.code import CodeIntegrity
 from security.gates.contract import DataContract, Tally
 from security.gates.dependencies import DependencyScanning
+from security.gates.deployer import DeploymentAuthorization
 from security.gates.drift import DriftMonitoring
 from security.gates.fairness import FairnessMetrics
 from security.gates.image import ImageVulnerabilityScanning
@@ -56,6 +57,7 @@ GATES: dict[str, Gate[Any]] = {
         ImageVulnerabilityScanning(),
         NetworkPolicyEnforcement(),
         WorkloadHardening(),
+        DeploymentAuthorization(),
     )
 }
 
@@ -65,5 +67,4 @@ PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": S
 PLANNED = (
     "backdoor_probe",
     "data_poisoning",
-    "deployment_authorization",
 )

@@ -136,6 +136,13 @@ def _manifests(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> di
     return limits | {"placed": task != "render"}
 
 
+def _deployer(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    own = {"name": plan["document"]["pipeline_name"], "target": plan["target"]}
+    if taken := sorted(own.keys() & limits):
+        raise PlanError(f"deployment_authorization: limits.{taken[0]}: is the plan's to say, not a policy's")
+    return limits | own
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -182,6 +189,7 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "data_contract": _contract,
     "data_drift_monitoring": _drift,
     "dependency_scanning": _dependencies,
+    "deployment_authorization": _deployer,
     "fairness_metrics": _groups,
     "model_signature": _signature,
     "model_versioning": _versions,
