@@ -19,16 +19,22 @@ FILES = (
     "account.yaml",
     "trust.yaml",
     "network.yaml",
-    "deployment.yaml",
-    "service.yaml",
     "budget.yaml",
+    "deployment.yaml",
+    "candidate.yaml",
     "probe.yaml",
     "stranger.yaml",
+    "service.yaml",
+    "smoke.yaml",
 )
-"""In the order in which they are applied: policies are there before what they hold back."""
+"""In the order in which they are applied: policies are there before what they hold back, and who is led to a release is
+last."""
+SMOKE = "smoke.yaml"
 _PLACE = re.compile(r"\$\{([a-z]+)\}")
+_NUMBER = re.compile(r"[-+.]?[0-9].*|[yYnN]", re.DOTALL)
+"""Text that some reader of YAML takes for something else, and that PyYAML does not quote by itself (`12e4`)."""
 Name = Annotated[str, Field(max_length=63, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
-Pipeline = Annotated[str, Field(max_length=50, pattern=r"^[a-z]([a-z0-9_]*[a-z0-9])?$")]
+Pipeline = Annotated[str, Field(max_length=41, pattern=r"^[a-z]([a-z0-9_]*[a-z0-9])?$")]
 """Short enough that what is put behind it is a name still."""
 
 
@@ -68,20 +74,50 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, told: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", told, style='"' if _NUMBER.fullmatch(told) else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def release(values: Values) -> str:
+    """What a release is called: 12 hex digits of a SHA-256 over its model, its image, and what it believes and serves.
+    Whatever of these is another, is another release, which takes no other's place."""
+    trust = hashlib.sha256(
+        "\0".join((values.key, values.jwks, values.issuer, values.audience, values.tenant, values.path)).encode()
+    ).hexdigest()
+    return hashlib.sha256("\0".join((values.model, values.image or "", trust)).encode()).hexdigest()[:12]
+
+
 def render(values: Values) -> list[tuple[str, bytes]]:
     """Name and bytes of each file. `RenderError` for a placeholder that has no value, and a value without one."""
     trust = hashlib.sha256(f"{values.key}\0{values.jwks}".encode()).hexdigest()[:10]
     name = values.pipeline.replace("_", "-")
-    given = {**values.model_dump(), "image": values.image or "", "name": name, "trust": f"{name}-{trust}"}
+    given = {
+        **values.model_dump(),
+        "image": values.image or "",
+        "name": name,
+        "trust": f"{name}-{trust}",
+        "release": release(values),
+    }
     used: set[str] = set()
-    made: list[tuple[str, bytes]] = []
-    for file in FILES:
-        told = list(yaml.safe_load_all((HERE / file).read_text(encoding="utf-8")))
-        filled = [_filled(file, each, given, used) for each in told]
-        made.append((file, yaml.dump_all(filled, Dumper=_Dumper, sort_keys=False, width=1 << 20).encode()))
+    made = [(file, _file(file, given, used)) for file in FILES]
     if unused := sorted(given.keys() - used):
         raise RenderError(f"no manifest says ${{{unused[0]}}}")
     return made
+
+
+def smoke(name: str, namespace: str, release: str, image: str, path: str) -> bytes:
+    """The job that asks a release by the name that callers know, of a release that was rendered another day."""
+    given = {"name": name, "namespace": namespace, "release": release, "image": image, "path": path}
+    return _file(SMOKE, given, set())
+
+
+def _file(file: str, given: dict[str, Any], used: set[str]) -> bytes:
+    told = list(yaml.safe_load_all((HERE / file).read_text(encoding="utf-8")))
+    filled = [_filled(file, each, given, used) for each in told]
+    return yaml.dump_all(filled, Dumper=_Dumper, sort_keys=False, width=1 << 20).encode()
 
 
 def _filled(file: str, told: Any, given: dict[str, Any], used: set[str]) -> Any:

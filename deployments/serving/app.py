@@ -28,6 +28,7 @@ from deployments.serving.schema import (
     NAME,
     Health,
     Item,
+    Ready,
     Recommendations,
     Refusal,
     Suggestions,
@@ -146,12 +147,12 @@ class Service:
         return answer(Health(True))
 
     async def readyz(self, request: Request) -> Response:
-        """Whether it would recommend."""
+        """Whether it would recommend, and by which model."""
         try:
             self._usable()
         except Refusal as why:
-            return answer(Health(False), why.status)
-        return answer(Health(True))
+            return answer(Ready(False, self.model.digest), why.status)
+        return answer(Ready(True, self.model.digest))
 
 
 def query(request: Request) -> tuple[str, int]:

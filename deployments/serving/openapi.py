@@ -11,6 +11,7 @@ from deployments.serving.schema import (
     NAME,
     Error,
     Health,
+    Ready,
     Recommendations,
     Session,
     Suggestions,
@@ -18,7 +19,7 @@ from deployments.serving.schema import (
 )
 from deployments.serving.token import METRICS, READ
 
-FORMS = (Error, Health, Recommendations, Session, Suggestions, Version)
+FORMS = (Error, Health, Ready, Recommendations, Session, Suggestions, Version)
 TOLD = {
     200: "the answer",
     400: "a question of another form",
@@ -70,7 +71,7 @@ def document(path: str) -> dict[str, Any]:
             "/version": {"get": _operation("version", "Version", READ)},
             "/metrics": {"get": metrics},
             "/healthz": {"get": _operation("healthz", "Health", "")},
-            "/readyz": {"get": _operation("readyz", "Health", "", 503)},
+            "/readyz": {"get": _operation("readyz", "Ready", "", 503)},
         },
         "components": {
             "schemas": forms,

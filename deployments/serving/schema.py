@@ -75,9 +75,17 @@ class Error(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """All that a caller without a token learns."""
+    """Whether the process answers."""
 
     ok: bool
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """All that a caller without a token learns: whether it would recommend, and by which model, which whoever rolls it
+    out compares with the one that was approved."""
+
+    ok: bool
+    model: str
 
 
 class Refusal(SluiceError):

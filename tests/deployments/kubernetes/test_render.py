@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from deployments.kubernetes import render as module
 from deployments.kubernetes.probe import main, tried
-from deployments.kubernetes.render import FILES, RenderError, Values, render
+from deployments.kubernetes.render import FILES, SMOKE, RenderError, Values, release, render, smoke
 from deployments.serving.__main__ import options
-from tests.security.manifests.given import VALUES, objects, rendered
+from security.manifests import documents
+from tests.security.manifests.given import OWN, RELEASE, VALUES, objects, rendered
 
 
 def test_the_same_values_give_the_same_bytes() -> None:
@@ -35,7 +38,7 @@ def test_each_value_changes_what_is_rendered() -> None:
 
 def test_values_stand_where_they_belong() -> None:
     told = objects(rendered(pipeline="recommendation_engine_v2", replicas=5))
-    deployment = told["Deployment/recommendation-engine-v2"]
+    deployment = told[f"Deployment/recommendation-engine-v2-{RELEASE}"]
     assert deployment["spec"]["replicas"] == 5
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == VALUES["image"]
@@ -47,21 +50,56 @@ def test_values_stand_where_they_belong() -> None:
     trust = next(name for name in told if name.startswith("ConfigMap/")).partition("/")[2]
     assert deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == trust
     assert told[f"ConfigMap/{trust}"]["data"] == {"producer.pem": VALUES["key"], "jwks.json": VALUES["jwks"]}
-    assert (
-        objects(rendered(image=None))["Deployment/sample"]["spec"]["template"]["spec"]["containers"][0]["image"] == ""
-    )
+    unbuilt = objects(rendered(image=None))
+    (deployment,) = (each for each in unbuilt.values() if each["kind"] == "Deployment")
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == ""
+
+
+def test_a_release_has_objects_of_its_own_and_callers_are_led_to_one() -> None:
+    told = objects(rendered())
+    own = {name for name in told if OWN in name}
+    jobs = {f"Job/{OWN}-{each}" for each in ("probe", "stranger", "smoke")}
+    assert own == {f"Deployment/{OWN}", f"Service/{OWN}", *jobs}
+    for name in own - {f"Service/{OWN}"}:
+        assert told[name]["metadata"]["labels"]["sluice/release"] == RELEASE
+        assert told[name]["spec"]["template"]["metadata"]["labels"]["sluice/release"] == RELEASE
+    labels = told[f"Deployment/{OWN}"]["spec"]["template"]["metadata"]["labels"]
+    assert told[f"Deployment/{OWN}"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    for name in ("Service/sample", f"Service/{OWN}"):
+        assert told[name]["spec"]["selector"]["sluice/release"] == RELEASE
+    assert [name for name, _ in rendered()][-2:] == ["service.yaml", "smoke.yaml"]
+    made = smoke("sample", "sluice", RELEASE, VALUES["image"], VALUES["path"])
+    assert made == dict(rendered())[SMOKE]
+
+
+@pytest.mark.parametrize("name", ["model", "image", "key", "jwks", "issuer", "audience", "tenant", "path"])
+def test_another_model_image_or_trust_is_another_release(name: str) -> None:
+    other = {
+        "model": "ef" * 32, "image": f"registry.example/sluice/serving@sha256:{'ac' * 32}", "path": "/api/v2/x",
+        "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}',
+    }.get(name, "https://other.example")  # fmt: skip
+    assert release(Values.model_validate(VALUES | {name: other})) != RELEASE
+    assert release(Values.model_validate(VALUES | {"replicas": 9, "namespace": "other"})) == RELEASE
+
+
+@given(word=st.from_regex(r"[0-9a-f]{12}", fullmatch=True) | st.sampled_from(["123e45678901", "0e1", "y", "012"]))
+def test_no_reader_takes_the_name_of_a_release_for_a_number(word: str) -> None:
+    data = smoke("sample", "sluice", word, "a", "/b")
+    ((_, told),) = documents([("smoke.yaml", data)])
+    assert told["metadata"]["labels"]["sluice/release"] == word
 
 
 def test_a_value_never_becomes_structure() -> None:
     told = objects(rendered(jwks='{"keys": []}\n---\nkind: Pod\n', issuer="a:${name}"))
     assert "Pod" not in {each["kind"] for each in told.values()}
-    assert "a:${name}" in told["Deployment/sample"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    (deployment,) = (each for each in told.values() if each["kind"] == "Deployment")
+    assert "a:${name}" in deployment["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"image": "registry.example/a:latest"}, {"image": ""}, {"pipeline": "a-b"}, {"pipeline": "x" * 60},
+        {"image": "registry.example/a:latest"}, {"image": ""}, {"pipeline": "a-b"}, {"pipeline": "x" * 42},
         {"namespace": "A"}, {"replicas": 1}, {"replicas": "2"}, {"path": "api"}, {"model": "ab"}, {"key": "PRIVATE"},
         {"jwks": "[]"}, {"issuer": ""}, {"audience": "a b"}, {"more": 1},
     ],

@@ -173,9 +173,9 @@ def test_version_and_health(client: httpx.Client, home: Site, running: Running) 
     told = client.get("/version", headers=bearing(home)).json()
     assert told == {"model": running.model, "name": "recommender", "version": 3, "run": "run-7"}
     error(client.get("/version", headers=bearing(home, scope="other")), 403)
-    for path in ("/healthz", "/readyz"):
+    for path, more in (("/healthz", {}), ("/readyz", {"model": running.model})):
         response = client.get(path)
-        assert (response.status_code, response.json()) == (200, {"ok": True})
+        assert (response.status_code, response.json()) == (200, {"ok": True} | more)
 
 
 def test_past_its_expiry_it_recommends_nothing(home: Site) -> None:

@@ -16,7 +16,7 @@ from security.manifests import Item, material
 from security.material import Handed, Material
 from security.policy import Terms, effect
 from security.verdict import Basis, Outcome, Subject, Verdict
-from tests.security.manifests.given import COMPONENT, COMPONENTS, Objects, changed, rendered
+from tests.security.manifests.given import COMPONENT, COMPONENTS, OWN, Objects, changed, rendered
 
 if TYPE_CHECKING:
     from tests.conformance.subjects import Case
@@ -88,7 +88,7 @@ def ingress(told: Objects) -> dict[str, Any]:
 
 
 def container(told: Objects) -> dict[str, Any]:
-    return told["Deployment/sample"]["spec"]["template"]["spec"]["containers"][0]  # type: ignore[no-any-return]
+    return told[f"Deployment/{OWN}"]["spec"]["template"]["spec"]["containers"][0]  # type: ignore[no-any-return]
 
 
 def out(told: Objects, *peers: dict[str, Any], port: int = 443) -> None:
@@ -140,7 +140,7 @@ def test_our_own_manifests_allow_exactly_what_is_declared() -> None:
     assert rules(changed()) == set()
     told = verdict([*rendered(), probed(ALLOWED, DENIED)], Basis.OBSERVED)
     assert told.outcome is Outcome.PASS
-    assert told.reason == "10/10 manifests, 3 policies over 3 workloads, 2 connections tried"
+    assert told.reason == "12/12 manifests, 3 policies over 4 workloads, 2 connections tried"
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -174,7 +174,7 @@ SMALLEST: list[tuple[str, Callable[[Objects], object], set[str]]] = [
     ("NP-12", lambda o: ingress(o)["from"][0]["podSelector"]["matchLabels"].update(more="x"), {"NP-12"}),
     ("NP-13", lambda o: out(o, block("192.0.2.7/32")), {"NP-13"}),
     ("NP-13", lambda o: out(o, {"podSelector": {"matchLabels": {"app": "db"}}}), {"NP-13"}),
-    ("NP-14", lambda o: o["Job/sample-probe"]["spec"]["template"]["spec"].update(hostNetwork=True),
+    ("NP-14", lambda o: o[f"Job/{OWN}-stranger"]["spec"]["template"]["spec"].update(hostNetwork=True),
      {"NP-14", "NP-12"}),
     ("NP-14", lambda o: container(o)["ports"][0].update(hostPort=8080), {"NP-14"}),
 ]  # fmt: skip

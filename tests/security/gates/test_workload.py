@@ -15,7 +15,7 @@ from security.manifests import Item, material
 from security.material import Handed, Material
 from security.policy import Terms, effect
 from security.verdict import Basis, Outcome, Subject
-from tests.security.manifests.given import Objects, changed, objects, rendered
+from tests.security.manifests.given import OWN, Objects, changed, objects, rendered
 
 if TYPE_CHECKING:
     from tests.conformance.subjects import Case
@@ -38,7 +38,7 @@ def case(folder: Path) -> "Case":
 
 
 def pod(told: Objects) -> dict[str, Any]:
-    return told["Deployment/sample"]["spec"]["template"]["spec"]  # type: ignore[no-any-return]
+    return told[f"Deployment/{OWN}"]["spec"]["template"]["spec"]  # type: ignore[no-any-return]
 
 
 def container(told: Objects) -> dict[str, Any]:
@@ -99,13 +99,13 @@ OTHER: list[tuple[str, Callable[[Objects], object], set[str]]] = [
     ("K8S-NS", lambda o: o["Namespace/sluice"]["metadata"].pop("labels"), {"K8S-NS"}),
     ("K8S-NS", lambda o: o.pop("Namespace/sluice"), {"K8S-NS"}),
     ("K8S-PDB", lambda o: o.pop("PodDisruptionBudget/sample"), {"K8S-PDB"}),
-    ("K8S-PDB", lambda o: o["Deployment/sample"]["spec"].update(replicas=1), {"K8S-PDB"}),
+    ("K8S-PDB", lambda o: o[f"Deployment/{OWN}"]["spec"].update(replicas=1), {"K8S-PDB"}),
     ("K8S-SVC", lambda o: o["Service/sample"]["spec"].update(type="LoadBalancer"), {"K8S-SVC"}),
     ("K8S-SVC", lambda o: o["Service/sample"]["spec"].update(externalIPs=["192.0.2.1"]), {"K8S-SVC"}),
     ("K8S-SEL", lambda o: o["Service/sample"]["spec"]["selector"].update(x="y"), {"K8S-SEL"}),
     ("K8S-SEL", lambda o: o["Service/sample"]["spec"]["ports"][0].update(targetPort=80), {"K8S-SEL"}),
-    ("K8S-SEL", lambda o: o["Deployment/sample"]["spec"]["selector"]["matchLabels"].update(x="y"), {"K8S-SEL"}),
-    ("K8S-SEL", lambda o: o["Deployment/sample"]["spec"].update(selector={}), {"K8S-SEL"}),
+    ("K8S-SEL", lambda o: o[f"Deployment/{OWN}"]["spec"]["selector"]["matchLabels"].update(x="y"), {"K8S-SEL"}),
+    ("K8S-SEL", lambda o: o[f"Deployment/{OWN}"]["spec"].update(selector={}), {"K8S-SEL"}),
     ("K8S-SEL", lambda o: o["PodDisruptionBudget/sample"]["spec"]["selector"]["matchLabels"].update(x="y"),
      {"K8S-SEL", "K8S-PDB"}),
     ("K8S-SCHEMA", lambda o: o["ServiceAccount/sample"].update(automount=False), {"K8S-SCHEMA", "K8S-SA"}),
@@ -124,7 +124,7 @@ GRANTS: list[tuple[dict[str, Any], bool]] = [
 
 def templates(told: Objects, kind: str) -> dict[str, Any]:
     """The template's pod of the deployment, made into another kind of workload; what made it is gone."""
-    each = told["Deployment/sample"]
+    each = told[f"Deployment/{OWN}"]
     template, labels = each["spec"]["template"], each["spec"]["selector"]
     if kind == "Pod":
         each.update(apiVersion="v1", spec=template["spec"])
@@ -146,7 +146,7 @@ def test_our_own_manifests_break_no_rule() -> None:
     assert rules(rendered()) == set()
     told = judge(GATE, observe(GATE, opened(rendered()), {}, random.Random(1)), {})
     assert told.outcome is Outcome.PASS
-    assert told.reason == "9/9 manifests, 3 containers of 3 workloads"
+    assert told.reason == "11/11 manifests, 4 containers of 4 workloads"
 
 
 @pytest.mark.parametrize("kind", KINDS)

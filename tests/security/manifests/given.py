@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from deployments.kubernetes.render import Values, render
+from deployments.kubernetes.render import Values, release, render
 from security.manifests import Item
 
 COMPONENT = "app.kubernetes.io/component"
@@ -26,6 +26,9 @@ VALUES: dict[str, Any] = {
     "key": KEY,
     "jwks": '{"keys": []}',
 }
+RELEASE = release(Values.model_validate(VALUES))
+OWN = f"sample-{RELEASE}"
+"""What is called so is of this release alone."""
 SERVING = {"labels": {COMPONENT: "serving"}, "ports": ["TCP/8080"]}
 COMPONENTS: dict[str, Any] = {
     "serving": {

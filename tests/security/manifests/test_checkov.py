@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from security.manifests import Item
-from tests.security.manifests.given import changed, objects, rendered
+from tests.security.manifests.given import OWN, changed, objects, rendered
 from tests.security.manifests.outside import environment
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(1200)]
@@ -40,7 +40,7 @@ def test_checkov_finds_nothing_in_our_manifests(programs: Path, tmp_path: Path) 
 
 def test_checkov_finds_what_is_wrong(programs: Path, tmp_path: Path) -> None:
     def worse(told: dict[str, Any]) -> None:
-        spec = told["Deployment/sample"]["spec"]["template"]["spec"]
+        spec = told[f"Deployment/{OWN}"]["spec"]["template"]["spec"]
         spec["containers"][0]["securityContext"]["privileged"] = True
 
     found = asked(programs, tmp_path, changed(worse))["results"]["failed_checks"]

@@ -8,7 +8,7 @@ import pytest
 from security.errors import CannotTell
 from security.manifests import parse
 from security.manifests.live import written
-from tests.security.manifests.given import Objects, objects, rendered
+from tests.security.manifests.given import OWN, Objects, objects, rendered
 
 
 def served(told: Objects) -> Objects:
@@ -32,7 +32,7 @@ def served(told: Objects) -> Objects:
         "clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
         "internalTrafficPolicy": "Cluster", "sessionAffinity": "None",
     }  # fmt: skip
-    made["Job/sample-probe"]["spec"] |= {
+    made[f"Job/{OWN}-probe"]["spec"] |= {
         "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "0f"}}, "completionMode": "NonIndexed",
         "podReplacementPolicy": "TerminatingOrFailed", "manualSelector": False, "suspend": False, "completions": 1,
     }  # fmt: skip
@@ -47,8 +47,8 @@ def test_what_is_given_back_is_read_as_what_was_sent() -> None:
         assert each == before
         assert (made.place, made.metadata) == (own.place, own.metadata)
         assert written(sent[name]) == sent[name]
-    deployment = written(served(sent)["Deployment/sample"])
-    assert deployment["spec"]["selector"] == sent["Deployment/sample"]["spec"]["selector"]
+    deployment = written(served(sent)[f"Deployment/{OWN}"])
+    assert deployment["spec"]["selector"] == sent[f"Deployment/{OWN}"]["spec"]["selector"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_is_given_back_is_read_as_what_was_sent() -> None:
     [
         ("Service/sample", {"sessionAffinity": "ClientIP"}),
         ("Service/sample", {"internalTrafficPolicy": "Local"}),
-        ("Job/sample-probe", {"manualSelector": True}),
+        (f"Job/{OWN}-probe", {"manualSelector": True}),
         ("Namespace/sluice", {"finalizers": ["mine"]}),
     ],
 )
