@@ -30,8 +30,10 @@ from tasks import (
     baseline,
     candidate,
     checkout,
+    cluster,
     dataset,
     declared,
+    deployer,
     form,
     groups,
     lock,
@@ -62,6 +64,7 @@ OPENS = {
     "approval": ("model",),
     "manifests": ("manifests", "placed"),
     "image": ("endpoint",),
+    "cluster": ("manifests",),
 }
 """What kinds of reference a gate of a kind can open."""
 SUPPLIED = ("lock", "code", "checkout", "registry")
@@ -189,6 +192,9 @@ def _asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Any:
     if gate.kind == "registry":
         limits, keys = run.plan.terms[at[0]][at[1]][gate.name].limits, models.trusted(run)
         return authority.opened(run.home, limits, keys, run.keys.signer("producer"), run.plan.registry)
+    if gate.kind == "cluster":
+        limits = run.plan.terms[at[0]][at[1]][gate.name].limits
+        return deployer.opened(check(run.home, ref, run.plan.run), limits, cluster.connected)
     if gate.kind == "bucket":
         if ref.sha256 not in run.visits:
             where, of = source.Place.of(run.plan.document["stages"][0]["source"]), run.source

@@ -144,6 +144,12 @@ class Client:
         except Missing:
             return
 
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """The status and the JSON of one answer, whatever it is; None where it is no object."""
+        content = json.dumps(body, allow_nan=False).encode() if body is not None else None
+        status, told, _ = self._once(method, path, f"{method} {path}", None, content, "application/json")
+        return status, told or None
+
     def _send(
         self,
         method: str,

@@ -1,0 +1,90 @@
+"""The cluster of a target, as the policy names it, spoken to as whoever deploys there.
+
+Which one it is, and by which kubeconfig, the limits of `deployment_authorization` say, so that what is asked for its
+rights is what is told to run something.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deployments.kubernetes import config
+from deployments.kubernetes.client import Client
+from deployments.kubernetes.errors import ClusterError
+from security.errors import CannotTell, LogBroken
+from security.gates.deployer import DeploymentAuthorization, Limits
+from security.models.chain import Keys, Move
+from tasks import chains, deployer
+from tasks.home import Home
+from tasks.run import Run
+
+NAME = DeploymentAuthorization.name
+
+
+class Asked:
+    """A server as the gate over who deploys asks it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @property
+    def server(self) -> str:
+        """Its address."""
+        return self.client.config.server
+
+    @property
+    def authority(self) -> str:
+        """The certificates (PEM) by which alone it is believed."""
+        return self.client.config.authority
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Any]:
+        """The status and the JSON of an answer."""
+        try:
+            return self.client.ask(method, path, body)
+        except ClusterError as why:
+            raise CannotTell(str(why)) from None
+
+    def tells(self, text: str) -> bool:
+        """Whether a text has the credentials."""
+        told = self.client.config
+        return any(secret and secret in text for secret in (told.token, told.key.strip()))
+
+
+@contextmanager
+def connected(kubeconfig: Path) -> Iterator[Asked]:
+    """The server that a kubeconfig names, for the gate."""
+    with Client(config.read(kubeconfig)) as client:
+        yield Asked(client)
+
+
+def limits(run: Run) -> Limits:
+    """What the policy of a run says of where it deploys."""
+    return Limits.model_validate(run.plan.terms["deploy"]["place"][NAME].limits)
+
+
+def spoken(told: Limits) -> Client:
+    """The client of the cluster that limits name; to be closed."""
+    return Client(config.read(deployer.kubeconfig(told.credentials)))
+
+
+def standing(home: Home, name: str, keys: Keys, models: Mapping[str, str]) -> Callable[[str], bool]:
+    """Whether a release may serve: its model (`models`: release -> digest) was approved by a word that counts, and
+    neither it nor what it comes from was revoked, nor has it expired. Asked anew each time."""
+
+    def stands(release: str) -> bool:
+        try:
+            found = chains.standing(home, name, keys)
+        except LogBroken:
+            return False  # of a registry that was altered nothing is taken for good
+        return any(
+            not row.wrong
+            and any(
+                isinstance(move.claim, Move) and move.claim.alias == "approved" and move.signer not in found.barred
+                for move in row.moves
+            )
+            for row in found.rows
+            if row.claim.release == models.get(release)
+        )
+
+    return stands
