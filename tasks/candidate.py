@@ -8,7 +8,7 @@ from typing import Any
 
 from deployments.serving.openapi import document
 from security.engines.prober import probe
-from security.errors import CannotTell
+from security.errors import CannotTell, StoreError
 from security.gates import api
 from security.manifests import material
 from security.material import Material
@@ -37,17 +37,29 @@ def system(run: Run, ref: Ref) -> Material[Any]:
     return image.process(run.home, lock.SERVING, folder / service.PACKAGES, argv, env, of=ref.sha256)
 
 
+def answers(run: Run, ref: Ref) -> str:
+    """Where a run's candidate answers; `StoreError` unless it is the one that the reference is of, and runs still."""
+    folder = run.home.root / "service" / run.plan.run
+    try:
+        told = json.loads((folder / "endpoint.json").read_bytes())
+    except (OSError, ValueError) as why:
+        raise StoreError(f"{ref.uri}: the candidate's address cannot be read ({type(why).__name__})") from None
+    if digest(told) != ref.sha256 or ref.uri != f"endpoint:{run.plan.run}":
+        raise StoreError(f"{ref.uri}: the candidate's address is not the one that the reference is of")
+    if not process.alive(folder / "process.json"):
+        raise StoreError(f"{ref.uri}: the candidate has ended")
+    return str(told["url"])
+
+
 def asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Snapshot:
     """What the candidate answers to the gate's questions. `at`: stage and task."""
-    told = json.loads((run.home.root / "service" / run.plan.run / "endpoint.json").read_text())
-    if digest(told) != ref.sha256:
-        raise CannotTell("the candidate's address is not the one that the reference is of")
+    url = answers(run, ref)
     ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
     user, other = ids["users"][0], ids["users"][1]
     path = run.plan.document["stages"][4]["inference_endpoint"]
     allowed = api.Limits.model_validate(run.plan.terms[at[0]][at[1]][gate.name].limits)
     return probe(
-        told["url"],
+        url,
         path,
         lambda **claims: issuer.token(run.home, **({"sub": user} | claims)),
         user,

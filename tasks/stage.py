@@ -26,7 +26,7 @@ from security import waiver
 from security.errors import CannotTell, PlanError, Refused, SluiceError, StoreError
 from security.gate import judge, observe, unopened
 from security.verdict import Observation, Ref, Subject, Trouble
-from tasks import attempts, report
+from tasks import attempts, candidate, report
 from tasks.material import OPENS, SUPPLIED, opened
 from tasks.run import REFUSED, Run, close, current, inside, stage_now
 from tasks.source import Place, reference
@@ -149,7 +149,9 @@ def guarded(stage: str, *, before: list[str], after: list[str]) -> Callable[[Cal
 def _whole(run: Run, refs: Iterable[Ref]) -> None:
     """Hash what a task takes in again; `StoreError` unless it is what its references say."""
     for ref in refs:
-        if ref.kind != "bucket":
+        if ref.kind == "endpoint":
+            candidate.answers(run, ref)
+        elif ref.kind != "bucket":
             check(run.home, ref, run.plan.run)
         elif ref != reference(run.source, Place.of(run.plan.document["stages"][0]["source"])):
             raise StoreError(f"{ref.uri} is not the bucket of this run's document")
