@@ -116,6 +116,12 @@ def _approval(given: argparse.Namespace) -> int:
     return command(given)
 
 
+def _deploy(given: argparse.Namespace) -> int:
+    from flows.deployed import command
+
+    return command(given)
+
+
 def _check(given: argparse.Namespace) -> int:
     from flows import check
 
@@ -162,6 +168,7 @@ WORK: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "advisories": _advisories,
     "waiver": _waiver,
     "approval": _approval,
+    "deploy": _deploy,
     "model": model.command,
     "check": _check,
     "manifest": _manifest,

@@ -158,7 +158,7 @@ def pipeline(
     try:
         return _end(run, through(run))
     finally:  # also of an interruption: a candidate that does not serve is not left running
-        withdraw(home, run.plan.run)
+        withdraw(run)
 
 
 def _end(run: Run, outcome: Any) -> Any:

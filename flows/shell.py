@@ -102,11 +102,14 @@ def ending(screen: Screen, home: Home, state: Any, run: Run | None, url: str) ->
         ids = json.loads((run.path(run.published["model"]) / "ids.json").read_text())
         path = run.plan.document["stages"][4]["inference_endpoint"]
         user = ids["users"][0]
-        screen.say("\n  Ask the service (the token lives five minutes):")
-        screen.say(
-            f'    curl -s -H "Authorization: Bearer $(.venv/bin/sluice token {user})" '
-            f"'{serving['url']}{path}?user={user}&k=10'"
-        )
+        if "url" in serving:
+            screen.say("\n  Ask the service (the token lives five minutes):")
+            screen.say(
+                f'    curl -s -H "Authorization: Bearer $(.venv/bin/sluice token {user})" '
+                f"'{serving['url']}{path}?user={user}&k=10'"
+            )
+        else:
+            screen.say(f"\n  Callers of {serving['namespace']}/{serving['name']} are led to {serving['release']}")
     signed = "unsigned (UnsafeUnsignedPolicy)" if run.plan.signed.startswith("Unsafe") else "signed by its owner"
     where = f"target {run.plan.target}; key isolation {run.plan.isolation}"
     screen.say(f"  Policy    {run.plan.policy['name']}, {signed}; {where}")

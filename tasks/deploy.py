@@ -1,28 +1,26 @@
-"""To the target `local`: the service in its own process, from the published artefact, behind its own gate.
+"""The service in its own process, from the published artefact, behind its own gates; and what follows a run that
+verifies.
 
-The candidate answers on a port of its own while the gate probes it. Only after the whole, closed log verifies does the
-pointer `serving` move to it and the service before it end; a candidate that was refused is stopped, and the old one
-goes on.
+The candidate answers on a port of its own while the gate probes it. Only after the whole, closed log verifies does
+anybody get to it: on the target `local` the pointer `serving` moves to it and the service before it ends; in a cluster
+callers are led to the release that was placed there, and the process here was for the gates alone. Whatever was refused
+is stopped and taken away, and the old one goes on.
 """
 
 import json
-import time
 from pathlib import Path
 
 from deployments.serving.keyset import jwks
 from security.errors import PlanError
-from security.keys import seal
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import lock, models, placed, process, service, tree
+from tasks import decision, lead, lock, models, placed, process, service, tree
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import check, move, pointer
 from tasks.store import current as pointed
-
-SUMMARY = "https://slsa.dev/verification_summary/v1"
 
 
 def _told(run: Run, release: Path, ready: Path) -> list[str]:
@@ -99,10 +97,11 @@ def serve(model: Ref, scores: Ref, manifests: Ref) -> Ref:
     )
 
 
-def withdraw(home: Home, run: str) -> None:
-    """Stop a run's candidate, if it has one that does not serve."""
-    if pointed(home, pointer("local"))[1].get("run") != run:
-        process.stop(home.root / "service" / run / "process.json")
+def withdraw(run: Run) -> None:
+    """Stop a run's candidate and take away what it has placed, unless somebody is led there."""
+    if pointed(run.home, pointer("local"))[1].get("run") != run.plan.run:
+        process.stop(run.home.root / "service" / run.plan.run / "process.json")
+    lead.withdraw(run)
 
 
 def sweep(home: Home) -> list[str]:
@@ -113,7 +112,7 @@ def sweep(home: Home) -> list[str]:
 
 
 def promote(run: Run, proof: Proof) -> dict[str, str]:
-    """Move the pointer to the candidate of a run that verifies, sign the release decision, end the one before."""
+    """Lead callers to the release of a run that verifies, sign the decision, move the pointer, end the one before."""
     refs = proof.published.get("deploy", [])
     if not proof.closed or not refs or proof.plan.run != run.plan.run:
         raise PlanError("only a candidate of a closed run that verifies can serve")
@@ -123,22 +122,19 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     seen, before = pointed(run.home, pointer(run.plan.target))
     if before.get("model", "establish") != run.plan.baseline:
         raise PlanError("another model was promoted since this run began; deploy this one again after it")
-    if not process.alive(run.home.root / "service" / run.plan.run / "process.json"):
-        raise PlanError("the candidate has ended since its gate asked it")
-    to = {"run": run.plan.run, "model": refs[-1].version, "url": run.notes["endpoint"], "log": proof.head}
-    summary = {
-        "verifier": {"id": "urn:sluice:verifier"},
-        "timeVerified": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "resourceUri": f"urn:sluice:model:{run.plan.document['pipeline_name']}",
-        "policy": {"uri": f"urn:sluice:policy:{run.plan.target}", "digest": {"sha256": run.plan.policy_sha256}},
-        "inputAttestations": [{"uri": "log.jsonl", "digest": {"sha256": proof.head}}],
-        "verificationResult": "PASSED",
-        "verifiedLevels": [f"SLUICE_TARGET_{run.plan.target.upper()}"],
-    }
-    models.release(run, proof)
-    envelope = seal(SUMMARY, {"model": refs[-1].version}, summary, run.keys.signer("verifier"))
-    move(run.home, pointer(run.plan.target), seen, to)
-    (run.home.evidence(run.plan.run) / "release.dsse").write_bytes(envelope)
-    if before:
+    to = {"run": run.plan.run, "model": refs[-1].version, "log": proof.head}
+    if run.plan.target == "local":
+        if not process.alive(run.home.root / "service" / run.plan.run / "process.json"):
+            raise PlanError("the candidate has ended since its gate asked it")
+        to |= {"url": run.notes["endpoint"]}
+    else:
+        to |= {name: told[name] for name in ("server", "namespace", "name", "release")}
+    models.release(run, proof, "approved")
+    with lead.led(run, told):
+        models.release(run, proof, "production")
+        envelope = decision.sign(run.plan, proof.head, to, run.keys.signer("verifier"))
+        number = move(run.home, pointer(run.plan.target), seen, to)
+    decision.keep(run.home, run.plan.run, number, envelope)
+    if run.plan.target == "local" and before:
         process.stop(run.home.root / "service" / before["run"] / "process.json")
     return to

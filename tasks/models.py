@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from configs.card import Card, card
 from configs.load import Policy, find, text
@@ -141,19 +141,17 @@ def register(run: Run, proof: Proof) -> Version:
     return enter(run.home, files, attached, signer, keys, f"evaluated by run {run.plan.run}")
 
 
-def release(run: Run, proof: Proof) -> Version:
-    """Approve the model of a run whose log verifies, and say that it goes into production: by the verifier's key, with
-    the head of the log that it was decided upon."""
+def release(run: Run, proof: Proof, alias: Literal["approved", "production"]) -> Version:
+    """Approve the model of a run whose log verifies, or say that it is in production: by the verifier's key, with the
+    head of the log that it was decided upon."""
     keys, signer = trusted(run), run.keys.signer("verifier")
     if (told := _entered(run, proof, keys)) is None:
         raise LogBroken(f"{run.plan.document['pipeline_name']}: the model of run {run.plan.run} was never entered")
     held = verified(run.home, told.name, told.version, keys, known=run.plan.registry)
     proven(held.claim, _trained(run, proof, told.run))
     beside(chains.standing(run.home, told.name, keys, known=run.plan.registry), told, _evaluated(run, proof))
-    for alias in ("approved", "production"):
-        said = {"reason": f"the log of run {run.plan.run} verifies", "log": proof.head}
-        moved = chains.move(run.home, signer, keys, told.name, alias, told.version, **said)
-    return moved
+    said = {"reason": f"the log of run {run.plan.run} verifies", "log": proof.head}
+    return chains.move(run.home, signer, keys, told.name, alias, told.version, **said)
 
 
 def measure(standing: Standing) -> Version | None:

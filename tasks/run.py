@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copytree
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from security.errors import PlanError
 from security.keys import Keys
@@ -23,6 +23,9 @@ from security.verdict import Effect, Observation, Ref, Snapshot, Verdict
 from security.verify import Proof, Trust, inherited, verify
 from tasks import signer as signer_
 from tasks.home import Home
+
+if TYPE_CHECKING:
+    from deployments.kubernetes.rollout import Placed
 
 REFUSED = "SecurityGateFailed"
 """The name of the state in which a refused run ends."""
@@ -82,6 +85,8 @@ class Run:
     """Partition -> the objects that the runner itself found pinned and hashed in quarantine."""
     refusal: str = ""
     """What the first stage that was refused said: shown, and decides nothing."""
+    placed: "Placed | None" = None
+    """What this run has placed in a cluster."""
     clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})
     started: float = field(default_factory=time.monotonic)
 

@@ -114,6 +114,15 @@ def current(home: Home, name: str) -> tuple[int, dict[str, str]]:
         raise StoreError(f"pointer {name} cannot be read ({type(why).__name__})") from None
 
 
+def moves(home: Home, name: str) -> list[dict[str, str]]:
+    """All that a pointer ever said, oldest first; `StoreError` where that cannot be read, or one is missing."""
+    last, folder = current(home, name)[0], home.folder("pointers", name)
+    try:
+        return [json.loads((folder / str(number)).read_text()) for number in range(1, last + 1)]
+    except (OSError, ValueError) as why:
+        raise StoreError(f"pointer {name} cannot be read ({type(why).__name__})") from None
+
+
 def move(home: Home, name: str, seen: int, to: dict[str, str]) -> int:
     """Move a pointer that was at `seen`; its new number. `StoreError` if it has moved meanwhile."""
     folder = home.folder("pointers", name)

@@ -42,7 +42,7 @@ class Placed:
 
     `serving`: the release that callers are led to, None for none; a switch is to be told it. `items`: every object as
     the cluster gives it, and what the probes saw (`probe.json`), as the gates over manifests look at them. `words`:
-    what the probes said. `warnings`: what the cluster said beside its answers.
+    what the probes said. `warnings`: what the cluster said beside its answers. `made`: what was not there before.
     """
 
     release: Release
@@ -50,6 +50,7 @@ class Placed:
     items: tuple[Item, ...]
     words: tuple[Word, ...]
     warnings: tuple[str, ...]
+    made: tuple[Told, ...]
 
 
 def place(
@@ -80,7 +81,7 @@ def place(
                 raise
             kept = f"; {', '.join(left)} could not be taken away" if left else ""
             raise Undone(f"{release.own}: {why}; what it made was taken away again{kept}; {stands}", left) from why
-    return Placed(release, serving, tuple(found), words, tuple(client.warnings))
+    return Placed(release, serving, tuple(found), words, tuple(client.warnings), tuple(made))
 
 
 def led(public: Told | None) -> str | None:
@@ -124,6 +125,16 @@ def _put(client: Client, release: Release, made: list[Told], until: Until, say: 
         words.append(good(client, job, release.model, until))
         say(f"{kinds.place(job)}: {words[-1].name}: {words[-1].outcome}")
     return tuple(words)
+
+
+def withdraw(client: Client, placed: Placed, *, say: Say, who: str = "sluice") -> tuple[str, ...]:
+    """Take away again what was made for a release, unless callers are led to it by now; what could not be. What
+    releases share stays: it was judged before it was applied."""
+    release = placed.release
+    with lock.held(client, release.where, release.name, SECONDS, say=say, who=who):
+        if led(client.find("Service", release.name, release.where)) == release.release:
+            return ()
+        return undo(client, placed.made, say)
 
 
 def undo(client: Client, made: Sequence[Told], say: Say) -> tuple[str, ...]:

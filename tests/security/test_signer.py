@@ -24,7 +24,7 @@ from security.models import chain, provenance, statement
 from security.signer import serve, wire
 from security.signer.ask import Asked, Line, connected
 from security.signer.serve import ALIAS, MAY, MOVES, answer, listen
-from tasks.deploy import SUMMARY
+from tasks.decision import SUMMARY
 
 AS, ASKS, STRANGER = 64_001, 64_002, 64_003
 """Users of nobody: who signs, who may ask, who may not."""

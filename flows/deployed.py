@@ -1,0 +1,184 @@
+"""`sluice deploy`: what runs at a target, what was decided, any difference, and the way back to an earlier release.
+
+Nothing that a cluster says of a release is believed: which model it is of says the decision that the verifier signed,
+and whether that may serve says the registry.
+"""
+
+import argparse
+from typing import Any
+
+import httpx
+
+from deployments.kubernetes import status as states
+from deployments.kubernetes import switch
+from deployments.kubernetes.client import Client
+from flows import brief as briefs
+from flows import plan as planning
+from flows.waiver import Lines, show
+from security.errors import LogBroken, PlanError, StoreError
+from security.gates.deployer import Limits
+from security.log import kind_of, read
+from security.models.standing import Row, Standing
+from security.verify import verify
+from tasks import chains, cluster, decision, models, process, signer
+from tasks.decision import Decision
+from tasks.home import Home
+from tasks.render import FOLDER
+from tasks.store import current, files, measure, move, moves, pointer
+
+STATUS = ("run", "release", "model", "version", "registry", "state", "serves")
+DIFF = ("object", "field", "wanted", "found")
+SHOWN = 12
+
+
+class Deployed:
+    """A target as a policy names it, and what was decided for it. `standing`: of the model in the registry."""
+
+    def __init__(self, home: Home, document: str, policy: str) -> None:
+        self.home, self.brief = home, briefs.read(document, policy)
+        self.target, self.name = self.brief.terms.target, self.brief.parsed.pipeline_name
+        self.keys = signer.keys(home)
+        self.decided = decision.made(home, self.target, self.keys.public("verifier"))
+        self.said = current(home, pointer(self.target))[1]
+
+    @property
+    def standing(self) -> Standing:
+        """What the registry says now."""
+        return chains.standing(self.home, self.name, models.own(self.keys, self.brief.terms))
+
+    @property
+    def limits(self) -> Limits:
+        """What the policy says of the cluster."""
+        given = self.brief.terms.gates.get(cluster.NAME)
+        told = {**(given.limits if given else {}), "name": self.name, "target": self.target}
+        return Limits.model_validate(told)
+
+    @property
+    def namespace(self) -> str:
+        """Where releases lie, as the newest decision's run has it."""
+        if not self.said:
+            raise PlanError(f"nothing was ever released to {self.target} from this home")
+        return self.said["namespace"]
+
+    def spoken(self) -> Client:
+        """The cluster's client."""
+        return cluster.spoken(self.limits)
+
+    def row(self, model: str) -> Row | None:
+        """The version of the registry that a model is."""
+        return next((row for row in self.standing.rows if row.claim.release == model), None)
+
+    def line(self, each: Decision, **more: Any) -> dict[str, Any]:
+        """A line about a decision."""
+        row = self.row(each.model)
+        said = row.wrong or ", ".join(row.aliases) or "no alias names it now" if row else "was never entered"
+        told = {"run": each.run, "release": each.release, "model": each.model[:SHOWN]}
+        return told | {"version": str(row.claim.version) if row else "", "registry": said, **more}
+
+
+def status(of: Deployed) -> Lines:
+    """What runs, and what was decided of it."""
+    if of.target == "local":
+        return [of.line(each, **_process(of, each)) for each in of.decided]
+    with of.spoken() as client:
+        found = states.status(client, of.namespace, of.name.replace("_", "-"))
+    known = {each.release: each for each in of.decided}
+    lines: Lines = []
+    for here in found.releases:
+        state = here.lacks or f"{here.available}/{here.replicas} ready"
+        more = {"state": state, "serves": here.release == found.serving}
+        each = known.pop(here.release, None)
+        nobody = {"run": "", "release": here.release, "model": here.model[:SHOWN], "version": ""}
+        lines.append(of.line(each, **more) if each else nobody | {"registry": "nobody decided on it", **more})
+    return lines + [of.line(each, state="not there any more", serves=False) for each in known.values()]
+
+
+def _process(of: Deployed, each: Decision) -> dict[str, Any]:
+    alive = process.alive(of.home.root / "service" / each.run / "process.json")
+    return {"state": "runs" if alive else "has ended", "serves": alive and of.said.get("run") == each.run}
+
+
+def diff(of: Deployed) -> Lines:
+    """Each difference between what was decided, what the registry says, and what runs."""
+    if not of.said:
+        raise PlanError(f"nothing was ever released to {of.target} from this home")
+    mine = decision.one(of.decided, of.said["run"])
+    lines, found = list[dict[str, Any]](), of.standing
+    now = found.aliases.get("production")
+    if now is None or now.release != mine.model:
+        seen = now.release[:SHOWN] if now else found.fallen.get("production", "nothing")
+        lines.append(_line("the registry", "production", mine.model[:SHOWN], seen))
+    row = of.row(mine.model)
+    if row is None or row.wrong:
+        lines.append(_line("the registry", mine.model[:SHOWN], "a version that stands", row.wrong if row else "none"))
+    return lines + (_running(of, mine) if of.target == "local" else _drifted(of, mine))
+
+
+def _line(of: str, field: str, wanted: str, found: str) -> dict[str, Any]:
+    return {"object": of, "field": field, "wanted": wanted, "found": found}
+
+
+def _running(of: Deployed, mine: Decision) -> Lines:
+    """The local service, asked what it runs."""
+    try:
+        reply = httpx.get(f"{of.said['url']}/readyz", timeout=5, trust_env=False)
+        found = str(reply.json().get("model", "")) if reply.status_code == 200 else f"status {reply.status_code}"
+    except (httpx.HTTPError, ValueError, AttributeError) as why:
+        found = f"no answer ({type(why).__name__})"
+    return [] if found == mine.model else [_line("the service", "model", mine.model[:SHOWN], found[:40])]
+
+
+def _drifted(of: Deployed, mine: Decision) -> Lines:
+    with of.spoken() as client:
+        found = states.status(client, of.namespace, of.name.replace("_", "-"))
+        drift = states.diff(client, _rendered(of, mine))
+    name = f"Service/{of.name.replace('_', '-')}"
+    led = [] if found.serving == mine.release else [_line(name, "release", mine.release, found.serving or "none")]
+    others = [each for each in drift if not (led and each.object == name)]
+    return led + [_line(each.object, each.path, each.wanted, each.found) for each in others]
+
+
+def _rendered(of: Deployed, mine: Decision) -> list[tuple[str, bytes]]:
+    """The manifests of a run, which must be those that its log has."""
+    folder = of.home.evidence(mine.run) / FOLDER
+    statements, _ = read(of.home.evidence(mine.run) / "log.jsonl", of.keys.public("producer"))
+    told = [each["predicate"]["output"] for each in statements if kind_of(each) == "output"]
+    wanted = [each["sha256"] for each in told if each["kind"] == "manifests"]
+    if [measure(folder)[0]] != wanted:
+        raise StoreError(f"run {mine.run}: its manifests are not those that its log has")
+    return [(path.name, path.read_bytes()) for path in files(folder)]
+
+
+def rollback(of: Deployed, to: str, reason: str) -> dict[str, str]:
+    """Lead callers to an earlier release, whose whole log is judged again under the policy; signed by the verifier."""
+    if of.target == "local":
+        raise PlanError("on the target local an earlier model goes through every gate again: sluice run --after RUN")
+    mine, seen = decision.one(of.decided, to), current(of.home, pointer(of.target))[0]
+    trust = planning.trust(of.brief, of.home)
+    proof = verify(of.home.evidence(mine.run) / "log.jsonl", trust)
+    if proof.head != mine.log:
+        raise LogBroken(f"run {mine.run}: its log is not the one that was decided upon")
+    known = {each.release: each.model for each in of.decided}
+    stands = cluster.standing(of.home, of.name, models.own(of.keys, of.brief.terms), known)
+    where = next(each for each in moves(of.home, pointer(of.target)) if each["run"] == mine.run)
+    with of.spoken() as client:
+        space, name = where["namespace"], where["name"]
+        switch.rollback(client, space, name, to=mine.release, say=lambda said: print(f"  {said}"), stands=stands)
+    told = where | {"log": proof.head, "reason": reason}
+    envelope = decision.sign(proof.plan, proof.head, told, of.keys.signer("verifier"))
+    decision.keep(of.home, mine.run, move(of.home, pointer(of.target), seen, told), envelope)
+    return {"release": mine.release, "model": mine.model, "run": mine.run}
+
+
+def command(given: argparse.Namespace) -> int:
+    """One of the three. A difference is 1."""
+    of = Deployed(Home.here(), given.document, given.policy)
+    if given.what == "status":
+        return show(status(of), STATUS, as_json=given.json)
+    if given.what == "diff":
+        lines = diff(of)
+        show(lines, DIFF, as_json=given.json)
+        return int(bool(lines))
+    told = rollback(of, given.to, given.reason)
+    print(f"callers are led to {told['release']}, the model {told['model'][:SHOWN]} of run {told['run']}")
+    return 0
