@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from security.endorse import Image, payload
 from security.keys import ORDER, PublicKey, Signer, pae
 
 
@@ -20,6 +21,10 @@ class Fresh(Signer):
     def sign(self, body: bytes) -> bytes:
         """A strict DER, low-S signature over the DSSE encoding of `body`."""
         return self.mark(pae(body))
+
+    def endorse(self, image: Image) -> bytes:
+        """The same over the payload that cosign has of an image."""
+        return self.mark(payload(image))
 
     def mark(self, body: bytes) -> bytes:
         """The same over bytes as they are: for forms of signatures that are no envelopes."""

@@ -4,8 +4,9 @@ Roles: `owner` signs policies, `producer` the pipeline's statements and models, 
 the access tokens of the local target. Private keys are reached through `securesystemslib` URIs (`file2:`, `hsm:`,
 `awskms:`, ...). Keys in files under one user isolate nothing: that provider is called `UnsafeLocalKeys`.
 
-Envelopes: DSSE 1.0.2 (`application/vnd.in-toto+json`) in RFC 8785 JSON. Signatures are strict DER with a low S, so
-that there is one spelling of each; whatever differs from it is refused.
+Envelopes: DSSE 1.0.2 (`application/vnd.in-toto+json`) in RFC 8785 JSON; images are signed as cosign does it, over the
+payload that `endorse` makes. Signatures are strict DER with a low S, so that there is one spelling of each; whatever
+differs from it is refused.
 """
 
 import base64
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from security.endorse import Image, payload
 from security.errors import KeyBroken, LogBroken
 from security.verdict import canonical
 
@@ -65,22 +67,34 @@ class PublicKey:
 
     def verify(self, signature: bytes, body: bytes) -> None:
         """Raise `KeyBroken` unless `signature` is this key's, in its one spelling, over the DSSE encoding of `body`."""
+        self._verify(signature, pae(body))
+
+    def endorsed(self, signature: bytes, image: Image) -> None:
+        """Raise `KeyBroken` unless `signature` is this key's, in its one spelling, of an image."""
+        self._verify(signature, payload(image))
+
+    def _verify(self, signature: bytes, data: bytes) -> None:
         try:
             r, s = decode_dss_signature(signature)
             if s > ORDER // 2 or encode_dss_signature(r, s) != signature:
                 raise KeyBroken("a signature in another spelling")
-            self.key.verify(signature, pae(body), ec.ECDSA(hashes.SHA256()))
+            self.key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
         except (InvalidSignature, ValueError):
             raise KeyBroken("not signed by the key given") from None
 
 
 class Signer(Protocol):
-    """Whatever signs in a role. `public` is the key that it signs with."""
+    """Whatever signs in a role: bodies in envelopes, and images by their digests; never bytes as they are given.
+    `public` is the key that it signs with."""
 
     public: PublicKey
 
     def sign(self, body: bytes) -> bytes:
         """A strict DER, low-S signature over the DSSE encoding of `body`."""
+        ...
+
+    def endorse(self, image: Image) -> bytes:
+        """The same over the payload that cosign has of an image."""
         ...
 
 
@@ -109,7 +123,14 @@ class Provided:
 
     def sign(self, body: bytes) -> bytes:
         """A strict DER, low-S signature over the DSSE encoding of `body`."""
-        r, s = decode_dss_signature(bytes.fromhex(self._provider.sign(pae(body)).signature))
+        return self._mark(pae(body))
+
+    def endorse(self, image: Image) -> bytes:
+        """The same over the payload that cosign has of an image."""
+        return self._mark(payload(image))
+
+    def _mark(self, data: bytes) -> bytes:
+        r, s = decode_dss_signature(bytes.fromhex(self._provider.sign(data).signature))
         return bytes(encode_dss_signature(r, min(s, ORDER - s)))
 
 

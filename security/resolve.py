@@ -143,6 +143,11 @@ def _deployer(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dic
     return limits | own
 
 
+def _image(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Who signs the image that a run builds is who signs its plan, where a policy names nobody."""
+    return ({"signers": [plan["signer"]]} if limits.get("base") else {}) | limits
+
+
 def _thresholds(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"thresholds": _stages(plan)["model_evaluation"]["thresholds"]}
 
@@ -191,6 +196,7 @@ RESOLVE: dict[str, Callable[[dict[str, Any], Mapping[str, Any], str], dict[str, 
     "dependency_scanning": _dependencies,
     "deployment_authorization": _deployer,
     "fairness_metrics": _groups,
+    "image_vulnerability_scanning": _image,
     "model_signature": _signature,
     "model_versioning": _versions,
     "metric_thresholds": _thresholds,

@@ -14,7 +14,7 @@ from security.manifests import material
 from security.material import Material
 from security.posture import Posture
 from security.verdict import Basis, Ref, Snapshot, Subject, digest
-from tasks import image, issuer, lock, process, service
+from tasks import build, image, issuer, lock, process, service
 from tasks import placed as lying
 from tasks.run import Run
 from tasks.store import files
@@ -29,10 +29,13 @@ def manifests(subject: Subject, folder: Path, *, placed: bool = False) -> Materi
 
 
 def system(run: Run, ref: Ref) -> Material[Any]:
-    """What the candidate's process runs on. Its command and its variables are those that the kernel has of it."""
+    """The image that the run's manifests name, or what the candidate's process runs on where they name none: its
+    command and its variables are those that the kernel has of it."""
     folder = run.home.root / "service" / run.plan.run
     if ref.uri != f"endpoint:{run.plan.run}":
         raise CannotTell(f"the candidate is this run's own, not {ref.uri}")
+    if reference := build.reference(run):
+        return image.image(run.home, lock.SERVING, build.layout(run), reference, [run.trust.key], of=ref.sha256)
     argv, env = process.told(folder / "process.json")
     return image.process(run.home, lock.SERVING, folder / service.PACKAGES, argv, env, of=ref.sha256)
 

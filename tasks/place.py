@@ -10,7 +10,7 @@ from pathlib import Path
 from deployments.kubernetes import rollout
 from security.errors import PlanError
 from security.verdict import Ref
-from tasks import cluster, placed
+from tasks import build, cluster, placed
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import files, measure
@@ -50,6 +50,7 @@ def place(manifests: Ref, candidate: Ref) -> Ref:
 
 def _applied(run: Run, rendered: Path, into: Path) -> dict[str, str]:
     """Apply what was rendered, and keep what the cluster gives back of it; what is said of the release."""
+    build.pushed(run)
     limits = cluster.limits(run)
     with cluster.spoken(limits) as client:
         found = rollout.place(

@@ -1,7 +1,7 @@
 """What a cluster would be told of a release: its manifests, rendered from the plan and the keys that verify it.
 
-They are judged before anything serves, on a laptop too, where nothing takes them: no image is built there, so that they
-name none. They lie in the run's evidence as they were judged.
+They are judged before anything serves, on a laptop too, where nothing takes them. The image that they name is built
+first, where the policy asks for one; else they name none. They lie in the run's evidence as they were judged.
 """
 
 from pydantic import ValidationError
@@ -10,22 +10,23 @@ from deployments.kubernetes import render as kubernetes
 from deployments.serving.keyset import jwks
 from security.errors import PlanError
 from security.verdict import Ref
+from tasks import build
 from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import measure
 
-FOLDER = "manifests"
+FOLDER = build.MANIFESTS
 
 
-def values(run: Run, model: Ref) -> kubernetes.Values:
+def values(run: Run, model: Ref, image: str | None) -> kubernetes.Values:
     """What is filled in; `PlanError` for a name that no object of a cluster can have."""
     name = str(run.plan.document["pipeline_name"])
     try:
         return kubernetes.Values(
             pipeline=name,
             namespace=f"sluice-{name.replace('_', '-')}",
-            image=None,
+            image=image,
             model=model.sha256,
             path=run.plan.document["stages"][4]["inference_endpoint"],
             issuer=ISSUER,
@@ -46,7 +47,7 @@ def render(model: Ref) -> Ref:
     folder, kept = run.place(FOLDER), run.home.evidence(run.plan.run) / FOLDER
     folder.mkdir()
     kept.mkdir()
-    made = kubernetes.render(values(run, model))
+    made = kubernetes.render(values(run, model, build.built(run, model)))
     for name, data in made:
         (folder / name).write_bytes(data)
         (kept / name).write_bytes(data)

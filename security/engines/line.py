@@ -7,8 +7,9 @@ are kept, so that nothing of what a server says can carry a secret.
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from security.engines import web
@@ -27,6 +28,9 @@ MOST = 4 << 20
 SECONDS = 10.0
 ALL = 600.0
 """Seconds of everything that one client asks."""
+HELD = 1 << 16
+"""Bytes of a request that are held for as long as somebody holds the request."""
+NONE: Mapping[str, str] = MappingProxyType({})
 CODES = frozenset({
     "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DENIED", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
     "MANIFEST_INVALID", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED", "NAME_INVALID", "NAME_UNKNOWN", "PRECONDITION",
@@ -53,12 +57,12 @@ class Reply:
 
 class Line:
     """Requests that are sent as they are told, to servers that are believed nothing. Whatever is no answer is
-    `CannotTell`. `transport` is there for servers that are doubles."""
+    `CannotTell`. `transport` is there for servers that are doubles; `seconds`: of everything that is asked."""
 
-    def __init__(self, tls: bool, transport: "httpx.BaseTransport | None" = None) -> None:
+    def __init__(self, tls: bool, transport: "httpx.BaseTransport | None" = None, seconds: float = ALL) -> None:
         import httpx
 
-        self._ends = time.monotonic() + ALL
+        self._all, self._ends = seconds, time.monotonic() + seconds
         verify: ssl.SSLContext | bool = ssl.create_default_context() if tls and transport is None else True
         self._web = httpx.Client(
             verify=verify, trust_env=False, follow_redirects=False, timeout=SECONDS, transport=transport
@@ -68,8 +72,10 @@ class Line:
         """Hang up."""
         self._web.close()
 
-    def send(self, method: str, url: str, content: bytes, kind: str, login: str, by: By) -> Reply:
-        """The answer; `login`: what is sent as `Authorization`, as whom `by` says."""
+    def send(
+        self, method: str, url: str, content: bytes, kind: str, login: str, by: By, more: Mapping[str, str] = NONE
+    ) -> Reply:
+        """The answer; `login`: what is sent as `Authorization`, as whom `by` says; `more`: further headers."""
         import httpx
 
         if self._web.is_closed:
@@ -77,13 +83,15 @@ class Line:
         headers = {"Accept": TAKES, "Accept-Encoding": "identity"}
         headers |= {"Authorization": login} if login else {}
         headers |= {"Content-Type": kind} if kind else {}
+        headers |= more
+        headers |= {"Content-Length": str(len(content))} if len(content) > HELD else {}
         until, body = min(time.monotonic() + 2 * SECONDS, self._ends), b""
         if time.monotonic() > self._ends:
-            raise CannotTell(f"the registry takes its time; allowed: {ALL:g} s for all that is asked")
+            raise CannotTell(f"the registry takes its time; allowed: {self._all:g} s for all that is asked")
         try:
             with (
                 web.ended(self._web, until - time.monotonic()),  # nor does an answer outlast it that only begins
-                self._web.stream(method, url, headers=headers, content=content) as response,
+                self._web.stream(method, url, headers=headers, content=_let_go(content)) as response,
             ):
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise CannotTell("the registry answers in a coding that was not asked for; allowed: none")
@@ -106,6 +114,11 @@ class Line:
         if "html" in response.headers.get("content-type", "").lower() or body[:512].lstrip()[:1] == b"<":
             raise CannotTell(f"a page was answered ({response.status_code}): something else than the registry spoke")
         return Reply(response.status_code, code(body, response.status_code), by, body, response.headers)
+
+
+def _let_go(content: bytes) -> bytes | Iterator[bytes]:
+    """What is sent, held no longer than it takes: a request and its answer hold each other until they are collected."""
+    return content if len(content) <= HELD else iter((content,))
 
 
 def code(body: bytes, status: int) -> str:

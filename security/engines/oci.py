@@ -7,12 +7,12 @@ the one host that may ask for them in its place, and nowhere else. No redirect i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from security.engines.line import By, Line, Reply, told
+from security.engines.line import ALL, NONE, By, Line, Reply, told
 from security.engines.login import Challenge, Login, Place
 from security.errors import CannotTell
 
@@ -24,11 +24,22 @@ UNASKED = (401, 403, 404, 405, 409, 412)
 
 
 class Client:
-    """One user at one registry; `login` None for nobody. `transport` is there for registries that are doubles."""
+    """One user at one registry; `login` None for nobody. `transport` is there for registries that are doubles;
+    `seconds`: of everything that is asked. `known`: whoever was once asked who he is says so from then on, whatever he
+    does; where it is to be shown what others may, only what is read goes that way."""
 
-    def __init__(self, place: Place, login: Login | None, transport: "httpx.BaseTransport | None" = None) -> None:
-        self.place, self.login, self._line = place, login, Line(place.scheme == "https", transport)
+    def __init__(
+        self,
+        place: Place,
+        login: Login | None,
+        transport: "httpx.BaseTransport | None" = None,
+        *,
+        seconds: float = ALL,
+        known: bool = False,
+    ) -> None:
+        self.place, self.login, self._line = place, login, Line(place.scheme == "https", transport, seconds)
         self._reads: tuple[str, By] | None = None
+        self._known = known
         self._asked, self._tokens = "", set[str]()
 
     def __enter__(self) -> "Client":
@@ -41,16 +52,18 @@ class Client:
         """The URL of something in the repository."""
         return f"{self.place.base}{self.place.repository}/{path}"
 
-    def ask(self, method: str, url: str, content: bytes = b"", kind: str = "") -> Reply:
+    def ask(
+        self, method: str, url: str, content: bytes = b"", kind: str = "", more: Mapping[str, str] = NONE
+    ) -> Reply:
         """The answer to a request that is sent without credentials, and with them where they are asked for."""
         if urlsplit(url)[:2] != urlsplit(self.place.base)[:2]:
             raise CannotTell("the registry sends elsewhere; allowed: its own host alone")
-        reads = method in ("GET", "HEAD") and url.startswith(self.at(""))
+        reads = (self._known or method in ("GET", "HEAD")) and url.startswith(self.at(""))
         if reads and self._reads:  # of what is only read it is shown already that it is asked for
-            again = self._line.send(method, url, content, kind, *self._reads)
+            again = self._line.send(method, url, content, kind, *self._reads, more)
             if again.status not in (401, 403):
                 return again
-        first = self._line.send(method, url, content, kind, "", "nobody")
+        first = self._line.send(method, url, content, kind, "", "nobody", more)
         asked = first.headers.get("www-authenticate", "") if first.status == 401 else ""
         self._asked = asked or self._asked
         if not asked and first.status in UNASKED:
@@ -61,11 +74,11 @@ class Client:
         if challenge.scheme not in ("basic", "bearer"):
             raise CannotTell("the registry asks for credentials in another way; allowed: Basic, Bearer")
         if challenge.scheme == "bearer":
-            reply, sent = self._borne(method, url, content, kind, challenge)
+            reply, sent = self._borne(method, url, content, kind, challenge, more)
         else:
             sent = (self.login.basic(), "basic")
-            reply = self._line.send(method, url, content, kind, *sent)
-        if reads and reply.status == 200:
+            reply = self._line.send(method, url, content, kind, *sent, more)
+        if reads and reply.status < 300:
             self._reads = sent
         return reply
 
@@ -82,7 +95,7 @@ class Client:
         return urljoin(url, location)
 
     def _borne(
-        self, method: str, url: str, content: bytes, kind: str, asked: Challenge
+        self, method: str, url: str, content: bytes, kind: str, asked: Challenge, more: Mapping[str, str]
     ) -> tuple[Reply, tuple[str, By]]:
         """The answer to whoever bears a token, and what was sent. The token is asked for with all that may be tried:
         by one that is too narrow nobody is refused anything. What the answer says that it lacks is asked for, once; who
@@ -92,11 +105,11 @@ class Client:
         narrow = isinstance(token, Reply)
         if narrow:
             wanted, token = asked.scopes, self._token(asked, asked.scopes)
-        reply, sent = self._bearing(method, url, content, kind, token)
+        reply, sent = self._bearing(method, url, content, kind, token, more)
         said = Challenge.of(reply.headers.get("www-authenticate", ""))
         if reply.status in (401, 403) and said.lacks and said.scopes and not isinstance(token, Reply):
             wanted, token = said.scopes, self._token(Challenge("bearer", {**asked.said, **said.said}), said.scopes)
-            reply, sent = self._bearing(method, url, content, kind, token)
+            reply, sent = self._bearing(method, url, content, kind, token, more)
             said, narrow = Challenge.of(reply.headers.get("www-authenticate", "")), False
         denied = said.lacks == "insufficient_scope" and said.named(wanted)
         lacks = "" if denied else said.lacks or ("insufficient_scope" if narrow and not asked.covers(method) else "")
@@ -105,11 +118,11 @@ class Client:
         return reply, sent
 
     def _bearing(
-        self, method: str, url: str, content: bytes, kind: str, token: str | Reply
+        self, method: str, url: str, content: bytes, kind: str, token: str | Reply, more: Mapping[str, str]
     ) -> tuple[Reply, tuple[str, By]]:
         if not isinstance(token, Reply):
             sent: tuple[str, By] = (f"Bearer {token}", "bearer")
-            return self._line.send(method, url, content, kind, *sent), sent
+            return self._line.send(method, url, content, kind, *sent, more), sent
         if token.status not in (401, 403):
             raise CannotTell(f"the token server was asked, and answered {token.status} without a token")
         return token, ("", "bearer")

@@ -45,14 +45,14 @@ def opened(root: Path, sha: str) -> Opened:
     named = listed(root)
     if not any(each.get("digest") == f"sha256:{sha}" for each in named):
         raise BadInput("index.json", "manifests", f"{len(named):,} without {sha[:12]}", "the image that is named")
-    manifest = _small(root, sha)
+    manifest = small(root, sha)
     try:
-        config = _small(root, _DIGEST.fullmatch(str(json.loads(manifest)["config"]["digest"]))[1])  # type: ignore[index]
+        config = small(root, _DIGEST.fullmatch(str(json.loads(manifest)["config"]["digest"]))[1])  # type: ignore[index]
         layers = read(manifest, config)
         count = len(json.loads(config)["rootfs"]["diff_ids"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"manifest {sha[:12]}", "the whole", "none of an image", "OCI image manifest 1.1") from None
-    blobs = [Blob(kind, of, size, diff, partial(_chunks, root, of)) for kind, of, size, diff in layers]
+    blobs = [Blob(kind, of, size, diff, partial(chunks, root, of)) for kind, of, size, diff in layers]
     return Opened(sha, manifest, config, tuple(blobs), count, tuple(_said(root, sha, named)))
 
 
@@ -73,12 +73,12 @@ def _said(root: Path, sha: str, named: list[dict[str, Any]]) -> Iterator[tuple[s
             if each.get("annotations", {}).get(TAG) != tag or found is None:
                 continue
             try:
-                layers = json.loads(_small(root, found[1]))["layers"]
+                layers = json.loads(small(root, found[1]))["layers"]
                 for layer in layers:
                     of = _DIGEST.fullmatch(str(layer["digest"]))
                     if layer["mediaType"] != kind or of is None:
                         continue
-                    body = _small(root, of[1])
+                    body = small(root, of[1])
                     yield ("attestation", body) if end == ".att" else ("signature", (body, _mark(layer)))
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise BadInput("index.json", tag[:24], "no manifest that can be read", "what cosign writes") from None
@@ -98,7 +98,8 @@ def _json(path: Path) -> dict[str, Any]:
     return told
 
 
-def _small(root: Path, sha: str) -> bytes:
+def small(root: Path, sha: str) -> bytes:
+    """A blob of a layout that is no layer, hashed: a manifest, a config, what is said about an image."""
     data = _bytes(root / "blobs" / "sha256" / sha)
     if hashlib.sha256(data).hexdigest() != sha:
         raise BadInput(f"blob {sha[:12]}", "the whole", "other bytes", "those of its digest")
@@ -124,7 +125,8 @@ def _file(path: Path) -> IO[bytes]:
         raise BadInput(path.name[:16], "the whole", type(why).__name__, "a file of an OCI layout") from None
 
 
-def _chunks(root: Path, sha: str) -> Iterator[bytes]:
+def chunks(root: Path, sha: str) -> Iterator[bytes]:
+    """A blob of a layout as it lies there, piece by piece; who reads it hashes it."""
     if not re.fullmatch(r"[0-9a-f]{64}", sha):
         raise BadInput("manifest", "layers", "no SHA-256", "one of 64 hexadecimal digits")
     with _file(root / "blobs" / "sha256" / sha) as file:

@@ -6,9 +6,12 @@ Nothing of the machine goes in: no time, no owner but root, no order but that of
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any, NamedTuple
 
 from security.inventory.layers import Blob
 from security.inventory.tree import Node
@@ -17,6 +20,7 @@ from security.verdict import canonical
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+NOWHERE: Mapping[str, Path] = MappingProxyType({})
 
 
 class Made(NamedTuple):
@@ -34,10 +38,17 @@ class Made(NamedTuple):
 
 def layer(nodes: Mapping[str, Node]) -> bytes:
     """The archive of these paths, and of the folders on the way to them."""
+    out = io.BytesIO()
+    archive(nodes, out)
+    return out.getvalue()
+
+
+def archive(nodes: Mapping[str, Node], out: IO[bytes], files: Mapping[str, Path] = NOWHERE) -> None:
+    """Write such an archive. `files`: where the bytes of those nodes are read from that hold none, one after another;
+    `OSError` for one that gets shorter meanwhile."""
     every = {path.rpartition("/")[0] for path in nodes}
     folders = {each[:at] for each in every for at in range(1, len(each) + 1) if each[at : at + 1] in ("", "/")}
     told = {**{each: Node("folder", 0o755) for each in folders}, **nodes}
-    out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tarred:
         for path in sorted(told):
             node, info = told[path], tarfile.TarInfo(path)
@@ -45,9 +56,10 @@ def layer(nodes: Mapping[str, Node]) -> bytes:
             kinds = {"folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "file": tarfile.REGTYPE}
             info.type, info.linkname = kinds[node.kind], node.target
             data = node.data or b""
-            info.size = len(data) if node.kind == "file" else 0
-            tarred.addfile(info, io.BytesIO(data))
-    return out.getvalue()
+            with files[path].open("rb") if path in files else io.BytesIO(data) as file:
+                size = os.fstat(file.fileno()).st_size if path in files else len(data)
+                info.size = size if node.kind == "file" else 0
+                tarred.addfile(info, file)
 
 
 def blob(data: bytes) -> Blob:

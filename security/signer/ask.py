@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from security.endorse import Image, payload
 from security.errors import KeyBroken
 from security.keys import PublicKey, Role
 from security.signer import wire
@@ -77,6 +78,12 @@ class AskedSigner:
         """A signature over the DSSE encoding of `body`, that holds."""
         signature = self._keys.ask("sign", self._role, body)
         self.public.verify(signature, body)
+        return signature
+
+    def endorse(self, image: Image) -> bytes:
+        """A signature over the payload that cosign has of an image, that holds."""
+        signature = self._keys.ask("endorse", self._role, payload(image))
+        self.public.endorsed(signature, image)
         return signature
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from security.endorse import read
 from security.errors import KeyBroken, SluiceError
 from security.keys import STATEMENT, Role, UnsafeLocalKeys
 from security.signer import wire
@@ -48,11 +49,14 @@ MAY: Final[Mapping[str, frozenset[str]]] = {
             ALIAS,
             "https://model_signing/signature/v1.0",
             "https://slsa.dev/provenance/v1",
+            "https://cyclonedx.org/bom",
         }
     ),
     "verifier": frozenset({"https://slsa.dev/verification_summary/v1", ALIAS}),
 }
 """Role -> the types of statements that a pipeline signs in it."""
+ENDORSE: Final = frozenset({"producer"})
+"""Roles in which a pipeline has images signed, by the digest of their manifest."""
 SHOWN: Final = frozenset(get_args(Role))
 """Roles whose public key is told."""
 
@@ -65,6 +69,8 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
         what, role = told["ask"], told["role"]
         if what == "key" and role in SHOWN:
             return b"+" + keys.public(role).pem
+        if what == "endorse" and role in ENDORSE:
+            return b"+" + keys.signer(role).endorse(read(body))
         if what != "sign" or role not in MAY:
             return f"-nobody signs as {str(role)[:40]!a} here".encode()
         statement = json.loads(body, object_pairs_hook=_once)

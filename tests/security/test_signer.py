@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from security.endorse import NAME, SHA, Image, payload, read
 from security.errors import KeyBroken
 from security.gates.drift.baseline import BASELINE
+from security.gates.image.signed import CYCLONEDX
 from security.gates.inputs import DATASET
 from security.gates.model.signature import PREDICATE
-from security.keys import STATEMENT, UnsafeLocalKeys, seal, unseal
+from security.keys import STATEMENT, UnsafeLocalKeys, pae, seal, unseal
 from security.log import KINDS, NAMESPACE
 from security.models import chain, provenance, statement
 from security.signer import serve, wire
@@ -45,7 +49,7 @@ def asked(keys: UnsafeLocalKeys, role: str, what: bytes, ask: str = "sign") -> b
 
 def test_roles_sign_what_a_run_says_in_them_and_no_more() -> None:
     log = {f"{NAMESPACE}{kind}/v1" for kind in KINDS}
-    made = {DATASET, BASELINE, PREDICATE, statement.KIND, provenance.KIND}
+    made = {DATASET, BASELINE, PREDICATE, statement.KIND, provenance.KIND, CYCLONEDX}
     moves = {kind for kind, claim in chain.KINDS.items() if claim is chain.Move}
     entered = {kind for kind, claim in chain.KINDS.items() if claim is chain.Version}
     assert moves == {ALIAS}
@@ -94,6 +98,71 @@ def test_nothing_else_is(keys: UnsafeLocalKeys, name: str) -> None:
     got = asked(keys, role, what)
     assert got[:1] == b"-"
     assert said in got.decode()
+
+
+def test_an_image_is_endorsed_by_its_producer_in_the_one_spelling(keys: UnsafeLocalKeys) -> None:
+    image = Image("a" * 64, "127.0.0.1:5000/team/serving")
+    got = asked(keys, "producer", payload(image), "endorse")
+    assert got[:1] == b"+"
+    keys.public("producer").endorsed(got[1:], image)
+    for role in ("verifier", "owner", "approver", "issuer"):
+        assert asked(keys, role, payload(image), "endorse") == f"-nobody signs as {role!a} here".encode()
+    assert b"-no statement to sign" in asked(keys, "producer", payload(image))
+
+
+OTHERS = {
+    "a statement": body("urn:sluice:verdict/v1"),
+    "what an envelope signs": pae(body("urn:sluice:verdict/v1")),
+    "a space more": payload(Image("a" * 64)) + b" ",
+    "a key more": payload(Image("a" * 64)).replace(b'"optional":null', b'"optional":null,"x":1'),
+    "something optional": payload(Image("a" * 64)).replace(b"null", b'{"creator":"x"}'),
+    "a key twice": payload(Image("a" * 64)).replace(b'{"critical"', b'{"critical":1,"critical"'),
+    "another type": payload(Image("a" * 64)).replace(b"container", b"contained"),
+    "no digest": payload(Image("a" * 64)).replace(b"a" * 64, b"a" * 63),
+    "capitals": payload(Image("a" * 64)).replace(b"a" * 64, b"A" * 64),
+    "a digest twice named": payload(Image("a" * 64)).replace(b"sha256:", b"sha256:sha256:"),
+    "a name with a break": payload(Image("a" * 64, "x")).replace(b'"x"', b'"x\\n"'),
+    "a long one": payload(Image("a" * 64)) + b" " * 5_000,
+    "nothing": b"",
+    "a list": b"[]",
+    "depth": b"[" * 2_000,
+    "a number for a name": payload(Image("a" * 64)).replace(b'reference":""', b'reference":1'),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_other_bytes_are_signed_without_an_envelope(keys: UnsafeLocalKeys, name: str) -> None:
+    assert asked(keys, "producer", OTHERS[name], "endorse")[:1] == b"-"
+
+
+@given(st.binary(max_size=400) | st.binary(max_size=9).map(lambda before: before + payload(Image("a" * 64))))
+def test_what_is_read_is_what_would_be_made(data: bytes) -> None:
+    try:
+        image = read(data)
+    except KeyBroken:
+        return
+    assert payload(image) == data
+
+
+@given(st.from_regex(SHA, fullmatch=True), st.from_regex(NAME, fullmatch=True))
+def test_every_payload_is_read(sha: str, name: str) -> None:
+    assert read(payload(Image(sha, name))) == Image(sha, name)
+
+
+@pytest.mark.parametrize("image", [Image("A" * 64), Image("a"), Image("a" * 64, "a b"), Image("a" * 64, "a@b")])
+def test_what_is_no_image_is_not_endorsed(keys: UnsafeLocalKeys, image: Image) -> None:
+    with pytest.raises(KeyBroken, match="an image is endorsed by a SHA-256"):
+        keys.signer("producer").endorse(image)
+
+
+def test_an_image_is_endorsed_by_asking(line: Asked, keys: UnsafeLocalKeys) -> None:
+    image = Image("b" * 64, "registry.test/serving")
+    mark = line.signer("producer").endorse(image)
+    keys.public("producer").endorsed(mark, image)
+    with pytest.raises(KeyBroken, match="not signed by the key given"):
+        keys.public("producer").endorsed(mark, Image("b" * 64))
+    with pytest.raises(KeyBroken, match="who signs refused: nobody signs as 'verifier' here"):
+        line.signer("verifier").endorse(image)
 
 
 @pytest.mark.parametrize("head", [b"", b"{}", b"[]", b'{"ask": "sign"}', b'{"ask": "sign", "role": []}', b"\xff"])
@@ -328,5 +397,5 @@ def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> Non
         for node in ast.walk(ast.parse(Path(part.__file__).read_text())):
             if isinstance(node, ast.ImportFrom):
                 names.add(str(node.module))
-    known = {"security.errors", "security.keys", "security.signer", "security.signer.wire"}
+    known = {"security.endorse", "security.errors", "security.keys", "security.signer", "security.signer.wire"}
     assert {name for name in names if name.startswith(("security", "tasks"))} == known

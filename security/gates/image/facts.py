@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from security.advisories.severity import Level
+from security.engines.login import ADDRESS, Scheme
 from security.inventory.feeds import Told, Update
 from security.inventory.record import Database, Interpreter, System
 from security.inventory.tree import Node
@@ -19,6 +20,8 @@ MOST = 200
 """Of what may be without end so many are told, and the others counted."""
 PYPI = "PyPI"
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+REPOSITORY = ADDRESS.removesuffix("*$").removeprefix("^") + "+$"
+"""A registry and a path in it, which there must be."""
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
 Reason = Annotated[str, Field(min_length=3)]
 
@@ -121,6 +124,11 @@ class Limits(Frozen):
     `signers`: ids of keys; `bases`: chain ids of layers that an image may begin with; `setuid`: paths; `made`:
     patterns of executable files that no package has -> reason; `secrets`: patterns of places where what looks like a
     secret is none -> reason; `opaque`: kinds of files that nobody looks into; `UnsafeClock`: a moment for now.
+
+    `base`, `repository`: with both an image is built, on the base of this digest (of its manifest, in the home's
+    `bases`), to be pushed to HOST[:PORT]/PATH; with neither none is, and a process is looked at. How the registry is
+    spoken to, where the producer's credentials for it are, and which other host may ask for them: `scheme`,
+    `credentials`, `tokens`, as `registry_authorization` has them.
     """
 
     systems: dict[str, dict[str, Day]]
@@ -139,6 +147,17 @@ class Limits(Frozen):
     secrets: dict[str, Reason] = {}
     opaque: tuple[str, ...] = ()
     UnsafeClock: str = ""
+    base: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    repository: str = Field(default="", pattern=f"^$|^{REPOSITORY}")
+    scheme: Scheme = "https"
+    credentials: str = Field(default="auths", pattern=r"^(auths|env:\w+|file:.+)$")
+    tokens: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?)?$")
+
+    @model_validator(mode="after")
+    def _both(self) -> "Limits":
+        if bool(self.base) != bool(self.repository):
+            raise ValueError("an image is built where `base` and `repository` are both named")
+        return self
 
 
 class Item(NamedTuple):

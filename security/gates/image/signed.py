@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
+from security.endorse import SIGNED
 from security.errors import KeyBroken
 from security.gates.image.facts import Bill, Listed
 from security.inventory import Inventory
 from security.keys import PAYLOAD, STATEMENT, PublicKey, pae
 
 CYCLONEDX = "https://cyclonedx.org/bom"
-SIGNED = "cosign container image signature"
 Part = tuple[str, str, str]
 """Type of a package URL, name and version."""
 
@@ -101,13 +101,6 @@ def _signed(key: PublicKey, body: bytes, mark: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def payload(sha: str, reference: str = "") -> bytes:
-    """What is signed of a manifest of this digest."""
-    image = {"docker-manifest-digest": f"sha256:{sha}"}
-    told = {"identity": {"docker-reference": reference.partition("@")[0]}, "image": image, "type": SIGNED}
-    return json.dumps({"critical": told, "optional": None}, separators=(",", ":")).encode()
 
 
 def components(parts: Collection[Part]) -> dict[str, Any]:

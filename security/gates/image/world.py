@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from security import endorse
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory, Affected, Event, Package, Range, when
 from security.fresh import Fresh
@@ -145,7 +146,7 @@ class World:
         return items + self._signed(image.sha256)
 
     def _signed(self, sha: str) -> list[Item]:
-        payload = signed.payload(sha)
+        payload = endorse.payload(endorse.Image(sha))
         parts = signed.components(signed.listed(self.seen()))
         parts = parts if self.bills else {**parts, "components": parts["components"][1:]}
         bill = seal(signed.CYCLONEDX, {"canary": sha}, parts, self.key)

@@ -1,6 +1,6 @@
 """The image of the service: put together twice the same, and what the gate over images says of it."""
 
-import base64
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from deployments.image import assemble
 from deployments.image.store import Store
 from security.errors import BadInput, StoreError
 from security.gate import judge, observe
-from security.gates.image import ImageVulnerabilityScanning, signed
+from security.gates.image import ImageVulnerabilityScanning
 from security.inventory import layout, made
 from security.inventory.layers import Laid, chains, lay
 from security.verdict import Outcome, Verdict
@@ -49,7 +49,10 @@ def parts(tmp_path: Path) -> dict[str, Any]:
     (code / "serve.py").write_text("print('x')\n")
     (code / "__pycache__").mkdir()
     (code / "__pycache__" / "serve.pyc").write_bytes(b"made here")
-    return {"packages": packages, "code": {"serving": code}, "model": MODEL, "entrypoint": ENTRY}
+    model = {name: tmp_path / name for name in MODEL}
+    for name, path in model.items():
+        path.write_bytes(MODEL[name])
+    return {"packages": packages, "code": {"serving": code}, "model": model, "entrypoint": ENTRY}
 
 
 def test_it_is_the_same_digest_each_time_and_has_the_base_below(
@@ -70,7 +73,7 @@ def test_it_is_the_same_digest_each_time_and_has_the_base_below(
         lay(laid, number, each, lambda *_: None)
     assert laid.broken == []
     paths = {path for path, _ in laid.tree.files()}
-    assert {"srv/packages/alpha.py", "srv/code/serving/serve.py", "srv/model/model.json"} <= paths
+    assert {"srv/packages/alpha.py", "srv/code/serving/serve.py", "srv/release/model.json"} <= paths
     assert not any("__pycache__" in path for path in paths)
 
 
@@ -79,20 +82,18 @@ def verdict(folder: Path, sha: str, lock: Path, home: Path) -> Verdict:
     return judge(GATE, observe(GATE, given, LIMITS), LIMITS)
 
 
-def test_the_gate_finds_that_nobody_signed_it_and_nothing_once_somebody_has(
+def test_the_gate_finds_nothing_but_that_nobody_signed_it_where_nobody_has(
     base: tuple[Path, str], parts: dict[str, Any], tmp_path: Path
 ) -> None:
     out, lock = tmp_path / "out", tmp_path / "own.lock"
     lock.write_text("".join(f"{name}=={at} --hash=sha256:{'a' * 64}\n" for name, at in images.LOCK.items()))
-    sha = assemble.assembled(*base, **parts, out=out, signer=KEY)
-    seen = verdict(out, sha, lock, tmp_path / "home")
-    assert {each.rule for each in seen.findings} == {"IMG-02", "IMG-03"}
-    store, payload = Store(out), signed.payload(sha)
-    store.listed = layout.listed(out)
-    mark = base64.b64encode(KEY.mark(payload)).decode()
-    store.attach(sha, ".sig", layout.SIGNED, payload, {layout.SIGNATURE: mark})
+    sha = assemble.assembled(*base, **parts, out=out, signer=KEY, name="127.0.0.1:5000/serving")
     seen = verdict(out, sha, lock, tmp_path / "home")
     assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "advisories"), seen.reason
+    index = json.loads((out / "index.json").read_bytes())
+    left = [each for each in index["manifests"] if each["annotations"][layout.TAG] == assemble.TAG]
+    (out / "index.json").write_text(json.dumps({**index, "manifests": left}))
+    assert {each.rule for each in verdict(out, sha, lock, tmp_path / "home").findings} == {"IMG-02", "IMG-03"}
 
 
 def test_what_cannot_be_put_together(base: tuple[Path, str], parts: dict[str, Any], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from security import endorse
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory
 from security.fresh import Fresh
@@ -155,7 +156,7 @@ def items(
     given += [Item("lock", dict(LOCK) if lock is DEFAULT else lock)]
     given += [Item("feed", each) for each in ([updates()] if feeds is DEFAULT else feeds)]
     if key is not None:
-        payload = signed.payload(image.sha256)
+        payload = endorse.payload(endorse.Image(image.sha256))
         given += [Item("key", key.public.pem), Item("signature", (payload, key.mark(payload)))]
     if key is not None and billed:
         held = Laid()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from security import endorse
 from security.advisories.mirror import stamp
 from security.advisories.record import when
 from security.engines.checksum import crc
@@ -165,7 +166,7 @@ def swapped(given: list[Item], kind: str, value: Any) -> list[Item]:
 def test_what_is_said_of_another_image_is_not_said_of_this_one() -> None:
     good, other = items(), {each.kind: each.value for each in items(config=config(Env=["A=1"]))}
     assert broken(verdict(swapped(good, "attestation", other["attestation"]))) == [("IMG-03", "bill of materials")]
-    payload = signed.payload(facts(good).built.sha256)  # type: ignore[union-attr]
+    payload = endorse.payload(endorse.Image(facts(good).built.sha256))  # type: ignore[union-attr]
     for strange in (payload.replace(b"container image", b"something"), b"[]", b"{}", b"\xff"):
         found = broken(verdict(swapped(good, "signature", (strange, images.KEY.mark(strange)))))
         assert ("IMG-02", "signature") in found, strange

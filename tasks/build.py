@@ -1,0 +1,140 @@
+"""The image of a run: the service, its own packages and the published model on an approved base, signed and attested.
+
+It is built where the policy names a base and a repository, before the manifests that name it; of the same base, files
+and model it has the same digest each time. It lies in the home, where the gate looks at it, and goes to the registry
+when somebody rolls it out: until then nothing outside has seen it. Which image a run has, its own manifests say, which
+are hashed before they are read.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployments.image import assemble, push
+from deployments.image.closure import closure
+from security.engines.login import Place
+from security.errors import PlanError, StoreError
+from security.gates.image import ImageVulnerabilityScanning, Limits
+from security.verdict import Ref
+from tasks import lock, service, tree
+from tasks.credentials import login
+from tasks.home import Home
+from tasks.run import Run
+from tasks.store import current as pointed
+from tasks.store import measure
+
+IMAGES, BASES, MANIFESTS = "images", "bases", "manifests"
+SERVES = "deployments.serving"
+PROGRAM = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+"""The interpreter of a base: of the version that the packages here are of."""
+ENTRYPOINT = (
+    PROGRAM,
+    "-I",
+    "-S",
+    "-B",
+    "-c",
+    service.BEGIN,
+    f"/{assemble.CODE}",
+    f"/{assemble.PACKAGES}",
+)
+"""What an image starts; a cluster adds the arguments of its manifests."""
+
+
+def wanted(run: Run) -> Limits | None:
+    """The limits of the gate over images, where they ask for one to be built."""
+    terms = run.plan.terms.get("deploy", {}).get("serve", {}).get(ImageVulnerabilityScanning.name)
+    limits = Limits.model_validate(terms.limits) if terms else None
+    return limits if limits and limits.base else None
+
+
+def built(run: Run, model: Ref) -> str | None:
+    """Build the image of a published model: HOST/PATH@sha256:DIGEST; None where none is asked for. `PlanError` where
+    the base is not in the home."""
+    if (limits := wanted(run)) is None:
+        return None
+    base = run.home.root / BASES / limits.base
+    if not base.is_dir():
+        raise PlanError(f"{BASES}/{limits.base[:12]}: no such base in the home; allowed: an OCI layout that has it")
+    sweep(run.home)
+    run.home.folder(IMAGES, private=True)
+    staging = run.home.folder("staging", run.plan.run, private=True)
+    with tempfile.TemporaryDirectory(dir=staging, prefix=".packages-") as work:
+        sha = assemble.assembled(
+            base,
+            limits.base,
+            service.packages(Path(work), _sealed(run)),
+            closure(tree.PIPELINE, SERVES),
+            _files(run.path(model)),
+            ENTRYPOINT,
+            layout(run),
+            run.keys.signer("producer"),
+            limits.repository,
+        )
+    run.listener.step("deploy", f"image {sha[:12]}")
+    return f"{limits.repository}@sha256:{sha}"
+
+
+def named(folder: Path) -> str:
+    """The image that manifests would have run, by their one deployment; empty where it names none."""
+    told = list(yaml.safe_load_all((folder / "deployment.yaml").read_bytes()))
+    found = [each for one in told for each in _containers(one)]
+    if len(found) != 1:
+        raise StoreError(f"deployment.yaml: found {len(found)} containers; allowed: one")
+    return str(found[0].get("image") or "")
+
+
+def reference(run: Run) -> str:
+    """The image of this run, as the manifests that it rendered name it; empty where they name none. `StoreError` where
+    those that are kept are others."""
+    refs = [each for each in run.outputs.values() if each.kind == "manifests"]
+    if len(refs) != 1:
+        raise StoreError(f"found {len(refs)} sets of manifests of this run; allowed: one")
+    kept = run.home.evidence(run.plan.run) / MANIFESTS
+    if measure(kept)[0] != refs[0].sha256:
+        raise StoreError("the manifests of this run are not those that were rendered")
+    return named(kept)
+
+
+def layout(run: Run) -> Path:
+    """Where the image of this run lies: an OCI layout."""
+    return run.home.root / IMAGES / run.plan.run
+
+
+def pushed(run: Run) -> None:
+    """Send the image of this run, its attestation and its signature to the repository that its policy names.
+    `PlanError` where none was built; `StoreError` where it was not taken whole."""
+    of, limits = reference(run), wanted(run)
+    name, _, sha = of.partition("@sha256:")
+    if limits is None or name != limits.repository:
+        raise PlanError(f"no image of this run is to be pushed: its manifests name {of or 'none'}")
+    place = Place(limits.repository, "", limits.scheme, limits.tokens)
+    done = push.pushed(layout(run), sha, place, login(limits.credentials, limits.repository))
+    run.listener.step("deploy", f"pushed {done.reference}: {done.sent} blobs, {done.there} were there")
+
+
+def sweep(home: Home) -> None:
+    """Remove the images of runs that are over and do not serve, and what a killed process left."""
+    serves = pointed(home, "serving")[1].get("run")
+    for path in (home.root / IMAGES).glob("*"):
+        if path.name != serves and not home.working(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sealed(run: Run) -> str:
+    """The SHA-256 of the service's lock that the plan has sealed; empty where the policy does not ask for it."""
+    terms = run.plan.terms["deploy"]["serve"].get(lock.NAME)
+    name = lock.SERVING.name
+    return run.plan.locks.get(name, "") if terms and name in terms.limits.get("within", ()) else ""
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _containers(told: Any) -> list[dict[str, Any]]:
+    spec = told["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", ()), *spec["containers"]]
