@@ -21,11 +21,12 @@ from tasks.store import files
 
 
 def manifests(subject: Subject, folder: Path, *, placed: bool = False) -> Material[Any]:
-    """Manifests as they were rendered, or as they lie where a release was placed."""
+    """Manifests as they were rendered, or as they lie where a release was placed: observed, where that is a cluster."""
+    basis = Basis.RENDERED if not placed or lying.told(folder)["target"] == "local" else Basis.OBSERVED
     folder = lying.objects(folder) if placed else folder
     items = [(path.name, path.read_bytes()) for path in files(folder)]
     there = sum(len(names) for _, _, names in os.walk(folder))
-    return material(subject, items, expected=there, basis=Basis.RENDERED)
+    return material(subject, items, expected=there, basis=basis)
 
 
 def system(run: Run, ref: Ref) -> Material[Any]:

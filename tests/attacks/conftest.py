@@ -6,19 +6,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from configs import load
+from deployments.image import assemble
+from deployments.image.store import Store
 from flows.local import PUBLIC
 from flows.shell import once
+from security.inventory import made
 from tasks import process
 from tasks.home import Home
 from tasks.run import Quiet, Run
 from tests.attacks.attacker import Ground
 from tests.attacks.bucket import DAYS, Operator
+from tests.security.gates.images import BASE, CONFIG
 from tests.small import small
 
 if TYPE_CHECKING:
     from tests.attacks.table import Attack
 
 BUCKET = "attacked"
+SECRETS = {
+    "srv/packages/joserfc-*.dist-info/METADATA": "an example of a token",
+    "srv/packages/pydantic/networks.py": "an example of an address",
+}
+"""Of the service's packages, what looks like a secret and is none."""
 pytest.register_assert_rewrite("tests.attacks.refused")
 LEVELS: dict[str, Any] = {"move": 0.1, "fresh": 0.1, "js": None, "psi": None, "distinct": 4.0}
 """From when on 4,300 rows of 160 people have drifted: of smaller moves chance cannot be told apart."""
@@ -34,6 +43,14 @@ def drift() -> dict[str, Any]:
             "observe": [],
         }
     }
+
+
+@pytest.fixture(scope="package")
+def base(home: Home) -> str:
+    """The digest of a small base that lies in the home."""
+    here = made.image([made.blob(made.layer(BASE))], CONFIG)
+    assemble.written(here, Store(home.folder("bases", here.sha256)), "base")
+    return here.sha256
 
 
 @pytest.fixture(scope="session")

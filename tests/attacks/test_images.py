@@ -9,35 +9,23 @@ import pytest
 import tasks.deploy
 from deployments.image import assemble
 from deployments.image.closure import closure
-from deployments.image.store import Store
 from flows.shell import once
 from security.errors import PlanError, StoreError
 from security.gate import judge
 from security.gates.image import Facts, ImageVulnerabilityScanning
-from security.inventory import layout, made
+from security.inventory import layout
 from security.inventory.layers import Laid, lay
 from tasks import build, process, service, tree
 from tasks.home import Home
 from tasks.run import Quiet, Run
 from tests.attacks.bucket import Operator
+from tests.attacks.conftest import SECRETS
 from tests.security.gates import images
-from tests.security.gates.images import BASE, CONFIG, KEY
+from tests.security.gates.images import KEY
 from tests.tasks.distribution import Distribution, absent
 
 GATE = "image_vulnerability_scanning"
-SECRETS = {
-    "srv/packages/joserfc-*.dist-info/METADATA": "an example of a token",
-    "srv/packages/pydantic/networks.py": "an example of an address",
-}
 Run_ = Callable[..., tuple[Any, Run]]
-
-
-@pytest.fixture(scope="package")
-def base(home: Home) -> str:
-    """The digest of a small base that lies in the home."""
-    here = made.image([made.blob(made.layer(BASE))], CONFIG)
-    assemble.written(here, Store(home.folder("bases", here.sha256)), "base")
-    return here.sha256
 
 
 @pytest.fixture

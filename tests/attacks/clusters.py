@@ -1,0 +1,144 @@
+"""A cluster for runs of the pipeline: a strict small API server, in which whoever deploys may do what a rollout needs.
+
+What stands for a release's pods is the service that the run itself began, as long as that runs, and then a stand-in
+that answers as it does.
+"""
+
+import base64
+import hashlib
+import json
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from configs import load
+from flows import plan
+from security.access import NEEDED
+from tasks import process
+from tasks.home import Home
+from tests.cluster.conftest import TOKEN, World, rolled
+from tests.cluster.objects import Told
+
+NAMESPACE, NAME = "sluice-clustered", "clustered"
+GATE, IMAGE, NETWORK, WORKLOAD = (
+    "deployment_authorization",
+    "image_vulnerability_scanning",
+    "network_policy_enforcement",
+    "workload_hardening",
+)
+VARIABLE = "SLUICE_TESTED_CLUSTER"
+
+
+def needed() -> list[dict[str, Any]]:
+    """The rights of whoever deploys, as rules of roles: what a rollout needs, in its namespace, and nothing more."""
+    return [
+        {
+            "verbs": [each.verb],
+            "apiGroups": [each.group],
+            "resources": [each.resource],
+            "namespaces": [NAMESPACE, *([""] if each.named else [])],
+            **({"resourceNames": [NAMESPACE]} if each.named else {}),
+        }
+        for each in NEEDED
+    ]
+
+
+class Grounds(World):
+    """The cluster of these runs. `changed` alters what is applied, as an admission webhook might."""
+
+    def __init__(self, folder: Path, home: Home) -> None:
+        super().__init__(folder)
+        self.home, self.real = home, dict[str, tuple[str, int]]()
+        self.rollout = self.begun
+        self.restore()
+        self.kubeconfig = folder / "kubeconfig.json"
+        about = {"server": self.cluster.url, "certificate-authority-data": base64.b64encode(self.cluster.authority.encode()).decode()}
+        told = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "tested",
+            "clusters": [{"name": "tested", "cluster": about}],
+            "users": [{"name": "deployer", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "tested", "context": {"cluster": "tested", "user": "deployer"}}],
+        }
+        self.kubeconfig.write_text(json.dumps(told))
+        der = ssl.PEM_cert_to_DER_cert(self.cluster.authority)
+        self.ca = hashlib.sha256(der).hexdigest()
+        self.cluster.objects.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": NAMESPACE, "uid": "n", "labels": {}},
+            }
+        )
+
+    def restore(self) -> None:
+        """All is well again."""
+        self.cluster.rights["deployer"] = needed()
+        self.open, self.rollout, self.cluster.faults[:] = False, self.begun, []
+
+    def begun(self, told: Told, look: int) -> tuple[Told, str]:
+        """Pods that begin, and what stands for them."""
+        about = told["metadata"]
+        release, model = about["labels"]["sluice/release"], about["annotations"]["sluice/model"]
+        if release not in self.serving:
+            self.serve(release, model)
+            for path in (self.home.root / "service").glob("*/endpoint.json"):
+                said = json.loads(path.read_text())
+                if said["model"] == model and process.alive(path.parent / "process.json"):
+                    at = urlsplit(said["url"])
+                    self.real[release] = (at.hostname or "", at.port or 0)
+        return rolled(told, look)
+
+    def address(self, host: str, component: str) -> tuple[str, int]:
+        """Where a name leads in the network of the cluster, for whoever asks."""
+        service = self.objects.held.get(("Service", NAMESPACE, host)) or {}
+        release = service.get("spec", {}).get("selector", {}).get("sluice/release", "")
+        if release in self.serving and (component == "probe" or self.open):
+            at = self.real.get(release, ("", 0))
+            return at if _answers(at) else self.serving[release].address
+        return super().address(host, component)
+
+    def led(self) -> str | None:
+        """The release that callers are led to."""
+        service = self.objects.held.get(("Service", NAMESPACE, NAME))
+        return service["spec"]["selector"]["sluice/release"] if service else None
+
+    def releases(self) -> set[str]:
+        """Those that are there."""
+        found = [each for (kind, *_), each in self.objects.held.items() if kind == "Deployment"]
+        return {each["metadata"]["labels"]["sluice/release"] for each in found}
+
+
+def _answers(at: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(at, timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def terms(world: Grounds, repository: str, base: str, bases: list[str], secrets: dict[str, str]) -> dict[str, Any]:
+    """Gates with their terms, as an owner fills them in for this cluster."""
+    local = load.text(load.find("local", "policies"))["gates"]
+    image = local[IMAGE]["limits"] | {"base": base, "repository": repository, "scheme": "UnsafeHttp"}
+    image |= {"bases": bases, "floor": 1, "secrets": secrets}
+    network = {key: each for key, each in local[NETWORK]["limits"].items() if key != "probe"}
+    named = {"server": world.cluster.url, "ca": world.ca, "identity": "deployer", "credentials": f"env:{VARIABLE}"}
+    return {
+        GATE: {"limits": named | {"registries": [repository.rpartition("/")[0]]}},
+        IMAGE: local[IMAGE] | {"limits": image},
+        NETWORK: {"limits": network},
+        WORKLOAD: {},
+    }
+
+
+def signed(home: Home, policy: str) -> str:
+    """A policy, made one for a cluster, and signed by its owner."""
+    path = load.find(policy, "policies")
+    told = load.text(path) | {"target": "kubernetes_test", "unsigned": "refuse"}
+    path.write_text(json.dumps(told))
+    plan.sign(policy, home)
+    return policy
