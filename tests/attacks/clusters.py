@@ -54,7 +54,8 @@ class Grounds(World):
         self.rollout = self.begun
         self.restore()
         self.kubeconfig = folder / "kubeconfig.json"
-        about = {"server": self.cluster.url, "certificate-authority-data": base64.b64encode(self.cluster.authority.encode()).decode()}
+        authority = base64.b64encode(self.cluster.authority.encode()).decode()
+        about = {"server": self.cluster.url, "certificate-authority-data": authority}
         told = {
             "apiVersion": "v1",
             "kind": "Config",

@@ -4,7 +4,6 @@ whatever served before serves still."""
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from flows.cli import main
 from flows.shell import once
 from security.log import read
-from tasks import chains, process
+from tasks import process
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
 from tasks.store import current, pointer
@@ -48,10 +47,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
 
 
 @pytest.fixture(scope="module")
-def asked(world: Grounds, registry: Distribution, operator: Operator, pair: Any, home: Home, base: str) -> dict[str, str]:
+def asked(
+    world: Grounds, registry: Distribution, operator: Operator, pair: Any, home: Home, base: str
+) -> dict[str, str]:
     """A document, and a policy for this cluster that its owner signed."""
     mine = terms(world, f"{registry.address}/team/serving", base, [images.base()], SECRETS)
-    document, policy = pair(name=NAME, terms=drift() | mine)
+    document, policy = pair(name=NAME, terms=drift() | mine, target_environment=TARGET)
     return {"document": document, "policy": signed(home, policy)}
 
 
