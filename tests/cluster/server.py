@@ -60,6 +60,7 @@ class Cluster:
             return {"userInfo": {"username": user, "groups": ["system:authenticated"]}}
         if told["kind"] == "SelfSubjectAccessReview":
             at = {key: told["spec"]["resourceAttributes"].get(key, "") for key in ATTRIBUTES}
+            at["resource"] += f"/{at['subresource']}" if at["subresource"] else ""
             return {"allowed": self.may(user, *(at[key] for key in ("verb", "group", "resource", "namespace", "name")))}
         here = [rule for rule in self.rights.get(user, []) if {told["spec"]["namespace"], "*"} & {*rule.get("namespaces", "*")}]
         rules = [{key: each for key, each in rule.items() if key != "namespaces"} for rule in here]
