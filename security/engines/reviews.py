@@ -1,9 +1,9 @@
 """Asks an API server, as whoever deploys, who that is and what it may do. Nothing is changed by asking.
 
-Each question is a review of the server's own: SelfSubjectReview, SelfSubjectRulesReview in the release's namespace and
-in others, and a SelfSubjectAccessReview for each thing that is needed and each that must not be. They are asked in an
-order that nobody knows beforehand, with one among them that no rule but a star can mean. An answer counts if it is the
-review that was asked for, with what was asked in it.
+Each question is a review of the server's own (Kubernetes 1.28 and later): SelfSubjectReview, SelfSubjectRulesReview in
+the release's namespace and in others, and a SelfSubjectAccessReview for each thing that is needed and each that must
+not be. They are asked in an order that nobody knows beforehand, with one among them that no rule but a star can mean.
+An answer counts if it is the review that was asked for, with what was asked in it.
 
 A user's name, or a group's, that Kubernetes did not give (`system:`) may be a person's: it is told by a digest.
 """
@@ -55,6 +55,11 @@ def process(images: Mapping[str, str]) -> Snapshot:
     answers: dict[str, Answer] = {question: {} for question in QUESTIONS}
     answers |= {"place": {"form": "process"}, "images": dict(images)}
     return Snapshot(kind="cluster", uri="process", taken=round(time.time(), 3), answers=answers)
+
+
+def who(ask: Ask) -> Answer:
+    """As whom a server knows whoever asks: `user` and `groups`, as they are told; `CannotTell` where it says none."""
+    return _Visit(ask, "", "").who()
 
 
 def reviews(

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deployments.lake.certs import certificates
-from security.errors import BadInput, CannotTell, KeyBroken
+from security.errors import BadInput, CannotTell, KeyBroken, PlanError
 from security.gate import judge, observe
 from security.gates.deployer import DeploymentAuthorization
 from security.posture import asked
@@ -147,6 +147,17 @@ def test_a_ca_is_told_by_its_certificates(world: World, tmp_path: Path) -> None:
     for odd in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"):
         with pytest.raises(BadInput, match="certificate-authority"):
             deployer.believed(odd)
+
+
+def test_who_rolls_out_is_whom_the_gate_has_asked_about(world: World) -> None:
+    with world.connect(world.config) as of:
+        deployer.kept(of, world.limits)
+        for change in ({"server": "https://other.example"}, {"server": ""}, {"ca": "0" * 64}, {"identity": "another"}):
+            with pytest.raises(PlanError):
+                deployer.kept(of, world.limits | change)
+        world.server.user = "system:serviceaccount:other:deployer"
+        with pytest.raises(PlanError, match="another than the policy's deployer"):
+            deployer.kept(of, world.limits)
 
 
 def test_what_a_server_is_sent_it_does_not_tell(world: World) -> None:

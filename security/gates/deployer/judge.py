@@ -39,12 +39,13 @@ def who(seen: Cluster, limits: Limits) -> Iterator[Breach]:
         yield _breach("DA-WHO", "user", "the server knows nobody by these credentials", "whom the policy names")
     elif not limits.identity or seen.user != shown(limits.identity):
         told = seen.user if seen.user.startswith("system:") else "somebody whom Kubernetes has not named"
-        yield _breach("DA-WHO", "user", f"{told} deploys", shown(limits.identity) if limits.identity else "nobody yet")
+        allowed = "whom the policy names" if limits.identity else "nobody, since the policy names none"
+        yield _breach("DA-WHO", "user", f"{told} deploys", allowed)
     account = _ACCOUNT.fullmatch(seen.user)
     given = {KNOWN, *(("system:serviceaccounts", f"system:serviceaccounts:{account[1]}") if account else ())}
     for group in sorted({*seen.groups} - given - {ANONYMOUS} - {shown(each) for each in limits.groups}):
         what = "a group that may do everything, whatever the rules are" if group == MASTERS else "one group more"
-        yield _breach("DA-WHO", group, what, ", ".join(map(shown, limits.groups)) or "none but Kubernetes' own")
+        yield _breach("DA-WHO", group, what, "Kubernetes' own, and the policy's")
 
 
 def images(told: dict[str, str], limits: Limits) -> Iterator[Breach]:
