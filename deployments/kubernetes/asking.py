@@ -1,8 +1,8 @@
 """What a job that was sent into the cluster has seen of a release, and whether it is what it must have seen."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from deployments.kubernetes import kinds
 from deployments.kubernetes.client import Client
@@ -15,14 +15,17 @@ GONE = 0.5
 """Seconds between two looks whether a job of the same name is gone."""
 
 
+Status = Annotated[int, Field(ge=0, le=599, strict=True)]
+
+
 class Answers(Frozen):
     """What a service answered: statuses (0 for no answer) of `/readyz`, and of its own path without a token and with
     garbage for one; the digest of the model that it says it runs."""
 
-    ready: int
-    model: str
-    bare: int
-    garbage: int
+    ready: Status
+    model: Annotated[str, Field(strict=True)]
+    bare: Status
+    garbage: Status
 
 
 class Word(Probe):

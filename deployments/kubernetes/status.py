@@ -126,8 +126,13 @@ def _fields(tree: Told, wanted: Any, live: Any, path: str) -> Iterator[tuple[str
     for key, each in inner.items():
         kind, _, name = key.partition(":")
         mine, theirs = (_inner(kind, name, held) for held in (wanted, live))
-        place = f".{name}" if kind == "f" else f"[{name}]"
+        place = f".{name}" if kind == "f" else f"[{_short(name)}]"
         yield from _fields(each, mine, theirs, f"{path}{place}")
+
+
+def _short(name: str) -> str:
+    told = json.loads(name)
+    return ",".join(map(str, told.values() if isinstance(told, dict) else [told]))
 
 
 def _inner(kind: str, name: str, held: Any) -> Any:

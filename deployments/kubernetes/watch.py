@@ -113,7 +113,7 @@ def ended(client: Client, job: Told, until: Until) -> str:
         said = conditions["Failed"].get("reason") or "nothing is said of why"
         codes = ", ".join(str(each["exitCode"]) for each in states if "exitCode" in each)
         raise Unready(f"{kind}/{name} failed ({said}{f', exit code {codes}' if codes else ''})")
-    words = [str(each.get("message") or "") for each in states if each.get("exitCode") == 0]
-    if len(states) != 1 or len(words) != 1 or not words[0]:
+    words = [str(each["message"]) for each in states if each.get("exitCode") == 0 and each.get("message")]
+    if len(states) != 1 or len(words) != 1:
         raise Unready(f"{kind}/{name}: {len(words)} of {len(states)} containers left a last word; allowed: one of one")
     return words[0]

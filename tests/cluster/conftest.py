@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from deployments.kubernetes import probe
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.config import Config
 from tests.cluster.objects import Objects, Told
@@ -32,8 +33,9 @@ def rolled(told: Told, look: int) -> tuple[Told, str]:
         return {"observedGeneration": generation - 1, "replicas": wanted, "updatedReplicas": wanted,
                 "availableReplicas": wanted, "readyReplicas": wanted}, ""  # fmt: skip
     done = wanted if look > 1 else 1
+    going = [{"type": "Progressing", "status": "True", "reason": "x"}]
     return {"observedGeneration": generation, "replicas": wanted, "updatedReplicas": done, "availableReplicas": wanted,
-            "readyReplicas": wanted, "conditions": [{"type": "Progressing", "status": "True", "reason": "x"}]}, ""  # fmt: skip
+            "readyReplicas": wanted, "conditions": going}, ""  # fmt: skip
 
 
 def stuck(reason: str, given_up: bool = False) -> Callable[[Told, int], tuple[Told, str]]:
@@ -126,12 +128,13 @@ class Serving:
 
 class World(Controllers):
     """A cluster with one user, and a network in which names lead to local addresses: `selector` of a Service, by the
-    release that it leads to, as `serving` has it. Strangers reach nobody, unless `open`."""
+    release that it leads to, as `serving` has it. Strangers reach nobody, unless `open`. Jobs run their own command,
+    in a process of its own where `processes` says so."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.serving: dict[str, Serving] = {}
-        self.open = False
+        self.open = self.processes = False
         self.job = self.run
         self.objects = Objects(self.step)
         self.cluster = Cluster(folder, self.objects, {TOKEN: "deployer"}, {"deployer": [
@@ -164,12 +167,15 @@ class World(Controllers):
         host, port = self.address(args["--host"], told["metadata"]["labels"]["app.kubernetes.io/component"])
         with tempfile.TemporaryDirectory() as folder:
             word = Path(folder) / "word"
-            told_ = {**args, "--host": host, "--port": str(port), "--told": str(word)}
-            script = box["command"][-1].replace("/srv/code", str(ROOT))
-            command = [sys.executable, "-I", script, *(part for pair in told_.items() for part in pair)]
-            ended = subprocess.run(command, capture_output=True, timeout=30, check=False, env={"PATH": os.defpath})
+            given = {**args, "--host": host, "--port": str(port), "--told": str(word)}
+            flags = [part for pair in given.items() for part in pair]
+            if self.processes:
+                command = [sys.executable, "-I", box["command"][-1].replace("/srv/code", str(ROOT)), *flags]
+                code = subprocess.run(command, timeout=30, check=False, env={"PATH": os.defpath}).returncode
+            else:
+                code = probe.main(flags)
             said = word.read_text() if word.exists() else ""
-        return ended.returncode, said.replace(f"{host}:{port}", f"{args['--host']}:{args['--port']}")
+        return code, said.replace(f"{host}:{port}", f"{args['--host']}:{args['--port']}")
 
 
 @pytest.fixture

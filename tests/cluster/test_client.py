@@ -129,13 +129,14 @@ class Liar:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_PATCH = do_POST = do_GET
+            do_PATCH = do_POST = do_GET  # noqa: N815 - as the library calls them
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates(folder))
         self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
-        self.config = Config(f"https://127.0.0.1:{self.http.server_port}", (folder / "ca.pem").read_text(), "", token="t")
+        authority = (folder / "ca.pem").read_text()
+        self.config = Config(f"https://127.0.0.1:{self.http.server_port}", authority, "", token="t")
 
     def __enter__(self) -> Client:
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
@@ -172,7 +173,8 @@ def test_an_answer_of_something_else_is_none(tmp_path: Path, data: bytes, said: 
 
 
 def test_a_server_that_says_yes_to_everything_is_not_believed(tmp_path: Path) -> None:
-    with Liar(tmp_path, b'{"kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": {}, "items": [{}]}') as client:
+    data = b'{"kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": {}, "items": [{}]}'
+    with Liar(tmp_path, data) as client:
         with pytest.raises(Odd, match="another kind|another object"):
             client.list("Deployment", "sluice")
         with pytest.raises(Odd, match="no PodList"):
@@ -180,9 +182,9 @@ def test_a_server_that_says_yes_to_everything_is_not_believed(tmp_path: Path) ->
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path, world: World) -> None:
-    with Liar(tmp_path, b"{}", 307, Location=f"{world.cluster.url}/api/v1/namespaces/sluice") as client:
-        with pytest.raises(Odd, match="sent elsewhere"):
-            client.get("Namespace", "sluice")
+    there = f"{world.cluster.url}/api/v1/namespaces/sluice"
+    with Liar(tmp_path, b"{}", 307, Location=there) as client, pytest.raises(Odd, match="sent elsewhere"):
+        client.get("Namespace", "sluice")
     assert world.cluster.asked == []
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployments.kubernetes import lock
 from deployments.kubernetes.client import Client
@@ -21,6 +23,7 @@ from deployments.kubernetes.status import diff
 from deployments.kubernetes.watch import Until
 from security.manifests import Item
 from tests.cluster.conftest import World, stuck
+from tests.cluster.objects import flat, tree, untied
 from tests.security.manifests.given import OWN, rendered
 
 REAL = os.environ.get("SLUICE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
@@ -54,6 +57,26 @@ def site(tmp_path: Path) -> Iterator[Site]:
     world.rollout = stuck("ImagePullBackOff")
     with world.cluster, world.client() as client:
         yield Site(client)
+
+
+@given(chosen=st.lists(st.integers(0, 12), min_size=1, unique=True))
+def test_the_double_takes_objects_apart_and_puts_them_together_again(chosen: list[int]) -> None:
+    told = parted(rendered()).every
+    for number in chosen:
+        fields = flat(told[number])
+        made = untied(tree(fields))
+        about = {key: each for key, each in told[number]["metadata"].items() if key not in ("name", "namespace")}
+        assert made.get("metadata", {}) == about
+        assert {key: each for key, each in made.items() if key != "metadata"} == {
+            key: each for key, each in told[number].items() if key not in ("apiVersion", "kind", "metadata")
+        }
+        assert fields == flat(told[number])
+
+
+def test_the_double_stays_small() -> None:
+    """Not counting blank lines, it has no more than 400."""
+    text = "".join((Path(__file__).parent / name).read_text() for name in ("server.py", "objects.py"))
+    assert 200 < len([line for line in text.splitlines() if line.strip()]) <= 400
 
 
 def test_a_dry_run_says_what_would_be_and_keeps_nothing(site: Site) -> None:
@@ -101,7 +124,7 @@ def test_fields_of_somebody_else_are_not_taken(site: Site) -> None:
     live["metadata"].pop("managedFields")
     with Client(site.client.config, manager="kubectl-edit") as other:
         other.replace(live)
-    with pytest.raises(Conflict, match=r"\.spec\.replicas is managed by kubectl-edit; allowed: fields of nobody") as why:
+    with pytest.raises(Conflict, match=r"\.spec\.replicas is managed by kubectl-edit; allowed: fields") as why:
         site.client.apply(site.release.deployment)
     assert why.value.fields == ((".spec.replicas", "kubectl-edit"),)
     assert site.client.get("Deployment", OWN, site.namespace)["spec"]["replicas"] == 5
@@ -114,9 +137,8 @@ def test_what_is_not_applied_any_more_is_gone(site: Site) -> None:
     told = site.service()
     told["metadata"]["annotations"] = {"sluice/note": "a"}
     assert site.client.apply(told)["metadata"]["annotations"] == {"sluice/note": "a"}
-    assert [(each.path, each.found) for each in diff(site.client, site.manifests) if each.object == f"Service/{OWN}"] == [
-        (".metadata.annotations.sluice/note", '"a"')
-    ]
+    found = [each for each in diff(site.client, site.manifests) if each.object == f"Service/{OWN}"]
+    assert [(each.path, each.found) for each in found] == [(".metadata.annotations.sluice/note", '"a"')]
     assert not site.client.apply(site.service())["metadata"].get("annotations")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.kubernetes.probe import answers
 from deployments.serving.__main__ import options
 from deployments.serving.app import Service, application
 from deployments.serving.keyset import keyset
@@ -176,6 +177,12 @@ def test_version_and_health(client: httpx.Client, home: Site, running: Running) 
     for path, more in (("/healthz", {}), ("/readyz", {"model": running.model})):
         response = client.get(path)
         assert (response.status_code, response.json()) == (200, {"ok": True} | more)
+
+
+def test_a_probe_learns_which_model_it_runs_and_that_nobody_is_answered_without_a_token(running: Running) -> None:
+    at = httpx.URL(running.url)
+    told = answers(at.host, at.port or 80, PATH)
+    assert told == {"ready": 200, "model": running.model, "bare": 401, "garbage": 401}
 
 
 def test_past_its_expiry_it_recommends_nothing(home: Site) -> None:
