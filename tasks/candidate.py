@@ -36,7 +36,9 @@ def system(run: Run, ref: Ref) -> Material[Any]:
     if ref.uri != f"endpoint:{run.plan.run}":
         raise CannotTell(f"the candidate is this run's own, not {ref.uri}")
     if reference := build.reference(run):
-        return image.image(run.home, lock.SERVING, build.layout(run), reference, [run.trust.key], of=ref.sha256)
+        limits, keys = build.wanted(run), [run.trust.key, *image.vexers(run.home)]
+        asked = limits.beside if limits else {}
+        return image.image(run.home, lock.SERVING, build.layout(run), reference, keys, of=ref.sha256, beside=asked)
     argv, env = process.told(folder / "process.json")
     return image.process(run.home, lock.SERVING, folder / service.PACKAGES, argv, env, of=ref.sha256)
 

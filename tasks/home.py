@@ -8,6 +8,7 @@
     advisories/  known vulnerabilities of packages, a file each   waivers/   findings that were let go, by digest
     training/    states of trainings that were broken off, 0700
     models/      the registry's models, an OCI layout, 0700        chains/    its versions, aliases, revocations
+    scanners/    what other scanners know, a folder each           vex/       OpenVEX documents, in envelopes
     bases/       approved bases of images, an OCI layout each      images/    those that runs have built, likewise, 0700
 
 Rows that were not published are only in quarantine/, wiped when the stage ends, in staging/, wiped when the run ends,

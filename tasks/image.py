@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from security.advisories import mirror
 from security.advisories.mirror import Mirror
+from security.engines import scanner
+from security.errors import BadInput
 from security.gates.dependencies import pinned
-from security.gates.image import About, File, Item, material
+from security.gates.image import About, File, Item, Report, material
 from security.inventory import feeds, host, layout
 from security.keys import PublicKey
 from security.material import Material
@@ -20,6 +23,9 @@ from security.verdict import Subject, canonical, digest
 from tasks.home import Home
 
 ROOT = Path("/")
+NOBODY: Mapping[str, str] = MappingProxyType({})
+MOST = 1 << 16
+"""Bytes of what a database says of itself."""
 
 
 def process(
@@ -54,10 +60,11 @@ def image(
     keys: Sequence[PublicKey] = (),
     of: str = "",
     *,
+    beside: Mapping[str, str] = NOBODY,
     root: Path = ROOT,
 ) -> Material[Item]:
-    """The image of an OCI layout that a reference names by digest. `keys`: of who may sign one; `root`: the system
-    whose lists of security updates are taken."""
+    """The image of an OCI layout that a reference names by digest. `keys`: of who may sign one; `beside`: other
+    scanners that are asked too -> the program; `root`: the system whose lists of security updates are taken."""
     sha = reference.rpartition("@sha256:")[2]
     found = layout.opened(folder, sha)
     now = mirror.stamp(datetime.now(UTC))
@@ -65,9 +72,32 @@ def image(
     items += [Item("config", found.config), *_beside(home, lock, root)]
     items += [Item("key", key.pem) for key in keys]
     items += [Item(kind, value) for kind, value in found.said]
+    items += [Item("vex", path.read_bytes()) for path in _spoken(home)]
+    items += [Item("report", report(home, name, beside[name], folder, sha)) for name in sorted(beside)]
     items += [Item("layer", blob) for blob in found.layers]
     subject = Subject(kind="image", name=reference, sha256=found.sha256, of=of)
     return material(subject, lambda: items, found.blobs, weight)
+
+
+def report(home: Home, name: str, program: str, folder: Path, sha: str) -> Report:
+    """What another scanner writes of the image of a layout; its data lie in the home."""
+    data = home.root / "scanners" / name
+    said, lacks = scanner.scanned(name, program, folder, sha, data)
+    database = data / "db" / "metadata.json"
+    return Report(name, said, database.read_bytes()[:MOST] if database.is_file() else b"", lacks)
+
+
+def _spoken(home: Home) -> list[Path]:
+    """OpenVEX documents that lie in the home, in envelopes; what is too large is no document."""
+    found = sorted(path for path in (home.root / "vex").glob("*") if path.is_file())
+    if large := [path.name for path in found if path.stat().st_size > layout.MOST]:
+        raise BadInput(f"vex/{large[0]}", "the whole", "more bytes than that", f"{layout.MOST:,}")
+    return found
+
+
+def vexers(home: Home) -> list[PublicKey]:
+    """The keys of those who may speak of vulnerabilities, where a policy names them too."""
+    return [PublicKey.read(path) for path in sorted((home.root / "trust" / "vex").glob("*.pub"))]
 
 
 def weight(item: Item) -> int:

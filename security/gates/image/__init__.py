@@ -6,7 +6,8 @@ clean one: a database that is gone, a system that nobody knows, an ecosystem wit
 are old are each told. Nothing in an image is obeyed: what tells scanners to look away is a finding.
 """
 
-from security.gates.image.facts import About, Facts, File, Item, Limits, material
+from security.gates.image.facts import About, Facts, File, Item, Report, material
 from security.gates.image.gate import ImageVulnerabilityScanning
+from security.gates.image.limits import Limits
 
-__all__ = ["About", "Facts", "File", "ImageVulnerabilityScanning", "Item", "Limits", "material"]
+__all__ = ["About", "Facts", "File", "ImageVulnerabilityScanning", "Item", "Limits", "Report", "material"]

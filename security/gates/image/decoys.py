@@ -13,6 +13,7 @@ from security.advisories.mirror import Mirror, stamp
 from security.advisories.record import Own, when
 from security.engines.checksum import crc
 from security.gate import Violation
+from security.gates.image import reports
 from security.gates.image.facts import IMAGE, PYPI, Item
 from security.gates.image.world import CODENAME, SITE, World
 from security.inventory import Node, made
@@ -142,8 +143,17 @@ def _shelled(world: World, draw: random.Random) -> None:
 
 
 def _hushed(world: World, draw: random.Random) -> None:
+    """A file that scanners obey, or a stranger's word that what is there does no harm."""
+    if draw.randrange(6) == 0:
+        world.excused = f"CANARY-{world.made_up}"
+        return
     name = draw.choice((".trivyignore", ".grype.yaml", "openvex.json", ".snyk", "osv-scanner.toml"))
     world.put(f"srv/{name}", "CVE-2026-0001\n")
+
+
+def _differing(world: World, draw: random.Random) -> None:
+    """Another scanner finds something in a package that is here, or sees another system."""
+    world.differs = draw.choice((f"CANARY-{world.made_up}", reports.SYSTEM))
 
 
 VIOLATIONS: Mapping[str, Violation[Any]] = {
@@ -163,4 +173,5 @@ VIOLATIONS: Mapping[str, Violation[Any]] = {
     "IMG-14": _violation(_outdated),
     "IMG-15": _violation(_shelled, IMAGE),
     "IMG-16": _violation(_hushed),
+    "IMG-17": _violation(_differing, IMAGE),
 }

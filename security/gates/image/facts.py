@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from security.advisories.severity import Level
-from security.engines.login import ADDRESS, Scheme
 from security.inventory.feeds import Told, Update
 from security.inventory.record import Database, Interpreter, System
 from security.inventory.tree import Node
@@ -14,15 +13,15 @@ from security.material import Material
 from security.verdict import Frozen, Subject
 
 IMAGE, PROCESS = "image", "process"
-MANY = ("file", "layer", "feed", "signature", "attestation", "key")
+MANY = ("file", "layer", "feed", "signature", "attestation", "key", "report", "vex")
 """Kinds of item of which there are any number; of the others there is one each."""
 MOST = 200
 """Of what may be without end so many are told, and the others counted."""
 PYPI = "PyPI"
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-REPOSITORY = ADDRESS.removesuffix("*$").removeprefix("^") + "+$"
-"""A registry and a path in it, which there must be."""
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+Status = Literal["not_affected", "fixed", "affected", "under_investigation"]
+Scanner = Annotated[str, Field(pattern=r"^(trivy|grype)$")]
 Reason = Annotated[str, Field(min_length=3)]
 
 
@@ -40,7 +39,8 @@ class Listed(Frozen):
 
 
 class Hit(Frozen):
-    """A vulnerability of a package. `package`: the source package, or the distribution; `fixes`: without it."""
+    """A vulnerability of a package. `package`: the source package, or the distribution; `fixes`: without it; `parts`:
+    the packages of a source that are here, each as kind, name and version."""
 
     ecosystem: str
     package: str
@@ -48,6 +48,7 @@ class Hit(Frozen):
     ids: tuple[str, ...]
     level: Level
     fixes: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
 
 class Known(Frozen):
@@ -68,6 +69,55 @@ class Bill(Frozen):
     strange: Listed
 
 
+class Said(Frozen):
+    """A statement of a VEX document: about which vulnerability, of when, and which packages here (kind, name, version;
+    `*` for all of the image), none where it is about something else."""
+
+    ids: tuple[str, ...]
+    status: Status
+    at: str
+    parts: tuple[str, ...]
+
+
+class Vex(Frozen):
+    """A VEX document. `keys`: that signed it; `about`: whether it is about this image; `broken`: why it cannot be
+    read, empty where it can."""
+
+    keys: tuple[str, ...] = ()
+    about: bool = False
+    broken: str = ""
+    said: tuple[Said, ...] = ()
+
+
+class Apart(Frozen):
+    """A vulnerability that only one has found: the other scanner (`theirs`), or the one here (`ours`)."""
+
+    who: Literal["theirs", "ours"]
+    package: str
+    ids: tuple[str, ...]
+    level: Level
+
+
+class Theirs(Frozen):
+    """What another scanner says of the image. `lacks`: why nothing can be told by it, empty where something can;
+    `system`: what it takes the image's for, `same` whether that is what it is here, `ended` whether it says that there
+    are no more updates; `data`: the moment of what it knows; `packages`: how many it tells of, none where it does not;
+    `missing`: what is here and not in its report, `strange` the other way round; `more`: of `apart`, beyond those."""
+
+    name: str
+    lacks: str = ""
+    version: str = ""
+    system: str = ""
+    same: bool = False
+    ended: bool = False
+    data: str = ""
+    packages: int | None = None
+    missing: Listed = Listed()
+    strange: Listed = Listed()
+    apart: tuple[Apart, ...] = ()
+    more: int = 0
+
+
 class Built(Frozen):
     """What only an image has. `reference`: as it is deployed; `sha256`: of its manifest; `chains`: the chain id of its
     first layer, of the first two, and so on; `signed`: keys that signed it; `broken`: what is not as it says."""
@@ -86,7 +136,8 @@ class Facts(Frozen):
     """`built`: none where a process was looked at; `dists`: name -> versions that are here; `locked`: name -> version,
     none where there is no lock; `data`: ecosystem -> its advisories, none where there are no advisories at all;
     `feeds`: lists of the system's own security updates, and `feedless`: why one cannot be read; `secrets`: what is
-    found, and where; `opaque`: kinds of files that nobody looked into."""
+    found, and where; `opaque`: kinds of files that nobody looked into; `beside`: what other scanners say;
+    `vex`: what somebody says of vulnerabilities."""
 
     built: Built | None
     now: str
@@ -112,59 +163,15 @@ class Facts(Frozen):
     secrets: Listed
     looked: int
     opaque: dict[str, int]
-
-
-class Limits(Frozen):
-    """What a policy allows. `systems`: id -> version -> the day until which it has security updates; `interpreters`:
-    `3.11` -> the same; `others`: what becomes of a system or an interpreter that neither names; `floor`: how many
-    packages a database has at least. `worst`: from which level on a vulnerability stops; `unfixed`: what becomes of one
-    of the system's packages that no version fixes (one of a distribution stops); `days`: the age of advisories, `lists`
-    that of the lists of updates; `pending`: what becomes of an update that is not installed.
-
-    `signers`: ids of keys; `bases`: chain ids of layers that an image may begin with; `setuid`: paths; `made`:
-    patterns of executable files that no package has -> reason; `secrets`: patterns of places where what looks like a
-    secret is none -> reason; `opaque`: kinds of files that nobody looks into; `UnsafeClock`: a moment for now.
-
-    `base`, `repository`: with both an image is built, on the base of this digest (of its manifest, in the home's
-    `bases`), to be pushed to HOST[:PORT]/PATH; with neither none is, and a process is looked at. How the registry is
-    spoken to, where the producer's credentials for it are, and which other host may ask for them: `scheme`,
-    `credentials`, `tokens`, as `registry_authorization` has them.
-    """
-
-    systems: dict[str, dict[str, Day]]
-    interpreters: dict[str, Day]
-    others: Literal["refuse", "UnsafeAny"] = "refuse"
-    floor: int = Field(default=50, ge=1)
-    worst: Literal["low", "medium", "high", "critical"] = "high"
-    unfixed: Literal["stop", "let"]
-    days: float = Field(default=7.0, gt=0)
-    lists: float = Field(default=7.0, gt=0)
-    pending: Literal["stop", "UnsafeLet"] = "stop"
-    signers: tuple[Sha, ...] = ()
-    bases: tuple[Sha, ...] = ()
-    setuid: tuple[str, ...] = ()
-    made: dict[str, Reason] = {}
-    secrets: dict[str, Reason] = {}
-    opaque: tuple[str, ...] = ()
-    UnsafeClock: str = ""
-    base: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
-    repository: str = Field(default="", pattern=f"^$|^{REPOSITORY}")
-    scheme: Scheme = "https"
-    credentials: str = Field(default="auths", pattern=r"^(auths|env:\w+|file:.+)$")
-    tokens: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?)?$")
-
-    @model_validator(mode="after")
-    def _both(self) -> "Limits":
-        if bool(self.base) != bool(self.repository):
-            raise ValueError("an image is built where `base` and `repository` are both named")
-        return self
+    beside: tuple[Theirs, ...] = ()
+    vex: tuple[Vex, ...] = ()
 
 
 class Item(NamedTuple):
     """`about`: an `About`; `advisories`: a `Mirror`, or none; `lock`: name -> version, or none; `interpreter`: an
     `Interpreter`, or none where it is in the tree; `config`, `manifest`: bytes, the latter none of a process; `file`: a
     `File`; `layer`: a `Blob`; `feed`: a `Feed`; `signature`: payload and signature; `attestation`: an envelope; `key`:
-    a public key in PEM."""
+    a public key in PEM; `report`: a `Report`; `vex`: an envelope."""
 
     kind: str
     value: Any
@@ -176,6 +183,16 @@ class About(NamedTuple):
     form: str
     reference: str
     now: str
+
+
+class Report(NamedTuple):
+    """What another scanner wrote of an image. `name`: the scanner; `database`: what its database says of itself, empty
+    where it says nothing apart; `lacks`: why there is no report."""
+
+    name: str
+    data: bytes = b""
+    database: bytes = b""
+    lacks: str = ""
 
 
 class File(NamedTuple):

@@ -5,14 +5,16 @@ from typing import Any, ClassVar
 
 from security.errors import CannotTell
 from security.gate import Gate, Violation
-from security.gates.image import rules
+from security.gates.image import others, rules
 from security.gates.image.decoys import VIOLATIONS
-from security.gates.image.facts import Facts, Item, Limits
+from security.gates.image.doubts import doubts
+from security.gates.image.facts import Facts, Item
+from security.gates.image.limits import Limits
 from security.gates.image.look import looked
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
 
-_WAIVABLE = ("IMG-06", "IMG-14")
+_WAIVABLE = ("IMG-06", "IMG-14", "IMG-17")
 _CONTROLS = {
     "IMG-01": ("CIS-K8S:5.5.1", "NIST-800-190:4.1.5"),
     "IMG-02": ("SLSA:v1", "NIST-800-190:4.1.5"),
@@ -25,6 +27,7 @@ _CONTROLS = {
     "IMG-13": ("NIST-800-53:CM-8", "NIST-SSDF:PW.4"),
     "IMG-14": ("CIS-DOCKER:4.4", "NIST-800-53:SI-2"),
     "IMG-15": ("NIST-800-190:4.1.2",),
+    "IMG-17": ("NIST-800-53:RA-5", "NIST-800-53:CA-2"),
     "IMG-16": ("NIST-800-53:RA-5", "NIST-800-53:CM-3"),
 }
 _SCANNED = ("NIST-800-53:RA-5", "NIST-800-190:4.1.1", "OWASP-A06:2021")
@@ -62,12 +65,13 @@ class ImageVulnerabilityScanning(Gate[Item]):
             ("IMG-13", "high", "distributions that are not those of the lock", "install from the lock alone"),
             ("IMG-14", "high", "a security update that is not installed", "upgrade, or build on a newer base"),
             ("IMG-15", "medium", "an image that starts a shell, or nothing", "set an entry point in exec form"),
-            ("IMG-16", "high", "a file that tells scanners to look away", "take it away; have a waiver signed"),
+            ("IMG-16", "high", "what tells scanners to look away", "take it away; have a waiver signed"),
+            ("IMG-17", "high", "another scanner that says otherwise", "find out who is right; update who is not"),
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
     causes: ClassVar[frozenset[str]] = frozenset(
-        {"advisories", "image", "interpreter", "packages", "unclear", "updates"}
+        {"advisories", "beside", "coverage", "image", "interpreter", "packages", "unclear", "updates"}
     )
 
     def look(self, material: Handed[Item]) -> Facts:
@@ -86,13 +90,16 @@ class ImageVulnerabilityScanning(Gate[Item]):
         yield from rules.privileged(facts, limits)
         yield from rules.locked(facts)
         yield from rules.pending(facts, limits)
-        yield from rules.hushed(facts)
-        if left := list(rules.doubts(facts, limits)):
+        yield from rules.hushed(facts, limits)
+        yield from others.differ(facts, limits)
+        if left := [*doubts(facts, limits), *others.doubts(facts, limits)]:
             raise CannotTell("; ".join(said for _, said in left), "+".join(dict.fromkeys(cause for cause, _ in left)))
 
     def active(self, limits: Limits) -> tuple[str, ...]:
-        """All, but updates that are not installed where the policy lets them."""
-        return tuple(rule for rule in self.rules if rule != "IMG-14" or limits.pending == "stop")
+        """All, but updates that are not installed where the policy lets them, and others where it names none."""
+        off = {"IMG-14"} if limits.pending != "stop" else set()
+        off |= {"IMG-17"} if not limits.beside else set()
+        return tuple(rule for rule in self.rules if rule not in off)
 
     def brief(self, facts: Facts) -> str:
         """What was looked at, and what is known of it."""

@@ -6,16 +6,26 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from packaging.version import Version
-
-from security.advisories import ranges, severity, systems
 from security.advisories.mirror import Mirror
-from security.advisories.record import Advisory, when
 from security.errors import BadInput, CannotTell
-from security.gates.image.facts import IMAGE, MANY, MOST, PROCESS, PYPI, About, Built, Facts, Hit, Item, Known, Listed
+from security.gates.image.beside import beside
+from security.gates.image.facts import (
+    IMAGE,
+    MANY,
+    MOST,
+    PROCESS,
+    About,
+    Built,
+    Facts,
+    Item,
+    Listed,
+    Vex,
+)
+from security.gates.image.match import known, matched
 from security.gates.image.signed import bills, signers
 from security.gates.image.sweep import Sweep
-from security.inventory import Inventory, System, feeds
+from security.gates.image.vex import documents
+from security.inventory import Inventory, feeds
 from security.inventory.feeds import Told, Update
 from security.inventory.layers import Laid, chains, lay
 from security.inventory.read import inventory
@@ -72,7 +82,7 @@ def _facts(
         sweep.text(place, text)
     sweep.flush()
     mirror: Mirror | None = single["advisories"]
-    hits, unclear = _matched(here, mirror) if mirror else ([], [])
+    hits, unclear = matched(here, mirror) if mirror else ([], [])
     told, pending, feedless = _fed(here, many.get("feed", ()))
     return Facts(
         built=_built(about, single, many, laid, here, config, descriptors) if about.form == IMAGE else None,
@@ -88,7 +98,7 @@ def _facts(
         stray=Listed.of(here.stray),
         setuid=Listed.of(here.setuid),
         ignores=Listed.of(here.ignores),
-        data=_known(here.system, mirror) if mirror else None,
+        data=known(here.system, mirror) if mirror else None,
         hits=tuple(hits[:MOST]),
         more=max(len(hits) - MOST, 0),
         unclear=Listed.of(unclear),
@@ -99,7 +109,23 @@ def _facts(
         secrets=Listed.of(sweep.found),
         looked=sweep.looked,
         opaque=dict(sorted(sweep.opaque.items())),
+        vex=tuple(_vex(single, many, here)),
+        beside=tuple(beside(many.get("report", ()), _called(single), here, hits)),
     )
+
+
+def _vex(single: dict[str, Any], many: dict[str, list[Any]], here: Inventory) -> Iterator[Vex]:
+    """What is said of an image's vulnerabilities; of a process nothing counts that is."""
+    sha = hashlib.sha256(single.get("manifest", b"")).hexdigest()
+    given, handed = many.get("attestation", []), many.get("vex", [])
+    if len(given) + len(handed) > MOST:
+        raise CannotTell(f"there are more than {MOST:,} attestations and VEX documents")
+    return documents(given, handed, many.get("key", []), sha, here)
+
+
+def _called(single: dict[str, Any]) -> list[str]:
+    """What an image may be called by: digests of its manifest and of its config."""
+    return [f"sha256:{hashlib.sha256(single[each]).hexdigest()}" for each in ("manifest", "config") if each in single]
 
 
 def _config(data: bytes) -> dict[str, Any]:
@@ -133,46 +159,6 @@ def _versions(here: Inventory) -> dict[str, tuple[str, ...]]:
     for each in here.dists:
         found.setdefault(each.name, []).append(each.version)
     return {name: tuple(found[name]) for name in sorted(found)}
-
-
-def _known(system: System | None, mirror: Mirror) -> dict[str, Known]:
-    """What there is of each ecosystem that is needed; of one without advisories nothing."""
-    of = system.ecosystem if system else ""
-    pypi = {each.id: each.modified for told in mirror.known.values() for each in told}
-    other = {each.id: each.modified for (name, _), told in mirror.systems.items() if name == of for each in told}
-    return {
-        name: Known(count=len(told), newest=max(told.values(), key=when))
-        for name, told in ((of, other), (PYPI, pypi))
-        if name and told
-    }
-
-
-def _matched(here: Inventory, mirror: Mirror) -> tuple[list[Hit], list[str]]:
-    """What is known of each package, and what nobody can tell."""
-    hits, unclear = list[Hit](), set[str]()
-    for name, at in sorted({(each.name, each.version) for each in here.dists}):
-        every = mirror.of(name)
-        for each in every:
-            told = ranges.affects(each, name, Version(at))
-            unclear |= {f"{each.id} of {name}"} if told is None else set()
-            if told:
-                hits.append(_hit(PYPI, name, at, each, every, ranges.fixes(each, name)))
-    of = here.system.ecosystem if here.system else ""
-    for name, at in sorted({(each.source, each.built) for each in here.packages}) if of else ():
-        every = systems.of(mirror, of, name)
-        for each in every:
-            told = systems.affects(each, of, name, at)
-            unclear |= {f"{each.id} of {name}"} if told is None else set()
-            if told:
-                hits.append(_hit(of, name, at, each, every, systems.fixes(each, of, name)))
-    order = severity.LEVELS
-    return sorted(hits, key=lambda hit: (-order.index(hit.level), hit.ecosystem, hit.package, hit.ids)), sorted(unclear)
-
-
-def _hit(ecosystem: str, name: str, at: str, each: Advisory, every: Sequence[Advisory], fixes: tuple[str, ...]) -> Hit:
-    ids = tuple(sorted({each.id, *each.aliases}))
-    level = severity.level(each, every)
-    return Hit(ecosystem=ecosystem, package=name, version=at, ids=ids, level=level, fixes=fixes)
 
 
 def _fed(here: Inventory, given: Sequence[feeds.Feed]) -> tuple[tuple[Told, ...], list[Update], str]:

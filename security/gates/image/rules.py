@@ -7,9 +7,10 @@ from datetime import datetime
 from security.advisories import mirror
 from security.advisories.record import when
 from security.advisories.severity import LEVELS
-from security.gates.image.facts import PYPI, Built, Facts, Hit, Limits, Listed
+from security.gates.image.facts import PYPI, Built, Facts, Hit, Listed
+from security.gates.image.limits import Limits
+from security.gates.image.says import lets, spoken
 from security.gates.image.sweep import allowed
-from security.inventory.feeds import SUITE
 from security.verdict import Breach
 
 ENDED = {
@@ -44,8 +45,8 @@ def image(built: Built, limits: Limits) -> Iterator[Breach]:
     for bill in good:
         if not bill.read:
             yield _breach("IMG-03", "bill of materials", "found what is no CycloneDX; allowed: one that can be read")
-        yield from _listed("IMG-03", "bill of materials", bill.missing, "is here and not in it; allowed: all in it")
-        yield from _listed("IMG-03", "bill of materials", bill.strange, "is in it and not here; allowed: what is here")
+        yield from listed("IMG-03", "bill of materials", bill.missing, "is here and not in it; allowed: all in it")
+        yield from listed("IMG-03", "bill of materials", bill.strange, "is in it and not here; allowed: what is here")
     user = built.user.partition(":")[0]
     if not user.isdecimal() or int(user) == 0 or built.user.partition(":")[2] in ROOTS:
         told = f"found {built.user or 'none, which is root'}; allowed: a number that is not 0, and no group of root"
@@ -54,7 +55,7 @@ def image(built: Built, limits: Limits) -> Iterator[Breach]:
         first = built.chains[0][:12] if built.chains else "no layer"
         told = f"it begins with {first}; allowed: {', '.join(each[:12] for each in limits.bases) or 'none'}"
         yield _breach("IMG-11", "base", told)
-    yield from _listed("IMG-12", "layers", built.broken, "")
+    yield from listed("IMG-12", "layers", built.broken, "")
     program = built.entrypoint[0] if built.entrypoint else ""
     if program.rpartition("/")[2] in SHELLS or not program.startswith("/"):
         told = f"found {program or 'none'}; allowed: the path of a program that is no shell, and its arguments"
@@ -107,17 +108,20 @@ def declared(facts: Facts, limits: Limits) -> Iterator[Breach]:
         if each.lists is not None and each.lists != each.packages:
             message = f"found {each.packages:,} packages and {each.lists:,} lists of files; allowed: one of each"
             yield _breach("IMG-05", each.kind, message)
-    yield from _listed("IMG-05", "packages", facts.odd, "")
-    yield from _listed("IMG-05", "distributions", facts.loose, "is in no record; allowed: what a package lists")
+    yield from listed("IMG-05", "packages", facts.odd, "")
+    yield from listed("IMG-05", "distributions", facts.loose, "is in no record; allowed: what a package lists")
     stray = [each for each in facts.stray.first if not any(fnmatch.fnmatchcase(each, made) for made in limits.made)]
     more = facts.stray.count - len(facts.stray.first)
     left = Listed(first=tuple(stray), count=len(stray) + more)
-    yield from _listed("IMG-05", "files", left, "is of no package; allowed: what one has")
+    yield from listed("IMG-05", "files", left, "is of no package; allowed: what one has")
 
 
 def known(facts: Facts, limits: Limits) -> Iterator[Breach]:
     """Vulnerabilities that are known, from a level on."""
+    now = moment(facts, limits)
     for hit in facts.hits:
+        if lets(hit, facts, limits, now):
+            continue
         let = limits.unfixed == "let" and hit.ecosystem != PYPI and not hit.fixes
         if LEVELS.index(hit.level) >= LEVELS.index(limits.worst) and not let:
             yield _breach("IMG-06", f"{hit.package} {hit.version}: {hit.ids[0]}", _known(hit, limits))
@@ -161,7 +165,7 @@ def privileged(facts: Facts, limits: Limits) -> Iterator[Breach]:
         left = tuple(each for each in facts.setuid.first if each not in limits.setuid)
         count = len(left) + facts.setuid.count - len(facts.setuid.first)
         why = f"runs as its owner or group; allowed: {', '.join(limits.setuid) or 'none'}"
-        yield from _listed("IMG-10", "files", Listed(first=left, count=count), why)
+        yield from listed("IMG-10", "files", Listed(first=left, count=count), why)
 
 
 def locked(facts: Facts) -> Iterator[Breach]:
@@ -190,51 +194,15 @@ def pending(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield _breach("IMG-14", "packages", message)
 
 
-def hushed(facts: Facts) -> Iterator[Breach]:
-    """What tells scanners to look away, and is obeyed by none here: who may let something go signs for it."""
-    yield from _listed("IMG-16", "files", facts.ignores, "tells scanners what not to find; allowed: a signed waiver")
+def hushed(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """What tells scanners to look away, and is obeyed by none here: who may let something go signs for it. And what
+    somebody has signed who may not, of something else, or too long ago."""
+    yield from spoken(facts, limits, moment(facts, limits))
+    yield from listed("IMG-16", "files", facts.ignores, "tells scanners what not to find; allowed: a signed waiver")
 
 
-def doubts(facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
-    """What nobody can tell, as cause and sentence."""
-    needed = ["PyPI"] if facts.dists else []
-    if facts.system and facts.packages:
-        needed.append(facts.system.ecosystem or f"{facts.system.id} {facts.system.version}".strip())
-    lacking = [each for each in needed if each not in (facts.data or {})]
-    if lacking:
-        yield "advisories", f"there are no advisories of {', '.join(lacking)}: what is known of them nobody can tell"
-    if facts.unclear.count:
-        more = f", and {facts.unclear.count - 1:,} more" if facts.unclear.count > 1 else ""
-        yield "unclear", f"{facts.unclear.first[0]} does not say which versions it affects{more}"
-    if facts.built is None and not any(each.packages for each in facts.databases):
-        yield "packages", "the system has no package database that is known here: what it runs on nobody can tell"
-    elif limits.pending == "stop" and (facts.system or limits.others != "refuse"):
-        yield from (("updates", each) for each in _stale(facts, limits))
-    if alone := [f"{each.implementation} {each.version}" for each in facts.interpreters if not each.owner]:
-        yield "interpreter", f"{', '.join(alone)} is of no package: what is known of it nobody can tell"
-    if facts.built is None:
-        yield "image", "no image was built: only what the local process runs on was looked at"
-
-
-def _stale(facts: Facts, limits: Limits) -> Iterator[str]:
-    suite = f"{facts.system.codename or facts.system.id}{SUITE}" if facts.system else f"an unknown system's {SUITE}"
-    if facts.feedless:
-        yield facts.feedless
-        return
-    if not facts.feeds:
-        yield f"there is no list of {suite}: whether updates are missing nobody can tell"
-    now = moment(facts, limits)
-    for each in facts.feeds:
-        days = mirror.days(each.date, now)
-        late = bool(each.until) and when(each.until) < now
-        if not -1.0 <= days <= limits.lists or late:
-            until = f", and counts until {each.until}" if each.until else ""
-            yield f"the list of {suite} is of {each.date}{until}; allowed: {limits.lists:g} days"
-        if not each.whole or not each.count:
-            yield f"the list of {suite} is not what its release names"
-
-
-def _listed(rule: str, place: str, told: Listed, message: str) -> Iterator[Breach]:
+def listed(rule: str, place: str, told: Listed, message: str) -> Iterator[Breach]:
+    """A breach for each that is told, and one for the rest. Without a message each is a sentence of its own."""
     for each in told.first:
         yield _breach(rule, each if message else place, message or each)
     if more := told.count - len(told.first):

@@ -36,26 +36,45 @@ def bills(given: Iterable[bytes], keys: Sequence[bytes], sha: str, here: Invento
     """The bills of materials that somebody signed for a manifest of this digest."""
     parts = listed(here)
     for line in given:
-        try:
-            envelope = json.loads(line)
-            body = base64.b64decode(envelope["payload"], validate=True)
-            marks = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
-            said = json.loads(body)
-            about = [each["digest"].get("sha256") for each in said["subject"]]
-            kinds = envelope["payloadType"], said["_type"].replace("v0.1", "v1"), said["predicateType"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if (opened := envelope(line, keys)) is None:
             continue
-        if kinds != (PAYLOAD, STATEMENT, CYCLONEDX) or sha not in about:
+        said, signed = opened
+        about = [each["digest"].get("sha256") for each in said["subject"]]
+        if said["predicateType"] != CYCLONEDX or sha not in about:
             continue
-        signed = {key.id for key in _keys(keys) for mark in marks if _signed(key, pae(body), mark)}
         found = _parts(said.get("predicate"))
         yield Bill(
-            keys=tuple(sorted(signed)),
+            keys=signed,
             read=found is not None,
             listed=len(found or ()),
             missing=Listed.of(map(" ".join, parts - (found or set()))),
             strange=Listed.of(map(" ".join, (found or set()) - parts)),
         )
+
+
+def envelope(line: bytes, keys: Sequence[bytes]) -> tuple[dict[str, Any], tuple[str, ...]] | None:
+    """The statement of a DSSE envelope, and the ids of the keys that signed it; None for what is none, or says a thing
+    twice."""
+    try:
+        told = json.loads(line, object_pairs_hook=_once)
+        body = base64.b64decode(told["payload"], validate=True)
+        marks = [base64.b64decode(each["sig"], validate=True) for each in told["signatures"]]
+        said = json.loads(body, object_pairs_hook=_once)
+        kinds = told["payloadType"], said["_type"].replace("v0.1", "v1")
+        spelled = all(isinstance(each["digest"], dict) for each in said["subject"]) and said["predicateType"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if kinds != (PAYLOAD, STATEMENT) or not isinstance(spelled, str):
+        return None
+    signed = {key.id for key in _keys(keys) for mark in marks if _signed(key, pae(body), mark)}
+    return said, tuple(sorted(signed))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise ValueError("a property twice")
+    return told
 
 
 def listed(here: Inventory) -> set[Part]:

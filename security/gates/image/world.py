@@ -16,13 +16,13 @@ from security import endorse
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory, Affected, Event, Package, Range, when
 from security.fresh import Fresh
-from security.gates.image import signed
+from security.gates.image import reports, signed
 from security.gates.image.facts import IMAGE, MANY, PROCESS, PYPI, About, File, Item
 from security.inventory import Interpreter, Inventory, Node, Tree, feeds, made
 from security.inventory.layers import Blob, Laid, lay
 from security.inventory.read import LISTS, RELEASE, STATUS, inventory
 from security.keys import seal
-from security.verdict import canonical
+from security.verdict import canonical, digest
 
 SMALL = 4 << 20
 """Bytes of layers that a canary keeps."""
@@ -64,6 +64,8 @@ class World:
         self.mirror = self._advised(told.get("advisories"))
         self.newer: dict[str, str] = {}
         self.reference, self.signs, self.bills, self.torn = "", True, True, False
+        self.differs = self.excused = ""
+        self.scanners = [item.value.name for item in sample if item.kind == "report"]
         self.locked = {each.name: each.version for each in self.seen().dists}
         interpreter = told.get("interpreter")
         known = Interpreter(implementation="CPython", version="3.11.9", owner="python3.11-minimal")
@@ -126,7 +128,7 @@ class World:
 
     def items(self) -> list[Item]:
         """What is handed out."""
-        items = [Item("advisories", self.mirror), Item("lock", self.locked), *self._feeds()]
+        items = [Item("advisories", self.mirror), Item("lock", self.locked), *self._feeds(), *self._excuses()]
         if self.form == PROCESS:
             config = {"config": self.config["config"]}
             items += [Item("about", About(PROCESS, "", self.now)), Item("config", canonical(config))]
@@ -143,7 +145,7 @@ class World:
         reference = self.reference or f"canary@sha256:{image.sha256}"
         items += [Item("about", About(IMAGE, reference, self.now)), Item("manifest", image.manifest)]
         items += [Item("config", image.config), *(Item("layer", each) for each in layers)]
-        return items + self._signed(image.sha256)
+        return items + self._signed(image.sha256) + self._beside(f"sha256:{hashlib.sha256(image.config).hexdigest()}")
 
     def _signed(self, sha: str) -> list[Item]:
         payload = endorse.payload(endorse.Image(sha))
@@ -152,6 +154,23 @@ class World:
         bill = seal(signed.CYCLONEDX, {"canary": sha}, parts, self.key)
         told = [Item("key", self.key.public.pem), Item("attestation", bill)]
         return [*told, Item("signature", (payload, self.key.mark(payload)))] if self.signs else told
+
+    def _excuses(self) -> list[Item]:
+        """A document by a stranger, of an image that nobody has."""
+        if not self.excused:
+            return []
+        said = {"vulnerability": {"name": self.excused}, "products": [{"@id": "pkg:oci/canary"}], "status": "fixed"}
+        told: dict[str, Any] = {"@context": "https://openvex.dev/ns/v0.2.0", "@id": f"urn:{self.made_up}"}
+        told |= {"author": "nobody", "timestamp": self.now, "version": 1, "statements": [said]}
+        return [Item("vex", seal("https://openvex.dev/ns", {"canary": digest(self.made_up)}, told, self.key))]
+
+    def _beside(self, image: str) -> list[Item]:
+        """A report that differs, by a scanner that is asked; none where nothing is to differ."""
+        if not self.differs:
+            return []
+        here, name = self.seen(), min([*self.scanners, "trivy"])
+        make = reports.grype if name == "grype" else reports.trivy
+        return [Item("report", make(here, image, self.now, self.differs))]
 
     def _feeds(self) -> list[Item]:
         here = self.seen()
