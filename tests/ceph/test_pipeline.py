@@ -30,6 +30,7 @@ LAPTOP = (
     "fairness_metrics",
     *RENDERED,
     "image_vulnerability_scanning",
+    "deployment_authorization",
 )
 """Gates of which a laptop's policy observes that nobody can tell."""
 TERMS: dict[str, dict[str, Any]] = {
