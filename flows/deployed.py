@@ -5,6 +5,7 @@ and whether that may serve says the registry.
 """
 
 import argparse
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -60,7 +61,7 @@ class Deployed:
             raise PlanError(f"nothing was ever released to {self.target} from this home")
         return self.said["namespace"]
 
-    def spoken(self) -> Client:
+    def spoken(self) -> AbstractContextManager[Client]:
         """The cluster's client."""
         return cluster.spoken(self.limits)
 

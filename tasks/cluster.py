@@ -63,9 +63,13 @@ def limits(run: Run) -> Limits:
     return Limits.model_validate(run.plan.terms["deploy"]["place"][NAME].limits)
 
 
-def spoken(told: Limits) -> Client:
-    """The client of the cluster that limits name; to be closed."""
-    return Client(config.read(deployer.kubeconfig(told.credentials)))
+@contextmanager
+def spoken(told: Limits) -> Iterator[Client]:
+    """The client of the cluster that limits name. `PlanError` for another cluster, or for another deployer, than they
+    say: by now a kubeconfig may be another than the gate was shown."""
+    with Client(config.read(deployer.kubeconfig(told.credentials))) as client:
+        deployer.kept(Asked(client), told.model_dump())
+        yield client
 
 
 def standing(home: Home, name: str, keys: Keys, models: Mapping[str, str]) -> Callable[[str], bool]:
