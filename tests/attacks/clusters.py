@@ -46,7 +46,7 @@ def needed() -> list[dict[str, Any]]:
 
 
 class Grounds(World):
-    """The cluster of these runs. `changed` alters what is applied, as an admission webhook might."""
+    """The cluster of these runs. `wrong`: by the name that callers know, another model answers."""
 
     def __init__(self, folder: Path, home: Home) -> None:
         super().__init__(folder)
@@ -78,7 +78,7 @@ class Grounds(World):
     def restore(self) -> None:
         """All is well again."""
         self.cluster.rights["deployer"] = needed()
-        self.open, self.rollout, self.cluster.faults[:] = False, self.begun, []
+        self.open, self.wrong, self.rollout, self.cluster.faults[:] = False, False, self.begun, []
 
     def begun(self, told: Told, look: int) -> tuple[Told, str]:
         """Pods that begin, and what stands for them."""
@@ -97,6 +97,9 @@ class Grounds(World):
         """Where a name leads in the network of the cluster, for whoever asks."""
         service = self.objects.held.get(("Service", NAMESPACE, host)) or {}
         release = service.get("spec", {}).get("selector", {}).get("sluice/release", "")
+        if self.wrong and host == NAME:
+            self.serve("wrong", "e" * 64)
+            return self.serving["wrong"].address
         if release in self.serving and (component == "probe" or self.open):
             at = self.real.get(release, ("", 0))
             return at if _answers(at) else self.serving[release].address

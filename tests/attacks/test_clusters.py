@@ -11,7 +11,7 @@ import pytest
 from flows.cli import main
 from flows.shell import once
 from security.log import read
-from tasks import process
+from tasks import chains, models, process, store
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
 from tasks.store import current, pointer
@@ -239,3 +239,77 @@ def test_a_difference_is_told_and_the_next_run_does_not_take_a_field_of_somebody
     assert ".spec.replicas is managed by kubectl-edit" in state.message
     restored.objects.put(live)
     assert restored.led() == current(first.home, pointer(TARGET))[1]["release"]
+
+
+@pytest.fixture(scope="module")
+def newer(first: Run, asked: dict[str, str]) -> Run:
+    """A newer model, up to its evaluation, beside the one that serves."""
+    state, run = once(Quiet(), **asked, deploy=False)
+    assert state.is_completed(), state.message
+    assert run is not None
+    return run
+
+
+def test_callers_are_led_back_where_the_release_does_not_serve_by_the_name_they_know(
+    first: Run, newer: Run, restored: Grounds, asked: dict[str, str], registry: Distribution
+) -> None:
+    before, said = restored.led(), current(first.home, pointer(TARGET))
+    restored.wrong = True
+    with registry:
+        state, _ = deployed(asked, newer)
+    assert state.name == REFUSED
+    assert re.search(rf"promotion: .*callers are led to {before} again", state.message), state.message
+    assert (restored.led(), restored.releases()) == (before, {before})
+    assert current(first.home, pointer(TARGET)) == said
+
+
+@pytest.fixture(scope="module")
+def second(first: Run, newer: Run, asked: dict[str, str], world: Grounds, registry: Distribution) -> Run:
+    """Callers are led to the newer model."""
+    with registry:
+        state, run = deployed(asked, newer)
+    assert state.is_completed(), state.message
+    return run
+
+
+def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked_one(
+    first: Run, second: Run, world: Grounds, asked: dict[str, str], home: Home, capsys: Said
+) -> None:
+    named = ["--document", asked["document"], "--policy", asked["policy"]]
+    moves = store.moves(home, pointer(TARGET))
+    assert [each["run"] for each in moves] == [first.plan.run, second.plan.run]
+    assert world.releases() == {each["release"] for each in moves}
+    assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it recommends nonsense"]) == 0
+    assert world.led() == moves[0]["release"]
+    assert (home.evidence(first.plan.run) / "release-3.dsse").is_file()
+    capsys.readouterr()
+    assert main(["deploy", "status", *named, "--json"]) == 0
+    lines = {each["run"]: each for each in json.loads(capsys.readouterr().out)}
+    assert [lines[run.plan.run]["serves"] for run in (first, second)] == [True, False]
+    assert main(["deploy", "diff", *named, "--json"]) == 1
+    assert [each["field"] for each in json.loads(capsys.readouterr().out)] == ["production"]
+    assert main(["deploy", "rollback", *named, "--to", second.plan.run, "--reason", "it did not"]) == 0
+    keys = models.trusted(first)
+    row = next(row for row in chains.standing(home, NAME, keys).rows if row.claim.release == moves[0]["model"])
+    target, signer = row.claim.manifest, first.keys.signer("verifier")
+    chains.revoke(home, signer, keys, what="model", target=target, reason="it was poisoned")
+    capsys.readouterr()
+    assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it was good"]) == 2
+    assert "must not serve any more" in capsys.readouterr().err
+    assert world.led() == moves[1]["release"]
+
+
+def test_a_decision_that_was_altered_leads_nobody_anywhere(
+    second: Run, asked: dict[str, str], home: Home, world: Grounds, capsys: Said
+) -> None:
+    path = home.evidence(second.plan.run) / "release.dsse"
+    kept = path.read_bytes()
+    named = ["--document", asked["document"], "--policy", asked["policy"]]
+    try:
+        path.write_bytes(kept.replace(b"e", b"f", 1))
+        assert main(["deploy", "status", *named]) == 2
+        path.unlink()
+        assert main(["deploy", "rollback", *named, "--to", second.plan.run, "--reason", "x"]) == 2
+        assert "its decision cannot be read" in capsys.readouterr().err
+    finally:
+        path.write_bytes(kept)
