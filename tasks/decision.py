@@ -88,7 +88,9 @@ def made(home: Home, target: str, key: PublicKey) -> list[Decision]:
 def one(decisions: list[Decision], spelled: str) -> Decision:
     """The decision that a person names by its run, or by the beginning of its model's digest or of its release."""
     mine = [each for each in decisions if spelled == each.run]
-    mine = mine or [each for each in decisions if spelled and spelled in (each.model[: len(spelled)], each.release)]
+    mine = mine or [
+        each for each in decisions if spelled and (each.model.startswith(spelled) or each.release.startswith(spelled))
+    ]
     if len(mine) != 1:
         known = ", ".join(each.run for each in decisions[-5:]) or "none"
         raise PlanError(f"{spelled!a}: found {len(mine)} releases; allowed: one of those of {known}")

@@ -292,7 +292,8 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     keys = models.trusted(first)
     row = next(row for row in chains.standing(home, NAME, keys).rows if row.claim.release == moves[0]["model"])
     target, signer = row.claim.manifest, first.keys.signer("verifier")
-    chains.revoke(home, signer, keys, what="model", target=target, reason="it was poisoned")
+    told = {"name": NAME, "version": row.claim.version, "reason": "it was poisoned"}
+    chains.revoke(home, signer, keys, what="model", target=target, **told)
     capsys.readouterr()
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it was good"]) == 2
     assert "must not serve any more" in capsys.readouterr().err
