@@ -80,7 +80,7 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return candidate.system(run, ref)
     folder = check(run.home, ref, run.plan.run)
     if gate.kind == "rows":
-        rows, limits = _rows(run, ref, folder, subject, where), run.plan.terms[where[0]][where[1]][gate.name].limits
+        rows, limits = _rows(run, ref, folder, subject, where), _limits(run, gate, where)
         if gate.name == baseline.NAME:
             then = baseline.opened(run.home, limits["baseline"], run.trust.key).bytes if limits["baseline"] else None
             recent, newest = span.recent(run, rows, folder, where[0], limits)
@@ -96,15 +96,11 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "manifest":
         return _manifest(run, gate, ref, subject, where)
     if gate.name == artifact.NAME:
-        return artifact.opened(folder, run.plan.terms[where[0]][where[1]][gate.name].limits, subject)
+        return artifact.opened(folder, _limits(run, gate, where), subject)
     if gate.name == versions.NAME:
-        limits = run.plan.terms[where[0]][where[1]][gate.name].limits
-        told: dict[str, Any] = {
-            "data": run.published["features"].sha256,
-            "plan": run.plan.sha256,
-            "known": run.plan.registry,
-        }
-        return versions.opened(run.home, folder, limits, subject, models.trusted(run), **told)
+        told: dict[str, Any] = {"data": run.published["features"].sha256, "plan": run.plan.sha256}
+        trusted, limits = models.trusted(run), _limits(run, gate, where)
+        return versions.opened(run.home, folder, limits, subject, trusted, **told, known=run.plan.registry)
     if gate.kind == "manifests":
         return candidate.manifests(subject, folder, placed=ref.kind == "placed")
     if gate.kind == "approval":
@@ -114,6 +110,10 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
     if gate.kind == "scores":
         return _scores(run, gate, folder, subject, where)
     raise CannotTell(f"nobody can open {gate.kind} for {gate.name}")
+
+
+def _limits(run: Run, gate: Gate[Any], where: tuple[str, str]) -> dict[str, Any]:
+    return run.plan.terms[where[0]][where[1]][gate.name].limits
 
 
 def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, str]) -> Material[Any]:
@@ -145,7 +145,7 @@ def _rows(run: Run, ref: Ref, folder: Path, subject: Subject, where: tuple[str, 
 
 def _supplied(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Material[Any]:
     """What works on a reference: the checkout, with its history; the code and the lock that the plan has sealed."""
-    stage, limits = where[0], run.plan.terms[where[0]][where[1]][gate.name].limits
+    stage, limits = where[0], _limits(run, gate, where)
     if gate.kind == "checkout":
         return checkout.opened(checkout.PIPELINE, limits, ref.sha256)
     if gate.kind == "code":
@@ -171,7 +171,7 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         users = form.scores(written, found, made, seed, dataset.cut(run), before, kinds, dataset.floor(run))
         run.formed[subject.sha256] = users
     if gate.name == fairness.FairnessMetrics.name:
-        limits = fairness.Limits.model_validate(run.plan.terms[where[0]][where[1]][gate.name].limits)
+        limits = fairness.Limits.model_validate(_limits(run, gate, where))
         return fairness.material(subject, [written], users, floor=limits.k, depth=limits.depth)
     if gate.name == bias.BiasDetection.name:
         named = declared.named(run.plan)["item"]
@@ -184,17 +184,16 @@ def _manifest(run: Run, gate: Gate[Any], ref: Ref, subject: Subject, where: tupl
     rows = ref if ref.kind == "rows" else run.published["rows"]
     folder = check(run.home, rows, run.plan.run)
     form.sources(dataset.listed(folder, run.trust.key), run.pinned)
-    revoked = run.plan.terms[where[0]][where[1]][gate.name].limits.get("revoked", {})
+    revoked = _limits(run, gate, where).get("revoked", {})
     return inputs.material(subject, (folder / dataset.SEALED).read_bytes(), run.trust.key, revoked)
 
 
 def _asked(run: Run, gate: Posture, ref: Ref, at: tuple[str, str]) -> Any:
     if gate.kind == "registry":
-        limits, keys = run.plan.terms[at[0]][at[1]][gate.name].limits, models.trusted(run)
-        return authority.opened(run.home, limits, keys, run.keys.signer("producer"), run.plan.registry)
+        signer, trusted = run.keys.signer("producer"), models.trusted(run)
+        return authority.opened(run.home, _limits(run, gate, at), trusted, signer, run.plan.registry)
     if gate.kind == "cluster":
-        limits = run.plan.terms[at[0]][at[1]][gate.name].limits
-        return deployer.opened(check(run.home, ref, run.plan.run), limits, cluster.connected)
+        return deployer.opened(check(run.home, ref, run.plan.run), _limits(run, gate, at), cluster.connected)
     if gate.kind == "bucket":
         if ref.sha256 not in run.visits:
             where, of = source.Place.of(run.plan.document["stages"][0]["source"]), run.source
@@ -234,10 +233,10 @@ def _objects(run: Run, ref: Ref, folder: Path, subject: Subject) -> Material[Any
         sha, size = hashed(folder / each["file"])
         manifest = {"sha256": each["sha256"], "size": each["size"]}
         held[each["key"]] = {"manifest": manifest, "quarantine": {"sha256": sha, "size": size}}
-    versions = [(each["key"], each["version"]) for each in told]
+    versions, home = [(each["key"], each["version"]) for each in told], run.home
     answers = cipher.ask(run.source.endpoint, run.source.credentials, where.bucket, versions)
-    apart = {"quarantine": folder, "staging": run.home.folder("staging", run.plan.run, private=True)}
-    lasting = {"evidence": run.home.evidence(run.plan.run), "store": run.home.folder("store", private=True)}
+    apart = {"quarantine": folder, "staging": home.folder("staging", run.plan.run, private=True)}
+    lasting = {"evidence": home.evidence(run.plan.run), "store": home.folder("store", private=True)}
     return rest.material(subject, answers, held, volume.states(apart | lasting), run.source.basis)
 
 
