@@ -58,7 +58,7 @@ class Cluster:
         if kind == "SelfSubjectReview":
             return {"userInfo": {"username": user, "groups": ["system:authenticated"]}}
         if kind == "SelfSubjectAccessReview":
-            at = spec["resourceAttributes"]
+            at = dict(spec["resourceAttributes"])
             at |= {"resource": f"{at['resource']}/{at['subresource']}"} if at.get("subresource") else {}
             return {"allowed": self.may(user, *(at.get(each, "") for each in AT))}
         rules = [{key: each for key, each in rule.items() if key != "namespaces"} for rule in self.rights.get(user, [])
