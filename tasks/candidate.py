@@ -10,6 +10,7 @@ from deployments.serving.openapi import document
 from security.engines.prober import probe
 from security.errors import CannotTell, StoreError
 from security.gates import api
+from security.gates.network import PROBE
 from security.manifests import material
 from security.material import Material
 from security.posture import Posture
@@ -20,12 +21,13 @@ from tasks.run import Run
 from tasks.store import files
 
 
-def manifests(subject: Subject, folder: Path, *, placed: bool = False) -> Material[Any]:
-    """Manifests as they were rendered, or as they lie where a release was placed: observed, where that is a cluster."""
+def manifests(subject: Subject, folder: Path, *, placed: bool = False, probed: bool = False) -> Material[Any]:
+    """Manifests as they were rendered, or as they lie where a release was placed: observed, where that is a cluster.
+    `probed`: with what the probes saw there, which is no manifest."""
     basis = Basis.RENDERED if not placed or lying.told(folder)["target"] == "local" else Basis.OBSERVED
     folder = lying.objects(folder) if placed else folder
-    items = [(path.name, path.read_bytes()) for path in files(folder)]
-    there = sum(len(names) for _, _, names in os.walk(folder))
+    items = [(path.name, path.read_bytes()) for path in files(folder) if probed or path.name != PROBE]
+    there = sum(probed or name != PROBE for _, _, names in os.walk(folder) for name in names)
     return material(subject, items, expected=there, basis=basis)
 
 

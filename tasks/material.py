@@ -17,6 +17,7 @@ from security.engines.asker import ask
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
 from security.gates import bias, contract, drift, fairness, inputs, metrics, model, personal, rest
+from security.gates.network import NetworkPolicyEnforcement
 from security.material import Material
 from security.posture import Posture, asked, part
 from security.rows import lines
@@ -102,7 +103,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         trusted, limits = models.trusted(run), _limits(run, gate, where)
         return versions.opened(run.home, folder, limits, subject, trusted, **told, known=run.plan.registry)
     if gate.kind == "manifests":
-        return candidate.manifests(subject, folder, placed=ref.kind == "placed")
+        probed = gate.name == NetworkPolicyEnforcement.name
+        return candidate.manifests(subject, folder, placed=ref.kind == "placed", probed=probed)
     if gate.kind == "approval":
         return approvals.of(run, ref, subject)
     if gate.kind == "model":

@@ -67,13 +67,8 @@ class Grounds(World):
         self.kubeconfig.write_text(json.dumps(told))
         der = ssl.PEM_cert_to_DER_cert(self.cluster.authority)
         self.ca = hashlib.sha256(der).hexdigest()
-        self.cluster.objects.put(
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": NAMESPACE, "uid": "n", "labels": {}},
-            }
-        )
+        told = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        self.objects.write(told, "owner", new=True, dry=False)
 
     def restore(self) -> None:
         """All is well again."""
