@@ -65,7 +65,7 @@ class Client:
         headers = {"Authorization": f"Bearer {config.token}"} if config.token else {}
         self._web = httpx.Client(
             base_url=config.server,
-            headers={"Accept": "application/json", "User-Agent": MANAGER, **headers},
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": MANAGER, **headers},
             verify=config.tls(),
             trust_env=False,
             follow_redirects=False,
@@ -189,6 +189,8 @@ class Client:
         until, data = time.monotonic() + 3 * self.seconds, b""
         try:
             with self._web.stream(method, path, params=dict(asked or {}), content=content, headers=headers) as reply:
+                if reply.headers.get("content-encoding", "identity") != "identity":
+                    raise Odd(f"{what}: the answer is in a coding that was not asked for; allowed: none")
                 for piece in reply.iter_bytes():
                     data += piece
                     if len(data) > MOST:

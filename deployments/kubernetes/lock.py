@@ -89,4 +89,9 @@ def _given(client: Client, lease: dict[str, Any], me: str) -> None:
     kept = {"name": about["name"], "namespace": about["namespace"],
             "resourceVersion": found["metadata"]["resourceVersion"]}  # fmt: skip
     spec = {"leaseDurationSeconds": 1, "renewTime": found["spec"]["renewTime"]}
-    client.replace({"apiVersion": lease["apiVersion"], "kind": "Lease", "metadata": kept, "spec": spec})
+    try:
+        client.replace({"apiVersion": lease["apiVersion"], "kind": "Lease", "metadata": kept, "spec": spec})
+    except Moved:
+        found = client.find("Lease", about["name"], about["namespace"])
+        if found and found["spec"].get("holderIdentity") == me:
+            raise  # or else it was given back, and the answer was lost

@@ -144,13 +144,19 @@ def undo(client: Client, made: Sequence[Told], say: Say) -> tuple[str, ...]:
         kind, name, namespace = kinds.where(each)
         try:
             found = client.find(kind, name, namespace)
-            if found is not None:
+            if found is not None and _applied(client, found):
                 client.delete(kind, name, namespace, uid=found["metadata"]["uid"])
                 say(f"{kind}/{name} was taken away again")
         except ClusterError as why:
             say(f"{kind}/{name} could not be taken away: {why}")
             left.append(f"{kind}/{name}")
     return tuple(left)
+
+
+def _applied(client: Client, found: Told) -> bool:
+    """Whether it is one that was applied from here: what somebody else made meanwhile is not taken away."""
+    entries = found["metadata"].get("managedFields") or []
+    return any((each.get("manager"), each.get("operation")) == (client.manager, "Apply") for each in entries)
 
 
 def _there(client: Client, release: Release) -> list[Told]:

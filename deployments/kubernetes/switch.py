@@ -14,7 +14,7 @@ import yaml
 from deployments.kubernetes import lock, render
 from deployments.kubernetes.asking import Word, good
 from deployments.kubernetes.client import Client
-from deployments.kubernetes.errors import ClusterError, Missing, Moved, Undone, Unready
+from deployments.kubernetes.errors import Busy, ClusterError, Missing, Moved, Undone, Unreachable, Unready
 from deployments.kubernetes.release import MODEL, NAME, PATH, RELEASE, read
 from deployments.kubernetes.rollout import Say, led, undo
 from deployments.kubernetes.status import Status, status
@@ -101,10 +101,11 @@ def _led_to(live: Told, release: str) -> Told:
     """The Service as it is, but for the release that it leads to: what we set of it, and no more."""
     about, spec = live["metadata"], live["spec"]
     told = {key: spec[key] for key in ("type", "ports") if key in spec}
+    labels = {key: each for key, each in about.get("labels", {}).items() if key.startswith("app.kubernetes.io/")}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {key: about[key] for key in ("name", "namespace", "labels", "annotations") if key in about},
+        "metadata": {"name": about["name"], "namespace": about["namespace"], "labels": labels},
         "spec": {**told, "selector": {**spec["selector"], RELEASE: release}},
     }
 
@@ -122,7 +123,7 @@ class _Move:
     def to(self, release: str, public: Told, smoke: Told, model: str) -> Switched:
         """Apply, ask, and go back if need be."""
         self.until.left("callers are not led elsewhere")
-        applied = self.client.apply(_seen(public, self.live))
+        applied = self._apply(release, public)
         self.say(f"Service/{self.name} leads to {release}, before to {self.before or 'none'}")
         try:
             return Switched(release, self.before, good(self.client, smoke, model, self.until))
@@ -131,6 +132,19 @@ class _Move:
             if not isinstance(why, ClusterError):
                 raise
             raise Undone(f"{self.name}-{release}: {why}; {came}") from why
+
+    def _apply(self, release: str, public: Told) -> Told:
+        """The Service that leads there; where the answer was lost, it is looked at whether it does."""
+        try:
+            return self.client.apply(_seen(public, self.live))
+        except (Busy, Moved, Unreachable) as why:
+            try:
+                found = self.client.find("Service", self.name, self.namespace)
+            except ClusterError as other:
+                raise Undone(f"{why}; whether callers are led to {release} is not known: {other}") from why
+            if found is None or led(found) != release or self.before == release:
+                raise
+            return found
 
     def _back(self, release: str, applied: Told) -> str:
         """Where callers are led to then, in words."""

@@ -121,6 +121,12 @@ def _policy(objects: list[dict[str, Any]], end: str) -> dict[str, Any]:
     return found
 
 
+def _nobodys(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """One policy more, for no pod."""
+    spec = _policy(objects, "-probes") | {"podSelector": {"matchLabels": {"a": "b"}}}
+    return {**objects[0], "metadata": {**objects[0]["metadata"], "name": "nobodys"}, "spec": spec}
+
+
 RELEASES = {
     "network-policy-that-names-nobody": _network(
         "fail: NP-06 sluice-attacked/attacked-serving, ingress 1: ",
@@ -128,9 +134,7 @@ RELEASES = {
     ),
     "network-policy-for-no-pod": _network(
         "fail: .*NP-04 ",
-        rendered(
-            "network.yaml", lambda objects: _policy(objects, "-probes")["podSelector"].update(matchLabels={"a": "b"})
-        ),
+        rendered("network.yaml", lambda objects: objects.append(_nobodys(objects))),
     ),
     "no-default-deny": _network("fail: .*NP-01 ", rendered("network.yaml", lambda objects: objects.pop(0))),
     "pod-on-its-nodes-network": _network(

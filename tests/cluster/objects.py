@@ -37,8 +37,6 @@ DEFAULTS: dict[str, Told] = {
 
 
 class Refusal(Exception):
-    """A Status: code, reason, message, details."""
-
     def __init__(self, code: int, reason: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, details
@@ -242,9 +240,8 @@ class Objects:
         if uid != told["metadata"]["uid"]:
             raise Refusal(409, "Conflict", f"Precondition failed: UID in precondition: {uid}, in object meta: another")
         del self.held[kind, namespace, name]
-        orphan = options.get("propagationPolicy") == "Orphan"
+        orphan, inside = options.get("propagationPolicy") == "Orphan", name if kind == "Namespace" else None
         owners = {key: each["metadata"].get("ownerReferences", [{}])[0].get("uid") for key, each in self.held.items()}
-        mine = {key for key, owner in owners.items() if owner == uid and not orphan}
-        inside = {key for key in self.held if kind == "Namespace" and key[1] == name}
-        self.held = {key: each for key, each in self.held.items() if key not in mine | inside}
+        gone = {key for key, owner in owners.items() if (owner == uid and not orphan) or key[1] == inside}
+        self.held = {key: each for key, each in self.held.items() if key not in gone}
         return told

@@ -19,22 +19,23 @@ from tests.cluster.objects import Objects, Refusal, Told
 PLURALS = {(known.version, known.plural): kind for kind, known in KINDS.items()}
 VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update", "DELETE": "delete"}
 PATH = re.compile(r"/(?:api/(v1)|apis/([a-z0-9.]+/v1))(?:/namespaces/([a-z0-9-]+)(?=/))?/([a-z]+)(?:/([a-z0-9.-]+))?")
-ASKED = ("dryRun", "fieldManager", "fieldValidation")
 KNOWN = {"force", "labelSelector", "fieldSelector", "limit", "watch", "resourceVersion", "resourceVersionMatch",
-         "timeout", "timeoutSeconds", "allowWatchBookmarks", "sendInitialEvents", *ASKED}  # fmt: skip
+         "timeout", "timeoutSeconds", "allowWatchBookmarks", "sendInitialEvents",
+         "dryRun", "fieldManager", "fieldValidation"}  # fmt: skip
 AT = ("verb", "group", "resource", "namespace", "name")
-NOWHERE = Refusal(404, "NotFound", "the server could not find the requested resource")
 
 
 class Cluster:
     """The server. `users`: token -> name; `rights`: name -> rules as a Role has them, of all namespaces unless one
-    says `namespaces`. `faults`: a pattern of what they are for, and status (0: cut off) and headers, each once."""
+    says `namespaces`. `faults`: a pattern of what they are for, and status (0: cut off) and headers, each once. `more`:
+    what is answered at other paths; `decode`: how reviews are read that are no JSON."""
 
     def __init__(self, folder: Path, objects: Objects, users: dict[str, str], rights: dict[str, list[Told]]) -> None:
         self.objects, self.users, self.rights, self.lock = objects, users, rights, threading.RLock()
         self.faults: list[tuple[str, int, dict[str, str]]] = []
         self.asked: list[str] = []
         self.decode: Callable[[bytes], bytes] = lambda body: body
+        self.more: dict[str, Told] = {}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates(folder))
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cluster": self}))
@@ -64,26 +65,6 @@ class Cluster:
         rules = [{key: each for key, each in rule.items() if key != "namespaces"} for rule in self.rights.get(user, [])
                  if {spec["namespace"], "*"} & {*rule.get("namespaces", "*")}]  # fmt: skip
         return {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
-
-
-def discovery(path: str) -> Told:
-    versions = {("/apis/" if of.group else "/api/") + of.version: of for of in KINDS.values()}
-    if path in ("/version", "/api", "/apis", "/openapi/v3"):
-        groups = [{"name": of.group, "versions": [{"groupVersion": of.version, "version": "v1"}]}
-                  for of in versions.values() if of.group]  # fmt: skip
-        return {"major": "1", "minor": "36", "gitVersion": "v1.36.0", "versions": ["v1"], "groups": groups,
-                "paths": {at[1:]: {"serverRelativeURL": f"/openapi/v3{at}"} for at in versions}}  # fmt: skip
-    if not (found := versions.get(path.removeprefix("/openapi/v3"))):
-        raise NOWHERE
-    kinds = {kind: of for kind, of in KINDS.items() if of.version == found.version}
-    if path.startswith("/openapi"):
-        given = [{"name": each, "in": "query"} for each in ASKED]
-        return {"paths": {f"/{kind}/{{name}}": {"patch": {"parameters": given, "x-kubernetes-group-version-kind": {
-            "group": found.group, "version": "v1", "kind": kind}}} for kind in kinds}}  # fmt: skip
-    return {"groupVersion": found.version, "resources": [
-        {"name": of.plural, "singularName": kind.lower(), "namespaced": of.namespaced, "kind": kind,
-         "verbs": ["create"] if "Review" in kind else [*VERBS.values(), "list", "watch"]}
-        for kind, of in kinds.items()]}  # fmt: skip
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -127,9 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         if user is None:
             raise Refusal(401, "Unauthorized", "Unauthorized")
         if match is None or kind is None or (match[3] and not KINDS[kind].namespaced):
-            if self.command != "GET":
-                raise NOWHERE
-            return discovery(parts.path), 200
+            if self.command != "GET" or parts.path not in self.cluster.more:
+                raise Refusal(404, "NotFound", "the server could not find the requested resource")
+            return self.cluster.more[parts.path], 200
         if strange := asked.keys() - KNOWN:
             raise Refusal(400, "BadRequest", f"unknown parameter {min(strange)}")
         namespace, name = match[3] or "", match[5] or ""

@@ -1,5 +1,6 @@
 """Our client against a server that refuses, is busy, lies, or is not who it says: a clear end, and nothing believed."""
 
+import gzip
 import http.server
 import socket
 import ssl
@@ -195,6 +196,12 @@ def test_an_answer_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     endless = b'{"kind": "PodList", "apiVersion": "v1", "items": [], "metadata": {"continue": "a"}}'
     with Liar(tmp_path, endless) as client, pytest.raises(Odd, match="the list has no end"):
         client.list("Pod", "sluice")
+
+
+def test_an_answer_in_another_coding_is_none(tmp_path: Path) -> None:
+    packed = gzip.compress(FOUND)
+    with Liar(tmp_path, packed, Content_Encoding="gzip") as client, pytest.raises(Odd, match="a coding that was not"):
+        client.get("Namespace", "sluice")
 
 
 def test_warnings_are_kept_once(tmp_path: Path) -> None:

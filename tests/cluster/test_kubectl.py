@@ -15,6 +15,7 @@ from deployments.kubernetes.status import diff
 from deployments.kubernetes.switch import switch
 from deployments.kubernetes.watch import Until
 from tests.cluster.conftest import TOKEN, World, stuck
+from tests.cluster.discovery import discovery, reviewed
 from tests.cluster.kubectl import kubectl
 from tests.security.manifests.given import OWN, RELEASE, VALUES, rendered
 
@@ -62,37 +63,10 @@ class Shell:
 
 @pytest.fixture
 def shell(program: Path, world: World, tmp_path: Path) -> Shell:
-    world.cluster.decode = reviewed
+    world.cluster.decode, world.cluster.more = reviewed, discovery()
     folder = tmp_path / "shell"
     folder.mkdir()
     return Shell(program, world, folder)
-
-
-ATTRIBUTES = ("namespace", "verb", "group", "version", "resource", "subresource", "name")
-
-
-def reviewed(body: bytes) -> bytes:
-    """A review as kubectl sends it, in protobuf (`k8s`, an envelope, in its field 2 the message), as JSON."""
-    if not body.startswith(b"k8s\0"):
-        return body
-    whole = fields(body[4:])
-    version, kind = (each.decode() for each in (fields(whole[1])[1], fields(whole[1])[2]))
-    spec = fields(fields(whole[2])[2])
-    at = fields(spec.get(1, b"")) if "Access" in kind else {}
-    about = {ATTRIBUTES[number - 1]: each.decode() for number, each in at.items()}
-    told = {"resourceAttributes": about} if about else {"namespace": spec.get(1, b"").decode("latin-1")}
-    return json.dumps({"apiVersion": version, "kind": kind, "spec": told}).encode()
-
-
-def fields(data: bytes) -> dict[int, bytes]:
-    """The fields of a short message, those that are bytes."""
-    made: dict[int, bytes] = {}
-    while data:
-        size = data[1] if data[0] & 7 == 2 else 0
-        assert size < 128
-        made[data[0] >> 3] = data[2 : 2 + size]
-        data = data[2 + size :]
-    return made
 
 
 def test_it_applies_our_manifests_and_keeps_nothing_of_a_dry_run(shell: Shell) -> None:

@@ -15,6 +15,7 @@ from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import ClusterError, Conflict, Invalid, Locked, Missing, Moved, Undone, Unready
 from deployments.kubernetes.release import read
 from deployments.kubernetes.render import Values, release
+from deployments.kubernetes.rights import NEEDED
 from deployments.kubernetes.rollout import Placed, place
 from deployments.kubernetes.status import Drift, diff, status
 from deployments.kubernetes.switch import Switched, prune, rollback, switch
@@ -471,6 +472,124 @@ def test_a_first_switch_that_does_not_serve_leads_nowhere_again(site: Site) -> N
     with pytest.raises(Undone, match="callers are led nowhere again"):
         site.switch(0, None)
     assert site.client.find("Service", "sample", "sluice") is None
+
+
+def lost(site: Site, kind: str, code: int) -> None:
+    """Once, something of a kind is applied, and the answer is lost."""
+    real, once = site.world.objects.apply, [True]
+
+    def apply(told: Told, *more: Any, **named: Any) -> tuple[Told, bool]:
+        made = real(told, *more, **named)
+        if once and told["kind"] == kind and not named["dry"]:
+            once.pop()
+            site.world.cluster.faults += [("PATCH", code, {})] * (0 if code == 503 else 3)
+            raise Refusal(503, "ServiceUnavailable", "the answer was lost")
+        return made
+
+    site.world.objects.apply = apply  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("code", [503, 500, 0])
+def test_a_switch_whose_answer_was_lost_is_one_all_the_same(old: Site, code: int) -> None:
+    old.place(1)
+    lost(old, "Service", code)
+    assert old.switch(1, OLD).release == NEW
+    assert old.serving == NEW
+
+
+def test_a_switch_whose_answer_was_lost_goes_back_too(old: Site) -> None:
+    old.place(1)
+    old.world.serve(NEW, MODELS[1], ready=503)
+    lost(old, "Service", 503)
+    failed(old, Undone, f"callers are led to {OLD} again", lambda: old.switch(1, OLD))
+
+
+def test_whether_a_switch_was_made_is_said_not_to_be_known(old: Site) -> None:
+    old.place(1)
+    old.world.cluster.faults += [("PATCH .*/services/sample[?]", 0, {})] * 4
+    real = old.client.find
+    calls = []
+
+    def find(kind: str, name: str, namespace: str = "") -> Told | None:
+        calls.append(name)
+        if calls.count("sample") == 2:
+            old.world.cluster.faults += [("GET .*/services/sample", 500, {})] * 4
+        return real(kind, name, namespace)
+
+    old.client.find = find  # type: ignore[method-assign]
+    failed(old, Undone, f"whether callers are led to {NEW} is not known", lambda: old.switch(1, OLD))
+
+
+def test_a_deployment_whose_answer_was_lost_is_taken_away_too(old: Site) -> None:
+    lost(old, "Deployment", 500)
+    failed(old, Undone, f"500.*{OLD} still serves", lambda: old.place(1))
+
+
+def test_what_somebody_else_made_meanwhile_is_not_taken_away(old: Site) -> None:
+    """Nobody was there when it was looked, and then somebody was faster."""
+    real = old.client.apply
+
+    def apply(told: Told, *, dry: bool = False) -> Told:
+        if told["kind"] == "Deployment" and not dry:
+            other = json.loads(json.dumps(told))
+            other["spec"]["replicas"] = 7
+            with Client(old.client.config, manager="kubectl-create") as client:
+                client.create(other)
+        return real(told, dry=dry)
+
+    old.client.apply = apply  # type: ignore[method-assign]
+    with pytest.raises(Undone, match=f"managed by kubectl-create.*{OLD} still serves"):
+        old.place(1)
+    assert old.client.get("Deployment", f"sample-{NEW}", "sluice")["spec"]["replicas"] == 7
+
+
+def test_a_name_that_leads_there_in_a_moment_is_waited_for(old: Site) -> None:
+    """After a switch the network knows it a moment later: the first answer is of the release before."""
+    old.place(1)
+    real, first = old.world.serving[NEW], [True]
+
+    def job(told: Told) -> tuple[int, str]:
+        old.world.serving[NEW] = old.world.serving[OLD] if first else real
+        first.clear()
+        return old.world.run(told)
+
+    old.world.job = job
+    assert old.switch(1, OLD).word.answers.model == MODELS[1]  # type: ignore[union-attr]
+
+
+def test_one_open_answer_is_not_asked_away(old: Site) -> None:
+    """One pod of two lets somebody in: another try might meet the other."""
+    tried: list[str] = []
+
+    def job(told: Told) -> tuple[int, str]:
+        tried.append(told["metadata"]["name"])
+        old.world.serve(NEW, MODELS[1], bare=200 if len(tried) == 1 else 401)
+        return old.world.run(told)
+
+    old.world.job = job
+    failed(old, Undone, "without a token was answered 200", lambda: old.place(1))
+    assert len(tried) == 1
+
+
+def test_the_rights_that_are_needed_are_enough_and_none_is_too_much(site: Site) -> None:
+    rules = [{"verbs": [verb], "apiGroups": [group], "resources": [resource]} for verb, group, resource, _ in NEEDED]
+    site.world.cluster.rights["deployer"] = rules
+    used: set[tuple[str, ...]] = set()
+    real = site.world.cluster.may
+
+    def may(user: str, *at: str) -> bool:
+        used.add(at[:3])
+        return real(user, *at)
+
+    site.world.cluster.may = may  # type: ignore[method-assign]
+    site.place(0)
+    site.switch(0, None)
+    site.place(1)
+    site.switch(1, OLD)
+    site.rollback(OLD)
+    prune(site.client, "sluice", "sample", say=site.said.append, keep=0)
+    assert diff(site.client, site.manifests(0)) == []
+    assert used == {each[:3] for each in NEEDED}
 
 
 def test_a_rollback_leads_to_an_earlier_release(old: Site) -> None:
