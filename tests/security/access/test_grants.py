@@ -83,10 +83,14 @@ def covered(asked: dict[str, str], needs: list[Action]) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(rules=RULES, needs=NEEDS)
 def test_what_is_beyond_is_what_somebody_could_do(rules: list[dict[str, Any]], needs: list[Action]) -> None:
-    """Something is found if, and only if, there is a request that a rule permits and that is not needed."""
+    """Each request that a rule permits and that is not needed is of something that is found, and whatever is found
+    permits such a request."""
     could = [each for each in REQUESTS if any(permits(rule, each) for rule in rules) and not covered(each, needs)]
     found = list(beyond(told(rules), (), needs, HERE, frozenset()))
-    assert bool(found) == bool(could), (found[:3], could[:3])
+    each = [{"verbs": [one.verb], "apiGroups": [one.group], "resources": [one.resource]} for one in found]
+    each = [rule | ({"resourceNames": [one.name]} if one.name else {}) for rule, one in zip(each, found, strict=True)]
+    assert all(any(permits(rule, asked) for rule in each) for asked in could)
+    assert all(any(permits(rule, asked) for asked in could) for rule in each)
 
 
 @settings(max_examples=300, deadline=None)

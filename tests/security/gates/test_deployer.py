@@ -164,6 +164,18 @@ def test_a_right_in_a_namespace_that_nobody_asked_about_is_not_seen() -> None:
     assert "DA-ELSEWHERE" in found(judged(visit(server.ask, "team"), others=["team"]))
 
 
+def test_what_a_review_has_said_hides_nothing_else() -> None:
+    """The same right on one object, or in a namespace that no review asked about, is told beside it."""
+    server = Server().deployer()
+    server.grant(HERE, [rule("get", "secrets"), rule("get", "secrets", "", "one")])
+    server.grant("team", [rule("get", "secrets")])
+    verdict = judged(visit(server.ask, "team"), others=["team"])
+    assert [each.rule for each in verdict.findings] == ["DA-SECRETS"]
+    for said in ("get secrets here", f"get secrets one (by the rules in {HERE})", "(by the rules in"):
+        assert said in verdict.reason
+    assert f"get secrets (by the rules in {HERE}, team)" in verdict.reason
+
+
 def test_one_object_or_one_address_more() -> None:
     for more, where, rules in (
         (rule("get", "secrets", "", "one"), HERE, {"DA-SECRETS"}),
@@ -334,6 +346,8 @@ def test_a_person_who_deploys_is_known_by_a_digest() -> None:
     assert judged(snapshot, identity=name, groups=["friends"]).outcome is Outcome.PASS
     verdict = judged(snapshot, identity="another@example.com")
     assert {each.place for each in verdict.findings} == {"user", shown("friends")}
+    server.grant("", [paths("/openid/v1/jwks")], who="friends")  # every service account has it, a person has not
+    assert found(judged(visit(server.ask), identity=name, groups=["friends"])) == {"DA-MORE"}
     told = observe(GATE, asked(GATE, snapshot), LIMITS).model_dump_json() + verdict.model_dump_json()
     assert name not in told
     assert "another@" not in told
@@ -550,6 +564,17 @@ def test_a_canary_of_each_rule_is_caught_by_it_alone(rule_id: str, webhook: bool
     terms = Limits.model_validate(LIMITS | {"others": ["team"]})
     for seed in range(25):
         items = GATE.violations[rule_id](sample, random.Random(seed))
+        seen = GATE.look(asked(GATE, visit(server.ask)).decoy(items).handed()[0])
+        assert {each.rule for each in GATE.judge(seen, terms)} == {rule_id}
+
+
+def test_a_canary_is_wrong_in_one_thing_whoever_deploys() -> None:
+    name = "some.body@example.com"
+    server = Server(name, (KNOWN, "friends"))
+    sample = list(asked(GATE, visit(server.ask)).source())
+    terms = Limits.model_validate(LIMITS | {"identity": name, "groups": ["friends"]})
+    for rule_id in GATE.rules:
+        items = GATE.violations[rule_id](sample, random.Random(11))
         seen = GATE.look(asked(GATE, visit(server.ask)).decoy(items).handed()[0])
         assert {each.rule for each in GATE.judge(seen, terms)} == {rule_id}
 
