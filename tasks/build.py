@@ -6,9 +6,12 @@ when somebody rolls it out: until then nothing outside has seen it. Which image 
 are hashed before they are read.
 """
 
+import json
+import platform
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,21 @@ from deployments.image.closure import closure
 from security.engines.login import Place
 from security.errors import PlanError, StoreError
 from security.gates.image import ImageVulnerabilityScanning, Limits
+from security.inventory.layout import opened
 from security.verdict import Ref
-from tasks import lock, service, tree
+from tasks import code, lock, service, tree
 from tasks.credentials import login
 from tasks.home import Home
 from tasks.run import Run
 from tasks.store import current as pointed
 from tasks.store import measure
 
+KEPT = 86_400.0
+"""Seconds for which an image is kept that does not serve."""
 IMAGES, BASES, MANIFESTS = "images", "bases", "manifests"
 SERVES = "deployments.serving"
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+"""Of this machine, as images call it."""
 PROGRAM = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
 """The interpreter of a base: of the version that the packages here are of."""
 ENTRYPOINT = (
@@ -53,13 +61,16 @@ def wanted(run: Run) -> Limits | None:
 
 def built(run: Run, model: Ref) -> str | None:
     """Build the image of a published model: HOST/PATH@sha256:DIGEST; None where none is asked for. `PlanError` where
-    the base is not in the home."""
+    the base is not in the home or of another machine, and where the code here is not the plan's any more."""
     if (limits := wanted(run)) is None:
         return None
     base = run.home.root / BASES / limits.base
     if not base.is_dir():
         raise PlanError(f"{BASES}/{limits.base[:12]}: no such base in the home; allowed: an OCI layout that has it")
     sweep(run.home)
+    if (found := json.loads(opened(base, limits.base).config).get("architecture")) != ARCHITECTURE:
+        what = f"{BASES}/{limits.base[:12]}: found {found!a}"
+        raise PlanError(f"{what}; allowed: {ARCHITECTURE}, as the packages here are")
     run.home.folder(IMAGES, private=True)
     staging = run.home.folder("staging", run.plan.run, private=True)
     with tempfile.TemporaryDirectory(dir=staging, prefix=".packages-") as work:
@@ -74,6 +85,8 @@ def built(run: Run, model: Ref) -> str | None:
             run.keys.signer("producer"),
             limits.repository,
         )
+    if (found := code.digest()) != run.plan.code:
+        raise PlanError(f"the code in the image is {found[:12]}; allowed: {run.plan.code[:12]}, as the plan has it")
     run.listener.step("deploy", f"image {sha[:12]}")
     return f"{limits.repository}@sha256:{sha}"
 
@@ -116,12 +129,15 @@ def pushed(run: Run) -> None:
     run.listener.step("deploy", f"pushed {done.reference}: {done.sent} blobs, {done.there} were there")
 
 
-def sweep(home: Home) -> None:
-    """Remove the images of runs that are over and do not serve, and what a killed process left."""
-    serves = pointed(home, "serving")[1].get("run")
-    for path in (home.root / IMAGES).glob("*"):
-        if path.name != serves and not home.working(path.name):
+def sweep(home: Home) -> list[str]:
+    """Remove the images of runs that are over, do not serve, and were built longer ago than somebody would roll them
+    out; the runs."""
+    serves, gone = pointed(home, "serving")[1].get("run"), list[str]()
+    for path in sorted((home.root / IMAGES).glob("*")):
+        if path.name != serves and not home.working(path.name) and time.time() - path.stat().st_mtime > KEPT:
             shutil.rmtree(path, ignore_errors=True)
+            gone.append(path.name)
+    return gone
 
 
 def _sealed(run: Run) -> str:

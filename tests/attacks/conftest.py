@@ -11,7 +11,7 @@ from deployments.image.store import Store
 from flows.local import PUBLIC
 from flows.shell import once
 from security.inventory import made
-from tasks import process
+from tasks import build, process
 from tasks.home import Home
 from tasks.run import Quiet, Run
 from tests.attacks.attacker import Ground
@@ -48,7 +48,7 @@ def drift() -> dict[str, Any]:
 @pytest.fixture(scope="package")
 def base(home: Home) -> str:
     """The digest of a small base that lies in the home."""
-    here = made.image([made.blob(made.layer(BASE))], CONFIG)
+    here = made.image([made.blob(made.layer(BASE))], CONFIG | {"architecture": build.ARCHITECTURE})
     assemble.written(here, Store(home.folder("bases", here.sha256)), "base")
     return here.sha256
 

@@ -1,5 +1,6 @@
 """A run that builds an image: on an approved base, named by its manifests, looked at instead of the process, pushed."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 import tasks.deploy
 from deployments.image import assemble
 from deployments.image.closure import closure
+from deployments.image.store import Store
 from flows.shell import once
 from security.errors import PlanError, StoreError
 from security.gate import judge
 from security.gates.image import Facts, ImageVulnerabilityScanning
-from security.inventory import layout
+from security.inventory import layout, made
 from security.inventory.layers import Laid, lay
 from tasks import build, process, service, tree
 from tasks.home import Home
@@ -21,7 +23,7 @@ from tasks.run import Quiet, Run
 from tests.attacks.bucket import Operator
 from tests.attacks.conftest import SECRETS
 from tests.security.gates import images
-from tests.security.gates.images import KEY
+from tests.security.gates.images import BASE, CONFIG, KEY
 from tests.tasks.distribution import Distribution, absent
 
 GATE = "image_vulnerability_scanning"
@@ -123,11 +125,23 @@ def _flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
-def test_a_base_that_is_not_in_the_home_is_refused(passed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_that_is_not_in_the_home_or_of_another_machine_is_refused(
+    passed: Run, home: Home, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = build.Limits.model_validate({**images.LIMITS, "base": "e" * 64, "repository": "registry.test/x"})
     monkeypatch.setattr(build, "wanted", lambda _: limits)
     with pytest.raises(PlanError, match="bases/eeeeeeeeeeee: no such base in the home; allowed: an OCI layout"):
         build.built(passed, passed.published["model"])
+    other = made.image([made.blob(made.layer(BASE))], CONFIG | {"architecture": "s390x"})
+    assemble.written(other, Store(home.folder("bases", other.sha256)), "base")
+    monkeypatch.setattr(build, "wanted", lambda _: limits.model_copy(update={"base": other.sha256}))
+    with pytest.raises(PlanError, match=f"found 's390x'; allowed: {build.ARCHITECTURE}, as the packages here are"):
+        build.built(passed, passed.published["model"])
+    monkeypatch.setattr(build, "wanted", lambda _: limits.model_copy(update={"base": base}))
+    monkeypatch.setattr(build.code, "digest", lambda: "f" * 64)
+    with pytest.raises(PlanError, match="the code in the image is ffffffffffff; allowed: "):
+        build.built(passed, passed.published["model"])
+    shutil.rmtree(build.layout(passed))
     for half in ({"base": "e" * 64}, {"repository": "registry.test/x"}, {"base": "e" * 64, "repository": "registry"}):
         with pytest.raises(ValueError, match=r"are both named|should match pattern"):
             build.Limits.model_validate({**images.LIMITS, **half})

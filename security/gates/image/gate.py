@@ -71,7 +71,7 @@ class ImageVulnerabilityScanning(Gate[Item]):
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
     causes: ClassVar[frozenset[str]] = frozenset(
-        {"advisories", "beside", "coverage", "image", "interpreter", "packages", "unclear", "updates"}
+        {"advisories", "beside", "image", "interpreter", "packages", "partial", "unclear", "updates"}
     )
 
     def look(self, material: Handed[Item]) -> Facts:

@@ -32,7 +32,7 @@ def matched(here: Inventory, mirror: Mirror) -> tuple[list[Hit], list[str]]:
             told = ranges.affects(each, name, Version(at))
             unclear |= {f"{each.id} of {name}"} if told is None else set()
             if told:
-                hits.append(_hit(PYPI, name, at, each, every, ranges.fixes(each, name)))
+                hits.append(_hit(PYPI, name, at, each, every, ranges.fixes(each, name), (f"pypi {name} {at}",)))
     of = here.system.ecosystem if here.system else ""
     for name, at in sorted({(each.source, each.built) for each in here.packages}) if of else ():
         every = systems.of(mirror, of, name)
@@ -40,8 +40,8 @@ def matched(here: Inventory, mirror: Mirror) -> tuple[list[Hit], list[str]]:
             told = systems.affects(each, of, name, at)
             unclear |= {f"{each.id} of {name}"} if told is None else set()
             if told:
-                hit = _hit(of, name, at, each, every, systems.fixes(each, of, name))
-                hits.append(hit.model_copy(update={"parts": _binaries(here, name, at)}))
+                fixes, parts = systems.fixes(each, of, name), _binaries(here, name, at)
+                hits.append(_hit(of, name, at, each, every, fixes, parts))
     order = severity.LEVELS
     return sorted(hits, key=lambda hit: (-order.index(hit.level), hit.ecosystem, hit.package, hit.ids)), sorted(unclear)
 
@@ -52,7 +52,15 @@ def _binaries(here: Inventory, source: str, at: str) -> tuple[str, ...]:
     return tuple(sorted(f"{each.kind} {each.name} {each.version}" for each in found))
 
 
-def _hit(ecosystem: str, name: str, at: str, each: Advisory, every: Sequence[Advisory], fixes: tuple[str, ...]) -> Hit:
+def _hit(
+    ecosystem: str,
+    name: str,
+    at: str,
+    each: Advisory,
+    every: Sequence[Advisory],
+    fixes: tuple[str, ...],
+    parts: tuple[str, ...],
+) -> Hit:
     ids = tuple(sorted({each.id, *each.aliases}))
     level = severity.level(each, every)
-    return Hit(ecosystem=ecosystem, package=name, version=at, ids=ids, level=level, fixes=fixes)
+    return Hit(ecosystem=ecosystem, package=name, version=at, ids=ids, level=level, fixes=fixes, parts=parts)

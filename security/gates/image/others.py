@@ -52,7 +52,7 @@ def doubts(facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
             if _days(heard[name].data, moment(facts, limits)) is None:
                 yield "beside", f"{name} does not say how old its data are"
             if heard[name].packages is None:
-                yield "coverage", f"{name} does not say which packages it looked at"
+                yield "partial", f"{name} does not say which packages it looked at"
 
 
 def _parts(name: str, told: Listed, message: str) -> Iterator[Breach]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from security.advisories import mirror
 from security.advisories.record import when
-from security.gates.image.facts import PYPI, Facts, Hit, Said, Vex
+from security.gates.image.facts import Facts, Hit, Said, Vex
 from security.gates.image.limits import Limits
 from security.verdict import Breach
 
@@ -16,7 +16,7 @@ def lets(hit: Hit, facts: Facts, limits: Limits, now: datetime) -> bool:
     """Whether somebody whom the policy names says that a vulnerability does no harm here, and nobody whom it names has
     said otherwise since."""
     said = [each for vex in facts.vex if _counts(vex, limits) for each in vex.said if _holds(each, limits, now)]
-    mine = [each for each in said if _ids(hit) & {*each.ids} and _about(hit, each, facts)]
+    mine = [each for each in said if _ids(hit) & {*each.ids} and _about(hit, each)]
     good = [when(each.at) for each in mine if each.status in LETS]
     bad = [when(each.at) for each in mine if each.status not in LETS]
     return bool(good) and (not bad or max(good) > max(bad))
@@ -54,13 +54,9 @@ def _ids(hit: Hit) -> set[str]:
     return {each.removeprefix("DEBIAN-") for each in hit.ids}
 
 
-def _about(hit: Hit, said: Said, facts: Facts) -> bool:
-    """Whether a statement is about the package of a hit: a distribution, or each package of its source."""
-    if "*" in said.parts:
-        return True
-    if hit.ecosystem == PYPI:
-        return f"pypi {hit.package} {hit.version}" in said.parts
-    return bool(hit.parts) and {*hit.parts} <= {*said.parts}
+def _about(hit: Hit, said: Said) -> bool:
+    """Whether a statement is about each package of a hit: the distribution, or those of its source that are here."""
+    return "*" in said.parts or (bool(hit.parts) and {*hit.parts} <= {*said.parts})
 
 
 def _breach(place: str, message: str) -> Breach:

@@ -61,6 +61,7 @@ class World:
             "config": {"User": "65532:65532", "Entrypoint": ["/usr/bin/python3.11", "-I"], "Env": ["PATH=/usr/bin"]},
             "history": [],
         }
+        self.learned: list[tuple[bool, str]] = []
         self.mirror = self._advised(told.get("advisories"))
         self.newer: dict[str, str] = {}
         self.reference, self.signs, self.bills, self.torn = "", True, True, False
@@ -98,6 +99,7 @@ class World:
 
     def learn(self, ecosystem: str, name: str, **more: Any) -> None:
         """One advisory more: of every version of a package, fixed in one that nobody has."""
+        self.learned.append((ecosystem == PYPI, name))
         told = _advisory(f"CANARY-{self.made_up}", ecosystem, name, self.now, **more)
         known, systems = dict(self.mirror.known), dict(self.mirror.systems)
         if ecosystem == PYPI:
@@ -165,12 +167,11 @@ class World:
         return [Item("vex", seal("https://openvex.dev/ns", {"canary": digest(self.made_up)}, told, self.key))]
 
     def _beside(self, image: str) -> list[Item]:
-        """A report that differs, by a scanner that is asked; none where nothing is to differ."""
-        if not self.differs:
-            return []
-        here, name = self.seen(), min([*self.scanners, "trivy"])
-        make = reports.grype if name == "grype" else reports.trivy
-        return [Item("report", make(here, image, self.now, self.differs))]
+        """Reports of the scanners that are asked: of what is here, but for what is to differ."""
+        here, made = self.seen(), {"trivy": reports.trivy, "grype": reports.grype}
+        names = self.scanners or (["trivy"] if self.differs else [])
+        found = [(dist, name, f"CANARY-{self.made_up}") for dist, name in self.learned]
+        return [Item("report", made[name](here, image, self.now, self.differs, found)) for name in names]
 
     def _feeds(self) -> list[Item]:
         here = self.seen()

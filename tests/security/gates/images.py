@@ -12,7 +12,7 @@ from security import endorse
 from security.advisories.mirror import Head, Mirror
 from security.advisories.record import Advisory
 from security.fresh import Fresh
-from security.gates.image import About, Item, material, signed
+from security.gates.image import About, Item, material, reports, signed
 from security.gates.image.world import feed
 from security.inventory import Node, Tree, made
 from security.inventory.feeds import Feed
@@ -125,11 +125,11 @@ def updates(text: str = UPDATES, codename: str = "bookworm", at: str = NOW, days
     return feed(text, codename, at, days)
 
 
-def laid(*layers: Mapping[str, Node]) -> Tree:
+def laid(*layers: Mapping[str, Node] | Blob) -> Tree:
     """The tree of these layers."""
     held = Laid()
     for number, each in enumerate(layers, 1):
-        lay(held, number, made.blob(made.layer(each)), lambda *_: None)
+        lay(held, number, each if isinstance(each, Blob) else made.blob(made.layer(each)), lambda *_: None)
     return held.tree
 
 
@@ -165,6 +165,14 @@ def items(
         parts = signed.components(signed.listed(inventory(held.tree)))
         given.append(Item("attestation", seal(signed.CYCLONEDX, {"serving": image.sha256}, parts, key)))
     return given + [Item("layer", each) for each in image.layers]
+
+
+def reported(given: Sequence[Item]) -> list[Item]:
+    """The same with a report of another scanner, which says the same."""
+    told = laid(*[each.value for each in given if each.kind == "layer"])
+    config = next(each.value for each in given if each.kind == "config")
+    image = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    return [*given, Item("report", reports.trivy(inventory(told), image, NOW))]
 
 
 def base(first: Mapping[str, Node] = BASE) -> str:

@@ -50,14 +50,14 @@ def case(_: Path) -> "Case":
     """A signed image of two layers; the bad one runs as root."""
     from tests.conformance.subjects import Case  # which has this one among its own
 
-    limits = LIMITS
+    limits = LIMITS | {"beside": {"trivy": "trivy"}}
     root = {**CONFIG, "config": {**CONFIG["config"], "User": "0"}}
     stranger = frozenset({"IMG-02"})
     return Case(
         limits,
         limits | {"interpreters": {"3.11": "2024-01-01"}},
-        good=lambda: images.opened(items()),
-        bad=lambda: images.opened(items(config=root)),
+        good=lambda: images.opened(images.reported(items())),
+        bad=lambda: images.opened(images.reported(items(config=root))),
         rule="IMG-08",
         # Only who may can sign another image, so such material is signed by a key of its own.
         beside={rule: stranger - {rule} for rule in GATE.rules},

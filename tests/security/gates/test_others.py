@@ -185,7 +185,7 @@ def matched(body: dict[str, Any], ignored: bool = False) -> None:
 def test_grype_adds_and_never_clears() -> None:
     limits = LIMITS | {"beside": {"grype": "grype"}}
     seen = verdict(grype(), limits=limits)
-    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "coverage"), seen.reason
+    assert (seen.outcome, seen.cause) == (Outcome.INCONCLUSIVE, "partial"), seen.reason
     for ignored in (False, True):
         seen = verdict(grype(lambda body, way=ignored: matched(body, way)), limits=limits)  # type: ignore[misc]
         assert found(seen) == {("IMG-17", "grype: glibc: CVE-2026-1")}
@@ -193,6 +193,7 @@ def test_grype_adds_and_never_clears() -> None:
         (lambda b: b["source"].update(type="directory"), "found 'directory'; allowed: a report of grype, of an image"),
         (lambda b: b["descriptor"].update(name="syft"), "allowed: a report of grype"),
         (lambda b: b["source"]["target"].update(imageID=""), "another image"),
+        (lambda b: b.update(alertsByPackage=[{"alerts": [{"type": "distro-disabled"}]}]), "a system that it matches"),
         (lambda b: b["descriptor"].update(db={}), "grype does not say how old its data are"),
         (lambda b: b["descriptor"].update(db={"status": 3}), "grype does not say how old its data are"),
     ):
@@ -200,6 +201,8 @@ def test_grype_adds_and_never_clears() -> None:
         assert (seen.outcome, says in seen.reason) == (Outcome.INCONCLUSIVE, True), seen.reason
     old = grype(lambda b: b["descriptor"].update(db={"built": stamp(when(NOW) - timedelta(days=99))}))
     assert found(verdict(old, limits=limits)) == {("IMG-07", "grype")}
+    ended = grype(lambda b: b.update(alertsByPackage=[{"package": {}, "alerts": [{"type": "distro-eol"}]}]))
+    assert found(verdict(ended, limits=limits)) == {("IMG-04", "grype")}
     assert found(verdict(grype(lambda b: b["distro"].update(name="alpine")), limits=limits)) == {("IMG-17", "grype")}
 
 
