@@ -15,11 +15,11 @@ from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import ClusterError, Conflict, Invalid, Locked, Missing, Moved, Undone, Unready
 from deployments.kubernetes.release import read
 from deployments.kubernetes.render import Values, release
-from deployments.kubernetes.rights import NEEDED
 from deployments.kubernetes.rollout import Placed, place
 from deployments.kubernetes.status import Drift, diff, status
 from deployments.kubernetes.switch import Switched, prune, rollback, switch
 from deployments.kubernetes.watch import Until
+from security.access import NEEDED
 from security.errors import BadInput
 from security.gate import judge, observe
 from security.gates.network import NetworkPolicyEnforcement
@@ -572,8 +572,12 @@ def test_one_open_answer_is_not_asked_away(old: Site) -> None:
 
 
 def test_the_rights_that_are_needed_are_enough_and_none_is_too_much(site: Site) -> None:
-    rules = [{"verbs": [verb], "apiGroups": [group], "resources": [resource]} for verb, group, resource, _ in NEEDED]
-    site.world.cluster.rights["deployer"] = rules
+    """An owner has made the namespace before."""
+    owned = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sluice"}}
+    site.world.objects.write(owned, "owner", new=True, dry=False)
+    site.world.cluster.rights["deployer"] = [
+        {"verbs": [each.verb], "apiGroups": [each.group], "resources": [each.resource]} for each in NEEDED
+    ]
     used: set[tuple[str, ...]] = set()
     real = site.world.cluster.may
 
@@ -589,7 +593,7 @@ def test_the_rights_that_are_needed_are_enough_and_none_is_too_much(site: Site) 
     site.rollback(OLD)
     prune(site.client, "sluice", "sample", say=site.said.append, keep=0)
     assert diff(site.client, site.manifests(0)) == []
-    assert used == {each[:3] for each in NEEDED}
+    assert used == {(each.verb, each.group, each.resource) for each in NEEDED}
 
 
 def test_a_rollback_leads_to_an_earlier_release(old: Site) -> None:
