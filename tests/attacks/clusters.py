@@ -73,6 +73,9 @@ class Grounds(World):
     def restore(self) -> None:
         """All is well again."""
         self.cluster.rights["deployer"] = needed()
+        while self.serving:
+            self.serving.popitem()[1].close()
+        self.real.clear()
         self.open, self.wrong, self.rollout, self.cluster.faults[:] = False, False, self.begun, []
 
     def begun(self, told: Told, look: int) -> tuple[Told, str]:

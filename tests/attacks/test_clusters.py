@@ -130,7 +130,7 @@ def other(world: Grounds) -> None:
 
 
 def broken(world: Grounds) -> None:
-    world.cluster.faults += [("PATCH .*deployments", 500, {})] * 4
+    world.cluster.faults += [("PATCH .*deployments(?!.*dryRun)", 500, {})] * 4
 
 
 def busy(world: Grounds) -> None:
@@ -138,7 +138,7 @@ def busy(world: Grounds) -> None:
 
 
 def cut(world: Grounds) -> None:
-    world.cluster.faults += [("PATCH .*services", 0, {})] * 4
+    world.cluster.faults += [("PATCH .*services/(?!.*dryRun)", 0, {})] * 4
 
 
 REFUSALS: dict[str, tuple[Callable[[Grounds], None], str]] = {
