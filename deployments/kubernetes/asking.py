@@ -107,6 +107,17 @@ def good(client: Client, job: dict[str, Any], model: str, until: Until) -> Word:
     raise Unready(what)
 
 
+def seen(client: Client, job: dict[str, Any], until: Until) -> Word:
+    """Send a job and tell what it saw, whatever that is; after a few tries where it may be that the name is known only
+    in a moment."""
+    for left in reversed(range(TRIES)):
+        word = asked(client, job, until)
+        if word.outcome != "unresolved" or not left:
+            break
+        until.wait(f"{word.name}: its name was not known")
+    return word
+
+
 def _open(word: Word) -> bool:
     """Whether it shows that somebody is let in: another try might meet another pod, and hide it."""
     if word.expected == "denied":

@@ -7,7 +7,7 @@
 3. The lock. From here on nobody else rolls out.
 4. A dry run of every object. If one is refused, nothing more is done.
 5. What releases share, the Deployment, and its own name; wait until it is rolled out.
-6. A job that must reach it, and one that must not.
+6. A job that must reach it, and is held to that; and one that must not: what it saw a gate over policies judges.
 7. All that is there is read back: what the gates look at is what the cluster holds, and whatever else is in it.
 
 Where anything fails after 4, what this release made is taken away again. The one that serves is never touched.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.kubernetes import kinds, lock
-from deployments.kubernetes.asking import Word, good
+from deployments.kubernetes.asking import Word, good, seen
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import ClusterError, Undone
 from deployments.kubernetes.release import RELEASE, Release, items, read
@@ -120,9 +120,10 @@ def _put(client: Client, release: Release, made: list[Told], until: Until, say: 
     ready(client, deployment, until)
     say(f"Deployment/{release.own} is rolled out")
     words: list[Word] = []
-    for job in release.jobs:
+    reaches, stranger = release.jobs
+    for job in (reaches, stranger):
         made.append(job)
-        words.append(good(client, job, release.model, until))
+        words.append(good(client, job, release.model, until) if job is reaches else seen(client, job, until))
         say(f"{kinds.place(job)}: {words[-1].name}: {words[-1].outcome}")
     return tuple(words)
 

@@ -19,7 +19,7 @@ from security.access import NEEDED
 from tasks import process
 from tasks.home import Home
 from tests.cluster.conftest import TOKEN, World, rolled
-from tests.cluster.objects import Told
+from tests.cluster.server import Told
 
 NAMESPACE, NAME = "sluice-clustered", "clustered"
 GATE, IMAGE, NETWORK, WORKLOAD = (

