@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from deployments.kubernetes import rollout, switch
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import ClusterError
-from security.errors import BadInput, KeyBroken, PlanError, SluiceError
+from security.errors import BadInput, KeyBroken, PlanError, SluiceError, StoreError
 from security.manifests import Item
 from tasks import cluster, decision, models
+from tasks.render import FOLDER
 from tasks.run import Run
-from tasks.store import check, files
+from tasks.store import files, measure
 
 
 @contextmanager
@@ -36,11 +37,12 @@ def led(run: Run, told: Mapping[str, str]) -> Iterator[None]:
 
 
 def rendered(run: Run) -> list[Item]:
-    """The manifests that a run has rendered, as they were judged."""
+    """The manifests that a run has rendered, as they were judged: those in its evidence, which must be the same."""
     mine = [each for each in run.outputs.values() if each.kind == "manifests"]
-    if len(mine) != 1:
-        raise PlanError(f"found {len(mine)} sets of manifests of this run; allowed: one")
-    return [(path.name, path.read_bytes()) for path in files(check(run.home, mine[0], run.plan.run))]
+    folder = run.home.evidence(run.plan.run) / FOLDER
+    if [each.sha256 for each in mine] != [measure(folder)[0]]:
+        raise StoreError("the manifests of this run are not those that were rendered")
+    return [(path.name, path.read_bytes()) for path in files(folder)]
 
 
 def withdraw(run: Run) -> None:
