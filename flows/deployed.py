@@ -16,16 +16,14 @@ from deployments.kubernetes.client import Client
 from flows import brief as briefs
 from flows import plan as planning
 from flows.waiver import Lines, show
-from security.errors import LogBroken, PlanError, StoreError
+from security.errors import LogBroken, PlanError
 from security.gates.deployer import Limits
-from security.log import kind_of, read
 from security.models.standing import Row, Standing
 from security.verify import verify
-from tasks import chains, cluster, decision, models, process, signer
+from tasks import chains, cluster, decision, lead, models, process, signer
 from tasks.decision import Decision
 from tasks.home import Home
-from tasks.render import FOLDER
-from tasks.store import current, files, measure, move, moves, pointer
+from tasks.store import current, move, moves, pointer
 
 STATUS = ("run", "release", "model", "version", "registry", "state", "serves")
 DIFF = ("object", "field", "wanted", "found")
@@ -39,8 +37,9 @@ class Deployed:
         self.home, self.brief = home, briefs.read(document, policy)
         self.target, self.name = self.brief.terms.target, self.brief.parsed.pipeline_name
         self.keys = signer.keys(home)
-        self.decided = decision.made(home, self.target, self.keys.public("verifier"))
-        self.said = current(home, pointer(self.target))[1]
+        self.pointer = pointer(self.target, self.name)
+        self.decided = decision.made(home, self.target, self.name, self.keys.public("verifier"))
+        self.said = current(home, self.pointer)[1]
 
     @property
     def standing(self) -> Standing:
@@ -132,42 +131,32 @@ def _running(of: Deployed, mine: Decision) -> Lines:
 def _drifted(of: Deployed, mine: Decision) -> Lines:
     with of.spoken() as client:
         found = states.status(client, of.namespace, of.name.replace("_", "-"))
-        drift = states.diff(client, _rendered(of, mine))
+        drift = states.diff(client, lead.rendered(of.home, mine.run, of.keys.public("producer")))
     name = f"Service/{of.name.replace('_', '-')}"
     led = [] if found.serving == mine.release else [_line(name, "release", mine.release, found.serving or "none")]
     others = [each for each in drift if not (led and each.object == name)]
     return led + [_line(each.object, each.path, each.wanted, each.found) for each in others]
 
 
-def _rendered(of: Deployed, mine: Decision) -> list[tuple[str, bytes]]:
-    """The manifests of a run, which must be those that its log has."""
-    folder = of.home.evidence(mine.run) / FOLDER
-    statements, _ = read(of.home.evidence(mine.run) / "log.jsonl", of.keys.public("producer"))
-    told = [each["predicate"]["output"] for each in statements if kind_of(each) == "output"]
-    wanted = [each["sha256"] for each in told if each["kind"] == "manifests"]
-    if [measure(folder)[0]] != wanted:
-        raise StoreError(f"run {mine.run}: its manifests are not those that its log has")
-    return [(path.name, path.read_bytes()) for path in files(folder)]
-
-
 def rollback(of: Deployed, to: str, reason: str) -> dict[str, str]:
     """Lead callers to an earlier release, whose whole log is judged again under the policy; signed by the verifier."""
     if of.target == "local":
         raise PlanError("on the target local an earlier model goes through every gate again: sluice run --after RUN")
-    mine, seen = decision.one(of.decided, to), current(of.home, pointer(of.target))[0]
-    trust = planning.trust(of.brief, of.home)
-    proof = verify(of.home.evidence(mine.run) / "log.jsonl", trust)
+    mine, seen = decision.one(of.decided, to), current(of.home, of.pointer)[0]
+    proof = verify(of.home.evidence(mine.run) / "log.jsonl", planning.trust(of.brief, of.home))
     if proof.head != mine.log:
         raise LogBroken(f"run {mine.run}: its log is not the one that was decided upon")
     known = {each.release: each.model for each in of.decided}
-    stands = cluster.standing(of.home, of.name, models.own(of.keys, of.brief.terms), known)
-    where = next(each for each in moves(of.home, pointer(of.target)) if each["run"] == mine.run)
-    with of.spoken() as client:
-        space, name = where["namespace"], where["name"]
-        switch.rollback(client, space, name, to=mine.release, say=lambda said: print(f"  {said}"), stands=stands)
+    own = models.own(of.keys, of.brief.terms)
+    stands = cluster.standing(of.home, of.name, own, known, chains.heads(of.home, of.name))
+    where = next(each for each in moves(of.home, of.pointer) if each["run"] == mine.run)
     told = where | {"log": proof.head, "reason": reason}
     envelope = decision.sign(proof.plan, proof.head, told, of.keys.signer("verifier"))
-    decision.keep(of.home, mine.run, move(of.home, pointer(of.target), seen, told), envelope)
+    manifests = lead.rendered(of.home, mine.run, of.keys.public("producer"))
+    with of.spoken() as client:
+        switch.rollback(client, manifests, say=lambda said: print(f"  {said}"), stands=stands)
+    with decision.kept(of.home, mine.run, seen + 1, envelope):
+        move(of.home, of.pointer, seen, told)
     return {"release": mine.release, "model": mine.model, "run": mine.run}
 
 

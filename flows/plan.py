@@ -149,7 +149,7 @@ def plan(
         policy=brief.policy,
         policy_sha256=brief.policy_sha256,
         signed=signature(brief, home),
-        baseline=current(home, pointer(brief.terms.target))[1].get("model", "establish"),
+        baseline=current(home, pointer(brief.terms.target, brief.parsed.pipeline_name))[1].get("model", "establish"),
         terms=terms(brief.terms, sealed, chosen, GATES),
         isolation=level,
         confined=apart.layers,

@@ -7,6 +7,7 @@ are hashed before they are read.
 """
 
 import json
+import os
 import platform
 import shutil
 import sys
@@ -28,8 +29,8 @@ from tasks import code, lock, service, tree
 from tasks.credentials import login
 from tasks.home import Home
 from tasks.run import Run
+from tasks.store import check, measure, pointer
 from tasks.store import current as pointed
-from tasks.store import measure
 
 KEPT = 86_400.0
 """Seconds for which an image is kept that does not serve."""
@@ -53,9 +54,10 @@ ENTRYPOINT = (
 
 
 def wanted(run: Run) -> Limits | None:
-    """The limits of the gate over images, where they ask for one to be built."""
+    """The limits of the gate over images, where they ask for one to be built. On the target `local` what serves is a
+    process: no image is built there, and the process is looked at."""
     terms = run.plan.terms.get("deploy", {}).get("serve", {}).get(ImageVulnerabilityScanning.name)
-    limits = Limits.model_validate(terms.limits) if terms else None
+    limits = Limits.model_validate(terms.limits) if terms and run.plan.target != "local" else None
     return limits if limits and limits.base else None
 
 
@@ -71,6 +73,8 @@ def built(run: Run, model: Ref) -> str | None:
     if (found := json.loads(opened(base, limits.base).config).get("architecture")) != ARCHITECTURE:
         what = f"{BASES}/{limits.base[:12]}: found {found!a}"
         raise PlanError(f"{what}; allowed: {ARCHITECTURE}, as the packages here are")
+    if (seen := code.digest()) != run.plan.code:
+        raise PlanError(f"the code here is {seen[:12]}; allowed: {run.plan.code[:12]}, as the plan has it")
     run.home.folder(IMAGES, private=True)
     staging = run.home.folder("staging", run.plan.run, private=True)
     with tempfile.TemporaryDirectory(dir=staging, prefix=".packages-") as work:
@@ -79,14 +83,15 @@ def built(run: Run, model: Ref) -> str | None:
             limits.base,
             service.packages(Path(work), _sealed(run)),
             closure(tree.PIPELINE, SERVES),
-            _files(run.path(model)),
+            _files(check(run.home, model, run.plan.run)),
             ENTRYPOINT,
             layout(run),
             run.keys.signer("producer"),
             limits.repository,
         )
-    if (found := code.digest()) != run.plan.code:
-        raise PlanError(f"the code in the image is {found[:12]}; allowed: {run.plan.code[:12]}, as the plan has it")
+    if (seen := code.digest()) != run.plan.code:  # it may have changed while it was read
+        shutil.rmtree(layout(run))
+        raise PlanError(f"the code in the image is {seen[:12]}; allowed: {run.plan.code[:12]}, as the plan has it")
     run.listener.step("deploy", f"image {sha[:12]}")
     return f"{limits.repository}@sha256:{sha}"
 
@@ -132,9 +137,10 @@ def pushed(run: Run) -> None:
 def sweep(home: Home) -> list[str]:
     """Remove the images of runs that are over, do not serve, and were built longer ago than somebody would roll them
     out; the runs."""
-    serves, gone = pointed(home, "serving")[1].get("run"), list[str]()
+    pointers = [each for each in os.listdir(home.folder("pointers")) if each.startswith(pointer("local"))]
+    serves, gone = {pointed(home, each)[1].get("run") for each in pointers}, list[str]()
     for path in sorted((home.root / IMAGES).glob("*")):
-        if path.name != serves and not home.working(path.name) and time.time() - path.stat().st_mtime > KEPT:
+        if path.name not in serves and not home.working(path.name) and time.time() - path.stat().st_mtime > KEPT:
             shutil.rmtree(path, ignore_errors=True)
             gone.append(path.name)
     return gone

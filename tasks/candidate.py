@@ -21,10 +21,12 @@ from tasks.run import Run
 from tasks.store import files
 
 
-def manifests(subject: Subject, folder: Path, *, placed: bool = False, probed: bool = False) -> Material[Any]:
-    """Manifests as they were rendered, or as they lie where a release was placed: observed, where that is a cluster.
-    `probed`: with what the probes saw there, which is no manifest."""
-    basis = Basis.RENDERED if not placed or lying.told(folder)["target"] == "local" else Basis.OBSERVED
+def manifests(
+    subject: Subject, folder: Path, *, placed: bool = False, live: bool = False, probed: bool = False
+) -> Material[Any]:
+    """Manifests as they were rendered, or as they lie where a release was placed: observed, where that is a cluster
+    (`live`). `probed`: with what the probes saw there, which is no manifest."""
+    basis = Basis.OBSERVED if placed and live else Basis.RENDERED
     folder = lying.objects(folder) if placed else folder
     items = [(path.name, path.read_bytes()) for path in files(folder) if probed or path.name != PROBE]
     there = sum(probed or name != PROBE for _, _, names in os.walk(folder) for name in names)

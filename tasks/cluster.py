@@ -4,7 +4,7 @@ Which one it is, and by which kubeconfig, the limits of `deployment_authorizatio
 rights is what is told to run something.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,16 @@ def spoken(told: Limits) -> Iterator[Client]:
         yield client
 
 
-def standing(home: Home, name: str, keys: Keys, models: Mapping[str, str]) -> Callable[[str], bool]:
+def standing(
+    home: Home, name: str, keys: Keys, models: Mapping[str, str], known: Collection[str] = ()
+) -> Callable[[str], bool]:
     """Whether a release may serve: its model (`models`: release -> digest) was approved by a word that counts, and
-    neither it nor what it comes from was revoked, nor has it expired. Asked anew each time."""
+    neither it nor what it comes from was revoked, nor has it expired. Asked anew each time. `known`: entries of the
+    registry that were there."""
 
     def stands(release: str) -> bool:
         try:
-            found = chains.standing(home, name, keys)
+            found = chains.standing(home, name, keys, known=known)
         except LogBroken:
             return False  # of a registry that was altered nothing is taken for good
         return any(

@@ -6,9 +6,12 @@ decision of its own, which rests on the log of the run that placed it.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
+from security import whole
 from security.errors import LogBroken, PlanError
 from security.keys import PublicKey, Signer, seal, unseal
 from security.policy import Plan
@@ -44,11 +47,23 @@ def sign(plan: Plan, log: str, to: Mapping[str, str], signer: Signer) -> bytes:
     return seal(SUMMARY, {"model": to["model"]}, summary, signer)
 
 
-def keep(home: Home, run: str, number: int, envelope: bytes) -> None:
-    """Keep the decision that a pointer's move of this number rests on."""
+@contextmanager
+def kept(home: Home, run: str, number: int, envelope: bytes) -> Iterator[None]:
+    """The decision that a pointer's move of this number rests on is kept first, and dropped where it does not move."""
     folder = home.evidence(run)
     path = folder / "release.dsse"
-    (folder / f"release-{number}.dsse" if path.exists() else path).write_bytes(envelope)
+    path = folder / f"release-{number}.dsse" if path.exists() else path
+    whole.write(path, (envelope,))
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _path(home: Home, run: str, number: int) -> Path:
+    path = home.evidence(run) / f"release-{number}.dsse"
+    return path if path.exists() else path.with_name("release.dsse")
 
 
 def read(envelope: bytes, run: str, target: str, key: PublicKey) -> Decision:
@@ -68,14 +83,14 @@ def read(envelope: bytes, run: str, target: str, key: PublicKey) -> Decision:
         raise LogBroken(f"run {run}: a decision that cannot be read ({type(why).__name__})") from None
 
 
-def made(home: Home, target: str, key: PublicKey) -> list[Decision]:
-    """The decisions for a target that still hold, one for each run that was ever released there, oldest first.
+def made(home: Home, target: str, name: str, key: PublicKey) -> list[Decision]:
+    """The decisions on a pipeline for a target, one for each run that was ever released there, oldest first.
     `LogBroken` where one is missing or altered, or is of another model or release than the pointer says."""
     found: dict[str, Decision] = {}
-    for told in moves(home, pointer(target)):
+    for number, told in enumerate(moves(home, pointer(target, name)), 1):
         run = told["run"]
         try:
-            data = (home.evidence(run) / "release.dsse").read_bytes()
+            data = _path(home, run, number).read_bytes()
         except OSError as why:
             raise LogBroken(f"run {run}: its decision cannot be read ({type(why).__name__})") from None
         each = read(data, run, target, key)

@@ -116,10 +116,12 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
     refs = proof.published.get("deploy", [])
     if not proof.closed or not refs or proof.plan.run != run.plan.run:
         raise PlanError("only a candidate of a closed run that verifies can serve")
-    told = placed.told(check(run.home, refs[-1], run.plan.run))
+    folder = check(run.home, refs[-1], run.plan.run)
+    told = placed.told(folder)
     if _address(run.notes["endpoint"], refs[-1].version) != told["candidate"]:
         raise PlanError("the address that would serve is not the one that its gate asked")
-    seen, before = pointed(run.home, pointer(run.plan.target))
+    name = pointer(run.plan.target, str(run.plan.document["pipeline_name"]))
+    seen, before = pointed(run.home, name)
     if before.get("model", "establish") != run.plan.baseline:
         raise PlanError("another model was promoted since this run began; deploy this one again after it")
     to = {"run": run.plan.run, "model": refs[-1].version, "log": proof.head}
@@ -128,13 +130,18 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
             raise PlanError("the candidate has ended since its gate asked it")
         to |= {"url": run.notes["endpoint"]}
     else:
-        to |= {name: told[name] for name in ("server", "namespace", "name", "release")}
-    models.release(run, proof, "approved")
-    with lead.led(run, told):
+        if told["before"] != before.get("release", ""):
+            raise PlanError(f"callers are led to {told['before'] or 'nothing'}, which nobody decided on: put it right")
+        to |= {each: told[each] for each in ("server", "namespace", "name", "release")}
+    envelope = decision.sign(run.plan, proof.head, to, run.keys.signer("verifier"))
+    with lead.led(run, folder, told), decision.kept(run.home, run.plan.run, seen + 1, envelope):
+        if pointed(run.home, name)[0] != seen:
+            raise PlanError("another model was promoted since this run began; deploy this one again after it")
+        models.release(run, proof, "approved")
         models.release(run, proof, "production")
-        envelope = decision.sign(run.plan, proof.head, to, run.keys.signer("verifier"))
-        number = move(run.home, pointer(run.plan.target), seen, to)
-    decision.keep(run.home, run.plan.run, number, envelope)
+        move(run.home, name, seen, to)
+    run.placed = None  # it serves: there is nothing to take away
+    lead.pruned(run, told)
     if run.plan.target == "local" and before:
         process.stop(run.home.root / "service" / before["run"] / "process.json")
     return to

@@ -104,7 +104,8 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
         return versions.opened(run.home, folder, limits, subject, trusted, **told, known=run.plan.registry)
     if gate.kind == "manifests":
         probed = gate.name == NetworkPolicyEnforcement.name
-        return candidate.manifests(subject, folder, placed=ref.kind == "placed", probed=probed)
+        live = run.plan.target != "local"
+        return candidate.manifests(subject, folder, placed=ref.kind == "placed", live=live, probed=probed)
     if gate.kind == "approval":
         return approvals.of(run, ref, subject)
     if gate.kind == "model":

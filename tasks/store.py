@@ -98,9 +98,9 @@ def conditional(home: Home) -> bool:
     return False
 
 
-def pointer(target: str) -> str:
-    """The name of the pointer to what serves at a target."""
-    return "serving" if target == "local" else f"serving-{target}"
+def pointer(target: str, name: str = "") -> str:
+    """The name of the pointer to what serves at a target: here one service, in a cluster one of each name."""
+    return "serving" if target == "local" else f"serving-{target}-{name}"
 
 
 def current(home: Home, name: str) -> tuple[int, dict[str, str]]:

@@ -29,7 +29,6 @@ FILES = (
 )
 """In the order in which they are applied: policies are there before what they hold back, and who is led to a release is
 last."""
-SMOKE = "smoke.yaml"
 _PLACE = re.compile(r"\$\{([a-z]+)\}")
 _NUMBER = re.compile(r"[-+.]?[0-9].*|[yYnN]", re.DOTALL)
 """Text that some reader of YAML takes for something else, and that PyYAML does not quote by itself (`12e4`)."""
@@ -82,36 +81,26 @@ _Dumper.add_representer(str, _text)
 
 
 def release(values: Values) -> str:
-    """What a release is called: 12 hex digits of a SHA-256 over its model, its image, and what it believes and serves.
-    Whatever of these is another, is another release, which takes no other's place."""
-    trust = hashlib.sha256(
-        "\0".join((values.key, values.jwks, values.issuer, values.audience, values.tenant, values.path)).encode()
-    ).hexdigest()
-    return hashlib.sha256("\0".join((values.model, values.image or "", trust)).encode()).hexdigest()[:12]
+    """What a release is called: 12 hex digits of a SHA-256 over all that is told of it but its name. Whatever of this
+    is another, is another release, which takes no other's place."""
+    told = _files(values, "")
+    return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data in told)).hexdigest()[:12]
 
 
 def render(values: Values) -> list[tuple[str, bytes]]:
     """Name and bytes of each file. `RenderError` for a placeholder that has no value, and a value without one."""
+    return _files(values, release(values))
+
+
+def _files(values: Values, called: str) -> list[tuple[str, bytes]]:
     trust = hashlib.sha256(f"{values.key}\0{values.jwks}".encode()).hexdigest()[:10]
-    name = values.pipeline.replace("_", "-")
-    given = {
-        **values.model_dump(),
-        "image": values.image or "",
-        "name": name,
-        "trust": f"{name}-{trust}",
-        "release": release(values),
-    }
+    name, image = values.pipeline.replace("_", "-"), values.image or ""
+    given = {**values.model_dump(), "image": image, "name": name, "trust": f"{name}-{trust}", "release": called}
     used: set[str] = set()
     made = [(file, _file(file, given, used)) for file in FILES]
     if unused := sorted(given.keys() - used):
         raise RenderError(f"no manifest says ${{{unused[0]}}}")
     return made
-
-
-def smoke(name: str, namespace: str, release: str, image: str, path: str) -> bytes:
-    """The job that asks a release by the name that callers know, of a release that was rendered another day."""
-    given = {"name": name, "namespace": namespace, "release": release, "image": image, "path": path}
-    return _file(SMOKE, given, set())
 
 
 def _file(file: str, given: dict[str, Any], used: set[str]) -> bytes:

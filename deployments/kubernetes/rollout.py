@@ -73,7 +73,7 @@ def place(
         made: list[Told] = []
         try:
             words = _put(client, release, made, until, say)
-            found = (*items(_there(client, release)), (PROBE, json.dumps([_told(each) for each in words]).encode()))
+            found = (*items(there(client, release)), (PROBE, json.dumps([_told(each) for each in words]).encode()))
         except BaseException as why:
             stands = f"{serving} still serves" if serving else "nothing serves, as before"
             left = undo(client, made, say)
@@ -160,15 +160,16 @@ def _applied(client: Client, found: Told) -> bool:
     return any((each.get("manager"), each.get("operation")) == (client.manager, "Apply") for each in entries)
 
 
-def _there(client: Client, release: Release) -> list[Told]:
-    """What the cluster holds: our own objects, everything of the kinds that others could add, and pods of nobody."""
+def there(client: Client, release: Release) -> list[Told]:
+    """What the cluster holds: our own objects, everything of the kinds that others could add, and pods of nobody or
+    with more in them than was applied. Jobs are gone a while after they have ended."""
     namespace = release.where
     found = [client.get("Namespace", namespace)]
     found += [client.get(*kinds.where(each)) for each in release.shared if each["kind"] not in LISTED]
     for kind in LISTED:
         found += client.list(kind, namespace)
     places = {kinds.place(each) for each in found}
-    ours = (*release.shared, release.deployment, release.candidate, *release.jobs)
+    ours = (*release.shared, release.deployment, release.candidate)
     if lost := [kinds.place(each) for each in ours if kinds.place(each) not in places]:
         raise Undone(f"{lost[0]} was applied, and is not there")
     owners = [each for each in found if each["kind"] in ("Deployment", "Job")]
@@ -181,9 +182,19 @@ def _there(client: Client, release: Release) -> list[Told]:
 def _owns(owner: Told, pod: Told) -> bool:
     labels = pod["metadata"].get("labels") or {}
     selector = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
+    if not pod["metadata"].get("ownerReferences") or _runs(owner["spec"]["template"]["spec"]) != _runs(pod["spec"]):
+        return False
     if owner["kind"] == "Job":
         return bool(labels.get("batch.kubernetes.io/controller-uid") == owner["metadata"]["uid"])
-    return bool(selector) and selector.items() <= labels.items() and "ownerReferences" in pod["metadata"]
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def _runs(pod: Told) -> Told:
+    """What of a pod nobody may add to on its way: each container with its image, command and rights, and the pod's."""
+    boxes = [*pod.get("initContainers", ()), *pod.get("containers", ()), *pod.get("ephemeralContainers", ())]
+    what = ("image", "command", "args", "securityContext", "lifecycle")
+    told: Told = {str(each.get("name")): {key: each.get(key) for key in what} for each in boxes}
+    return told | {key: pod.get(key) or None for key in ("hostNetwork", "hostPID", "hostIPC", "securityContext")}
 
 
 def _told(word: Word) -> dict[str, str]:

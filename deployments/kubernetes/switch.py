@@ -1,24 +1,24 @@
 """Callers are led to another release by one object: the Service that they know. To apply it is the switch.
 
-It is applied only where it still leads to the release that was seen, in the version that was seen. Then a job asks by
-that name; if what it sees is not as it must be, callers are led back to the release before, unless that is one that
-must not serve any more, or is not there: then they stay, and the error says so.
+It is applied only where it still leads to the release that was seen, in the version that was seen, and where what lies
+there is what was rendered and judged. Then a job asks by that name; if what it sees is not as it must be, callers are
+led back to the release before, or, where that must not serve any more or is not there, nowhere.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from deployments.kubernetes import lock, render
+from deployments.kubernetes import lock
 from deployments.kubernetes.asking import Word, good
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import Busy, ClusterError, Missing, Moved, Undone, Unreachable, Unready
-from deployments.kubernetes.release import MODEL, NAME, PATH, RELEASE, read
-from deployments.kubernetes.rollout import Say, led, undo
-from deployments.kubernetes.status import Status, status
+from deployments.kubernetes.release import NAME, RELEASE, Release, items, read
+from deployments.kubernetes.rollout import Say, led, there, undo
+from deployments.kubernetes.status import Status, diff, status
 from deployments.kubernetes.watch import Until, lacking
+from security.errors import SluiceError
+from security.gates.network import PROBE
 from security.manifests import Item
 
 SECONDS, KEPT = 300.0, 2
@@ -43,58 +43,72 @@ def switch(
     say: Say,
     expected: str | None,
     stands: Stands,
+    placed: Sequence[Item] = (),
     who: str = "sluice",
     until: Until | None = None,
 ) -> Switched:
     """Lead callers to a release that was placed. `expected`: the release that they were seen to be led to; `Moved`
-    where it is another by now. `Undone` where they were led back, or had to stay."""
+    where it is another by now, or where what lies there is otherwise than it was rendered, or than the gates saw it
+    (`placed`). `Undone` where they were led back, or nowhere."""
     release, until = read(manifests), until or Until(SECONDS)
     with lock.held(client, release.where, release.name, until.seconds, say=say, who=who):
         live = client.find("Service", release.name, release.where)
         if led(live) != expected:
             found, seen = led(live) or "no release", expected or "none"
             raise Moved(f"Service/{release.name} leads to {found}; allowed: {seen}, as it was seen; nothing was done")
-        _rolled(client, release.where, release.own, release.model)
-        move = _Move(client, release.where, release.name, live, say, stands, until)
-        return move.to(release.release, release.public, release.smoke, release.model)
+        _ready(client, release, manifests, placed)
+        return _Move(client, release, live, say, stands, until).made()
 
 
 def rollback(
     client: Client,
-    namespace: str,
-    name: str,
+    manifests: Sequence[Item],
     *,
-    to: str,
     say: Say,
     stands: Stands,
     who: str = "sluice",
     until: Until | None = None,
 ) -> Switched:
-    """Lead callers to an earlier release that is there and rolled out. `Undone` where it must not serve."""
-    until = until or Until(SECONDS)
-    with lock.held(client, namespace, name, until.seconds, say=say, who=who):
-        live = client.get("Service", name, namespace)
-        if led(live) == to:
-            raise Moved(f"Service/{name} leads to {to} already; nothing was done")
-        if not stands(to):
-            raise Undone(f"{to} must not serve any more; {led(live) or 'nothing'} still serves")
-        told = _rolled(client, namespace, f"{name}-{to}", "")
-        about, pod = told["metadata"].get("annotations", {}), told["spec"]["template"]["spec"]
-        image = pod["containers"][0]["image"]
-        smoke = yaml.safe_load(render.smoke(name, namespace, to, image, about.get(PATH, "")))
-        move = _Move(client, namespace, name, live, say, stands, until)
-        return move.to(to, _led_to(live, to), smoke, about.get(MODEL, ""))
+    """Lead callers to an earlier release that is there, rolled out and as it was rendered. `Undone` where it must not
+    serve."""
+    release, until = read(manifests), until or Until(SECONDS)
+    with lock.held(client, release.where, release.name, until.seconds, say=say, who=who):
+        live = client.get("Service", release.name, release.where)
+        if led(live) == release.release:
+            raise Moved(f"Service/{release.name} leads to {release.release} already; nothing was done")
+        if not stands(release.release):
+            raise Undone(f"{release.release} must not serve any more; {led(live) or 'nothing'} still serves")
+        _ready(client, release, manifests, ())
+        return _Move(client, release, live, say, stands, until).made()
 
 
-def _rolled(client: Client, namespace: str, own: str, model: str) -> Told:
-    """The Deployment of a release that may be switched to: there, rolled out, and of that model."""
-    told = client.get("Deployment", own, namespace)
+def altered(client: Client, manifests: Sequence[Item]) -> str:
+    """The first field of what is a release's own, its Deployment and its name, that is not as it was rendered; empty
+    where all is."""
+    own = read(manifests).own
+    for each in diff(client, manifests):
+        if each.object in (f"Deployment/{own}", f"Service/{own}"):
+            return f"{each.object}{each.path}: found {each.found or 'nothing'}; allowed: {each.wanted or 'nothing'}"
+    return ""
+
+
+def _ready(client: Client, release: Release, manifests: Sequence[Item], placed: Sequence[Item]) -> None:
+    """`Moved` unless what lies there is what was rendered, and what the gates looked at; `Unready` unless it is rolled
+    out."""
+    told = client.get("Deployment", release.own, release.where)
+    if what := altered(client, manifests):
+        raise Moved(f"{what}, as it was rendered; nothing was done")
     if what := lacking(told):
-        raise Unready(f"Deployment/{own}: {what}; nothing was done")
-    found = told["metadata"].get("annotations", {}).get(MODEL, "")
-    if not found or (model and found != model):
-        raise Unready(f"Deployment/{own} is of the model {found[:12] or 'that it does not name'}; nothing was done")
-    return told
+        raise Unready(f"Deployment/{release.own}: {what}; nothing was done")
+    if placed:
+        then, now = ({n: d for n, d in each if not _passing(n)} for each in (placed, items(there(client, release))))
+        if others := sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):
+            raise Moved(f"{others[0]} is otherwise than the gates saw it; nothing was done")
+
+
+def _passing(name: str) -> bool:
+    """Whether it is gone a while after it has ended, or is no object."""
+    return name.startswith("job-") or name == PROBE
 
 
 def _led_to(live: Told, release: str) -> Told:
@@ -114,24 +128,26 @@ class _Move:
     """From where callers are led to, to another release, and back where that does not serve."""
 
     def __init__(
-        self, client: Client, namespace: str, name: str, live: Told | None, say: Say, stands: Stands, until: Until
+        self, client: Client, to: Release, live: Told | None, say: Say, stands: Stands, until: Until
     ) -> None:
-        self.client, self.namespace, self.name, self.live = client, namespace, name, live
+        self.client, self.to, self.live = client, to, live
+        self.namespace, self.name = to.where, to.name
         self.say, self.stands, self.until = say, stands, until
         self.before = led(live)
 
-    def to(self, release: str, public: Told, smoke: Told, model: str) -> Switched:
+    def made(self) -> Switched:
         """Apply, ask, and go back if need be."""
         self.until.left("callers are not led elsewhere")
-        applied = self._apply(release, public)
+        release = self.to.release
+        applied = self._apply(release, self.to.public)
         self.say(f"Service/{self.name} leads to {release}, before to {self.before or 'none'}")
         try:
-            return Switched(release, self.before, good(self.client, smoke, model, self.until))
+            return Switched(release, self.before, good(self.client, self.to.smoke, self.to.model, self.until))
         except BaseException as why:
             came = self._back(release, applied)
             if not isinstance(why, ClusterError):
                 raise
-            raise Undone(f"{self.name}-{release}: {why}; {came}") from why
+            raise Undone(f"{self.to.own}: {why}; {came}") from why
 
     def _apply(self, release: str, public: Told) -> Told:
         """The Service that leads there; where the answer was lost, it is looked at whether it does."""
@@ -147,21 +163,25 @@ class _Move:
             return found
 
     def _back(self, release: str, applied: Told) -> str:
-        """Where callers are led to then, in words."""
+        """Where callers are led to then, in words: where they were, if that may serve; else nowhere."""
+        why = "nothing served before"
         try:
-            if self.live is None:
-                self.client.delete("Service", self.name, self.namespace, uid=applied["metadata"]["uid"])
-                return "nothing served before, and callers are led nowhere again"
-            if self.before is None or self.before == release:
-                return f"there is no release before it, and callers are still led to {release}"
-            if not self.stands(self.before):
-                return f"{self.before} must not serve any more, so callers are still led to {release}"
-            _rolled(self.client, self.namespace, f"{self.name}-{self.before}", "")
-            self.client.apply(_seen(_led_to(self.live, self.before), applied))
-        except ClusterError as why:
-            return f"callers are still led to {release}, and could not be led back: {why}"
-        self.say(f"Service/{self.name} leads to {self.before} again")
-        return f"callers are led to {self.before} again"
+            if self.before == release:
+                return f"it served before, and callers are still led to {release}"
+            if self.before is not None and not self.stands(self.before):
+                why = f"{self.before} must not serve any more"
+            elif self.before is not None and self.live is not None:
+                self.client.apply(_seen(_led_to(self.live, self.before), applied))
+                self.say(f"Service/{self.name} leads to {self.before} again")
+                return f"callers are led to {self.before} again"
+        except SluiceError as lost:
+            why = f"they could not be led back: {lost}"
+        try:
+            self.client.delete("Service", self.name, self.namespace, uid=applied["metadata"]["uid"])
+        except ClusterError as lost:
+            return f"{why}, and callers are still led to {release}: {lost}"
+        self.say(f"Service/{self.name} was taken away")
+        return f"{why}, and callers are led nowhere"
 
 
 def _seen(told: Told, live: Told | None) -> Told:

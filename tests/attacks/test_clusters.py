@@ -24,6 +24,7 @@ from tests.security.gates import images
 from tests.tasks.distribution import Distribution, absent
 
 TARGET = "kubernetes_test"
+POINTER = pointer(TARGET, NAME)
 Said = pytest.CaptureFixture[str]
 
 
@@ -161,13 +162,13 @@ def test_what_is_wrong_in_the_cluster_is_refused_and_nothing_of_it_stays(
 ) -> None:
     spoil, says = REFUSALS[name]
     spoil(restored)
-    before = current(home, pointer(TARGET))
+    before = current(home, POINTER)
     with registry:
         state, run = deployed(asked, evaluated)
     assert state.name == REFUSED
     assert re.search(says, state.message), state.message
     assert (bare(restored), restored.led()) == (set(), None)
-    assert current(home, pointer(TARGET)) == before
+    assert current(home, POINTER) == before
     assert not (home.evidence(run.plan.run) / "release.dsse").exists()
     assert not process.alive(home.root / "service" / run.plan.run / "process.json")
 
@@ -194,7 +195,7 @@ def first(asked: dict[str, str], evaluated: Run, world: Grounds, registry: Distr
 def test_a_run_that_passes_leads_callers_to_its_release(
     first: Run, world: Grounds, home: Home, asked: dict[str, str], capsys: Said
 ) -> None:
-    said = current(home, pointer(TARGET))[1]
+    said = current(home, POINTER)[1]
     assert (said["run"], said["release"]) == (first.plan.run, world.led())
     assert world.releases() == {world.led()}
     assert not process.alive(home.root / "service" / first.plan.run / "process.json")
@@ -238,7 +239,7 @@ def test_a_difference_is_told_and_the_next_run_does_not_take_a_field_of_somebody
     assert state.name == REFUSED
     assert ".spec.replicas is managed by kubectl-edit" in state.message
     restored.objects.put(live)
-    assert restored.led() == current(first.home, pointer(TARGET))[1]["release"]
+    assert restored.led() == current(first.home, POINTER)[1]["release"]
 
 
 @pytest.fixture(scope="module")
@@ -253,14 +254,14 @@ def newer(first: Run, asked: dict[str, str]) -> Run:
 def test_callers_are_led_back_where_the_release_does_not_serve_by_the_name_they_know(
     first: Run, newer: Run, restored: Grounds, asked: dict[str, str], registry: Distribution
 ) -> None:
-    before, said = restored.led(), current(first.home, pointer(TARGET))
+    before, said = restored.led(), current(first.home, POINTER)
     restored.wrong = True
     with registry:
         state, _ = deployed(asked, newer)
     assert state.name == REFUSED
     assert re.search(rf"promotion: .*callers are led to {before} again", state.message), state.message
     assert (restored.led(), restored.releases()) == (before, {before})
-    assert current(first.home, pointer(TARGET)) == said
+    assert current(first.home, POINTER) == said
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +277,7 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     first: Run, second: Run, world: Grounds, asked: dict[str, str], home: Home, capsys: Said
 ) -> None:
     named = ["--document", asked["document"], "--policy", asked["policy"]]
-    moves = store.moves(home, pointer(TARGET))
+    moves = store.moves(home, POINTER)
     assert [each["run"] for each in moves] == [first.plan.run, second.plan.run]
     assert world.releases() == {each["release"] for each in moves}
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it recommends nonsense"]) == 0

@@ -25,7 +25,7 @@ from security.manifests import Item
 from tests.cluster import server
 from tests.cluster.conftest import World, stuck
 from tests.cluster.server import flat, tree, untied
-from tests.security.manifests.given import OWN, rendered
+from tests.security.manifests.given import rendered
 
 REAL = os.environ.get("SLUICE_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
 
@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_would_be_and_keeps_nothing(site: Site) -> None:
     told = site.service()
     told["spec"]["ports"][0]["port"] = 81
     assert client.apply(told, dry=True)["spec"]["ports"][0]["port"] == 81
-    after = client.get("Service", OWN, site.namespace)
+    after = client.get("Service", site.release.own, site.namespace)
     assert after["spec"]["ports"][0]["port"] == 80
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
@@ -126,8 +126,8 @@ def test_fields_of_somebody_else_are_not_taken(site: Site) -> None:
     with pytest.raises(Conflict, match=r"\.spec\.replicas is managed by kubectl-edit; allowed: fields") as why:
         site.client.apply(site.release.deployment)
     assert why.value.fields == ((".spec.replicas", "kubectl-edit"),)
-    assert site.client.get("Deployment", OWN, site.namespace)["spec"]["replicas"] == 5
-    (drift,) = [each for each in diff(site.client, site.manifests) if each.object == f"Deployment/{OWN}"]
+    assert site.client.get("Deployment", site.release.own, site.namespace)["spec"]["replicas"] == 5
+    (drift,) = [each for each in diff(site.client, site.manifests) if each.object == f"Deployment/{site.release.own}"]
     assert (drift.path, drift.wanted, drift.found) == (".spec.replicas", "2", "5")
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_applied_any_more_is_gone(site: Site) -> None:
     told = site.service()
     told["metadata"]["annotations"] = {"sluice/note": "a"}
     assert site.client.apply(told)["metadata"]["annotations"] == {"sluice/note": "a"}
-    found = [each for each in diff(site.client, site.manifests) if each.object == f"Service/{OWN}"]
+    found = [each for each in diff(site.client, site.manifests) if each.object == f"Service/{site.release.own}"]
     assert [(each.path, each.found) for each in found] == [(".metadata.annotations.sluice/note", '"a"')]
     assert not site.client.apply(site.service())["metadata"].get("annotations")
 
@@ -160,11 +160,11 @@ def test_an_object_is_taken_away_by_its_uid(site: Site) -> None:
     site.begun()
     made = site.client.apply(site.service())
     with pytest.raises(Moved):
-        site.client.delete("Service", OWN, site.namespace, uid="00000000-0000-0000-0000-000000000000")
-    assert site.client.find("Service", OWN, site.namespace)
-    site.client.delete("Service", OWN, site.namespace, uid=made["metadata"]["uid"])
-    assert site.client.find("Service", OWN, site.namespace) is None
-    site.client.delete("Service", OWN, site.namespace, uid=made["metadata"]["uid"])
+        site.client.delete("Service", site.release.own, site.namespace, uid="00000000-0000-0000-0000-000000000000")
+    assert site.client.find("Service", site.release.own, site.namespace)
+    site.client.delete("Service", site.release.own, site.namespace, uid=made["metadata"]["uid"])
+    assert site.client.find("Service", site.release.own, site.namespace) is None
+    site.client.delete("Service", site.release.own, site.namespace, uid=made["metadata"]["uid"])
 
 
 def test_what_is_fixed_is_not_changed(site: Site) -> None:

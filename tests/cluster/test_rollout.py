@@ -1,6 +1,7 @@
 """A release beside the one that serves, a switch and a way back: whatever goes wrong has a clear end, and the old one
 still serves."""
 
+import copy
 import json
 import random
 import time
@@ -20,7 +21,7 @@ from deployments.kubernetes.status import Drift, diff, status
 from deployments.kubernetes.switch import Switched, prune, rollback, switch
 from deployments.kubernetes.watch import Until
 from security.access import NEEDED
-from security.errors import BadInput
+from security.errors import BadInput, CannotTell
 from security.gate import judge, observe
 from security.gates.network import NetworkPolicyEnforcement
 from security.gates.workload import WorkloadHardening
@@ -61,8 +62,8 @@ class Site:
         )
 
     def rollback(self, to: str, stands: Callable[[str], bool] = lambda _: True) -> Switched:
-        told = {"say": self.said.append, "stands": stands, "until": self.until()}
-        return rollback(self.client, "sluice", "sample", to=to, **told)  # type: ignore[arg-type]
+        told = self.manifests(NAMES.index(to))
+        return rollback(self.client, told, say=self.said.append, stands=stands, until=self.until())
 
     @property
     def serving(self) -> str | None:
@@ -467,25 +468,79 @@ def test_a_switch_that_does_not_serve_goes_back(old: Site) -> None:
 def test_a_switch_never_goes_back_to_a_revoked_release(old: Site) -> None:
     old.place(1)
     old.world.serve(NEW, MODELS[1], ready=503)
-    with pytest.raises(Undone, match=f"{OLD} must not serve any more, so callers are still led to {NEW}"):
+    with pytest.raises(Undone, match=f"{OLD} must not serve any more, and callers are led nowhere"):
         old.switch(1, OLD, lambda _: False)
-    assert old.serving == NEW
+    assert old.serving is None
 
 
-def test_a_switch_does_not_go_back_to_a_release_that_is_not_there(old: Site) -> None:
+def test_where_the_way_back_is_not_known_callers_are_led_nowhere(old: Site) -> None:
+    def unknown(release: str) -> bool:
+        raise CannotTell(f"whether {release} stands nobody can tell")
+
     old.place(1)
     old.world.serve(NEW, MODELS[1], ready=503)
-    uid = old.client.get("Deployment", f"sample-{OLD}", "sluice")["metadata"]["uid"]
-    old.client.delete("Deployment", f"sample-{OLD}", "sluice", uid=uid)
-    with pytest.raises(Undone, match=f"still led to {NEW}, and could not be led back: .*404"):
-        old.switch(1, OLD)
+    with pytest.raises(Undone, match=f"could not be led back: whether {OLD} stands .*, and callers are led nowhere"):
+        old.switch(1, OLD, unknown)
+    assert old.serving is None
+
+
+@pytest.mark.parametrize("what", ["image", "args", "a policy more", "a policy otherwise", "a pod of somebody"])
+def test_what_has_changed_since_the_gates_saw_it_is_not_led_to(old: Site, what: str) -> None:
+    placed = old.place(1)
+    live = copy.deepcopy(old.client.get("Deployment", f"sample-{NEW}", "sluice"))
+    policy = copy.deepcopy(old.client.get("NetworkPolicy", "default-deny", "sluice"))
+    box = live["spec"]["template"]["spec"]["containers"][0]
+    with Client(old.client.config, manager="kubectl-edit") as other:
+        if what == "image":
+            box["image"] = f"evil.example/serving@sha256:{'9' * 64}"
+            other.replace(live)
+        elif what == "args":
+            box["args"] += ["--unsafe-accept-expired"]
+            other.replace(live)
+        elif what == "a policy more":
+            spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]}
+            about = {"name": "open", "namespace": "sluice"}
+            other.create({"apiVersion": policy["apiVersion"], "kind": "NetworkPolicy", "metadata": about, "spec": spec})
+        elif what == "a policy otherwise":
+            policy["spec"]["policyTypes"] = ["Ingress"]
+            other.replace(policy)
+        else:
+            old.world.objects.put(_stowaway(old))
+    told = {"say": old.said.append, "expected": OLD, "stands": lambda _: True, "until": old.until()}
+    failed(
+        old,
+        Moved,
+        "as it was rendered; nothing was done|otherwise than the gates saw it; nothing was done",
+        lambda: switch(old.client, old.manifests(1), placed=placed.items, **told),  # type: ignore[arg-type]
+    )
+
+
+def _stowaway(site: Site) -> Told:
+    """A pod that has the labels of the new release, and another owner and another container than that has."""
+    told = site.client.get("Deployment", f"sample-{NEW}", "sluice")["spec"]["template"]
+    box = {"name": "other", "image": "evil.example/x"}
+    about = {"name": "stowaway", "namespace": "sluice", "uid": "u", "labels": told["metadata"]["labels"]}
+    owner = [{"kind": "StatefulSet", "name": "other", "uid": "o"}]
+    spec = {**told["spec"], "containers": [*told["spec"]["containers"], box]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**about, "ownerReferences": owner}, "spec": spec}
+
+
+def test_a_release_that_was_altered_is_nothing_to_go_back_to(old: Site) -> None:
+    old.place(1)
+    old.switch(1, OLD)
+    live = copy.deepcopy(old.client.get("Deployment", f"sample-{OLD}", "sluice"))
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = f"evil.example/serving@sha256:{'9' * 64}"
+    with Client(old.client.config, manager="kubectl-edit") as other:
+        other.replace(live)
+    with pytest.raises(Moved, match=r"image: found .*evil\.example.*nothing was done"):
+        old.rollback(OLD)
     assert old.serving == NEW
 
 
 def test_a_first_switch_that_does_not_serve_leads_nowhere_again(site: Site) -> None:
     site.place(0)
     site.world.serve(OLD, MODELS[0], bare=200)
-    with pytest.raises(Undone, match="callers are led nowhere again"):
+    with pytest.raises(Undone, match="nothing served before, and callers are led nowhere"):
         site.switch(0, None)
     assert site.client.find("Service", "sample", "sluice") is None
 
@@ -527,8 +582,8 @@ def test_whether_a_switch_was_made_is_said_not_to_be_known(old: Site) -> None:
     calls = []
 
     def find(kind: str, name: str, namespace: str = "") -> Told | None:
-        calls.append(name)
-        if calls.count("sample") == 2:
+        calls.append((kind, name))
+        if calls.count(("Service", "sample")) == 3:  # before, what differs, and after
             old.world.cluster.faults += [("GET .*/services/sample", 500, {})] * 4
         return real(kind, name, namespace)
 
@@ -619,7 +674,7 @@ def test_a_rollback_leads_to_an_earlier_release(old: Site) -> None:
     assert (done.release, done.before, old.serving) == (OLD, NEW, OLD)
     assert not [each for each in diff(old.client, old.manifests(0)) if each.object == "Service/sample"]
     for to, error, said in (
-        (OLD, Moved, "already"), ("0" * 12, Missing, "404"),
+        (OLD, Moved, "already"), (NAMES[4], Missing, "404"),
     ):  # fmt: skip
         failed(old, error, said, lambda to=to: old.rollback(to))
     revoked = f"{NEW} must not serve any more; {OLD} still serves"

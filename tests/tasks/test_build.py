@@ -18,14 +18,16 @@ from tests.security.manifests.given import VALUES, rendered
 
 def test_images_go_that_nobody_needs_any_more(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    for run in ("old", "fresh", "serves", "works"):
+    for run in ("old", "fresh", "serves", "works", "elsewhere"):
         made = home.folder(build.IMAGES, run)
         os.utime(made, (0, time.time() - (build.KEPT + 9 if run != "fresh" else 0)))
     home.mark("works")
     move(home, "serving", current(home, "serving")[0], {"run": "serves", "model": "m", "url": "u", "log": "l"})
+    move(home, "serving-kubernetes_test-sample", 0, {"run": "elsewhere", "model": "m", "log": "l"})
     assert build.sweep(home) == ["old"]
     assert build.sweep(home) == []
-    assert sorted(path.name for path in (tmp_path / build.IMAGES).iterdir()) == ["fresh", "serves", "works"]
+    left = sorted(path.name for path in (tmp_path / build.IMAGES).iterdir())
+    assert left == ["elsewhere", "fresh", "serves", "works"]
 
 
 def test_the_image_is_that_of_the_one_deployment(tmp_path: Path) -> None:

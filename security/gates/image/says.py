@@ -16,9 +16,9 @@ def lets(hit: Hit, facts: Facts, limits: Limits, now: datetime) -> bool:
     """Whether somebody whom the policy names says that a vulnerability does no harm here, and nobody whom it names has
     said otherwise since."""
     said = [each for vex in facts.vex if _counts(vex, limits) for each in vex.said if _holds(each, limits, now)]
-    mine = [each for each in said if _ids(hit) & {*each.ids} and _about(hit, each)]
-    good = [when(each.at) for each in mine if each.status in LETS]
-    bad = [when(each.at) for each in mine if each.status not in LETS]
+    mine = [each for each in said if _ids(hit) & {*each.ids}]
+    good = [when(each.at) for each in mine if each.status in LETS and _about(hit, each)]
+    bad = [when(each.at) for each in mine if each.status not in LETS and _touches(hit, each)]
     return bool(good) and (not bad or max(good) > max(bad))
 
 
@@ -57,6 +57,11 @@ def _ids(hit: Hit) -> set[str]:
 def _about(hit: Hit, said: Said) -> bool:
     """Whether a statement is about each package of a hit: the distribution, or those of its source that are here."""
     return "*" in said.parts or (bool(hit.parts) and {*hit.parts} <= {*said.parts})
+
+
+def _touches(hit: Hit, said: Said) -> bool:
+    """Whether a statement is about any package of a hit."""
+    return "*" in said.parts or not hit.parts or bool({*hit.parts} & {*said.parts})
 
 
 def _breach(place: str, message: str) -> Breach:

@@ -35,24 +35,25 @@ def test_what_is_imported_lies_in_it_and_can_be_imported_from_it_alone(tmp_path:
 
 def test_imports_of_every_form_are_followed_and_others_are_not(tmp_path: Path) -> None:
     for name, text in {
-        "ours/__init__.py": "",
-        "ours/start/__init__.py": "",
-        "ours/start/main.py": "import json, ours.one\nfrom ours import two\ndef f():\n    from ours.deep.er import x\n",
-        "ours/one.py": "from numpy import array\n",
-        "ours/two.py": "import ours.start.main\n",
-        "ours/three.py": "",
-        "ours/deep/__init__.py": "",
-        "ours/deep/er.py": "x = 1\n",
+        "tasks/__init__.py": "",
+        "tasks/start/__init__.py": "",
+        "tasks/start/main.py": "import json, tasks.one\nfrom tasks import two\ndef f(): from tasks.deep.er import x\n",
+        "tasks/one.py": "from numpy import array\n",
+        "numpy.py": "what nobody has sealed\n",
+        "tasks/two.py": "import tasks.start.main\n",
+        "tasks/three.py": "",
+        "tasks/deep/__init__.py": "",
+        "tasks/deep/er.py": "x = 1\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    found = closure(tmp_path, "ours.start")
+    found = closure(tmp_path, "tasks.start")
     assert list(found) == sorted(
-        f"ours/{each}.py"
+        f"tasks/{each}.py"
         for each in ("__init__", "start/__init__", "start/main", "one", "two", "deep/__init__", "deep/er")
     )
     with pytest.raises(BadInput, match="found no package"):
-        closure(tmp_path, "ours.elsewhere")
-    (tmp_path / "ours" / "one.py").write_text("from . import two\n")
+        closure(tmp_path, "tasks.elsewhere")
+    (tmp_path / "tasks" / "one.py").write_text("from . import two\n")
     with pytest.raises(BadInput, match="one.py, line 1: found a relative import"):
-        closure(tmp_path, "ours.start")
+        closure(tmp_path, "tasks.start")
