@@ -206,12 +206,14 @@ def _node(tree: Tree, tarred: tarfile.TarFile, info: tarfile.TarInfo, place: str
         return Node("folder", info.mode & 0o7777)
     if not info.isreg():
         return Node("other", info.mode & 0o7777)
-    data = None
-    if KEEP.fullmatch(place):
-        if info.size > KEPT:
-            raise CannotTell(f"{place} has {info.size:,} bytes; allowed: {KEPT:,}")
-        data = b"".join(_chunks(tarred, info))
-    return Node("file", info.mode & 0o7777, data=data)
+    total, data = hashlib.sha256(), b""
+    keep = KEEP.fullmatch(place) is not None
+    if keep and info.size > KEPT:
+        raise CannotTell(f"{place} has {info.size:,} bytes; allowed: {KEPT:,}")
+    for piece in _chunks(tarred, info):
+        total.update(piece)
+        data += piece if keep else b""
+    return Node("file", info.mode & 0o7777, data=data if keep else None, sha256=total.hexdigest())
 
 
 def _chunks(tarred: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:

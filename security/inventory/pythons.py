@@ -15,6 +15,7 @@ FOLDERS = ("site-packages", "dist-packages")
 _INTERPRETER = re.compile(r"(?:.*/)?bin/(python|pypy)(\d+\.\d+)")
 _CALLED = {"python": "CPython", "pypy": "PyPy"}
 _IMPORTED = (".py", ".so", ".pyd", ".pyc", ".pth", ".egg", ".egg-link", ".whl")
+_RECORD = ".dist-info/RECORD"
 _DECLARES = re.compile(r"(.+)/([^/]+)\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)")
 
 
@@ -28,8 +29,12 @@ def interpreters(tree: Tree, owners: dict[str, str]) -> tuple[Interpreter, ...]:
 
 
 def dists(tree: Tree) -> Iterator[Dist | str]:
-    """The distributions of every folder; a sentence of one whose metadata cannot be read."""
+    """The distributions of every folder; a sentence of one whose metadata cannot be read, or is not there: by its
+    record its files would seem to be somebody's."""
+    declared = {path for path, _ in tree.files() if _DECLARES.fullmatch(path)}
     for path, node in tree.files():
+        if path.endswith(_RECORD) and f"{path.removesuffix(_RECORD)}.dist-info/METADATA" not in declared:
+            yield f"{path}: a record of what has no metadata"
         if (told := _DECLARES.fullmatch(path)) is None:
             continue
         name, version = _declared(node.data or b"")
@@ -71,7 +76,7 @@ def altered(tree: Tree) -> Iterator[str]:
 def _listed(tree: Tree) -> Iterator[tuple[str, str]]:
     """Each path that a record lists, links followed, and what it says of its bytes."""
     for path, node in tree.files():
-        if path.endswith(".dist-info/RECORD"):
+        if path.endswith(_RECORD):
             root = "/".join(path.split("/")[:-2])
             for row in csv.reader((node.data or b"").decode("utf-8", "replace").splitlines()):
                 if row and (at := tree.resolve(f"{root}/{row[0]}")) is not None:

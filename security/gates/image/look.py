@@ -205,7 +205,7 @@ def _built(
         user=ascii(str(said.get("User", ""))[:100])[1:-1],
         entrypoint=tuple(ascii(str(each)[:300])[1:-1] for each in entry[:MOST]) if isinstance(entry, list) else (),
         chains=tuple(chains(laid.diffs)),
-        signed=signers(many.get("signature", []), keys, sha),
+        signed=signers(many.get("signature", []), keys, sha, about.reference.partition("@")[0]),
         bills=tuple(bills(many.get("attestation", [])[:MOST], keys, sha, here)),
         broken=Listed.of(broken),
     )

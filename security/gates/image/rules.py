@@ -21,7 +21,6 @@ ENDED = {
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "env"})
 NEEDS = {"debian": "deb", "alpine": "apk"}
 """System -> the package database that it cannot be without."""
-ROOTS = ("0", "root")
 
 
 def moment(facts: Facts, limits: Limits) -> datetime:
@@ -47,9 +46,9 @@ def image(built: Built, limits: Limits) -> Iterator[Breach]:
             yield _breach("IMG-03", "bill of materials", "found what is no CycloneDX; allowed: one that can be read")
         yield from listed("IMG-03", "bill of materials", bill.missing, "is here and not in it; allowed: all in it")
         yield from listed("IMG-03", "bill of materials", bill.strange, "is in it and not here; allowed: what is here")
-    user = built.user.partition(":")[0]
-    if not user.isdecimal() or int(user) == 0 or built.user.partition(":")[2] in ROOTS:
-        told = f"found {built.user or 'none, which is root'}; allowed: a number that is not 0, and no group of root"
+    ids = built.user.split(":")
+    if len(ids) != 2 or not all(each.isdecimal() and int(each) for each in ids):
+        told = f"found {built.user or 'none, which is root'}; allowed: numbers of a user and a group, none of them 0"
         yield _breach("IMG-08", "user", told)
     if not {*built.chains} & {*limits.bases}:
         first = built.chains[0][:12] if built.chains else "no layer"
@@ -70,7 +69,7 @@ def lasting(facts: Facts, limits: Limits) -> Iterator[Breach]:
             yield _breach("IMG-04", "system", "found no os-release that can be read; allowed: one")
     else:
         at = facts.system.version
-        ends = {**ENDED.get(facts.system.id, {}), **limits.systems.get(facts.system.id, {})}
+        ends = {**limits.systems.get(facts.system.id, {}), **ENDED.get(facts.system.id, {})}
         end = ends.get(at) or ends.get(at.partition(".")[0], "")
         yield from _ended("system", f"{facts.system.id} {at}".strip(), end, now, limits)
     if not facts.interpreters and limits.others == "refuse":
@@ -78,7 +77,7 @@ def lasting(facts: Facts, limits: Limits) -> Iterator[Breach]:
     for each in facts.interpreters:
         short = ".".join(each.version.split(".")[:2])
         known = limits.interpreters if each.implementation == "CPython" else {}
-        end = {**ENDED.get(each.implementation, {}), **known}.get(short, "")
+        end = {**known, **ENDED.get(each.implementation, {})}.get(short, "")
         yield from _ended("interpreter", f"{each.implementation} {each.version}", end, now, limits)
 
 

@@ -26,9 +26,9 @@ Part = tuple[str, str, str]
 """Type of a package URL, name and version."""
 
 
-def signers(given: Iterable[tuple[bytes, bytes]], keys: Iterable[bytes], sha: str) -> tuple[str, ...]:
-    """Ids of the keys that signed a manifest of this digest."""
-    mine = [(payload, mark) for payload, mark in given if _names(payload, sha)]
+def signers(given: Iterable[tuple[bytes, bytes]], keys: Iterable[bytes], sha: str, name: str) -> tuple[str, ...]:
+    """Ids of the keys that signed a manifest of this digest for the repository of this name."""
+    mine = [(payload, mark) for payload, mark in given if _names(payload, sha, name)]
     return tuple(sorted({key.id for key in _keys(keys) for each in mine if _signed(key, *each)}))
 
 
@@ -98,10 +98,11 @@ def _parts(bill: Any) -> set[Part] | None:
     }
 
 
-def _names(payload: bytes, sha: str) -> bool:
+def _names(payload: bytes, sha: str, name: str) -> bool:
     try:
         said = json.loads(payload)["critical"]
-        return bool(said["type"] == SIGNED and said["image"]["docker-manifest-digest"] == f"sha256:{sha}")
+        told = said["type"], said["image"]["docker-manifest-digest"], said["identity"]["docker-reference"]
+        return told == (SIGNED, f"sha256:{sha}", name)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 

@@ -91,6 +91,8 @@ def documents(
                 yield Vex(broken="a statement of another type", keys=signed)
             continue
         about = sha in [each["digest"].get("sha256") for each in said["subject"]]
+        if alone and signed and not about:
+            continue  # of the image of another run, beside this one's
         try:
             yield Vex(keys=signed, about=about, said=tuple(_read(said.get("predicate"), sha, parts)))
         except (ValueError, KeyError, TypeError, RecursionError) as why:

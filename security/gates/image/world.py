@@ -130,11 +130,12 @@ class World:
 
     def items(self) -> list[Item]:
         """What is handed out."""
-        items = [Item("advisories", self.mirror), Item("lock", self.locked), *self._feeds(), *self._excuses()]
+        items = [Item("advisories", self.mirror), Item("lock", self.locked), *self._feeds()]
         if self.form == PROCESS:
             config = {"config": self.config["config"]}
             items += [Item("about", About(PROCESS, "", self.now)), Item("config", canonical(config))]
             items += [Item("interpreter", self.interpreter)]
+            items += self._excuses(digest(self.made_up))
             return items + [Item("file", File(path, node)) for path, node in self.tree.files()]
         below = [*self.layers, *([made.blob(made.layer(self.base))] if self.base else [])]
         over = [made.blob(made.layer(each)) for each in (self.under, self.top) if each]
@@ -147,24 +148,25 @@ class World:
         reference = self.reference or f"canary@sha256:{image.sha256}"
         items += [Item("about", About(IMAGE, reference, self.now)), Item("manifest", image.manifest)]
         items += [Item("config", image.config), *(Item("layer", each) for each in layers)]
+        items += self._excuses(image.sha256)
         return items + self._signed(image.sha256) + self._beside(f"sha256:{hashlib.sha256(image.config).hexdigest()}")
 
     def _signed(self, sha: str) -> list[Item]:
-        payload = endorse.payload(endorse.Image(sha))
+        payload = endorse.payload(endorse.Image(sha, "canary"))
         parts = signed.components(signed.listed(self.seen()))
         parts = parts if self.bills else {**parts, "components": parts["components"][1:]}
         bill = seal(signed.CYCLONEDX, {"canary": sha}, parts, self.key)
         told = [Item("key", self.key.public.pem), Item("attestation", bill)]
         return [*told, Item("signature", (payload, self.key.mark(payload)))] if self.signs else told
 
-    def _excuses(self) -> list[Item]:
-        """A document by a stranger, of an image that nobody has."""
+    def _excuses(self, sha: str) -> list[Item]:
+        """A document by somebody who may not speak."""
         if not self.excused:
             return []
         said = {"vulnerability": {"name": self.excused}, "products": [{"@id": "pkg:oci/canary"}], "status": "fixed"}
         told: dict[str, Any] = {"@context": "https://openvex.dev/ns/v0.2.0", "@id": f"urn:{self.made_up}"}
         told |= {"author": "nobody", "timestamp": self.now, "version": 1, "statements": [said]}
-        return [Item("vex", seal("https://openvex.dev/ns", {"canary": digest(self.made_up)}, told, self.key))]
+        return [Item("vex", seal("https://openvex.dev/ns", {"canary": sha}, told, self.key))]
 
     def _beside(self, image: str) -> list[Item]:
         """Reports of the scanners that are asked: of what is here, but for what is to differ."""

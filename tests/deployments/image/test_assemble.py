@@ -78,7 +78,7 @@ def test_it_is_the_same_digest_each_time_and_has_the_base_below(
 
 
 def verdict(folder: Path, sha: str, lock: Path, home: Path) -> Verdict:
-    given = image.image(Home(home), lock, folder, f"serving@sha256:{sha}", [KEY.public], root=home)
+    given = image.image(Home(home), lock, folder, f"127.0.0.1:5000/serving@sha256:{sha}", [KEY.public], root=home)
     return judge(GATE, observe(GATE, given, LIMITS), LIMITS)
 
 

@@ -32,8 +32,8 @@ def test_the_service_on_a_base_of_debian_has_no_finding(tmp_path: Path) -> None:
     code = closure(tree.PIPELINE, build.SERVES)
     (tmp_path / "model.json").write_text("{}")
     of = (*base, packages, code, {"model.json": tmp_path / "model.json"}, build.ENTRYPOINT)
-    made_once = assemble.assembled(*of, out=tmp_path / "out", signer=KEY)
-    assert made_once == assemble.assembled(*of, out=tmp_path / "again", signer=KEY)
+    made_once = assemble.assembled(*of, out=tmp_path / "out", signer=KEY, name="serving")
+    assert made_once == assemble.assembled(*of, out=tmp_path / "again", signer=KEY, name="serving")
     limits = images.LIMITS | {
         "bases": [chain],
         "floor": 50,

@@ -93,8 +93,9 @@ def test_it_is_there_as_it_was_and_the_gate_says_the_same_of_it(folder: tuple[Pa
     names = {path.name for path in (root / "blobs" / "sha256").iterdir()}
     assert {path.name for path in (back / "blobs" / "sha256").iterdir()} == names
     assert layout.opened(back, sha).manifest == layout.opened(root, sha).manifest
+    reference = f"serving@sha256:{sha}"  # for which it was signed
     seen = [
-        observe(GATE, image.image(Home(tmp_path), lock, each, first.reference, [KEY.public], root=tmp_path), LIMITS)
+        observe(GATE, image.image(Home(tmp_path), lock, each, reference, [KEY.public], root=tmp_path), LIMITS)
         for each in (root, back)
     ]
     built = [Facts.model_validate(each.facts).built for each in seen]

@@ -156,7 +156,8 @@ def items(
     given += [Item("lock", dict(LOCK) if lock is DEFAULT else lock)]
     given += [Item("feed", each) for each in ([updates()] if feeds is DEFAULT else feeds)]
     if key is not None:
-        payload = endorse.payload(endorse.Image(image.sha256))
+        name = (reference or "serving").partition("@")[0]
+        payload = endorse.payload(endorse.Image(image.sha256, name))
         given += [Item("key", key.public.pem), Item("signature", (payload, key.mark(payload)))]
     if key is not None and billed:
         held = Laid()

@@ -174,7 +174,7 @@ def test_what_is_said_of_another_image_is_not_said_of_this_one() -> None:
 
 def test_a_config_that_the_manifest_does_not_name_is_found() -> None:
     """The manifest is what was signed: who swaps the config would choose what is started, and as whom."""
-    other = next(each.value for each in items(config=config(User="1000")) if each.kind == "config")
+    other = next(each.value for each in items(config=config(User="1000:1000")) if each.kind == "config")
     assert broken(verdict(swapped(items(), "config", other))) == [("IMG-12", "layers")]
 
 

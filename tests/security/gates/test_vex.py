@@ -18,6 +18,8 @@ from security.advisories.record import when
 from security.fresh import Fresh
 from security.gate import judge, observe
 from security.gates.image import ImageVulnerabilityScanning, Item
+from security.gates.image import says as says_
+from security.gates.image.facts import Hit, Said
 from security.keys import seal
 from security.verdict import Outcome, Verdict, canonical
 from tests.security.gates import images
@@ -99,7 +101,6 @@ def cut(line: bytes) -> bytes:
         (document(says(OCI), key=STRANGER), "signed by no key that is known; allowed: "),
         (document(says(OCI), key=KEY), f"signed by {KEY.public.id[:12]}; allowed: {VEXER.public.id[:12]}"),
         (cut(document(says(LIBC))), "signed by no key that is known"),
-        (document(says(OCI), sha="0" * 64), "is about another image; allowed: this one"),
         (document(says("pkg:deb/debian/libc6@1")), ELSE),
         (document(says("pkg:deb/debian/libc6")), ELSE),
         (document(says("pkg:pypi/libc6@2.36-9%2Bdeb12u7")), ELSE),
@@ -126,6 +127,22 @@ def test_what_does_not_count_is_found_and_lets_nothing_go(line: bytes, message: 
         assert {rule for rule, _ in found(seen)} == {"IMG-06", "IMG-16"}
         assert found(seen) >= BOTH
         assert any(message in each.message for each in seen.findings), [each.message for each in seen.findings]
+
+
+def test_a_document_about_another_image_is_passed_over_beside_and_refused_at_this_one() -> None:
+    """Documents of a home go to every image; what is attached to one is to be about it."""
+    line = document(says(OCI), sha="0" * 64)
+    assert found(verdict(line)) == BOTH
+    seen = verdict(line, kind="attestation")
+    assert any("is about another image; allowed: this one" in each.message for each in seen.findings)
+
+
+def test_a_later_word_about_a_part_of_it_counts() -> None:
+    """What was let go for the whole image is not, once somebody says that one package of its source is affected."""
+    hit = Hit.model_construct(parts=("deb libc6 1", "deb libc-bin 1"))
+    for parts, whole, some in ((["*"], True, True), (["deb libc6 1"], False, True), (["deb other 1"], False, False)):
+        said = Said.model_construct(parts=tuple(parts))
+        assert (says_._about(hit, said), says_._touches(hit, said)) == (whole, some), parts
 
 
 def test_what_is_handed_beside_is_a_signed_document_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from security.errors import BadInput
-from security.inventory import Tree, feeds, host, stanzas
+from security.inventory import Node, Tree, feeds, host, stanzas
 from security.inventory.read import STATUS, inventory
 from security.inventory.record import Package
 from tests.security.gates import images
@@ -97,6 +97,20 @@ def test_metadata_that_cannot_be_read_is_odd() -> None:
     for text in ("Name: x\n", "Version: 1.0\n", "Name: x\nVersion: one\n", "Name: -\nVersion: 1\n", ""):
         here = inventory(laid({"a/x-1.dist-info/METADATA": file(text)}))
         assert (here.dists, len(here.odd)) == ((), 1), text
+
+
+def test_a_record_of_what_has_no_metadata_is_odd() -> None:
+    """By it alone a module would be somebody's, and what it says of `../` too."""
+    info = "srv/packages/evil-1.dist-info"
+    told = {"srv/packages/evil.py": file("x"), f"{info}/RECORD": file("evil.py,,\n../../usr/bin/tool,,\n")}
+    for more in ({}, {f"{info}/METADATA": Node("link", target="/etc/passwd")}):
+        here = inventory(laid(BASE, told | more))
+        assert here.odd == (f"{info}/RECORD: a record of what has no metadata",), more
+
+
+def test_a_file_of_an_image_that_is_not_as_its_record_says_is_odd() -> None:
+    here = inventory(laid(BASE, TOP | {"srv/packages/alpha.py": file("x = 2\n")}))
+    assert [each.partition(":")[0] for each in here.odd] == ["srv/packages/alpha.py"]
 
 
 def test_each_stanza_apart_as_in_an_image_without_dpkg() -> None:
