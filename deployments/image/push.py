@@ -32,6 +32,8 @@ TRIES, WAIT, LONGEST = 4, 0.5, 30.0
 ask for."""
 SECONDS = 3_600.0
 """Of everything that one push asks."""
+PATIENCE = 300.0
+"""Of one answer: a registry hashes a large blob before it says that it has it."""
 PIECE, MOST = 8 << 20, 64 << 20
 """Bytes that are sent at once, and the most where a registry wants more."""
 SAYINGS = 100
@@ -154,7 +156,7 @@ def pushed(
     tags = {f"sha256-{sha}{end}": kind for end, kind in ENDS.items()}
     said = [(tag, kind, each) for tag, kind in tags.items() for each in listed(root) if _tag(each) == tag]
     reference = f"{place.host}/{place.repository}@sha256:{sha}"
-    with Client(place, login, transport, seconds=SECONDS, known=True) as client:
+    with Client(place, login, transport, seconds=SECONDS, patience=PATIENCE, known=True) as client:
         push = Push(client, sleep)
         try:
             for layer in image.layers:

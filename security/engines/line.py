@@ -57,15 +57,22 @@ class Reply:
 
 class Line:
     """Requests that are sent as they are told, to servers that are believed nothing. Whatever is no answer is
-    `CannotTell`. `transport` is there for servers that are doubles; `seconds`: of everything that is asked."""
+    `CannotTell`. `transport` is there for servers that are doubles; `seconds`: of everything that is asked;
+    `patience`: of one piece of an answer, and half of those for all of it."""
 
-    def __init__(self, tls: bool, transport: "httpx.BaseTransport | None" = None, seconds: float = ALL) -> None:
+    def __init__(
+        self,
+        tls: bool,
+        transport: "httpx.BaseTransport | None" = None,
+        seconds: float = ALL,
+        patience: float = SECONDS,
+    ) -> None:
         import httpx
 
-        self._all, self._ends = seconds, time.monotonic() + seconds
+        self._all, self._ends, self._patience = seconds, time.monotonic() + seconds, patience
         verify: ssl.SSLContext | bool = ssl.create_default_context() if tls and transport is None else True
         self._web = httpx.Client(
-            verify=verify, trust_env=False, follow_redirects=False, timeout=SECONDS, transport=transport
+            verify=verify, trust_env=False, follow_redirects=False, timeout=patience, transport=transport
         )
 
     def close(self) -> None:
@@ -78,6 +85,7 @@ class Line:
         """The answer; `login`: what is sent as `Authorization`, as whom `by` says; `more`: further headers."""
         import httpx
 
+        patience = self._patience
         if self._web.is_closed:
             raise CannotTell("the registry takes its time: nothing more is asked")
         headers = {"Accept": TAKES, "Accept-Encoding": "identity"}
@@ -85,7 +93,7 @@ class Line:
         headers |= {"Content-Type": kind} if kind else {}
         headers |= more
         headers |= {"Content-Length": str(len(content))} if len(content) > HELD else {}
-        until, body = min(time.monotonic() + 2 * SECONDS, self._ends), b""
+        until, body = min(time.monotonic() + 2 * patience, self._ends), b""
         if time.monotonic() > self._ends:
             raise CannotTell(f"the registry takes its time; allowed: {self._all:g} s for all that is asked")
         try:
@@ -98,12 +106,12 @@ class Line:
                 for piece in response.iter_bytes():
                     body += piece
                     if len(body) > MOST or time.monotonic() > until:
-                        raise CannotTell(f"the registry's answer has no end; allowed: {MOST:,} bytes in {SECONDS:g} s")
+                        raise CannotTell(f"the registry's answer has no end; allowed: {MOST:,} bytes in {patience:g} s")
         except CannotTell:
             raise
         except Exception as why:  # whatever a client says that was closed while it waited
             if self._web.is_closed:
-                raise CannotTell(f"the registry takes its time; allowed: {2 * SECONDS:g} s for an answer") from None
+                raise CannotTell(f"the registry takes its time; allowed: {2 * patience:g} s for an answer") from None
             if not isinstance(why, httpx.HTTPError | httpx.InvalidURL | ssl.SSLError | OSError):
                 raise
             half = isinstance(why, httpx.RemoteProtocolError | httpx.ReadError | httpx.ReadTimeout)

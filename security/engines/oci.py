@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from security.engines.line import ALL, NONE, By, Line, Reply, told
+from security.engines.line import ALL, NONE, SECONDS, By, Line, Reply, told
 from security.engines.login import Challenge, Login, Place
 from security.errors import CannotTell
 
@@ -25,8 +25,8 @@ UNASKED = (401, 403, 404, 405, 409, 412)
 
 class Client:
     """One user at one registry; `login` None for nobody. `transport` is there for registries that are doubles;
-    `seconds`: of everything that is asked. `known`: whoever was once asked who he is says so from then on, whatever he
-    does; where it is to be shown what others may, only what is read goes that way."""
+    `seconds`: of everything that is asked; `patience`: as of a line. `known`: whoever was once asked who he is says so
+    from then on, whatever he does; where it is to be shown what others may, only what is read goes that way."""
 
     def __init__(
         self,
@@ -35,9 +35,11 @@ class Client:
         transport: "httpx.BaseTransport | None" = None,
         *,
         seconds: float = ALL,
+        patience: float = SECONDS,
         known: bool = False,
     ) -> None:
-        self.place, self.login, self._line = place, login, Line(place.scheme == "https", transport, seconds)
+        self._line = Line(place.scheme == "https", transport, seconds, patience)
+        self.place, self.login = place, login
         self._reads: tuple[str, By] | None = None
         self._known = known
         self._asked, self._tokens = "", set[str]()
