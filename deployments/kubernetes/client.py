@@ -13,18 +13,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from deployments.kubernetes import kinds
+from deployments.kubernetes import answers, kinds
 from deployments.kubernetes.config import Config
 from deployments.kubernetes.errors import (
     Busy,
     ClusterError,
-    Conflict,
-    Forbidden,
-    Invalid,
     Missing,
-    Moved,
     Odd,
-    Unknown,
     Unreachable,
 )
 
@@ -38,11 +33,6 @@ MOST = 8 << 20
 """Bytes of an answer."""
 PAGE, PAGES = 200, 50
 APPLY = "application/apply-patch+yaml"
-AGAIN = frozenset({429, 500, 503, 504})
-SENTENCE = 400
-TYPED = "failed to create typed patch object"
-"""What a server says, with status 500, of a field that it does not know: to ask again is of no use."""
-_MANAGER = re.compile(r'conflict with "((?:[^"\\]|\\.)*)"')
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 _VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update", "DELETE": "delete"}
 
@@ -81,7 +71,7 @@ class Client:
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
         """An object; `Missing` where there is none."""
         told = self._send("GET", kinds.path(kind, namespace, name), f"{kind}/{name}")
-        return _same(told, kind, name, namespace)
+        return answers.same(told, kind, name, namespace)
 
     def find(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
         """An object, or None."""
@@ -104,7 +94,7 @@ class Client:
                 raise Odd(f"{kind}: the answer is no {kind}List")
             for each in items:  # which says neither kind nor version of its own
                 whole = {"apiVersion": kinds.KINDS[kind].version, "kind": kind} | each if isinstance(each, dict) else {}
-                found.append(_same(whole, kind, None, namespace))
+                found.append(answers.same(whole, kind, None, namespace))
             more = (told.get("metadata") or {}).get("continue") or ""
             if not more:
                 return found
@@ -117,7 +107,7 @@ class Client:
         asked = {"fieldManager": self.manager, "force": "false", "fieldValidation": "Strict"}
         asked |= {"dryRun": "All"} if dry else {}
         made = self._send("PATCH", kinds.path(kind, namespace, name), kinds.place(told), asked, told, APPLY)
-        return _same(made, kind, name, namespace)
+        return answers.same(made, kind, name, namespace)
 
     def create(self, told: dict[str, Any]) -> dict[str, Any]:
         """Make an object, or have a review answered. `Moved` where an object of that name is there."""
@@ -125,14 +115,14 @@ class Client:
         asked = {"fieldManager": self.manager, "fieldValidation": "Strict"}
         namespace = about.get("namespace", "")
         made = self._send("POST", kinds.path(kind, namespace), kinds.place(told), asked, told)
-        return _same(made, kind, about.get("name"), namespace)
+        return answers.same(made, kind, about.get("name"), namespace)
 
     def replace(self, told: dict[str, Any]) -> dict[str, Any]:
         """Put an object in the place of the version that it names; `Moved` where that is not there any more."""
         kind, name, namespace = kinds.where(told)
         asked = {"fieldManager": self.manager, "fieldValidation": "Strict"}
         made = self._send("PUT", kinds.path(kind, namespace, name), kinds.place(told), asked, told)
-        return _same(made, kind, name, namespace)
+        return answers.same(made, kind, name, namespace)
 
     def delete(self, kind: str, name: str, namespace: str, *, uid: str) -> None:
         """Take away that very object, and what belongs to it; nothing where it is gone. `Moved` where another one is
@@ -172,7 +162,7 @@ class Client:
             else:
                 if 200 <= status < 300:
                     return told
-                last = _refused(status, told, what)
+                last = answers.refused(status, told, what)
                 if not isinstance(last, Busy):
                     raise last
                 pause = later if later is not None else pause
@@ -202,67 +192,11 @@ class Client:
         self._warned(reply)
         if 300 <= reply.status_code < 400:
             raise Odd(f"{what}: it is sent elsewhere ({reply.status_code}); allowed: an answer")
-        return reply.status_code, _json(what, reply.status_code, data), _later(reply.headers.get("retry-after", ""))
+        later = answers.pause(reply.headers.get("retry-after", ""))
+        return reply.status_code, answers.parsed(what, reply.status_code, data), later
 
     def _warned(self, reply: "httpx.Response") -> None:
         for header in reply.headers.get_list("warning"):
             for said in _WARNING.findall(header) or [header]:
-                if (line := _line(said)) not in self.warnings and len(self.warnings) < PAGE:
+                if (line := answers.line(said)) not in self.warnings and len(self.warnings) < PAGE:
                     self.warnings.append(line)
-
-
-def _json(what: str, status: int, data: bytes) -> dict[str, Any]:
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        told = None
-    if isinstance(told, dict):
-        return told
-    if status >= 400:  # of a proxy before it, say: the status is all that is known
-        return {}
-    raise Odd(f"{what}: the answer is no object in JSON")
-
-
-def _later(said: str) -> float | None:
-    return float(said) if re.fullmatch(r"[0-9]{1,6}", said) else None
-
-
-def _line(said: object) -> str:
-    """One line of what a server says, of bounded length."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in str(said)).split())
-    return line if len(line) <= SENTENCE else f"{line[:SENTENCE]}..."
-
-
-def _refused(status: int, told: dict[str, Any], what: str) -> ClusterError:
-    """The error that a refusal is."""
-    details = told.get("details") if isinstance(told.get("details"), dict) else {}
-    causes = [each for each in (details or {}).get("causes") or [] if isinstance(each, dict)]
-    said = _line(told.get("message") or "nothing is said of why")
-    if status == 409:
-        fields = tuple(
-            (_line(each.get("field")), match[1] if (match := _MANAGER.search(str(each.get("message")))) else "somebody")
-            for each in causes
-            if each.get("reason") == "FieldManagerConflict"
-        )
-        if fields:
-            whose = "; ".join(f"{path} is managed by {_line(manager)}" for path, manager in fields)
-            return Conflict(f"{what}: {whose}; allowed: fields of nobody else", fields)
-        return Moved(f"{what}: {said}")
-    known = {401: Unknown, 403: Forbidden, 404: Missing}
-    if status == 500 and TYPED in said:
-        return Invalid(f"{what}: {said}")
-    if status in known:
-        return known[status](f"{what}: {status}: {said}")
-    if status in AGAIN:
-        return Busy(f"{what}: the server answers {status}: {said}")
-    return Invalid(f"{what}: {status}: {said}") if 400 <= status < 500 else Odd(f"{what}: {status}: {said}")
-
-
-def _same(told: dict[str, Any], kind: str, name: str | None, namespace: str) -> dict[str, Any]:
-    """The answer, which must be of the object that was asked for."""
-    about = told.get("metadata")
-    if (told.get("kind"), told.get("apiVersion")) != (kind, kinds.KINDS[kind].version) or not isinstance(about, dict):
-        raise Odd(f"{kind}/{name}: the answer is of another kind")
-    if (name is not None and about.get("name") != name) or (namespace and about.get("namespace") != namespace):
-        raise Odd(f"{kind}/{name}: the answer is of another object")
-    return told

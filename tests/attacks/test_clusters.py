@@ -10,6 +10,7 @@ import pytest
 
 from flows.cli import main
 from flows.shell import once
+from security.keys import UnsafeLocalKeys
 from security.log import read
 from tasks import chains, models, process, store
 from tasks.home import Home
@@ -292,7 +293,7 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     assert main(["deploy", "rollback", *named, "--to", second.plan.run, "--reason", "it did not"]) == 0
     keys = models.trusted(first)
     row = next(row for row in chains.standing(home, NAME, keys).rows if row.claim.release == moves[0]["model"])
-    target, signer = row.claim.manifest, first.keys.signer("verifier")
+    target, signer = row.claim.manifest, UnsafeLocalKeys(home.root / "keys").signer("owner")
     told = {"name": NAME, "version": row.claim.version, "reason": "it was poisoned"}
     chains.revoke(home, signer, keys, what="model", target=target, **told)
     capsys.readouterr()

@@ -140,7 +140,7 @@ def test_a_base_that_is_not_in_the_home_or_of_another_machine_is_refused(
         build.built(passed, passed.published["model"])
     monkeypatch.setattr(build, "wanted", lambda _: limits.model_copy(update={"base": base}))
     monkeypatch.setattr(build.code, "digest", lambda: "f" * 64)
-    with pytest.raises(PlanError, match="the code in the image is ffffffffffff; allowed: "):
+    with pytest.raises(PlanError, match="the code here is ffffffffffff; allowed: "):
         build.built(passed, passed.published["model"])
     shutil.rmtree(build.layout(passed))
     for half in ({"base": "e" * 64}, {"repository": "registry.test/x"}, {"base": "e" * 64, "repository": "registry"}):
