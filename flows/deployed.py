@@ -94,7 +94,7 @@ def status(of: Deployed) -> Lines:
 
 
 def _process(of: Deployed, each: Decision) -> dict[str, Any]:
-    alive = process.alive(of.home.root / "service" / each.run / "process.json")
+    alive = bool(process.alive(of.home.root / "service" / each.run / "process.json"))
     return {"state": "runs" if alive else "has ended", "serves": alive and of.said.get("run") == each.run}
 
 
