@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from security.access import RESOURCES
-from security.engines.reviews import Target, process, reviews, shown, who
+from security.engines.reviews import Target, process, reviews, who
 from security.errors import BadInput, CannotTell, KeyBroken, PlanError
 from security.gates.deployer import Limits
+from security.gates.deployer import who as named
 from security.manifests import Item, Workload, documents, parse
 from security.verdict import Snapshot
 from tasks.store import files
@@ -59,12 +60,14 @@ def opened(folder: Path, limits: Mapping[str, Any], connect: Connect) -> Snapsho
 
 def kept(of: Connection, limits: Mapping[str, Any]) -> None:
     """`PlanError` unless this is the server that the policy names, believed by its CA, and knows whoever asks as the
-    policy's deployer. Whoever rolls out asks so: by then a kubeconfig may be another than the gate was shown."""
+    policy's deployer, in no group more. Whoever rolls out asks so: by then a kubeconfig may be another than the gate
+    was shown."""
     told = Limits.model_validate(dict(limits))
     if not told.server or of.server.rstrip("/") != told.server or believed(of.authority) != (told.ca,):
         raise PlanError("the server, or the CA by which it is believed, is not the one that the gate has asked")
-    if not told.identity or who(of.ask)["user"] != shown(told.identity):
-        raise PlanError("the server knows whoever rolls out as another than the policy's deployer")
+    seen = who(of.ask)
+    for wrong in named(seen["user"], seen["groups"], told):
+        raise PlanError(f"the server knows whoever rolls out as another than the policy's deployer: {wrong.message}")
 
 
 def released(items: Iterable[Item]) -> tuple[str, dict[str, str]]:

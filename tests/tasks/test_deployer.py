@@ -158,6 +158,9 @@ def test_who_rolls_out_is_whom_the_gate_has_asked_about(world: World) -> None:
         world.server.user = "system:serviceaccount:other:deployer"
         with pytest.raises(PlanError, match="another than the policy's deployer"):
             deployer.kept(of, world.limits)
+        world.server.user, world.server.groups = rbac.USER, (*rbac.GIVEN, "system:masters")
+        with pytest.raises(PlanError, match="a group that may do everything, whatever the rules are"):
+            deployer.kept(of, world.limits)
 
 
 def test_what_a_server_is_sent_it_does_not_tell(world: World) -> None:

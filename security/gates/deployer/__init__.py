@@ -8,5 +8,6 @@ open (cause `incomplete`).
 
 from security.gates.deployer.facts import Facts, Limits
 from security.gates.deployer.gate import DeploymentAuthorization
+from security.gates.deployer.judge import who
 
-__all__ = ["DeploymentAuthorization", "Facts", "Limits"]
+__all__ = ["DeploymentAuthorization", "Facts", "Limits", "who"]

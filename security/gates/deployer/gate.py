@@ -42,7 +42,7 @@ class DeploymentAuthorization(Posture):
                 "process",
             )
         yield from judge.target(seen, limits)
-        yield from judge.who(seen, limits)
+        yield from judge.who(seen.user, seen.groups, limits)
         yield from judge.images(facts.images, limits)
         yield from judge.rights(seen)
         yield from judge.agree(seen)

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from security.access import FORBIDDEN, NEEDED, SYSTEM, Excess, allows, beyond, everyone, family
 from security.engines.reviews import ACTIONS, shown
@@ -33,17 +33,17 @@ def target(seen: Cluster, limits: Limits) -> Iterator[Breach]:
         yield _breach("DA-TARGET", "namespace", seen.namespace, limits.namespace or "the pipeline's own")
 
 
-def who(seen: Cluster, limits: Limits) -> Iterator[Breach]:
+def who(user: str, groups: Collection[str], limits: Limits) -> Iterator[Breach]:
     """Somebody, who is the policy's, and in no group that it does not know."""
-    if seen.user == "system:anonymous" or KNOWN not in seen.groups or ANONYMOUS in seen.groups:
+    if user == "system:anonymous" or KNOWN not in groups or ANONYMOUS in groups:
         yield _breach("DA-WHO", "user", "the server knows nobody by these credentials", "whom the policy names")
-    elif not limits.identity or seen.user != shown(limits.identity):
-        told = seen.user if seen.user.startswith("system:") else "somebody whom Kubernetes has not named"
+    elif not limits.identity or user != shown(limits.identity):
+        told = user if user.startswith("system:") else "somebody whom Kubernetes has not named"
         allowed = "whom the policy names" if limits.identity else "nobody, since the policy names none"
         yield _breach("DA-WHO", "user", f"{told} deploys", allowed)
-    account = _ACCOUNT.fullmatch(seen.user)
+    account = _ACCOUNT.fullmatch(user)
     given = {KNOWN, *(("system:serviceaccounts", f"system:serviceaccounts:{account[1]}") if account else ())}
-    for group in sorted({*seen.groups} - given - {ANONYMOUS} - {shown(each) for each in limits.groups}):
+    for group in sorted({*groups} - given - {ANONYMOUS} - {shown(each) for each in limits.groups}):
         what = "a group that may do everything, whatever the rules are" if group == MASTERS else "one group more"
         yield _breach("DA-WHO", group, what, "Kubernetes' own, and the policy's")
 
