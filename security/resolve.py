@@ -68,9 +68,7 @@ def _inputs(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[
 
 
 def _dependencies(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if "sealed" in limits:
-        raise PlanError("dependency_scanning: limits.sealed: is the plan's to say, not a policy's")
-    return limits | {"sealed": plan["locks"]}
+    return _with("dependency_scanning", limits, {"sealed": plan["locks"]})
 
 
 def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -101,6 +99,13 @@ def _drift(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[s
     }
 
 
+def _with(gate: str, limits: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits, and what the plan says of them, which no policy may."""
+    if taken := sorted(own.keys() & limits):
+        raise PlanError(f"{gate}: limits.{taken[0]}: is the plan's to say, not a policy's")
+    return {**limits, **own}
+
+
 def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     return limits | {"signer": plan["signer"], "name": plan["document"]["pipeline_name"]}
 
@@ -108,39 +113,29 @@ def _signature(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> di
 def _versions(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     own = {name: plan[name] for name in ("run", "code", "lock", "signer")} | {"own": "train" in plan["matrix"]}
     own |= {"name": plan["document"]["pipeline_name"], "at": "fit" if task == "fit" else "serve"}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"model_versioning: limits.{taken[0]}: is the plan's to say, not a policy's")
-    return limits | own
+    return _with("model_versioning", limits, own)
 
 
 def _registry(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     own = {"name": plan["document"]["pipeline_name"], "signer": plan["signer"]}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"registry_authorization: limits.{taken[0]}: is the plan's to say, not a policy's")
-    return limits | own
+    return _with("registry_authorization", limits, own)
 
 
 def _approval(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     own = {"name": plan["document"]["pipeline_name"], "target": plan["target"]}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"approval: limits.{taken[0]}: is the plan's to say, not a policy's")
     known = limits.get("approvers", {})
     if isinstance(known, dict) and plan["signer"] in known:
         raise PlanError("approval: limits.approvers: the pipeline's own key approves nothing")
-    return limits | own
+    return _with("approval", limits, own)
 
 
 def _manifests(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
-    if "placed" in limits:
-        raise PlanError("manifests: limits.placed: is the plan's to say, not a policy's")
-    return limits | {"placed": task != "render"}
+    return _with("manifests", limits, {"placed": task != "render"})
 
 
 def _deployer(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
     own = {"name": plan["document"]["pipeline_name"], "target": plan["target"]}
-    if taken := sorted(own.keys() & limits):
-        raise PlanError(f"deployment_authorization: limits.{taken[0]}: is the plan's to say, not a policy's")
-    return limits | own
+    return _with("deployment_authorization", limits, own)
 
 
 def _image(limits: dict[str, Any], plan: Mapping[str, Any], task: str) -> dict[str, Any]:
