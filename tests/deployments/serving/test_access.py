@@ -70,7 +70,9 @@ def test_the_access_log_has_a_line_a_request_and_nobody_in_it(home: Site) -> Non
     assert 'sluice_requests_total{route="recommendations",status="200"} 1' in counted
     assert 'sluice_requests_total{route="metrics",status="200"} 1' in counted
     assert 'sluice_request_seconds_count{route="recommendations"} 3' in counted
-    assert re.search(r"^sluice_release_seconds 3[0-9]{3}$", counted, re.MULTILINE)
+    left = re.search(r"^sluice_release_seconds ([0-9]+)$", counted, re.MULTILINE)
+    assert left is not None
+    assert 0 < int(left[1]) <= 3600
 
 
 def test_metrics_need_a_scope_of_their_own(home: Site) -> None:
