@@ -233,6 +233,7 @@ def _part(here: Tree, seen: Inventory, draw: random.Random) -> dict[str, Node]:
 
 
 def _advisory(id: str, ecosystem: str, name: str, now: str, **more: Any) -> Advisory:
-    span = Range(type="ECOSYSTEM", events=(Event(introduced="0"), Event(fixed="9999999")))
+    last = "9999999" if ecosystem == PYPI else "9999999:0"  # an epoch is above every version without one
+    span = Range(type="ECOSYSTEM", events=(Event(introduced="0"), Event(fixed=last)))
     affected = Affected(package=Package(ecosystem=ecosystem, name=name), ranges=(span,))
     return Advisory(id=id, modified=now, affected=(affected,), **more)

@@ -470,7 +470,7 @@ def test_an_interpreter_of_no_package_and_a_system_that_nobody_knows() -> None:
 
 
 @pytest.mark.parametrize("rule", sorted(GATE.rules))
-@pytest.mark.parametrize("form", ["image", "apart", "process", "strange"])
+@pytest.mark.parametrize("form", ["image", "apart", "process", "strange", "epoch"])
 def test_a_canary_is_caught_whatever_it_is_made_of(rule: str, form: str) -> None:
     """Under a policy that lets what a laptop cannot show, too."""
     limits = Limits.model_validate(LIMITS | {"others": "UnsafeAny", "unfixed": "let", "worst": "critical"})
@@ -481,6 +481,7 @@ def test_a_canary_is_caught_whatever_it_is_made_of(rule: str, form: str) -> None
         "image": images.opened(items(known=None)),
         "process": process(known=None),
         "strange": process(strange),
+        "epoch": process({**PROCESS, "var/lib/dpkg/status": file(images.STATUS.replace("Version: ", "Version: 1:"))}),
     }
     sample = list(given[form].source())
     for seed in range(12):
