@@ -149,10 +149,11 @@ class World:
         items += [Item("about", About(IMAGE, reference, self.now)), Item("manifest", image.manifest)]
         items += [Item("config", image.config), *(Item("layer", each) for each in layers)]
         items += self._excuses(image.sha256)
-        return items + self._signed(image.sha256) + self._beside(f"sha256:{hashlib.sha256(image.config).hexdigest()}")
+        items += self._signed(image.sha256, reference.partition("@")[0])
+        return items + self._beside(f"sha256:{hashlib.sha256(image.config).hexdigest()}")
 
-    def _signed(self, sha: str) -> list[Item]:
-        payload = endorse.payload(endorse.Image(sha, "canary"))
+    def _signed(self, sha: str, name: str) -> list[Item]:
+        payload = endorse.payload(endorse.Image(sha, name))
         parts = signed.components(signed.listed(self.seen()))
         parts = parts if self.bills else {**parts, "components": parts["components"][1:]}
         bill = seal(signed.CYCLONEDX, {"canary": sha}, parts, self.key)
