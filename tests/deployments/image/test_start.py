@@ -90,5 +90,6 @@ def test_the_image_serves_its_model_as_the_manifests_start_it(tmp_path: Path) ->
     ended = subprocess.run([*apart, sys.executable, "-c", DRIVER, *argv], capture_output=True, text=True, timeout=90)
     assert ended.returncode == 0, ended.stderr
     seen = json.loads(ended.stdout.splitlines()[-1])  # after the access log
-    assert (seen["status"], seen["told"], seen["uid"], seen["code"]) == (200, {"ok": True}, str(AS), 0), seen
+    told = {"ok": True, "model": digest}
+    assert (seen["status"], seen["told"], seen["uid"], seen["code"]) == (200, told, str(AS), 0), seen
     assert seen["ready"]["model"] == digest
