@@ -81,7 +81,7 @@ def status(of: Deployed) -> Lines:
     if of.target == "local":
         return [of.line(each, **_process(of, each)) for each in of.decided]
     with of.spoken() as client:
-        found = states.status(client, of.namespace, of.name.replace("_", "-"))
+        found = states.status(client, of.namespace, of.said["name"])
     known = {each.release: each for each in of.decided}
     lines: Lines = []
     for here in found.releases:
@@ -130,9 +130,9 @@ def _running(of: Deployed, mine: Decision) -> Lines:
 
 def _drifted(of: Deployed, mine: Decision) -> Lines:
     with of.spoken() as client:
-        found = states.status(client, of.namespace, of.name.replace("_", "-"))
+        found = states.status(client, of.namespace, of.said["name"])
         drift = states.diff(client, lead.rendered(of.home, mine.run, of.keys.public("producer")))
-    name = f"Service/{of.name.replace('_', '-')}"
+    name = f"Service/{of.said['name']}"
     led = [] if found.serving == mine.release else [_line(name, "release", mine.release, found.serving or "none")]
     others = [each for each in drift if not (led and each.object == name)]
     return led + [_line(each.object, each.path, each.wanted, each.found) for each in others]

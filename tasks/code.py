@@ -5,11 +5,11 @@ import importlib.machinery
 import importlib.util
 from pathlib import Path
 
+from deployments.image.closure import PACKAGES
 from security.errors import PlanError
 
 FOREIGN = tuple(set(importlib.machinery.all_suffixes()) - {".py"} | {".so", ".pyd", ".pyc", ".pth"})
 """Endings that Python imports and nobody reviews."""
-PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
 
 
 def digest() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from security.errors import BadInput
 
-PACKAGES = ("configs", "deployments", "flows", "security", "tasks")
+PACKAGES = ("configs", "flows", "security", "tasks", "deployments")
 """What a plan seals: a module beside them is nobody's, whatever it is called."""
 
 

@@ -73,10 +73,7 @@ def _read(job: dict[str, Any], said: str) -> Word:
 
 
 def lacking(word: Word, model: str) -> str:
-    """What is not as it must be; empty where all is."""
-    if word.expected == "denied":
-        seen = {"connected": "it was connected", "unresolved": "its name was not known, so that nothing was tried"}
-        return f"{word.name}: {seen[word.outcome]}; allowed: none that comes about" if word.outcome in seen else ""
+    """What is not as it must be of a connection that is to be let in; empty where all is."""
     if word.outcome != "connected":
         return f"{word.name}: found {word.outcome}; allowed: a connection"
     if word.answers is None:
@@ -95,8 +92,9 @@ def lacking(word: Word, model: str) -> str:
 
 
 def good(client: Client, job: dict[str, Any], model: str, until: Until) -> Word:
-    """Send a job and hold what it saw to what it must have seen. `Unready` where it is not so: at once where somebody
-    was let in who must not be, after a few tries where it may be that a name leads there only in a moment."""
+    """Send a job that must be let in, and hold what it saw to what it must have seen. `Unready` where it is not so: at
+    once where somebody was let in who must not be, after a few tries where it may be that a name leads there only in a
+    moment."""
     for left in reversed(range(TRIES)):
         word = asked(client, job, until)
         if not (what := lacking(word, model)):
@@ -120,7 +118,5 @@ def seen(client: Client, job: dict[str, Any], until: Until) -> Word:
 
 def _open(word: Word) -> bool:
     """Whether it shows that somebody is let in: another try might meet another pod, and hide it."""
-    if word.expected == "denied":
-        return word.outcome == "connected"
     found = word.answers
     return found is not None and bool({found.bare, found.garbage} - {0, 401})
