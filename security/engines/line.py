@@ -58,21 +58,22 @@ class Reply:
 class Line:
     """Requests that are sent as they are told, to servers that are believed nothing. Whatever is no answer is
     `CannotTell`. `transport` is there for servers that are doubles; `seconds`: of everything that is asked;
-    `patience`: of one piece of an answer, and half of those for all of it."""
+    `patience`: of one piece of an answer (without: `SECONDS`), and twice of it for all."""
 
     def __init__(
         self,
         tls: bool,
         transport: "httpx.BaseTransport | None" = None,
         seconds: float = ALL,
-        patience: float = SECONDS,
+        patience: float | None = None,
     ) -> None:
         import httpx
 
-        self._all, self._ends, self._patience = seconds, time.monotonic() + seconds, patience
+        self._all, self._ends = seconds, time.monotonic() + seconds
+        self._patience = SECONDS if patience is None else patience
         verify: ssl.SSLContext | bool = ssl.create_default_context() if tls and transport is None else True
         self._web = httpx.Client(
-            verify=verify, trust_env=False, follow_redirects=False, timeout=patience, transport=transport
+            verify=verify, trust_env=False, follow_redirects=False, timeout=self._patience, transport=transport
         )
 
     def close(self) -> None:

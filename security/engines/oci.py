@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from security.engines.line import ALL, NONE, SECONDS, By, Line, Reply, told
+from security.engines.line import ALL, NONE, By, Line, Reply, told
 from security.engines.login import Challenge, Login, Place
 from security.errors import CannotTell
 
@@ -35,7 +35,7 @@ class Client:
         transport: "httpx.BaseTransport | None" = None,
         *,
         seconds: float = ALL,
-        patience: float = SECONDS,
+        patience: float | None = None,
         known: bool = False,
     ) -> None:
         self._line = Line(place.scheme == "https", transport, seconds, patience)

@@ -240,7 +240,7 @@ class Run:
                     way = "next" if here < number else "previous"
                     panel.get_by_role("button", name=f"Go to {way} page").click()
                 with suppress(TimeoutError):
-                    there.wait_for(timeout=5_000)
+                    there.wait_for(timeout=20_000)
                     break
             there.wait_for()
             told += str(panel.inner_text())
