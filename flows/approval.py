@@ -6,6 +6,7 @@ that will come to under a policy.
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,12 +28,23 @@ DAY = 86_400.0
 COLUMNS = ("approval", "model", "name", "target", "approver", "requester", "until", "wrong")
 
 
-def give(home: Home, spelled: str, policy: str, *, days: float, **claim: str) -> dict[str, Any]:
+def give(
+    home: Home, spelled: str, policy: str, *, days: float, key: Path | None = None, **claim: str
+) -> dict[str, Any]:
     """Sign an approval of a run's model, or of a version of the registry, with the approver's key of this home.
-    `claim`: target, reason, requester and approver."""
+    `claim`: target, reason, requester and approver. With the producer's public `key` it is of a run of another home, by
+    the folder of its evidence: an approver's key lies best where no pipeline runs."""
     judged = load.policy(load.text(load.find(policy, "policies")), policy)
-    keys = signer.keys(home)
-    name, release = _ran(home, spelled, keys.public("producer")) or _entered(home, spelled, models.own(keys, judged))
+    if key is not None:
+        folder = Path(spelled).resolve()
+        ran = _ran(folder.parent, folder.name, PublicKey.read(key))
+        if ran is None:
+            raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
+    else:
+        keys = signer.keys(home)
+        ran = _ran(home.root / "evidence", spelled, keys.public("producer"))
+        ran = ran or _entered(home, spelled, models.own(keys, judged))
+    name, release = ran
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
@@ -48,10 +60,10 @@ def give(home: Home, spelled: str, policy: str, *, days: float, **claim: str) ->
     return {"approval": id, "approver": person.public.id, "name": name, "release": release}
 
 
-def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
+def _ran(evidence: Path, run: str, key: PublicKey) -> tuple[str, str] | None:
     """Pipeline and digest of the model that a run has, published by itself or by one that it goes on from, as their
     logs say; None where there is no such run."""
-    path = home.evidence(run) / "log.jsonl"
+    path = evidence / run / "log.jsonl"
     if "/" in run or not path.is_file():
         return None
     statements, _ = read(path, key)
@@ -59,7 +71,7 @@ def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
     told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
     made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
     if not made and plan.predecessor:
-        return _ran(home, plan.predecessor["run"], key)
+        return _ran(evidence, plan.predecessor["run"], key)
     if len(made) != 1:
         raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
     return str(plan.document["pipeline_name"]), made[0]
@@ -104,7 +116,7 @@ def command(given: argparse.Namespace) -> int:
     if given.what == "list":
         return show(listed(home, given.policy), COLUMNS, as_json=given.json)
     claim = {each: str(getattr(given, each)) for each in ("target", "reason", "requester", "approver")}
-    told = give(home, given.model, given.policy, days=given.days, **claim)
+    told = give(home, given.model, given.policy, days=given.days, key=given.key, **claim)
     print(f"approval {told['approval'][:SHOWN]} of {told['name']}, {told['release'][:SHOWN]}, for {given.target}")
     print(f"signed by {told['approver']}; it counts where the policy lists that key: approval.limits.approvers")
     return 0

@@ -12,19 +12,20 @@ from typing import Any
 from rich.console import Console
 
 from configs import load
+from flows.plan import owner
 from flows.screen import plain
 from security.drift.profile import Reference
 from security.errors import CannotTell, LogBroken, PlanError, Refused
 from security.gate import uncaught
 from security.gates import drift
 from security.gates.drift import DriftLimits, Facts
-from security.keys import PublicKey, UnsafeLocalKeys
+from security.keys import PublicKey
 from security.log import kind_of, placed, read
 from security.policy import Plan
 from security.registry import GATES
 from security.verdict import Observation, Verdict
 from security.verify import Trust, verify
-from tasks import baseline, history, ledger
+from tasks import baseline, history, ledger, signer
 from tasks.home import Home
 
 ACCEPTED = frozenset({"DRIFT-COLUMN", "DRIFT-SCHEMA", "DRIFT-VOLUME", "DRIFT-FIRST", *drift.NEWEST})
@@ -65,8 +66,8 @@ def chosen(home: Home, run: str, policy: str, *, refused: bool) -> tuple[Plan, d
     does not hold, or is not the one that the index of runs ended this run with.
     """
     judged, path = load.text(load.find(policy, "policies")), _log(home, run)
-    public = _key(home)
-    trust = Trust(public, load.policy(judged, policy), load.sha256(judged), load.matrix(), GATES)
+    public, terms = _key(home), load.policy(judged, policy)
+    trust = Trust(public, terms, load.sha256(judged), load.matrix(), GATES, owner(terms, home))
     stopped = ""
     try:
         verify(path, trust)
@@ -145,7 +146,7 @@ def _limits(plan: Plan, look: dict[str, Any]) -> DriftLimits:
 
 
 def _key(home: Home) -> PublicKey:
-    return UnsafeLocalKeys(home.root / "keys").public("producer")
+    return signer.keys(home).public("producer")
 
 
 def beside(one: Reference, other: Reference) -> Lines:
@@ -203,8 +204,8 @@ def put(run: str, policy: str, reason: str, *, refused: bool) -> int:
     """`sluice baseline set`."""
     home = Home.here()
     plan, found, rows = chosen(home, run, policy, refused=refused)
-    signer = UnsafeLocalKeys(home.root / "keys").signer("producer")
-    entry = baseline.enter(home, signer, plan, found, rows, "set", reason)
+    producer = signer.keys(home).signer("producer")
+    entry = baseline.enter(home, producer, plan, found, rows, "set", reason)
     for task, digest in entry.profiles.items():
         print(f"{entry.pipeline}: {task} is held against {digest[:12]} from now on, the rows of run {entry.run}")
     return 0

@@ -21,13 +21,12 @@ from security.gates.dependencies import DependencyScanning
 from security.gates.network import NetworkPolicyEnforcement
 from security.gates.secrets import SecretsScanning
 from security.gates.workload import WorkloadHardening
-from security.keys import UnsafeLocalKeys
 from security.material import Material
 from security.models.chain import Keys
 from security.policy import unsafe
 from security.posture import asked
 from security.verdict import Outcome, Subject, Trouble, Verdict
-from tasks import artifact, authority, candidate, chains, checkout, lock, tree
+from tasks import artifact, authority, candidate, chains, checkout, lock, signer, tree
 from tasks.home import Home
 from tasks.store import measure
 
@@ -43,7 +42,7 @@ def _lock(path: Path, limits: dict[str, Any], out: Path | None = None) -> Materi
 def _registry(path: Path, limits: dict[str, Any]) -> Material[Any]:
     """What the producer of this home may do in a registry, or what readers of its own folder refuse it."""
     home = Home.here()
-    local = UnsafeLocalKeys(home.root / "keys")
+    local = signer.keys(home)
     keys = Keys((local.public("producer"),), (local.public("verifier"),), (local.public("owner"),))
     known = chains.heads(home, limits["name"]) if not limits["registry"] else ()
     return asked(RegistryAuthorization(), authority.opened(home, limits, keys, local.signer("producer"), known))
@@ -57,8 +56,7 @@ def _manifests(path: Path, limits: dict[str, Any]) -> Material[Any]:
 def _repository(subject: str) -> dict[str, Any]:
     """The limits that the name of a model in a registry is: HOST[:PORT][/PATH]/NAME, or NAME of the home's own."""
     registry, _, name = subject.rpartition("/")
-    signer = UnsafeLocalKeys(Home.here().root / "keys").public("producer").id
-    told = {"registry": registry, "name": name, "signer": signer}
+    told = {"registry": registry, "name": name, "signer": signer.keys(Home.here()).public("producer").id}
     try:
         RegistryAuthorization.limits.model_validate(told)
     except ValidationError:

@@ -5,6 +5,7 @@ Who looks may bring a folder of public keys (`producer.pub`, `verifier.pub`, `ow
 """
 
 import json
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from configs import load
 from flows.audit import outside
+from flows.plan import owner
 from security.errors import KeyBroken, PlanError, SluiceError
 from security.gates.model.signature import SHA
 from security.keys import PublicKey, UnsafeLocalKeys
@@ -23,8 +25,8 @@ from security.models.manifest import BILL
 from security.models.proof import proven
 from security.registry import GATES
 from security.verdict import canonical
-from security.verify import UNSIGNED, Trust, verify
-from tasks import chains, models
+from security.verify import Trust, verify
+from tasks import chains, models, signer
 from tasks.home import Home
 
 Told = dict[str, Any]
@@ -34,10 +36,10 @@ ROLES = ("producer", "verifier", "owner")
 def keys(home: Home, policy: str, folder: Path | None = None) -> Keys:
     """Whose word counts: the keys of a folder, or of this home; and the approvers of a policy."""
     judged = load.policy(load.text(load.find(policy, "policies")), policy)
-    if folder is None and not (home.root / "keys").is_dir():
+    if folder is None and not os.environ.get(signer.LISTENS) and not (home.root / "keys").is_dir():
         raise PlanError("this home has no keys yet: bring some with --keys")
     if folder is None:
-        return models.own(UnsafeLocalKeys(home.root / "keys"), judged)
+        return models.own(signer.keys(home), judged)
     found: dict[str, list[PublicKey]] = {role: [] for role in ROLES}
     for path in sorted(folder.glob("*.pub")):
         role = path.stem.partition("-")[0]
@@ -138,10 +140,9 @@ def decided(home: Home, claim: statement.Claim, policy: str) -> str:
     """The head of the log of a version's run: whole, ended, in the index, verified under a policy, and bearing out what
     the statement says of the model. `Refused` or `LogBroken` where it is not."""
     path = load.find(policy, "policies")
-    judged, mine = load.text(path), UnsafeLocalKeys(home.root / "keys")
+    judged, mine = load.text(path), signer.keys(home)
     terms, key = load.policy(judged, policy), mine.public("producer")
-    owner = None if terms.unsigned == UNSIGNED else mine.public("owner")
-    trust = Trust(key, terms, load.sha256(judged), load.matrix(), GATES, owner)
+    trust = Trust(key, terms, load.sha256(judged), load.matrix(), GATES, owner(terms, home))
     proof = verify(home.evidence(claim.run) / "log.jsonl", trust)
     placed(home.index, key, proof.plan.run, proof.plan.sha256, proof.plan.index, proof.head)
     for look, count in proof.looks:
@@ -162,7 +163,7 @@ def promote(
     with_ = keys(home, policy)
     name, version = models.which(home, spelled, with_)
     head = decided(home, models.verified(home, name, version, with_).claim, policy)
-    mine = UnsafeLocalKeys(home.root / "keys")
+    mine = signer.keys(home) if role == "verifier" else UnsafeLocalKeys(home.root / "keys")
     chains.move(home, mine.signer(role), with_, name, alias, version, reason=reason, log=head)
     return {"model": name, "version": version, "alias": alias, "log": head, "key": mine.public(role).id}
 
@@ -186,8 +187,8 @@ def revoke(
         said = {"name": name, "version": version}
     elif not re.fullmatch(SHA, sha):
         raise PlanError(f"{target!a}: allowed: the {'id of a key' if what == 'key' else 'digest of a dataset'}, {SHA}")
-    signer = UnsafeLocalKeys(home.root / "keys").signer(role)
-    entry = chains.revoke(home, signer, with_, what=what, target=sha, reason=reason, **said)
+    person = UnsafeLocalKeys(home.root / "keys").signer(role)
+    entry = chains.revoke(home, person, with_, what=what, target=sha, reason=reason, **said)
     return {"what": what, "target": sha, "entry": entry, "fallen": _fallen(home, with_)}
 
 

@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     parts = each.add_subparsers(dest="what", required=True, metavar="give|list")
     each = parts.add_parser("give", help="approve a version, with the approver's key; somebody else asked for it")
     each.add_argument("model", metavar="RUN|MODEL", help="a run; or NAME, NAME:VERSION, NAME@ALIAS of the registry")
+    each.add_argument("--key", type=Path, help="the producer's public key; then RUN is a folder of evidence, elsewhere")
     each.add_argument("--target", required=True, help="where it may go, and nowhere else")
     each.add_argument("--reason", required=True)
     each.add_argument("--requester", required=True, help="who asks for it; never the approver")

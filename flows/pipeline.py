@@ -6,6 +6,7 @@ Parameters are names and dates. Rows, keys and secrets are never parameters: Pre
 import time
 from contextvars import ContextVar
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,9 +24,10 @@ from flows.evaluate import evaluate
 from flows.features import features
 from flows.ingest import ingest
 from flows.train import train
-from security.errors import LogBroken, PlanError, SluiceError
+from security.appraise import elsewhere, reasons
+from security.errors import LogBroken, PlanError, Refused, SluiceError
 from security.log import cut, lost
-from security.verify import Proof, verify
+from security.verify import Proof, Trust, verify
 from tasks import baseline, card, drawing, models, report
 from tasks.deploy import promote, sweep, withdraw
 from tasks.home import Home
@@ -76,6 +78,12 @@ def _oracle(source: Source, place: Place) -> Source:
     return replace(source, oracle=chances)
 
 
+def _appraised(path: Path, trust: Trust) -> None:
+    """`Refused`, each reason by name, for a run under another policy that under this one would have been stopped."""
+    if (name := elsewhere(path, trust)) and (found := reasons(path, trust)):
+        raise Refused(f"under policy {trust.policy.name} the run, which was under {name}, stops: {'; '.join(found)}")
+
+
 def _begin(home: Home, brief: briefs.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:
     home.sweep()
     sweep(home)
@@ -89,6 +97,7 @@ def _begin(home: Home, brief: briefs.Brief, partition: str, window: int | None, 
     ready, predecessor, before = None, None, None
     if after:
         ready = home.evidence(after)
+        _appraised(ready / "log.jsonl", trust)
         before = verify(ready / "log.jsonl", trust)
         predecessor = {"run": after, "head": before.head}
         partition, window = before.plan.partition, before.plan.window

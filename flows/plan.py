@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from configs import load
+from configs.load import Policy
 from flows.brief import Brief, among
 from flows.code import beside, code, lock
 from flows.evaluation import evaluation
@@ -60,9 +61,14 @@ def trust(brief: Brief, home: Home) -> Trust:
         path, pem = home.folder("trust") / f"{role}.pub", keys.public(role).pem
         if not path.exists() or path.read_bytes() != pem:
             path.write_bytes(pem)
+    key, whose = keys.public("producer"), owner(brief.terms, home)
+    return Trust(key, brief.terms, brief.policy_sha256, load.matrix(), GATES, whose)
+
+
+def owner(judged: Policy, home: Home) -> PublicKey | None:
+    """The owner's key that lies in a home, where a policy has to be signed by it; None where there is none."""
     path = home.root / "trust" / "owner.pub"
-    owner = PublicKey.read(path) if brief.terms.unsigned != UNSIGNED and path.is_file() else None
-    return Trust(keys.public("producer"), brief.terms, brief.policy_sha256, load.matrix(), GATES, owner)
+    return PublicKey.read(path) if judged.unsigned != UNSIGNED and path.is_file() else None
 
 
 def _profiles(brief: Brief, home: Home, partition: str, window: int | None) -> dict[str, str]:

@@ -22,7 +22,7 @@ from security.log import kind_of, read
 from security.registry import GATES
 from security.verdict import Finding, Observation, Subject, Verdict
 from security.words import day
-from tasks import envelopes
+from tasks import envelopes, signer
 from tasks.home import Home
 
 SHOWN = 12
@@ -37,7 +37,7 @@ def _told(home: Home, run: str) -> list[tuple[str, Subject, Finding]]:
     path = home.evidence(run) / "log.jsonl"
     if "/" in run or not path.is_file():
         raise PlanError(f"no run {run!r} in this home")
-    statements, _ = read(path, UnsafeLocalKeys(home.root / "keys").public("producer"))
+    statements, _ = read(path, signer.keys(home).public("producer"))
     found = []
     for each in statements:
         if kind_of(each) == "verdict":
@@ -74,15 +74,15 @@ def approve(home: Home, run: str, fingerprint: str, *, days: float, **claim: str
     if not 0 < days <= 366:
         raise PlanError(f"--days {days:g}: allowed: more than 0, and 366 at the most")
     now = round(time.time(), 3)
-    signer = UnsafeLocalKeys(home.root / "keys").signer("approver")
+    person = UnsafeLocalKeys(home.root / "keys").signer("approver")
     try:
-        envelope = waiver.sign(finding, gate, subject, signer, issued=now, expires=now + days * waiver.DAY, **claim)
+        envelope = waiver.sign(finding, gate, subject, person, issued=now, expires=now + days * waiver.DAY, **claim)
     except ValidationError as why:
         first = why.errors()[0]
         raise PlanError(f"a waiver: {first['loc'][0]}: {first['msg']}") from None
     return {
         "waiver": envelopes.keep(home, "waivers", envelope),
-        "approver": signer.public.id,
+        "approver": person.public.id,
         "finding": _sentence(finding),
     }
 

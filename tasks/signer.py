@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Final
 
 from security.errors import KeyBroken
+from security.keys import PublicKey
 from security.signer.ask import Asked, Line, connected
 from tasks import process
 from tasks.home import Home
@@ -66,9 +67,11 @@ atexit.register(OWN.close)
 
 
 def keys(home: Home) -> Asked:
-    """The keys of a home, to ask for."""
+    """The keys of a home, to ask for. Who listens has no owner's key: that is the one in `trust`, where an owner put
+    it."""
     if os.environ.get(LISTENS):
-        return _other()[0]
+        asked, path = _other()[0], home.root / "trust" / "owner.pub"
+        return asked.knowing("owner", PublicKey.read(path)) if path.is_file() else asked
     return Asked(OWN.line(), os.fsencode(home.root / "keys") + b"\n")
 
 

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import KeySet
 
 from deployments.serving.keyset import ALGORITHM, Rotation
 from deployments.serving.schema import Refusal
 from security.errors import KeyBroken
+from security.signer.token import LONGEST, token
 
 READ = "recommend:read"
 ANY = "recommend:any"
@@ -31,8 +32,6 @@ KEPT = 4096
 """Tokens that are not verified again while the keys are the same and they have not expired."""
 LEEWAY = 5
 """Seconds that two clocks may be apart; the most that a verifier can be given."""
-LONGEST = 3600
-"""Seconds that a minted token may live."""
 _BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII | re.IGNORECASE)
 
 
@@ -180,7 +179,7 @@ class UnsafeAcceptsExpired(Verifier):
 
 
 def mint(
-    key: Path | bytes,
+    key: Path | bytes | Callable[[dict[str, Any]], str],
     *,
     iss: str | None,
     aud: str | list[str] | None,
@@ -190,18 +189,13 @@ def mint(
     seconds: int = 300,
     **claims: Any,
 ) -> str:
-    """A token signed with a private P-256 key (PEM, or the file of one), good for `seconds` from now.
+    """A token signed with a private P-256 key (PEM, or the file of one), or by who has it and is given the claims; good
+    for `seconds` from now.
 
     `claims` are set over the usual ones; one that is None is left out.
     """
     if not 0 < seconds <= LONGEST:
         raise KeyBroken(f"a token for {seconds} s; allowed: 1 to {LONGEST}")
-    try:
-        private = ECKey.import_key(key.read_bytes() if isinstance(key, Path) else key)
-    except (OSError, ValueError, JoseError):
-        raise KeyBroken("the issuer's key cannot be read as a private P-256 key") from None
-    if not private.is_private or private.curve_name != "P-256":
-        raise KeyBroken("the issuer's key is not a private P-256 key")
     now = int(time.time())
     usual = {
         "exp": now + seconds,
@@ -214,4 +208,9 @@ def mint(
         "tenant": tenant,
     }
     chosen = {name: value for name, value in {**usual, **claims}.items() if value is not None}
-    return jwt.encode({"alg": ALGORITHM, "kid": private.thumbprint()}, chosen, private, algorithms=[ALGORITHM])
+    if callable(key):
+        return key(chosen)
+    try:
+        return token(key.read_bytes() if isinstance(key, Path) else key, chosen)
+    except OSError:
+        raise KeyBroken("the issuer's key cannot be read as a private P-256 key") from None

@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from security.endorse import Image, payload
 from security.errors import KeyBroken
@@ -62,6 +63,16 @@ class Asked:
         if role not in self._known:
             self._known[role] = PublicKey(self.ask("key", role), f"the key of {role}")
         return self._known[role]
+
+    def knowing(self, role: Role, key: PublicKey) -> "Asked":
+        """The same, but that the key of a role is another's, who is not asked."""
+        made = Asked(self._line, self._head)
+        made._known = self._known | {role: key}
+        return made
+
+    def token(self, claims: dict[str, Any]) -> str:
+        """An access token that claims this, signed as the issuer."""
+        return self.ask("token", "issuer", json.dumps(claims).encode()).decode()
 
     def signer(self, role: Role) -> "AskedSigner":
         """What signs in this role."""

@@ -62,7 +62,7 @@ SHOWN: Final = frozenset(get_args(Role))
 
 
 def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
-    """What a message is answered with: a public key in PEM, or a signature."""
+    """What a message is answered with: a public key in PEM, a signature, or a token."""
     head, _, body = message.partition(b"\n")
     try:
         told = json.loads(head)
@@ -71,6 +71,10 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
             return b"+" + keys.public(role).pem
         if what == "endorse" and role in ENDORSE:
             return b"+" + keys.signer(role).endorse(read(body))
+        if what == "token" and role == "issuer":
+            from security.signer.token import token  # only a deployment asks for one
+
+            return b"+" + token(keys.path(role).read_bytes(), dict(json.loads(body))).encode()
         if what != "sign" or role not in MAY:
             return f"-nobody signs as {str(role)[:40]!a} here".encode()
         statement = json.loads(body, object_pairs_hook=_once)

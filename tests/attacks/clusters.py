@@ -21,7 +21,8 @@ from tasks.home import Home
 from tests.cluster.conftest import TOKEN, World, rolled
 from tests.cluster.server import Told
 
-NAMESPACE, NAME = "sluice-clustered", "clustered"
+NAME = "clustered"
+NAMESPACE = f"sluice-{NAME}"
 GATE, IMAGE, NETWORK, WORKLOAD = (
     "deployment_authorization",
     "image_vulnerability_scanning",
@@ -31,26 +32,28 @@ GATE, IMAGE, NETWORK, WORKLOAD = (
 VARIABLE = "SLUICE_TESTED_CLUSTER"
 
 
-def needed() -> list[dict[str, Any]]:
+def needed(namespace: str = NAMESPACE) -> list[dict[str, Any]]:
     """The rights of whoever deploys, as rules of roles: what a rollout needs, in its namespace, and nothing more."""
     return [
         {
             "verbs": [each.verb],
             "apiGroups": [each.group],
             "resources": [each.resource],
-            "namespaces": [NAMESPACE, *([""] if each.named else [])],
-            **({"resourceNames": [NAMESPACE]} if each.named else {}),
+            "namespaces": [namespace, *([""] if each.named else [])],
+            **({"resourceNames": [namespace]} if each.named else {}),
         }
         for each in NEEDED
     ]
 
 
 class Grounds(World):
-    """The cluster of these runs. `wrong`: by the name that callers know, another model answers."""
+    """The cluster of these runs, with the namespace of one pipeline. `wrong`: by the name that callers know, another
+    model answers."""
 
-    def __init__(self, folder: Path, home: Home) -> None:
+    def __init__(self, folder: Path, home: Home, name: str = NAME) -> None:
         super().__init__(folder)
-        self.home, self.real = home, dict[str, tuple[str, int]]()
+        self.home, self.name, self.namespace = home, name, f"sluice-{name}"
+        self.real = dict[str, tuple[str, int]]()
         self.rollout = self.begun
         self.restore()
         self.kubeconfig = folder / "kubeconfig.json"
@@ -67,12 +70,12 @@ class Grounds(World):
         self.kubeconfig.write_text(json.dumps(told))
         der = ssl.PEM_cert_to_DER_cert(self.cluster.authority)
         self.ca = hashlib.sha256(der).hexdigest()
-        told = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        told = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
         self.objects.write(told, "owner", new=True, dry=False)
 
     def restore(self) -> None:
         """All is well again."""
-        self.cluster.rights["deployer"] = needed()
+        self.cluster.rights["deployer"] = needed(self.namespace)
         while self.serving:
             self.serving.popitem()[1].close()
         self.real.clear()
@@ -93,9 +96,9 @@ class Grounds(World):
 
     def address(self, host: str, component: str) -> tuple[str, int]:
         """Where a name leads in the network of the cluster, for whoever asks."""
-        service = self.objects.held.get(("Service", NAMESPACE, host)) or {}
+        service = self.objects.held.get(("Service", self.namespace, host)) or {}
         release = service.get("spec", {}).get("selector", {}).get("sluice/release", "")
-        if self.wrong and host == NAME:
+        if self.wrong and host == self.name:
             self.serve("wrong", "e" * 64)
             return self.serving["wrong"].address
         if release in self.serving and (component == "probe" or self.open):
@@ -105,7 +108,7 @@ class Grounds(World):
 
     def led(self) -> str | None:
         """The release that callers are led to."""
-        service = self.objects.held.get(("Service", NAMESPACE, NAME))
+        service = self.objects.held.get(("Service", self.namespace, self.name))
         return service["spec"]["selector"]["sluice/release"] if service else None
 
     def releases(self) -> set[str]:

@@ -7,6 +7,7 @@ is told to let goes through to the registry behind it, which lets everybody do e
 import base64
 import json
 import secrets
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,9 +64,11 @@ def no(status: int, code: str, **headers: str) -> Told:
 
 
 @contextmanager
-def serving(of: Any) -> Iterator[str]:
+def serving(of: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Something that answers, behind a port of the loopback; HOST:PORT."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"of": of}))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -77,10 +80,11 @@ def serving(of: Any) -> Iterator[str]:
 
 
 class Guard:
-    """The strict front. `lets`: acts that it lets through beyond what the producer may."""
+    """The strict front. `lets`: acts that it lets through beyond what the producer may; `scheme`: how it is asked."""
 
-    def __init__(self, behind: str) -> None:
+    def __init__(self, behind: str, scheme: str = "http") -> None:
         self.behind, self.login, self.lets = behind, Login("producer", secrets.token_hex(12)), set[str]()
+        self.scheme = scheme
         self.odd: dict[str, Told] = {}
         """`METHOD PATH`, from its end -> what is answered in place of all else."""
 
@@ -97,6 +101,7 @@ class Guard:
         if act and act not in self.lets:
             return no(403, "DENIED")
         kept = {name: heads[name] for name in ("host", "accept", "content-type") if name in heads}
+        kept["x-forwarded-proto"] = self.scheme
         reply = httpx.request(method, f"http://{self.behind}{path}", headers=kept, content=body, trust_env=False)
         return reply.status_code, dict(reply.headers), reply.content
 

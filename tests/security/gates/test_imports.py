@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -299,3 +300,36 @@ def test_a_file_is_from_where_it_lies(tmp_path: Path) -> None:
 def test_what_goes_away_is_no_pass(tmp_path: Path) -> None:
     with pytest.raises(environment.CannotTell, match=r"gone\.py: FileNotFoundError"):
         list(environment.read(tmp_path / "gone.py"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give a file away")
+def test_a_link_in_the_standard_library_is_of_it_only_where_nobody_else_may_change_what_it_leads_to(
+    tmp_path: Path,
+) -> None:
+    with tempfile.TemporaryDirectory(dir=Path.home()) as name:
+        folder = Path(name).resolve()
+        library, target = folder / "lib", folder / "etc" / "sitecustomize.py"
+        for each in (library, target.parent):
+            each.mkdir(mode=0o755)
+        target.write_text("x = 1\n")
+        link = library / "sitecustomize.py"
+        link.symlink_to(target)
+
+        def origin() -> str:
+            return environment.known("sitecustomize", link, root=folder / "tree", library=[library], records={}).origin
+
+        assert origin() == "standard"
+        target.chmod(0o666)
+        assert origin() == "elsewhere"
+        target.chmod(0o644)
+        target.parent.chmod(0o777)
+        assert origin() == "elsewhere"
+        target.parent.chmod(0o755)
+        os.chown(target, 64_103, -1)
+        assert origin() == "elsewhere"
+        target.unlink()
+        assert origin() == "elsewhere"
+        link.unlink()
+        (tmp_path / "sitecustomize.py").write_text("x = 1\n")
+        link.symlink_to(tmp_path / "sitecustomize.py")
+        assert origin() == "elsewhere", "a folder where everybody may put something"

@@ -1,0 +1,33 @@
+"""An access token (RFC 7515, 7519), signed with ES256 as the issuer of the target `local`.
+
+What it claims is whoever's who asks; a gate asks for wrong ones, to see them refused. None is good for longer than
+`LONGEST`, as far as it says until when.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from security.errors import KeyBroken
+
+ALGORITHM: Final = "ES256"
+LONGEST: Final = 3600
+"""Seconds that a token may live from now on."""
+
+
+def token(key: bytes, claims: Mapping[str, Any]) -> str:
+    """A token with these claims, signed with a private P-256 key in PEM and named by its thumbprint (RFC 7638)."""
+    ends = claims.get("exp")
+    if isinstance(ends, int | float) and ends > time.time() + LONGEST + 1:
+        raise KeyBroken(f"a token for {ends - time.time():.0f} s; allowed: 1 to {LONGEST}")
+    try:
+        private = ECKey.import_key(key)
+    except (ValueError, JoseError):
+        raise KeyBroken("the issuer's key cannot be read as a private P-256 key") from None
+    if not private.is_private or private.curve_name != "P-256":
+        raise KeyBroken("the issuer's key is not a private P-256 key")
+    return jwt.encode({"alg": ALGORITHM, "kid": private.thumbprint()}, dict(claims), private, algorithms=[ALGORITHM])
