@@ -74,7 +74,8 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
         if what == "token" and role == "issuer":
             from security.signer.token import token  # only a deployment asks for one
 
-            return b"+" + token(keys.path(role).read_bytes(), dict(json.loads(body))).encode()
+            claims = json.loads(body, object_pairs_hook=_once)
+            return b"+" + token(keys.path(role).read_bytes(), {**claims}).encode()
         if what != "sign" or role not in MAY:
             return f"-nobody signs as {str(role)[:40]!a} here".encode()
         statement = json.loads(body, object_pairs_hook=_once)
@@ -87,7 +88,7 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
     except SluiceError as why:
         return f"-{why}".encode()
     except (ValueError, KeyError, TypeError, RecursionError) as why:
-        return f"-no statement to sign ({type(why).__name__})".encode()
+        return f"-nothing to sign ({type(why).__name__})".encode()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -187,6 +187,33 @@ def swapped(change: Callable[[dict[str, Any]], None], limits: dict[str, Any]) ->
     return told
 
 
+def test_an_approver_needs_no_more_than_the_evidence_and_a_public_key(
+    before: Run,
+    asked: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At a desk of her own, where no pipeline runs."""
+    shutil.copytree(before.home.evidence(before.plan.run), tmp_path / before.plan.run)
+    (tmp_path / "producer.pub").write_bytes(before.trust.key.pem)
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "desk"))
+    told = ["approval", "give", str(tmp_path / before.plan.run), *TOLD, "--policy", asked["policy"]]
+    assert main([*told, "--key", str(tmp_path / "producer.pub")]) == 0
+    (path,) = (tmp_path / "desk" / "approvals").iterdir()
+    given = approval.read(path.read_bytes())
+    assert given.model == before.published["model"].sha256
+    assert given.signer == UnsafeLocalKeys(tmp_path / "desk" / "keys").public("approver").id
+    assert sorted(each.name for each in (tmp_path / "desk" / "keys").iterdir()) == ["approver.pem"]
+    capsys.readouterr()
+    other = UnsafeLocalKeys(tmp_path / "other").public("producer")
+    (tmp_path / "producer.pub").write_bytes(other.pem)
+    assert main([*told, "--key", str(tmp_path / "producer.pub")]) == 2
+    (tmp_path / before.plan.run / "log.jsonl").unlink()
+    assert main([*told, "--key", str(tmp_path / "producer.pub")]) == 2
+    assert "no log.jsonl in it; allowed with --key: the folder of a run's evidence" in capsys.readouterr().err
+
+
 def test_a_person_approves_and_it_is_served_and_anyone_can_check_it(
     asked: dict[str, str], before: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import socket
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from security.endorse import NAME, SHA, Image, payload, read
 from security.errors import KeyBroken
@@ -26,6 +29,7 @@ from security.keys import STATEMENT, UnsafeLocalKeys, pae, seal, unseal
 from security.log import KINDS, NAMESPACE
 from security.models import chain, provenance, statement
 from security.signer import serve, wire
+from security.signer import token as tokens
 from security.signer.ask import Asked, Line, connected
 from security.signer.serve import ALIAS, MAY, MOVES, answer, listen
 from tasks.decision import SUMMARY
@@ -71,23 +75,23 @@ REFUSED = {
     "production by who makes it": ("producer", body(ALIAS, alias="production"), "producer moves no 'production'"),
     "approved by who makes it": ("producer", body(ALIAS, alias="approved"), "producer moves no 'approved'"),
     "a candidate by who approves": ("verifier", body(ALIAS, alias="candidate"), "verifier moves no 'candidate'"),
-    "no alias": ("verifier", body(ALIAS), "no statement to sign (KeyError)"),
-    "an alias that is none": ("verifier", body(ALIAS, alias=["approved"]), "no statement to sign (TypeError)"),
+    "no alias": ("verifier", body(ALIAS), "nothing to sign (KeyError)"),
+    "an alias that is none": ("verifier", body(ALIAS, alias=["approved"]), "nothing to sign (TypeError)"),
     "a revocation": ("producer", body("urn:sluice:revoked/v1"), "producer signs no "),
     "a policy": ("owner", body("urn:sluice:policy/v1"), "nobody signs as 'owner' here"),
     "a waiver": ("approver", body("urn:sluice:waiver/v1"), "nobody signs as 'approver' here"),
     "a token": ("issuer", body("urn:sluice:verdict/v1"), "nobody signs as 'issuer' here"),
     "another role": ("../producer", body("urn:sluice:verdict/v1"), "nobody signs as"),
-    "no statement": ("producer", b"rm -rf", "no statement to sign (JSONDecodeError)"),
-    "nothing": ("producer", b"", "no statement to sign (JSONDecodeError)"),
-    "a list": ("producer", b"[]", "no statement to sign (TypeError)"),
+    "no statement": ("producer", b"rm -rf", "nothing to sign (JSONDecodeError)"),
+    "nothing": ("producer", b"", "nothing to sign (JSONDecodeError)"),
+    "a list": ("producer", b"[]", "nothing to sign (TypeError)"),
     "another form": ("producer", b'{"_type":"x","predicateType":"urn:sluice:verdict/v1"}', "producer signs no ''"),
     "two types": (
         "producer",
         body("urn:sluice:policy/v1")[:-1] + b', "predicateType": "urn:sluice:verdict/v1"}',
-        "no statement to sign (ValueError)",
+        "nothing to sign (ValueError)",
     ),
-    "depth": ("producer", b"[" * 100_000, "no statement to sign (RecursionError)"),
+    "depth": ("producer", b"[" * 100_000, "nothing to sign (RecursionError)"),
     "no type": ("producer", json.dumps({"_type": STATEMENT, "predicateType": {}}).encode(), "(TypeError)"),
 }
 
@@ -107,7 +111,7 @@ def test_an_image_is_endorsed_by_its_producer_in_the_one_spelling(keys: UnsafeLo
     keys.public("producer").endorsed(got[1:], image)
     for role in ("verifier", "owner", "approver", "issuer"):
         assert asked(keys, role, payload(image), "endorse") == f"-nobody signs as {role!a} here".encode()
-    assert b"-no statement to sign" in asked(keys, "producer", payload(image))
+    assert b"-nothing to sign" in asked(keys, "producer", payload(image))
 
 
 OTHERS = {
@@ -379,6 +383,22 @@ def test_one_who_can_be_root_again_is_not_isolated(apart: Path) -> None:
     assert as_user(ASKS, ask) == {"isolated": True}
 
 
+def test_a_token_is_what_was_claimed_by_the_issuers_key_and_for_no_long_time(keys: UnsafeLocalKeys) -> None:
+    now = int(time.time())
+    claims = {"iss": "i", "sub": "u1", "exp": now + 300}
+    got = asked(keys, "issuer", json.dumps(claims).encode(), "token")
+    public = ECKey.import_key(keys.public("issuer").pem)
+    found = jwt.decode(got[1:].decode(), public, algorithms=["ES256"])
+    assert (got[:1], found.claims, found.header["kid"]) == (b"+", claims, public.thumbprint())
+    long = asked(keys, "issuer", json.dumps({"exp": now + tokens.LONGEST + 60}).encode(), "token")
+    assert long.startswith(b"-a token for 36")
+    assert long.endswith(f" s; allowed: 1 to {tokens.LONGEST}".encode())
+    for role in ("producer", "verifier", "owner", "approver"):
+        assert asked(keys, role, json.dumps(claims).encode(), "token").startswith(b"-nobody signs as")
+    for none in (b"", b"[]", b"7", b'"exp"', b"[" * 100_000):
+        assert not asked(keys, "issuer", none, "token").startswith(b"+")
+
+
 def test_a_user_who_is_not_listed_is_refused(apart: Path) -> None:
     told = as_user(STRANGER, lambda: {"key": connected(apart / "socket")[0].public("producer").id})
     assert told == {"error": f"KeyBroken: who signs refused: user {STRANGER} may not ask here"}
@@ -393,9 +413,10 @@ def test_the_same_user_and_one_who_may_read_everything_are_not_isolated(apart: P
 
 def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> None:
     names = set[str]()
-    for part in (serve, wire):
+    for part in (serve, wire, tokens):
         for node in ast.walk(ast.parse(Path(part.__file__).read_text())):
             if isinstance(node, ast.ImportFrom):
                 names.add(str(node.module))
     known = {"security.endorse", "security.errors", "security.keys", "security.signer", "security.signer.wire"}
+    known |= {"security.signer.token"}
     assert {name for name in names if name.startswith(("security", "tasks"))} == known
