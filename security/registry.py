@@ -25,6 +25,7 @@ from security.gates.metrics import MetricThresholds
 from security.gates.model import ModelSignature
 from security.gates.network import NetworkPolicyEnforcement
 from security.gates.personal import PiiDetection, Sweep
+from security.gates.poisoning import DataPoisoning
 from security.gates.rest import DataEncryptionAtRest
 from security.gates.secrets import SecretsScanning
 from security.gates.transit import DataEncryptionInTransit
@@ -41,6 +42,7 @@ GATES: dict[str, Gate[Any]] = {
         DataContract(),
         PiiDetection(),
         DriftMonitoring(),
+        DataPoisoning(),
         ApprovedInputs(),
         DependencyScanning(),
         CodeIntegrity(),
@@ -64,7 +66,4 @@ GATES: dict[str, Gate[Any]] = {
 PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": Sweep}
 """What one scan of rows feeds, by the gate whose facts it makes."""
 
-PLANNED = (
-    "backdoor_probe",
-    "data_poisoning",
-)
+PLANNED = ("backdoor_probe",)

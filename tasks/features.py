@@ -35,7 +35,7 @@ def _indexed(ids: pa.ChunkedArray) -> tuple[pa.StringArray, NDArray[np.int64]]:
     return found, pc.index_in(ids, value_set=found).to_numpy().astype(np.int64)
 
 
-@guarded("features", before=["PII_detection"], after=["data_contract"])
+@guarded("features", before=["PII_detection"], after=["data_contract", "data_poisoning"])
 def prepare(rows: Ref) -> Ref:
     """Vocabularies, split and starting embeddings from rows without personal data."""
     run = current()

@@ -16,7 +16,7 @@ from security.engines import cipher, volume
 from security.engines.asker import ask
 from security.errors import BadInput, CannotTell
 from security.gate import Gate
-from security.gates import bias, contract, drift, fairness, inputs, metrics, model, personal, rest
+from security.gates import bias, contract, drift, fairness, inputs, metrics, model, personal, poisoning, rest
 from security.gates.network import NetworkPolicyEnforcement
 from security.material import Material
 from security.posture import Posture, asked, part
@@ -52,6 +52,7 @@ from tasks.store import check, files, hashed
 
 OPENS = {
     "rows": ("rows", "protected", "features"),
+    "pairs": ("features",),
     "objects": ("rows",),
     "manifest": ("rows", "features"),
     "bucket": ("bucket",),
@@ -90,6 +91,9 @@ def opened(run: Run, gate: Gate[Any], ref: Ref, where: tuple[str, str]) -> Mater
             return drift.material(recent, then, key, columns, limits["beside"], pairs, newest, limits["partitions"])
         known = {*limits["roles"], *limits.get("actions", ())} if "roles" in limits else None
         return rows if known is None else personal.material(rows, known, language(limits.get("model")))
+    if gate.kind == "pairs":
+        path = folder / "rows.parquet"
+        return poisoning.material(subject, path, lines(path, path.name))
     if gate.kind == "objects":
         return _objects(run, ref, folder, subject)
     if gate.kind in SUPPLIED:

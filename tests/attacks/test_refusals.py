@@ -1,4 +1,4 @@
-"""What is trained on: buckets, objects, rows, what drifts, who is in which group."""
+"""What is trained on: buckets, objects, rows, what drifts, who is in which group, who acts together."""
 
 import pytest
 
@@ -8,10 +8,11 @@ from tests.attacks.drifts import BASELINES, COLUMNS
 from tests.attacks.groupings import GROUPINGS
 from tests.attacks.newest import NEWEST
 from tests.attacks.oddities import ODDITIES
+from tests.attacks.poisonings import POISONINGS
 from tests.attacks.refused import refused
 from tests.attacks.table import BUCKETS, INPUTS, OBJECTS, PRIVACY, ROWS, Attack
 
-EVERY = (BUCKETS, OBJECTS, INPUTS, ROWS, PRIVACY, COLUMNS, NEWEST, BASELINES, GROUPINGS, ODDITIES)
+EVERY = (BUCKETS, OBJECTS, INPUTS, ROWS, PRIVACY, COLUMNS, NEWEST, BASELINES, GROUPINGS, ODDITIES, POISONINGS)
 ATTACKS = {name: attack for group in EVERY for name, attack in group.items()}
 
 

@@ -27,6 +27,7 @@ LAPTOP = (
     "dependency_scanning",
     "code_integrity_check",
     "registry_authorization",
+    "data_poisoning",
     "fairness_metrics",
     *RENDERED,
     "image_vulnerability_scanning",

@@ -48,7 +48,7 @@ def test_the_matrix_is_this() -> None:
                 "before": ["data_contract", "PII_detection", "data_drift_monitoring"],
                 "after": ["data_contract"],
             },
-            "prepare": {"before": ["PII_detection"], "after": ["data_contract"]},
+            "prepare": {"before": ["PII_detection"], "after": ["data_contract", "data_poisoning"]},
         },
         "train": {
             "fit": {

@@ -291,7 +291,6 @@ def test_advisory_rules_are_enforced_where_the_policy_says_so() -> None:
         ({}, "no stage"),
         ({"ingest": {}}, "no stage"),
         ({"ingest": {"fetch": {"before": [], "after": []}}}, "ingest/fetch has no gate"),
-        ({"ingest": {"fetch": {"before": ["data_poisoning"], "after": []}}}, "gate data_poisoning is not built"),
         ({"ingest": {"fetch": {"before": ["nobody_knows"], "after": []}}}, "gate nobody_knows is not built"),
     ],
 )
