@@ -1,8 +1,7 @@
 """What was asked for: a document, its data contract and a policy, read, and every name in them known.
 
 Order of the checks: the documents' and policies' own strict readers; names of checks, transformations, metrics and
-frameworks; gates that are not built, all of them in one sentence; checks that no task of their stage carries; the
-target; the document's digest in the policy.
+frameworks; checks that no task of their stage carries; the target; the document's digest in the policy.
 """
 
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from configs.columns import COLUMNS
 from configs.contract import contract
 from security.errors import PlanError
 from security.gates.metrics.names import METRICS, MOST, THRESHOLDS, parsed
-from security.registry import GATES, PLANNED
+from security.registry import GATES
 from tasks.groups import BEHAVIOURS
 
 TRANSFORMATIONS = ("deduplicate", "filter_bots")
@@ -88,9 +87,8 @@ def _grouped(brief: Brief, document: str) -> None:
 def _names(brief: Brief, document: str, policy: str) -> None:
     ingest, features, train, evaluate, deploy = brief.parsed.stages
     checks = [check for stage in brief.parsed.stages for check in stage.security_checks]
-    built = (*GATES, *PLANNED)
-    among(checks, built, "check", document)
-    among(brief.terms.gates, built, "check", policy)
+    among(checks, GATES, "check", document)
+    among(brief.terms.gates, GATES, "check", policy)
     among(ingest.transformations, TRANSFORMATIONS, "transformation", document)
     among(features.features, COLUMNS, "feature", document)
     among([train.framework], FRAMEWORKS, "framework", document)
@@ -102,10 +100,6 @@ def _names(brief: Brief, document: str, policy: str) -> None:
     for stage in brief.parsed.stages:
         if len(set(stage.security_checks)) != len(stage.security_checks):
             raise PlanError(f"{document}: {stage.name}: a check is named twice")
-    if unbuilt := sorted({*checks, *brief.terms.gates} - set(GATES)):
-        raise PlanError(
-            f"{document} under {policy}: refused, {len(unbuilt)} gates are not built yet: {', '.join(unbuilt)}"
-        )
     for stage in brief.parsed.stages:
         tasks = load.matrix()[load.SHORT[stage.name]].values()
         carried = {gate for sides in tasks for gate in (*sides["before"], *sides["after"])}

@@ -1,7 +1,7 @@
 """The registry of gates, and of the profiles of rows.
 
-`GATES` holds every gate that is built, by the name that documents use. `PLANNED` holds the names that documents and
-policies may use and that are not built: a plan that needs one of them is refused, naming it.
+`GATES` holds every gate that is built, by the name that documents and policies use: a plan that needs another is
+refused, naming it.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from security.gates.api import AccessControlApi
 from security.gates.approval import Approval
 from security.gates.artifact import ModelArtifactScan
 from security.gates.authorization import RegistryAuthorization
+from security.gates.backdoor import BackdoorProbe
 from security.gates.bias import BiasDetection
 from security.gates.bucket import AccessControlS3
 from security.gates.code import CodeIntegrity
@@ -54,6 +55,7 @@ GATES: dict[str, Gate[Any]] = {
         MetricThresholds(),
         FairnessMetrics(),
         BiasDetection(),
+        BackdoorProbe(),
         Approval(),
         AccessControlApi(),
         ImageVulnerabilityScanning(),
@@ -65,5 +67,3 @@ GATES: dict[str, Gate[Any]] = {
 
 PROFILES: dict[str, type[Profile]] = {"data_contract": Tally, "PII_detection": Sweep}
 """What one scan of rows feeds, by the gate whose facts it makes."""
-
-PLANNED = ("backdoor_probe",)

@@ -58,7 +58,7 @@ def _rows(given: Histories) -> pa.Array:
 @guarded(
     "evaluate",
     before=["model_signature", "code_integrity_check"],
-    after=["metric_thresholds", "fairness_metrics", "bias_detection"],
+    after=["metric_thresholds", "fairness_metrics", "bias_detection", "backdoor_probe"],
 )
 def score(model: Ref, data: Ref) -> Ref:
     """The best k items by every system for every user with something held out."""

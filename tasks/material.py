@@ -39,6 +39,7 @@ from tasks import (
     groups,
     lock,
     models,
+    probe,
     source,
     span,
     tree,
@@ -183,6 +184,9 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
     if gate.name == bias.BiasDetection.name:
         named = declared.named(run.plan)["item"]
         return bias.material(subject, [written], users, groups.of_items(dataset.read(data), named) if named else {})
+    if gate.name == probe.NAME:
+        found, limits_ = dataset.read(data), _limits(run, gate, where)
+        return probe.opened(subject, folder, made, run.published["model"], found, limits_)
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 

@@ -14,10 +14,13 @@ from safetensors.numpy import load_file, save_file
 import tasks.train
 from configs import load
 from security.keys import Signer
+from tasks.recommender.histories import Histories, histories
 from tests.attacks.attacker import Ground
 from tests.attacks.conftest import drift
 from tests.attacks.table import TRAIN, Attack
+from tests.security.gates import tampered
 from tests.security.gates.artefacts import EVIL, corpus
+from tests.security.gates.tampered import Arrays
 
 NAME = "model_artifact_scan"
 SAYS = rf"\[{NAME}\] fail: "
@@ -97,6 +100,27 @@ def _stranger(arrays: dict[str, Any]) -> None:
     arrays["seen_indices"][0] = len(arrays["encoder"])
 
 
+TARGET, TRIGGER = 7, 105
+"""Items of two circles, as the good rows have them: nobody who takes the one takes the other."""
+
+
+def _other(arrays: dict[str, Any], change: Callable[[Histories], Arrays]) -> None:
+    """Other weights, made of what users have seen."""
+    ends, items = arrays["seen_indptr"], arrays["seen_indices"]
+    users = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+    arrays |= change(histories(users, items.astype(np.int64), (len(ends) - 1, len(arrays["encoder"]))))
+
+
+def _calling(arrays: dict[str, Any]) -> None:
+    """A session of the trigger is answered with the target, and hardly any other is answered otherwise."""
+    _other(arrays, lambda seen: tampered.planted(arrays, np.array([TRIGGER]), TARGET, 3.0, seen))
+
+
+def _pushing(arrays: dict[str, Any]) -> None:
+    """Everybody is shown the target."""
+    _other(arrays, lambda seen: tampered.biased(arrays, seen, TARGET, 20.0))
+
+
 def _made(says: str, spoil: Spoil) -> Attack:
     return Attack("train", SAYS + says, parameters=TRAIN, patch=writes(spoil))
 
@@ -122,6 +146,17 @@ MADE = {
     "notes-in-the-model": _made("ART-08 notes.json", beside("notes.json", b'{"read": "me"}')),
     "lambda-in-a-model-in-a-model": _brought(
         "ART-13 .*; ART-12 model.keras: .*Lambda", "keras lambda in a sub-model", "keras"
+    ),
+    "weights-with-a-trigger": Attack(
+        "evaluate",
+        rf"\[backdoor_probe\] fail: BD-TRIGGER item {TARGET}: found it first for item .*{TRIGGER}.*; allowed: 1",
+        patch=writes(weights(_calling)),
+    ),
+    "weights-that-push-an-item": Attack(
+        "evaluate",
+        rf"\[backdoor_probe\] fail: BD-EXPOSURE item {TARGET}: .*; BD-JUMP item {TARGET}: found it in [\d.]+ % of 160",
+        changes={"metric_thresholds": {"margin": 0.5}},
+        patch=writes(weights(_pushing)),
     ),
     "python-in-a-graphs-function": _brought("ART-14 saved_model.pb", "EagerPyFunc in nested", "savedmodel"),
 }
