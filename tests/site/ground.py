@@ -7,6 +7,7 @@ What the pipeline runs is none of this process: each command is one of its own, 
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -148,6 +149,8 @@ class Site:
             assert self._signer.poll() is None, "who signs has ended"
             time.sleep(0.05)
         self.env["SLUICE_SIGNER"] = str(self.socket)
+        for name in ("PERSONAL", "DRIFT"):
+            self.env[f"SLUICE_{name}_KEY"] = secrets.token_hex(24)
 
     def _end(self) -> None:
         if self._signer is not None:

@@ -70,7 +70,7 @@ def owned(around: World, shipped: str) -> Owned:
 
 
 @pytest.fixture(scope="module")
-def test(around: World) -> Owned:
+def terms(around: World) -> Owned:
     return owned(around, "kubernetes_test")
 
 
@@ -88,27 +88,27 @@ def ran(around: World, terms: Owned, *more: str) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def strange(around: World, test: Owned) -> list[Ran]:
+def strange(around: World, terms: Owned) -> list[Ran]:
     """Runs before anybody said what rows are held against; after each an owner said it of what that one saw."""
     found = []
     for _ in range(2):
-        found.append(ran(around, test, "--no-deploy"))
-        told = ["baseline", "set", found[-1].told["run"], "--policy", str(test.path)]
+        found.append(ran(around, terms, "--no-deploy"))
+        told = ["baseline", "set", found[-1].told["run"], "--policy", str(terms.path)]
         ended = around.site.sluice(*told, "--refused", "--reason", "the first of this pipeline")
         assert ended.returncode == 0, ended.stdout + ended.stderr
     return found
 
 
 @pytest.fixture(scope="module")
-def evaluated(around: World, test: Owned, strange: list[Ran]) -> Ran:
+def evaluated(around: World, terms: Owned, strange: list[Ran]) -> Ran:
     """A run whose model was evaluated."""
-    return ran(around, test, "--no-deploy")
+    return ran(around, terms, "--no-deploy")
 
 
-def approved(around: World, test: Owned, run: Ran) -> None:
+def approved(around: World, terms: Owned, run: Ran) -> None:
     """Ada, at a desk of her own, approves the model of a run of which she has the evidence; the pipeline gets it."""
     site, home = around.site, around.site.approver
-    told = ["approval", "give", str(run.folder), "--key", str(site.public), "--policy", str(test.path)]
+    told = ["approval", "give", str(run.folder), "--key", str(site.public), "--policy", str(terms.path)]
     told += ["--target", TARGET, "--requester", "Grace", "--approver", "Ada", "--reason", "read the card"]
     site.at(home, *told)
     shutil.copytree(home / "approvals", site.home / "approvals", dirs_exist_ok=True)
@@ -116,10 +116,10 @@ def approved(around: World, test: Owned, run: Ran) -> None:
 
 
 @pytest.fixture(scope="module")
-def released(around: World, test: Owned, evaluated: Ran) -> Ran:
+def released(around: World, terms: Owned, evaluated: Ran) -> Ran:
     """The run that releases it, once it is approved."""
-    approved(around, test, evaluated)
-    return ran(around, test, "--after", evaluated.told["run"])
+    approved(around, terms, evaluated)
+    return ran(around, terms, "--after", evaluated.told["run"])
 
 
 def proven(run: Ran, terms: Owned) -> Proof:
@@ -137,9 +137,9 @@ def test_without_a_baseline_it_is_refused_where_the_rows_are_taken_and_where_the
         assert run.told["verdicts"][-1]["stage"] == stage
 
 
-def test_it_is_evaluated_and_every_verdict_stands(evaluated: Ran, test: Owned) -> None:
+def test_it_is_evaluated_and_every_verdict_stands(evaluated: Ran, terms: Owned) -> None:
     assert evaluated.told["state"] == "Completed", evaluated.told["message"]
-    proof = proven(evaluated, test)
+    proof = proven(evaluated, terms)
     assert proof.plan.isolation == "user"
     assert [(e.stage, e.verdict.gate) for e in proof.held if e.effect.because == "observed"] == OBSERVED
     assert {e.verdict.outcome for e in proof.held if e.effect.because != "observed"} == {"pass"}
@@ -156,10 +156,10 @@ def test_no_key_of_the_pipeline_is_where_the_pipeline_can_read_it(evaluated: Ran
     assert b"denied" in told.stderr
 
 
-def test_it_is_released_all_twelve_checks_real(released: Ran, evaluated: Ran, test: Owned, around: World) -> None:
+def test_it_is_released_all_twelve_checks_real(released: Ran, evaluated: Ran, terms: Owned, around: World) -> None:
     assert released.told["state"] == "Completed", released.told["message"]
-    proof = proven(released, test)
-    before = proven(evaluated, test)
+    proof = proven(released, terms)
+    before = proven(evaluated, terms)
     passed = {e.verdict.gate for e in (*before.held, *proof.held) if e.verdict.outcome == "pass"}
     named = {name for each in proof.plan.document["stages"] for name in each["security_checks"]}
     assert len(named) == 12
@@ -182,24 +182,24 @@ def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(rel
     assert around.storage.tag("team/serving", f"sha256-{sha}.sig").is_file()
 
 
-def test_anybody_verifies_it_with_public_keys(released: Ran, test: Owned, around: World) -> None:
+def test_anybody_verifies_it_with_public_keys(released: Ran, terms: Owned, around: World) -> None:
     site = around.site
     keys = ["--key", str(site.public), "--owner", str(site.owner / "trust" / "owner.pub")]
-    told = site.at(site.owner, "verify", str(released.folder), "--policy", str(test.path), *keys)
+    told = site.at(site.owner, "verify", str(released.folder), "--policy", str(terms.path), *keys)
     assert "verdicts were made again from their observations and are the same" in told
     assert "key isolation: user" in told
     assert "policy's signature: holds" in told
 
 
-def test_nothing_differs_from_what_was_decided(released: Ran, test: Owned, around: World) -> None:
-    ended = around.site.sluice("deploy", "diff", "--document", NAME, "--policy", str(test.path), "--json")
+def test_nothing_differs_from_what_was_decided(released: Ran, terms: Owned, around: World) -> None:
+    ended = around.site.sluice("deploy", "diff", "--document", NAME, "--policy", str(terms.path), "--json")
     assert (ended.returncode, json.loads(ended.stdout)) == (0, []), ended.stdout + ended.stderr
-    ended = around.site.sluice("deploy", "status", "--document", NAME, "--policy", str(test.path), "--json")
+    ended = around.site.sluice("deploy", "status", "--document", NAME, "--policy", str(terms.path), "--json")
     (line,) = json.loads(ended.stdout)
     assert (line["run"], line["serves"]) == (released.told["run"], True)
 
 
-def test_production_refuses_it_and_names_each_reason(released: Ran, around: World, test: Owned) -> None:
+def test_production_refuses_it_and_names_each_reason(released: Ran, around: World, terms: Owned) -> None:
     prod, before = owned(around, "kubernetes_prod"), current(around.site.kept, pointer("kubernetes_prod", NAME))
     told = ran(around, prod, "--after", released.told["run"]).told
     assert told["state"] != "Completed"
