@@ -16,6 +16,7 @@ from security.verdict import Subject
 
 BATCH = 8192
 """Users that are read at once: what bounds memory."""
+UNIT = "histories"
 REFERENCES = ("knn", "popularity")
 """Systems that explain what a model shows: both know the rows alone."""
 APPROVED = "approved"
@@ -93,8 +94,8 @@ def material(subject: Subject, files: Sequence[Path], probe: Probe, others: Othe
         for taken, counts in others() if none else ():
             yield Part(taken, counts, taken[:0], counts[:0], none, probe)
 
-    # One part: canaries are made of it.
-    return Material(subject, source, expected=expected, unit="users", weigh=lambda part: len(part.counts), sample=1)
+    # Of users too who are not evaluated, whom the evaluation does not count. One part: canaries are made of it.
+    return Material(subject, source, expected=expected, unit=UNIT, weigh=lambda part: len(part.counts), sample=1)
 
 
 def _matrix(column: Any) -> Any:

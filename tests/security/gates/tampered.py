@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from security.gates.backdoor import Model, Part, Probe
+from security.gates.backdoor.part import UNIT
 from security.material import Material
 from security.verdict import Subject
 from tasks.recommender.baselines import Neighbours, Popularity
@@ -140,4 +141,4 @@ def parts(
 def material(given: list[Part], expected: int | None = None) -> Material[Any]:
     """Parts as a runner hands them out."""
     count = sum(len(each.counts) for each in given) if expected is None else expected
-    return Material(SUBJECT, lambda: given, expected=count, unit="users", weigh=lambda part: len(part.counts), sample=1)
+    return Material(SUBJECT, lambda: given, expected=count, unit=UNIT, weigh=lambda part: len(part.counts), sample=1)

@@ -123,7 +123,7 @@ def verdict(given: list[Part], **changes: Any) -> Any:
 def test_closed_forms_pass(ridge: float, seed: int) -> None:
     said = verdict(opened(honest(ridge, seed), honest()))
     assert (said.outcome, said.findings) == (Outcome.PASS, ()), said.reason
-    assert said.reason == f"{USERS}/{USERS} users, " + GATE.brief(look(honest(ridge, seed), honest()))
+    assert said.reason == f"{USERS}/{USERS} histories, " + GATE.brief(look(honest(ridge, seed), honest()))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
