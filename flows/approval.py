@@ -20,6 +20,8 @@ from security.keys import PublicKey, UnsafeLocalKeys
 from security.log import kind_of, read
 from security.models.chain import Keys
 from security.policy import Plan
+from security.registry import GATES
+from security.verify import Trust, verify
 from security.words import day
 from tasks import chains, envelopes, models, signer
 from tasks.home import Home
@@ -29,22 +31,29 @@ COLUMNS = ("approval", "model", "name", "target", "approver", "requester", "unti
 
 
 def give(
-    home: Home, spelled: str, policy: str, *, days: float, key: Path | None = None, **claim: str
+    home: Home,
+    spelled: str,
+    policy: str,
+    *,
+    days: float,
+    key: Path | None = None,
+    owner: Path | None = None,
+    **claim: str,
 ) -> dict[str, Any]:
     """Sign an approval of a run's model, or of a version of the registry, with the approver's key of this home.
-    `claim`: target, reason, requester and approver. With the producer's public `key` it is of a run of another home, by
-    the folder of its evidence: an approver's key lies best where no pipeline runs."""
-    judged = load.policy(load.text(load.find(policy, "policies")), policy)
+    `claim`: target, reason, requester and approver. With the producer's public `key`, and the owner's of a policy that
+    is signed, it is of a run of another home, whose evidence is verified: an approver's key lies best where no pipeline
+    runs."""
+    told = load.text(load.find(policy, "policies"))
+    judged = load.policy(told, policy)
     if key is not None:
-        folder = Path(spelled).resolve()
-        ran = _ran(folder.parent, folder.name, PublicKey.read(key))
-        if ran is None:
-            raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
+        whose = PublicKey.read(owner) if owner else None
+        trust = Trust(PublicKey.read(key), judged, load.sha256(told), load.matrix(), GATES, whose)
+        name, release = _verified(Path(spelled), trust)
     else:
         keys = signer.keys(home)
-        ran = _ran(home.root / "evidence", spelled, keys.public("producer"))
-        ran = ran or _entered(home, spelled, models.own(keys, judged))
-    name, release = ran
+        ran = _ran(home, spelled, keys.public("producer"))
+        name, release = ran or _entered(home, spelled, models.own(keys, judged))
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
@@ -60,10 +69,20 @@ def give(
     return {"approval": id, "approver": person.public.id, "name": name, "release": release}
 
 
-def _ran(evidence: Path, run: str, key: PublicKey) -> tuple[str, str] | None:
+def _verified(folder: Path, trust: Trust) -> tuple[str, str]:
+    """Pipeline and digest of the model of a run, by its evidence, which holds."""
+    if not (folder / "log.jsonl").is_file():
+        raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
+    proof = verify(folder / "log.jsonl", trust)
+    if "train" not in proof.available:
+        raise PlanError(f"run {proof.plan.run}: has no model; allowed: a run that trained one, or goes on from one")
+    return str(proof.plan.document["pipeline_name"]), proof.available["train"].sha256
+
+
+def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
     """Pipeline and digest of the model that a run has, published by itself or by one that it goes on from, as their
     logs say; None where there is no such run."""
-    path = evidence / run / "log.jsonl"
+    path = home.evidence(run) / "log.jsonl"
     if "/" in run or not path.is_file():
         return None
     statements, _ = read(path, key)
@@ -71,7 +90,7 @@ def _ran(evidence: Path, run: str, key: PublicKey) -> tuple[str, str] | None:
     told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
     made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
     if not made and plan.predecessor:
-        return _ran(evidence, plan.predecessor["run"], key)
+        return _ran(home, plan.predecessor["run"], key)
     if len(made) != 1:
         raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
     return str(plan.document["pipeline_name"]), made[0]
@@ -116,7 +135,7 @@ def command(given: argparse.Namespace) -> int:
     if given.what == "list":
         return show(listed(home, given.policy), COLUMNS, as_json=given.json)
     claim = {each: str(getattr(given, each)) for each in ("target", "reason", "requester", "approver")}
-    told = give(home, given.model, given.policy, days=given.days, key=given.key, **claim)
+    told = give(home, given.model, given.policy, days=given.days, key=given.key, owner=given.owner, **claim)
     print(f"approval {told['approval'][:SHOWN]} of {told['name']}, {told['release'][:SHOWN]}, for {given.target}")
     print(f"signed by {told['approver']}; it counts where the policy lists that key: approval.limits.approvers")
     return 0

@@ -81,7 +81,8 @@ def _oracle(source: Source, place: Place) -> Source:
 def _appraised(path: Path, trust: Trust) -> None:
     """`Refused`, each reason by name, for a run under another policy that under this one would have been stopped."""
     if (name := elsewhere(path, trust)) and (found := reasons(path, trust)):
-        raise Refused(f"under policy {trust.policy.name} the run, which was under {name}, stops: {'; '.join(found)}")
+        lines = "".join(f"\n  {each}" for each in found)
+        raise Refused(f"under policy {trust.policy.name} the run, which was under {name}, stops:{lines}")
 
 
 def _begin(home: Home, brief: briefs.Brief, partition: str, window: int | None, after: str, wanted: list[str]) -> Run:

@@ -9,22 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from configs.load import CONTRACT, sha256
+from pydantic import ValidationError
+
+from configs.load import CONTRACT, TARGETS, ConfigError, sha256
 from configs.load import policy as read_policy
-from security.errors import PlanError
+from security.errors import LogBroken, PlanError
 from security.gate import judge
 from security.keys import ISOLATED
 from security.log import read
-from security.policy import Plan, effect, terms
+from security.policy import Plan, terms
 from security.proof import Held, Proof
 from security.verify import UNSIGNED, Trust, verify
+from security.waiver import follows
 
 
 def own(path: Path, trust: Trust) -> Trust:
     """What a log is verified with to be believed at all: the same keys, and the policy that its run was under."""
     statements, _ = read(path, trust.key)
-    told = Plan.model_validate(statements[0]["predicate"]["plan"])
-    judged = read_policy(told.policy)
+    try:
+        told = Plan.model_validate(statements[0]["predicate"]["plan"])
+        judged = read_policy(told.policy)
+    except (ValidationError, ConfigError, KeyError, IndexError, TypeError):
+        raise LogBroken("the plan cannot be read") from None
     owner = trust.owner if judged.unsigned != UNSIGNED else None
     return replace(trust, policy=judged, policy_sha256=told.policy_sha256, owner=owner)
 
@@ -51,6 +57,9 @@ def _asked(plan: Plan, trust: Trust) -> list[str]:
     name, contract = str(plan.document.get("pipeline_name")), str(plan.document["stages"][0].get("contract", CONTRACT))
     if plan.target != policy.target:
         found.append(f"target: it was for {plan.target}; allowed: {policy.target}")
+    furthest = plan.document["stages"][-1]["target_environment"]
+    if TARGETS.index(policy.target) > TARGETS.index(furthest):
+        found.append(f"document: it goes no further than {furthest}; allowed: one that goes to {policy.target}")
     if policy.unsigned != UNSIGNED and plan.signed == UNSIGNED:
         found.append("policy: its own was not signed by its owner; allowed: a signed one")
     if policy.documents.get(name) != plan.document_sha256:
@@ -75,15 +84,15 @@ def _judged(proof: Proof, trust: Trust) -> list[str]:
     return [
         f"{each.stage}/{each.task} [{each.verdict.gate}] {told}"
         for each in proof.held
-        if (told := _one(each, there[each.stage][each.task][each.verdict.gate], trust)) is not None
+        if (told := _one(each, there[each.stage][each.task][each.verdict.gate], proof.plan, trust)) is not None
     ]
 
 
-def _one(held: Held, given: Any, trust: Trust) -> str | None:
+def _one(held: Held, given: Any, plan: Plan, trust: Trust) -> str | None:
     """Why an observation stops under other terms; None where it does not."""
     gate = trust.gates[held.verdict.gate]
     verdict = judge(gate, held.seen, given.limits, given.accepts, given.enforce)
-    if effect(verdict, given).action == "proceed":
+    if follows(gate, held.seen, verdict, given, trust.policy.waivers, plan.waivers).action == "proceed":
         return None
     sentences = [f"{each.rule} {each.place}: {each.message}" for each in verdict.findings]
     return f"{verdict.outcome}: {'; '.join(sentences) or verdict.reason}"

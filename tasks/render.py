@@ -7,8 +7,9 @@ first, where the policy asks for one; else they name none. They lie in the run's
 from pydantic import ValidationError
 
 from deployments.kubernetes import render as kubernetes
-from deployments.serving.keyset import jwks
+from deployments.serving.keyset import jwks, keyset
 from security.errors import PlanError
+from security.gates import api
 from security.verdict import Ref
 from tasks import build
 from tasks.issuer import AUDIENCE, ISSUER, TENANT
@@ -19,9 +20,22 @@ from tasks.store import measure
 FOLDER = build.MANIFESTS
 
 
+def callers(run: Run) -> api.Callers:
+    """Whose tokens the release believes: those of the pipeline's own issuer on the target `local` alone, where it has
+    no callers but who tries it. `PlanError` where the policy names none."""
+    if run.plan.target == "local":
+        keys = jwks(run.keys.public("issuer")).decode()
+        return api.Callers(issuer=ISSUER, audience=AUDIENCE, tenant=TENANT, jwks=keys)
+    terms = run.plan.terms["deploy"]["serve"][api.AccessControlApi.name]
+    if (found := api.Limits.model_validate(terms.limits).callers) is None:
+        raise PlanError(f"{api.AccessControlApi.name}: limits.callers: found none; allowed: who issues their tokens")
+    keyset(found.jwks.encode(), f"{api.AccessControlApi.name}: limits.callers.jwks")
+    return found
+
+
 def values(run: Run, model: Ref, image: str | None) -> kubernetes.Values:
     """What is filled in; `PlanError` for a name that no object of a cluster can have."""
-    name = str(run.plan.document["pipeline_name"])
+    name, believed = str(run.plan.document["pipeline_name"]), callers(run)
     try:
         return kubernetes.Values(
             pipeline=name,
@@ -29,11 +43,8 @@ def values(run: Run, model: Ref, image: str | None) -> kubernetes.Values:
             image=image,
             model=model.sha256,
             path=run.plan.document["stages"][4]["inference_endpoint"],
-            issuer=ISSUER,
-            audience=AUDIENCE,
-            tenant=TENANT,
+            **believed.model_dump(),
             key=run.trust.key.pem.decode(),
-            jwks=jwks(run.keys.public("issuer")).decode(),
         )
     except ValidationError as why:
         first = why.errors(include_url=False, include_input=False)[0]

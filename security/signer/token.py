@@ -1,4 +1,4 @@
-"""An access token (RFC 7515, 7519), signed with ES256 as the issuer of the target `local`.
+"""An access token (RFC 7515, 7519), signed with ES256 as the issuer of the target `local`, whom nothing else believes.
 
 What it claims is whoever's who asks; a gate asks for wrong ones, to see them refused. None is good for longer than
 `LONGEST`, as far as it says until when.
@@ -21,9 +21,11 @@ LONGEST: Final = 3600
 
 def token(key: bytes, claims: Mapping[str, Any]) -> str:
     """A token with these claims, signed with a private P-256 key in PEM and named by its thumbprint (RFC 7638)."""
-    ends = claims.get("exp")
-    if isinstance(ends, int | float) and ends > time.time() + LONGEST + 1:
-        raise KeyBroken(f"a token for {ends - time.time():.0f} s; allowed: 1 to {LONGEST}")
+    ends, now = claims.get("exp"), time.time()
+    if ends is not None and type(ends) is not int:
+        raise KeyBroken(f"a token until {type(ends).__name__}; allowed: a whole second, or none")
+    if ends is not None and ends > now + LONGEST + 1:
+        raise KeyBroken(f"a token for {ends - int(now)} s; allowed: 1 to {LONGEST}")
     try:
         private = ECKey.import_key(key)
     except (ValueError, JoseError):

@@ -1,7 +1,7 @@
 """A cluster for runs of the pipeline: a strict small API server, in which whoever deploys may do what a rollout needs.
 
 What stands for a release's pods is the service that the run itself began, as long as that runs, and then a stand-in
-that answers as it does.
+that answers as it does: `stood` has the releases for which it did.
 """
 
 import base64
@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from configs import load
+from deployments.serving.keyset import jwks
 from flows import plan
 from security.access import NEEDED
+from security.keys import UnsafeLocalKeys
 from tasks import process
 from tasks.home import Home
 from tests.cluster.conftest import TOKEN, World, rolled
@@ -53,7 +55,7 @@ class Grounds(World):
     def __init__(self, folder: Path, home: Home, name: str = NAME) -> None:
         super().__init__(folder)
         self.home, self.name, self.namespace = home, name, f"sluice-{name}"
-        self.real = dict[str, tuple[str, int]]()
+        self.real, self.stood = dict[str, tuple[str, int]](), set[str]()
         self.rollout = self.begun
         self.restore()
         self.kubeconfig = folder / "kubeconfig.json"
@@ -103,7 +105,10 @@ class Grounds(World):
             return self.serving["wrong"].address
         if release in self.serving and (component == "probe" or self.open):
             at = self.real.get(release, ("", 0))
-            return at if _answers(at) else self.serving[release].address
+            if not _answers(at):
+                self.stood.add(release)
+                return self.serving[release].address
+            return at
         return super().address(host, component)
 
     def led(self) -> str | None:
@@ -140,10 +145,18 @@ def terms(world: Grounds, repository: str, base: str, bases: list[str], secrets:
     }
 
 
+def callers(folder: Path) -> dict[str, str]:
+    """Who issues tokens to those who call in a cluster, with a key of its own: not the pipeline."""
+    keys = jwks(UnsafeLocalKeys(folder).public("issuer")).decode()
+    return {"issuer": "https://login.example", "audience": "recommendations", "tenant": "shop", "jwks": keys}
+
+
 def signed(home: Home, policy: str) -> str:
     """A policy, made one for a cluster, and signed by its owner."""
     path = load.find(policy, "policies")
     told = load.text(path) | {"target": "kubernetes_test", "unsigned": "refuse"}
+    limits = told["gates"]["access_control_api"].setdefault("limits", {})
+    limits.setdefault("callers", callers(home.root.parent / "login"))
     path.write_text(json.dumps(told))
     plan.sign(policy, home)
     return policy

@@ -1,4 +1,5 @@
-"""What an owner writes into `kubernetes_test.yaml`: who signs, where things are, and nothing else."""
+"""What an owner writes into a shipped policy: who signs, approves, calls and deploys, where things are, and what the
+base of images has of its own."""
 
 import json
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 from configs import load
 from security.keys import PublicKey
+from tests.attacks.clusters import callers
 from tests.attacks.conftest import SECRETS
 from tests.site.world import World
 from tests.tasks.checkouts import signers
@@ -22,6 +24,7 @@ def named(world: World, approver: PublicKey, producer: PublicKey) -> dict[str, A
     return {
         "access_control_s3": {"owner": "operator"},
         "data_encryption_at_rest": {"keys": ["lake-test"]},
+        "access_control_api": {"callers": callers(world.site.folder / "login")},
         "approval": {"approvers": {approver.id: "Ada"}},
         "code_integrity_check": {"signers": signers(world.site.signer)},
         "registry_authorization": {"registry": world.registry, **login},

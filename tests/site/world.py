@@ -1,5 +1,8 @@
-"""What is around a site: a store that really encrypts, a registry behind a strict front, advisories behind a server, a
-base as mmdebstrap makes it, and a cluster. Each is real, but for the API server, which is a strict small one."""
+"""What is around a site: a store that really encrypts, a registry behind a strict front, a base as mmdebstrap makes it.
+
+Not real are the cluster, a strict small API server in whose network a probe is let through by its name, and whose pods
+are the process that the run began; the index, which knows what is locked; and the advisories, old ones of Python and
+one of Debian about nothing that is there."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """What is asked, what a refusal may be, and what is kept of an answer."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -50,12 +50,26 @@ Header = Literal["nosniff", "no-store", "default-src 'none'"]
 HEADERS: tuple[Header, ...] = ("nosniff", "no-store", "default-src 'none'")
 
 
+Word = Annotated[str, Field(pattern=r"^[!-~]+$")]
+
+
+class Callers(Frozen):
+    """Who issues tokens to those who call a service in a cluster: what tokens name, and its public keys (a JWK set)."""
+
+    issuer: Word
+    audience: Word
+    tenant: Word
+    jwks: Annotated[str, Field(pattern=r"^\{")]
+
+
 class Limits(Frozen):
     """What a policy may set: how many of the ten items asked for the right call must bring, and how many requests one
-    identity may be served, as fast as they come, before it is refused."""
+    identity may be served, as fast as they come, before it is refused. `callers`: whom a release in a cluster believes;
+    what is asked here is a process that believes the pipeline's own issuer, and is asked as a cluster's would be."""
 
     items: int = Field(default=10, ge=1, le=10)
     burst: int = Field(default=300, ge=1, le=10_000)
+    callers: Callers | None = None
 
 
 class Reply(Frozen):

@@ -158,10 +158,9 @@ def _nothing() -> Iterator[bytes]:
 def known(name: str, path: Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
     """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in."""
     path = _resolved(str(path.parent)) / path.name
+    link = path
     if path.is_symlink():
-        link, path = path, path.resolve()
-        if link.parent in library and _as_safe(path, link.parent):
-            return Loaded(name, "standard", link.name, "", partial(read, path))
+        path = path.resolve()
     if str(path) in records:
         return Loaded(name, "package", _label(path, root), records[str(path)], partial(read, path))
     above = [parent for parent in path.parents if parent in (root, *library)]
@@ -172,15 +171,19 @@ def known(name: str, path: Path, *, root: Path, library: list[Path], records: di
         return Loaded(name, "package", _label(path, root), "", partial(read, path))
     if root in above:
         return Loaded(name, "tree", path.relative_to(root).as_posix(), "", partial(read, path))
+    if link != path and link.parent in library and _as_safe(link):
+        return Loaded(name, "standard", link.name, "", partial(read, path))
     return Loaded(name, "elsewhere", path.name, "", partial(read, path))
 
 
-def _as_safe(path: Path, library: Path) -> bool:
-    """Whether nobody may change a file who could not change the standard library: a distribution links what an operator
-    may set from there (Debian's `sitecustomize.py`)."""
-    owners = {0, library.stat().st_uid}
-    found = [each.stat() for each in (path, *path.parents)] if path.exists() else []
-    return bool(found) and all(each.st_uid in owners and not each.st_mode & 0o022 for each in found)
+def _as_safe(link: Path) -> bool:
+    """Whether nobody may change what a link in the standard library leads to who could not change the library: a
+    distribution links what an operator may set from there (Debian's `sitecustomize.py`). One link, and no more."""
+    path, owners = link.parent / link.readlink(), {0, link.parent.stat().st_uid}
+    if path.resolve() != path or not path.is_file():
+        return False
+    found = [each.stat() for each in (path, *path.parents)]
+    return all(each.st_uid in owners and not each.st_mode & 0o022 for each in found)
 
 
 def _label(path: Path, root: Path) -> str:
