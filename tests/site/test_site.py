@@ -166,7 +166,7 @@ def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, ter
     passed = {e.verdict.gate for e in (*before.held, *proof.held) if e.verdict.outcome == "pass"}
     named = {name for each in proof.plan.document["stages"] for name in each["security_checks"]}
     assert len(named) == 12
-    assert named - passed == {"access_control_s3"}  # but for who owns objects, which its store does not know
+    assert named - passed == {gate for _, gate in OBSERVED}
     assert {e.verdict.gate for e in (*before.held, *proof.held)} == {*GATES}
     assert {e.verdict.outcome for e in proof.held} == {"pass"}
     twice = [e.seen.basis for e in proof.held if e.verdict.gate == "network_policy_enforcement"]
