@@ -213,8 +213,8 @@ def test_production_refuses_it_and_names_each_reason(released: Ran, around: Worl
     found = {}
     for line in lines:
         where, _, said = line.strip().partition(": ")
-        rules = re.findall(r"(?:^|; )((?:S3|VOL|DEP|IMG)-[A-Z0-9-]+) ", said)
-        found[where] = sorted(rules) or said
+        rules = re.findall(r"(?:^|; )((?:S3|VOL|DEP|APR|IMG)-[A-Z0-9-]+) ", said)
+        found[where] = sorted({*rules}) or said
     old = "the newest is of 2024-10-10T17:22:00Z"
     assert found.pop("target") == "it was for kubernetes_test; allowed: kubernetes_prod"
     for stage in ("ingest/fetch", "features/protect"):
@@ -225,8 +225,9 @@ def test_production_refuses_it_and_names_each_reason(released: Ran, around: Worl
             f"S3-{rule}" for rule in ("ACCOUNT", "IDENTITY", "LOCK", "LOG", "MFA", "KEY", "SSE-C")
         ),
         "ingest/fetch [data_encryption_at_rest] fail": ["VOL-ENC"],
-        "train/fit [dependency_scanning] fail": ["DEP-07", "DEP-07"],
-        "deploy/serve [dependency_scanning] fail": ["DEP-07", "DEP-07"],
+        "train/fit [dependency_scanning] fail": ["DEP-07"],
+        "deploy/serve [dependency_scanning] fail": ["DEP-07"],
+        "deploy/serve [approval] fail": ["APR-01", "APR-06"],
         "deploy/serve [image_vulnerability_scanning] fail": ["IMG-07"],
     }
     assert told["message"].count(old) == 3
