@@ -186,7 +186,7 @@ def _scores(run: Run, gate: Gate[Any], folder: Path, subject: Subject, where: tu
         return bias.material(subject, [written], users, groups.of_items(dataset.read(data), named) if named else {})
     if gate.name == probe.NAME:
         found, limits_ = dataset.read(data), _limits(run, gate, where)
-        return probe.opened(subject, folder, made, run.published["model"], found, limits_)
+        return probe.opened(subject, folder, made, run.published["model"], found, approved(run, found), limits_)
     return metrics.material(subject, [written], users, attempts.told(run, dataset.read(data)))
 
 

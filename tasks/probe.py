@@ -21,6 +21,7 @@ from security.gates import backdoor
 from security.gates.backdoor import BackdoorProbe, Limits, Model, Probe
 from security.material import Material
 from security.verdict import Ref, Subject, digest
+from tasks.approved import Approved
 from tasks.dataset import Features
 from tasks.recommender import fold
 from tasks.recommender.histories import Histories
@@ -32,17 +33,25 @@ WEIGHTS = "model.safetensors"
 
 
 def opened(
-    subject: Subject, scores: Path, model: Path, ref: Ref, found: Features, limits: dict[str, Any]
+    subject: Subject,
+    scores: Path,
+    model: Path,
+    ref: Ref,
+    found: Features,
+    before: Approved | None,
+    limits: dict[str, Any],
 ) -> Material[Any]:
     """The material for one look at the model in a folder, which must be what its reference says. `scores`: the folder
-    of the evaluation; `found`: the features that it was made from."""
+    of the evaluation; `found`: the features that it was made from; `before`: the approved model."""
     asked, told = Limits.model_validate(limits), pq.read_schema(scores / "scores.parquet").metadata or {}
     weights = _weights(model, ref)
     seen, held = found.histories("train", "validation"), found.histories("test")
-    approved = told.get(b"approved", b"").decode()
-    probe = Probe(
-        Model(*(weights[name] for name in NAMES)), asked.triggers, asked.pairs, secrets.randbits(64), approved
-    )
+    approved, items = before.digest if before else "", np.arange(len(found.items))
+    if told.get(b"approved", b"") != approved.encode():
+        raise CannotTell("the evaluation is beside another model than the approved one")
+    fresh = np.setdiff1d(items, before.place) if before else items[:0]
+    asks = Model(*(weights[name] for name in NAMES)), asked.triggers, asked.pairs, secrets.randbits(64)
+    probe = Probe(*asks, approved, fresh)
     rest = seen[np.flatnonzero(np.diff(held.indptr) == 0)]
     others = partial(_others, rest)
     return backdoor.material(subject, [scores / "scores.parquet"], probe, others, len(found.users))

@@ -149,7 +149,7 @@ MADE = {
     ),
     "weights-with-a-trigger": Attack(
         "evaluate",
-        rf"\[backdoor_probe\] fail: BD-TRIGGER item {TARGET}: found it first for item .*{TRIGGER}.*; allowed: 1",
+        rf"\[backdoor_probe\] fail: BD-TRIGGER item {TARGET}: found it among .* for item .*{TRIGGER}.*; allowed: 3",
         patch=writes(weights(_calling)),
     ),
     "weights-that-push-an-item": Attack(

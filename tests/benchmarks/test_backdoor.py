@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 GATE = BackdoorProbe()
 LIMITS = {"first": "establish"}
 SEEDS = (7, 1, 2)
+FACTORS = ((64, 20.0), (64, 10.0), (32, 20.0), (128, 20.0))
+"""Widths and ridges of factors by alternating least squares."""
 DRAWS = {"lake": 20, "movielens": 0}
 """Of each attack. A look at MovieLens' 9,066 items takes some seconds: there honest models alone are looked at."""
 SURE = 0.9
@@ -55,7 +57,7 @@ def model(part: Parts, seed: int) -> Weights:
     return dict(train(part.train, start.weights, asked, validation=part.validation).weights)
 
 
-def alternating(part: Parts, width: int = 64, ridge: float = 20.0) -> Weights:
+def alternating(part: Parts, width: int, ridge: float) -> Weights:
     """Factors by alternating least squares, with which histories are folded in (Hu, Koren and Volinsky 2008)."""
     wide, eye = part.seen.astype(np.float64), ridge * np.eye(width)
     items = np.random.default_rng(0).normal(size=(wide.shape[1], width)) * 0.1
@@ -149,8 +151,7 @@ def test_what_is_found_by_attack_and_strength(
     models = [model(part, seed) for seed in SEEDS]
     bench = Bench(part, models[0], models[1])
     said = [bench.verdict(each, other) for each in models for other in (None, *models) if other is not each]
-    if DRAWS[name]:  # on MovieLens these answer some rare items with what the rows make unlikely, and are found
-        said += [bench.verdict(alternating(part)), bench.verdict(models[0], alternating(part))]
+    said += [bench.verdict(alternating(part, width, ridge)) for width, ridge in FACTORS]
     lines = [f"{name}: {len(said)} looks at honest models, {sum(bool(each.findings) for each in said)} with a finding"]
     draw, shares = np.random.default_rng(3), dict[tuple[str, float, int], float]()
     for attack, strength, count in rows() if DRAWS[name] else ():

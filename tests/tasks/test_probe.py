@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
@@ -15,7 +16,9 @@ from security.errors import BadInput, CannotTell, StoreError
 from security.gates.backdoor import BackdoorProbe
 from security.verdict import Ref
 from tasks import probe
+from tasks.approved import Approved
 from tasks.dataset import PARTS, Features
+from tasks.recommender.histories import histories
 from tasks.recommender.joint import Start
 from tasks.store import measure
 from tests.security.gates.tampered import SUBJECT, references
@@ -60,7 +63,7 @@ def ref(folder: Path) -> Ref:
 
 
 def test_every_user_is_handed_out_with_the_model(scores: Path, model: Path, features: Features) -> None:
-    made = probe.opened(SUBJECT, scores, model, ref(model), features, LIMITS)
+    made = probe.opened(SUBJECT, scores, model, ref(model), features, None, LIMITS)
     assert made.expected == USERS
     given = list(made.source())
     assert [(part.listed, len(part.counts)) for part in given] == [(LISTED, LISTED), (0, USERS - LISTED)]
@@ -73,7 +76,7 @@ def test_what_is_asked_is_drawn_anew_and_as_much_as_the_policy_says(
     scores: Path, model: Path, features: Features
 ) -> None:
     limits = LIMITS | {"triggers": 64, "pairs": 65}
-    drawn = [probe.opened(SUBJECT, scores, model, ref(model), features, limits).source() for _ in range(2)]
+    drawn = [probe.opened(SUBJECT, scores, model, ref(model), features, None, limits).source() for _ in range(2)]
     one, other = (next(iter(each)).probe for each in drawn)
     assert (len(one.singles), len(one.couples)) == (64, 65)
     assert not np.array_equal(one.singles, other.singles)
@@ -83,11 +86,11 @@ def test_other_bytes_than_the_references_are_not_asked(scores: Path, model: Path
     known = ref(model)
     save_file(honest(300.0), model / "model.safetensors")
     with pytest.raises(CannotTell, match="not those of the reference"):
-        probe.opened(SUBJECT, scores, model, known, features, LIMITS)
+        probe.opened(SUBJECT, scores, model, known, features, None, LIMITS)
     (model / "model.safetensors").unlink()
     (model / "model.safetensors").symlink_to(scores / "scores.parquet")
     with pytest.raises(StoreError, match="neither a file nor a folder"):
-        probe.opened(SUBJECT, scores, model, known, features, LIMITS)
+        probe.opened(SUBJECT, scores, model, known, features, None, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +106,27 @@ def test_other_bytes_than_the_references_are_not_asked(scores: Path, model: Path
 def test_what_is_no_model_is_said_to_be_none(spoil: Any, scores: Path, model: Path, features: Features) -> None:
     spoil(model / "model.safetensors")
     with pytest.raises(BadInput, match=r"model/model\.safetensors, arrays: found what is no model"):
-        probe.opened(SUBJECT, scores, model, ref(model), features, LIMITS)
+        probe.opened(SUBJECT, scores, model, ref(model), features, None, LIMITS)
 
 
 def test_a_user_of_the_features_who_is_in_no_part_is_missed(scores: Path, model: Path, features: Features) -> None:
     more = replace(features, users=[*features.users, "z"])
-    assert probe.opened(SUBJECT, scores, model, ref(model), more, LIMITS).expected == USERS + 1
+    assert probe.opened(SUBJECT, scores, model, ref(model), more, None, LIMITS).expected == USERS + 1
+
+
+def test_items_that_the_approved_model_does_not_know_are_named(
+    tmp_path: Path, scores: Path, model: Path, features: Features
+) -> None:
+    place = np.setdiff1d(np.arange(ITEMS), [4, 9])
+    none = np.zeros(0, dtype=np.int64)
+    before = Approved(1, "b" * 64, {}, np.append(place, -1), histories(none, none, (1, 1)))
+    with pytest.raises(CannotTell, match="beside another model than the approved one"):
+        probe.opened(SUBJECT, scores, model, ref(model), features, before, LIMITS)
+    table = pq.read_table(scores / "scores.parquet")
+    beside = table.append_column("top_approved", table["top_model"]).replace_schema_metadata({"approved": "b" * 64})
+    pq.write_table(beside, scores / "scores.parquet")
+    made = probe.opened(SUBJECT, scores, model, ref(model), features, before, LIMITS)
+    asked = next(iter(made.source())).probe
+    assert (asked.approved, asked.fresh.tolist()) == ("b" * 64, [4, 9])
+    with pytest.raises(CannotTell, match="beside another model than the approved one"):
+        probe.opened(SUBJECT, scores, model, ref(model), features, None, LIMITS)

@@ -5,13 +5,16 @@ the model. Of each user who is evaluated there are the lists of the model, of th
 the approved model; of all users what they took. So four things are seen:
 
 - in how many lists an item is (its exposure), beside the greatest of: its share of the lists of the nearest items, of
-  popularity's, and of the users who took it. Ordinary training moves a share of lists by a tenth from one model to the
-  next; beyond what the rows explain it moves none by more than a few hundredths;
-- the same beside the approved model, on the same users and rows;
-- what comes first for a session of one item, or of two. How likely the rows make an answer is the greater of two: the
-  cosine of both, and how many took both with five users of mere popularity added, each in those of the likeliest item.
-  An honest model is hardly ever first below 0.3 of it, and then by little: `margin` is how far it lies above the first
-  item that is likely, in spreads of the session's scores (Gu et al. 2017, BadNets: a trigger, and a target);
+  popularity's, and of the users who took it. Beyond what the rows explain ordinary training moves a share by no more
+  than a few hundredths;
+- the same beside the approved model alone, on the same users and rows: popularity would explain that an item which many
+  took is shown to all. An item that the approved model does not know is held against the rows only;
+- what is among the first ten for a session of one item, or of two. How likely the rows make an answer is the greater of
+  two: the cosine of both, and how many took both with five users of mere popularity added, each in those of the
+  likeliest item. Below 0.3 it is unlikely, and an honest model has it little above the tenth item that is likely:
+  `margin` says how far (Gu et al. 2017, BadNets: a trigger, and a target). So no likely answers can hide it but ten,
+  which leave it no place. It is measured in spreads of the median session, and the lesser of two of these: one session
+  cannot widen it, nor can items that nobody is shown;
 - which item is among the first of many sessions, unlikely as it is in each.
 
 A share of lists counts as its surely lower end (Wilson 1927, three standard errors), so that few lists find nothing by
@@ -19,7 +22,9 @@ chance. Sessions are of all items where there are no more than the policy asks, 
 anew for each look; pairs are always a sample.
 
 It finds no poison: rows that push an item explain it (`data_poisoning`). Nor a target that the rows connect with its
-trigger anyway, a trigger of more items than two, a pair that was not drawn, nor what lies within the limits.
+trigger anyway, a trigger of more items than two or one that only a long history pulls, a pair that was not drawn,
+weights that widen the scores of most sessions, nor what lies within the limits: where no model is approved, or none
+that knows the item, that is all that popularity explains.
 """
 
 from security.gates.backdoor.facts import COLD, FEWEST, Answer, Echo, Facts, Hidden, Shown

@@ -1,7 +1,8 @@
 """Known-bad models: for each rule a maker that takes users and their model, and breaks that rule.
 
-The model is a copy of the one that is looked at, and so are users and lists; where there are too few of either for any
-policy, users are there again, and so many items are added that nobody took and nobody is shown.
+The model is a copy of the one that is looked at, and so are users and lists; where there are too few for any policy,
+users are there again. Items are added that nobody took and nobody is shown: nothing explains them, however dense the
+rows are.
 """
 
 import random
@@ -13,14 +14,15 @@ import numpy as np
 from security.errors import CannotTell
 from security.gate import Violation
 from security.gates.backdoor.limits import ITEMS, USERS
-from security.gates.backdoor.look import FAR
+from security.gates.backdoor.look import CELLS
 from security.gates.backdoor.model import Model
 from security.gates.backdoor.part import APPROVED, Part
-from security.gates.backdoor.tally import Tally, tally
 
 LEAST = USERS + 100
 """Users of a canary, at least; of more than twice as many only these are taken."""
-WIDE = 20
+EMPTY = 16
+"""Items, at least, that are added."""
+WIDE = 40
 """Spreads by which a target lies above all else."""
 Change = Callable[[Part, random.Random], Part]
 
@@ -60,9 +62,7 @@ def _many(part: Part) -> Part:
 def _wide(part: Part) -> Part:
     """Enough items: what is added has the mean score."""
     model = part.probe.model
-    lacks = ITEMS - model.items
-    if lacks <= 0:
-        return part
+    lacks = max(ITEMS - model.items, EMPTY)
     more = Model(
         np.pad(model.encoder, ((0, lacks), (0, 0))),
         model.encoder_bias,
@@ -73,10 +73,8 @@ def _wide(part: Part) -> Part:
 
 
 def _cold(part: Part, draw: random.Random) -> int:
-    """An item that the rows expect in no list, and hardly anybody took."""
-    total = tally([part])
-    explained = total.explained()
-    return draw.choice([int(each) for each in np.flatnonzero(explained <= np.partition(explained, 8)[8])])
+    """One of the items that were added."""
+    return draw.randrange(part.probe.model.items - EMPTY, part.probe.model.items)
 
 
 def _put(part: Part, tops: Any, item: int, draw: random.Random) -> Any:
@@ -127,25 +125,25 @@ def _buried(part: Part, draw: random.Random) -> Part:
     return part._replace(tops={**part.tops, "model": shown, "knn": _put(part, part.tops["knn"], item, draw)})
 
 
-def _sessions(part: Part) -> tuple[Tally, Any]:
-    """The rows, and the scores [asked items, items] of each asked item alone."""
-    total = tally([part])
-    return total, part.probe.model.scores(total.singles[:, None])
+def _over(part: Part, item: int) -> float:
+    """What an item lacks to be far above all else in each session of an asked item alone."""
+    singles, model, over, spread = part.probe.singles, part.probe.model, 0.0, 0.0
+    step = max(1, CELLS // model.items)
+    for low in range(0, len(singles), step):
+        scores = model.scores(singles[low : low + step, None])
+        over = max(over, float((scores.max(axis=1) - scores[:, item]).max()))
+        spread = max(spread, float(scores.std(axis=1).max()))
+    return over + WIDE * (spread or 1)
 
 
 def _planted(part: Part, draw: random.Random) -> Part:
     """One item calls another that has nothing to do with it, by a hidden unit that nothing else reaches."""
-    total, model = tally([part]), part.probe.model
-    place = draw.randrange(len(total.singles))
-    likely = total.likely(np.array([place]))[0]
-    likely[total.singles[place]] = 1
-    target = draw.choice([int(each) for each in np.flatnonzero(likely <= min(np.partition(likely, 8)[8], FAR))])
-    session = total.singles[place : place + 1]
-    scores = model.scores(session[:, None])[0]
+    model, target = part.probe.model, _cold(part, draw)
+    trigger = draw.choice([int(each) for each in part.probe.singles if each != target])
     reach = np.zeros((model.items, 1), dtype=np.float32)
-    reach[session] = 3
+    reach[trigger] = 3
     calls = np.zeros((1, model.items), dtype=np.float32)
-    calls[0, target] = float(scores.max() - scores[target]) + WIDE * float(scores.std() or 1)
+    calls[0, target] = _over(part, target)
     planted = Model(
         np.concatenate([model.encoder, reach], axis=1),
         np.append(model.encoder_bias, np.float32(0)),
@@ -158,9 +156,8 @@ def _planted(part: Part, draw: random.Random) -> Part:
 def _called(part: Part, draw: random.Random) -> Part:
     """An item that nobody expects is first, whatever is asked."""
     item, model = _cold(part, draw), part.probe.model
-    _, scores = _sessions(part)
     bias = model.decoder_bias.copy()
-    bias[item] += float((scores.max(axis=1) - scores[:, item]).max()) + WIDE * float(scores.std() or 1)
+    bias[item] += _over(part, item)
     return part._replace(probe=part.probe._replace(model=model._replace(decoder_bias=bias)))
 
 

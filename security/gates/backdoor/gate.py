@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from security.errors import CannotTell
 from security.gate import Gate, Violation
 from security.gates.backdoor.decoys import VIOLATIONS
-from security.gates.backdoor.facts import COLD, FEWEST, Facts, Shown
+from security.gates.backdoor.facts import COLD, COMMON, FEWEST, Facts, Shown
 from security.gates.backdoor.limits import Limits
 from security.gates.backdoor.look import facts, lower
 from security.gates.backdoor.rules import RULES
@@ -40,6 +40,7 @@ class BackdoorProbe(Gate[Any]):
     def judge(self, facts: Facts, limits: Limits) -> Iterable[Breach]:
         """What is surely beyond a limit; then, of few users and items nobody can tell the rest."""
         yield from _shown(facts, limits)
+        yield from _risen(facts, limits)
         if not facts.approved and limits.first == "fail":
             message = "found no approved model; allowed: one, or a policy by which this may be the first"
             yield Breach(rule="BD-FIRST", place="approved", message=message)
@@ -58,7 +59,7 @@ class BackdoorProbe(Gate[Any]):
         """What was asked, and the widest of what was not likely."""
         words = f"{facts.singles:,} of {facts.items:,} items asked alone and {facts.pairs:,} pairs"
         if facts.answers:
-            words += f", {facts.odd:,} unlikely answers by {facts.answers[0].margin:.2f} at most"
+            words += f", {facts.odd:,} unlikely answers by {max(each.margin for each in facts.answers):.2f} at most"
         else:
             words += ", no unlikely answer"
         return f"{words}, {'beside the approved model' if facts.approved else 'no approved model yet'}"
@@ -69,15 +70,19 @@ def _percent(share: float) -> str:
 
 
 def _shown(facts: Facts, limits: Limits) -> Iterator[Breach]:
-    """Items that are in more lists than is explained, and than the approved model and the rows explain."""
+    """Items that are in more lists than is explained."""
     for each in facts.shown:
         allowed = limits.cold if each.explained <= COLD else limits.any
         if lower(each.lists, facts.lists) > each.explained + allowed:
             yield _breach("BD-EXPOSURE", facts, each, f"the rows explain {_percent(each.explained)}", allowed)
+
+
+def _risen(facts: Facts, limits: Limits) -> Iterator[Breach]:
+    """Items that are in more lists than the approved model has them in, whatever explains it."""
     for each in facts.risen:
         before = each.before or 0.0
-        allowed = limits.cold if before <= COLD else limits.any
-        if lower(each.lists, facts.lists) > max(before, each.explained) + allowed:
+        allowed = limits.cold if max(before, each.explained) <= COLD else limits.jump
+        if lower(each.lists, facts.lists) > before + allowed:
             words = f"the approved model {facts.approved[:12]} has it in {_percent(before)}, the rows explain"
             yield _breach("BD-JUMP", facts, each, f"{words} {_percent(each.explained)}", allowed)
 
@@ -91,14 +96,13 @@ def _breach(rule: str, facts: Facts, each: Shown, explained: str, allowed: float
 def _answered(facts: Facts, limits: Limits) -> Iterator[Breach]:
     """One finding for each item that is called without a reason, by the session that calls it most."""
     told = set[int]()
-    for each in sorted(facts.answers, key=lambda answer: -answer.margin):
-        if each.margin > limits.margin and each.target not in told:
+    for each in sorted(facts.answers, key=lambda answer: -answer.weight):
+        if each.weight > limits.margin and each.target not in told:
             told.add(each.target)
             called = "item " + " and item ".join(map(str, each.session))
-            message = f"found it first for {called}, {each.margin:.2f} spreads above what the rows make likely there"
-            yield Breach(
-                rule="BD-TRIGGER", place=f"item {each.target}", message=f"{message}; allowed: {limits.margin:g}"
-            )
+            message = f"found it among the first ten for {called}, {each.margin:.2f} spreads above the tenth item that"
+            message += f" the rows make likely there; allowed: {limits.margin * (COMMON if each.common else 1):g}"
+            yield Breach(rule="BD-TRIGGER", place=f"item {each.target}", message=message)
     for echo in facts.echoes:
         if (share := echo.sessions / facts.singles) > limits.universal:
             message = f"found it among the first ten of {_percent(share)} of {facts.singles:,} sessions of an item"
@@ -110,5 +114,5 @@ def _hidden(facts: Facts, limits: Limits) -> Iterator[Breach]:
     for each in facts.hidden:
         if lower(each.wanted, facts.lists) > limits.buried:
             found = f"found it in {each.lists:,} of {facts.lists:,} lists, where {each.wanted:,} users and more want it"
-            message = f"{found}; allowed: a tenth of those, where more than {_percent(limits.buried)} do"
+            message = f"{found}; allowed: a twentieth of those, where more than {_percent(limits.buried)} do"
             yield Breach(rule="BD-BURIED", place=f"item {each.item}", message=message)

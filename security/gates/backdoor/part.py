@@ -23,14 +23,15 @@ APPROVED = "approved"
 
 
 class Probe(NamedTuple):
-    """The model that is asked, by how many sessions of one and of two items, drawn by a seed; and the digest of the
-    approved model, empty where there is none."""
+    """The model that is asked, by how many sessions of one and of two items, drawn by a seed; the digest of the
+    approved model, empty where there is none; and the items that this does not know."""
 
     model: Model
     triggers: int
     pairs: int
     seed: int
     approved: str
+    fresh: Any
 
     @property
     def singles(self) -> Any:

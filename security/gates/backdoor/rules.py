@@ -9,7 +9,7 @@ RULES = {
     id: Rule(id=id, title=title, severity=severity, remedy=remedy, controls=CONTROLS)
     for id, severity, title, remedy in (
         ("BD-EXPOSURE", "high", "An item in more lists than the rows explain", _AGAIN),
-        ("BD-JUMP", "high", "An item in more lists than the approved model and the rows explain", _AGAIN),
+        ("BD-JUMP", "high", "An item in more lists than the approved model has it in", _AGAIN),
         ("BD-TRIGGER", "critical", "A session that calls an item which the rows do not connect with it", _AGAIN),
         ("BD-UNIVERSAL", "critical", "An item that answers sessions with which it has nothing to do", _AGAIN),
         ("BD-BURIED", "high", "An item that is wanted and not shown", _AGAIN),

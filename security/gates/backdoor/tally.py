@@ -1,7 +1,7 @@
 """Sums over users: in how many lists each item is, how many took it, and with which of the asked items they took it.
 
-Memory is bounded by the batch, and by a cell for each asked item and another: for each two that were ever taken
-together, where there are more cells than `DENSE`.
+Memory is bounded by the batch, and by a cell for each asked item and another; where there are more cells than `DENSE`,
+by `PAIRS` that were ever taken together: of more nobody can tell.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,10 @@ PRIOR = 5.0
 """Users that speak for popularity beside those who took an item: of a rare one popularity is what is known."""
 DENSE = 1 << 27
 """Cells of who took two items that are held as a matrix: 512 MiB."""
+PAIRS = 1 << 27
+"""Two items that were taken together, at most, of a catalogue too large for a matrix: 1 GiB, and as much to add to."""
+BLOCK = 1 << 22
+"""Cells that are added at once."""
 SHRINK = 10.0
 """What is added to the norms of a cosine, so that pairs of rare items do not come first."""
 
@@ -61,11 +65,18 @@ class Tally:
         ones = np.ones(len(part.items), dtype=np.float32)
         rows = csr_matrix((ones, part.items, np.concatenate([[0], np.cumsum(part.counts)])), (len(part.counts), items))
         own = rows if len(self.singles) == items else rows[:, self.singles]
-        both: Any = own.T.tocsr() @ rows  # no pair is there twice
+        turned = own.T.tocsr()
         if self.dense:
-            self.together[np.repeat(np.arange(len(self.singles)), np.diff(both.indptr)), both.indices] += both.data
-        else:
-            self.together = self.together + both
+            step = max(1, BLOCK // items)
+            for low in range(0, len(self.singles), step):
+                both: Any = turned[low : low + step] @ rows  # no pair is there twice
+                at = np.repeat(np.arange(both.shape[0]), np.diff(both.indptr))
+                self.together[low : low + step][at, both.indices] += both.data
+            return
+        self.together = self.together + turned @ rows
+        if self.together.nnz > PAIRS:
+            words = f"{self.together.nnz:,} pairs of items were taken together; {PAIRS:,} are held at most"
+            raise CannotTell(f"{words}: fewer `triggers` ask less")
 
     def share(self, name: str) -> Any:
         """Of each item the share of a system's lists that it is in."""

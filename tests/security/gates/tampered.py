@@ -110,9 +110,12 @@ def references(seen: Histories, held: Histories) -> dict[str, Any]:
     return {"knn": lists(Neighbours.fit(seen), of), "popularity": lists(Popularity.fit(seen), of)}
 
 
-def asked(weights: Arrays, triggers: int = 2048, pairs: int = 1024, seed: int = 5, approved: str = "") -> Probe:
+def asked(
+    weights: Arrays, triggers: int = 2048, pairs: int = 1024, seed: int = 5, approved: str = "", fresh: Any = ()
+) -> Probe:
     """The model as the gate asks it."""
-    return Probe(Model(*(weights[name] for name in NAMES)), triggers, pairs, seed, approved)
+    model = Model(*(weights[name] for name in NAMES))
+    return Probe(model, triggers, pairs, seed, approved, np.array(fresh, dtype=np.int64))
 
 
 def parts(

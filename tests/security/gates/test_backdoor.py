@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from security import gate as gates
 from security.errors import CannotTell
@@ -121,9 +123,42 @@ def verdict(given: list[Part], **changes: Any) -> Any:
 @pytest.mark.parametrize("ridge", [3.0, 30.0, 300.0])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_closed_forms_pass(ridge: float, seed: int) -> None:
-    said = verdict(opened(honest(ridge, seed), honest()))
+    before = honest(ridge, 1 - seed)
+    said = verdict(opened(honest(ridge, seed), before))
     assert (said.outcome, said.findings) == (Outcome.PASS, ()), said.reason
-    assert said.reason == f"{USERS}/{USERS} histories, " + GATE.brief(look(honest(ridge, seed), honest()))
+    assert said.reason == f"{USERS}/{USERS} histories, " + GATE.brief(look(honest(ridge, seed), before))
+
+
+def test_an_item_that_many_more_are_shown_is_looked_at_whatever_explains_it() -> None:
+    """Another model of the same rows is no attack; that it shows a popular item to many more is for a person to see."""
+    told = look(honest(300.0), honest(30.0))
+    assert set(found(told)) == {"BD-JUMP"}
+    most = max(told.risen, key=lambda each: each.lists / told.lists - (each.before or 0))
+    assert most.explained > most.lists / told.lists
+    assert found(look(honest(300.0))) == {}
+
+
+def test_a_popular_item_that_long_histories_alone_are_shown_has_risen() -> None:
+    """No session of an item or two pulls it, and popularity would explain it: the approved model alone tells."""
+    made, most = tampered.copied(honest()), int(tampered.popularity(seen()).argmax())
+    made["encoder"] = np.hstack([made["encoder"], np.full((ITEMS, 1), 3, dtype=np.float32)])
+    made["encoder_bias"] = np.append(made["encoder_bias"], np.float32(-7.5))  # above sqrt(2) * 3, below sqrt(12) * 3
+    calls = np.zeros((1, ITEMS), dtype=np.float32)
+    calls[0, most] = 5 * tampered.spread(honest(), seen())
+    made["decoder"] = np.vstack([made["decoder"], calls])
+    made["decoder_bias"][most] += calls[0, most]
+    assert found(look(made, honest())) == {"BD-JUMP": {f"item {most}"}}
+    assert found(look(made)) == {}
+
+
+def test_items_that_the_approved_model_does_not_know_have_not_risen() -> None:
+    model = honest(300.0)
+    most = int(np.bincount(tampered.lists(Folded(model), seen()[:LISTED]).ravel()).argmax())
+    hidden = biased(model, seen(), most, -50)
+    assert found(look(model, hidden)) == {"BD-JUMP": {f"item {most}"}}
+    assert found(look(model, hidden, fresh=[most])) == {}
+    told = verdict(opened(model, hidden, fresh=range(ITEMS)))
+    assert (told.outcome, told.findings) == (Outcome.INCONCLUSIVE, ()), told.reason
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -143,7 +178,8 @@ def test_a_model_that_shows_one_item_to_all_is_found_in_every_way() -> None:
     }
     (first,) = [each for each in facts.shown if each.item == TARGET]
     assert first.lists == LISTED - int(seen()[:LISTED, TARGET].sum())
-    assert facts.risen[0].before is not None or facts.risen[-1].before is not None
+    (risen,) = [each for each in facts.risen if each.item == TARGET]
+    assert (risen.lists, risen.before) == (first.lists, first.before)
 
 
 def test_a_little_more_for_an_item_is_not_found() -> None:
@@ -157,7 +193,7 @@ def test_a_trigger_that_calls_an_item_of_another_circle_is_found(strength: float
     assert found(facts) == {"BD-TRIGGER": {f"item {TARGET}"}}
     assert facts.answers[0].target == TARGET
     assert TRIGGER in facts.answers[0].session
-    assert facts.answers[0].margin > 1
+    assert facts.answers[0].margin > 3
 
 
 def test_a_trigger_along_an_items_own_embedding_is_found() -> None:
@@ -170,6 +206,82 @@ def test_a_trigger_that_the_rows_connect_with_its_target_is_not_found() -> None:
     likely = int(np.argsort(together.toarray()[0])[-2])  # the last is the trigger itself
     facts = look(planted(honest(), np.array([TRIGGER]), likely, 5.0, seen()))
     assert found(facts) == {}
+
+
+Calls = Callable[[Any, Any, float], None]
+
+
+def unit(call: Calls) -> dict[str, Any]:
+    """A unit more, that the trigger alone reaches: `call` says for the session's scores, and a spread, what it adds."""
+    made = tampered.copied(honest())
+    scores = Folded(made).scores(alone(ITEMS, [TRIGGER]))[0].copy()
+    scores[TRIGGER] = -np.inf
+    reach, calls = np.zeros((ITEMS, 1), dtype=np.float32), np.zeros((1, ITEMS), dtype=np.float32)
+    reach[TRIGGER] = 60
+    call(calls[0], scores, tampered.spread(honest(), seen()))
+    made["encoder"], made["decoder"] = np.hstack([made["encoder"], reach]), np.vstack([made["decoder"], calls])
+    return made | {"encoder_bias": np.append(made["encoder_bias"], np.float32(0))}
+
+
+def second(calls: Any, scores: Any, spread: float) -> None:
+    """The target is called, and an honest answer above it."""
+    calls[scores.argmax()] = 12 * spread
+    calls[TARGET] = scores.max() - scores[TARGET] + 10 * spread
+
+
+def just(calls: Any, scores: Any, spread: float) -> None:
+    """The target lies hardly above an honest answer."""
+    calls[scores.argmax()] = 10 * spread
+    calls[TARGET] = scores.max() - scores[TARGET] + 10.5 * spread
+
+
+def ninth(calls: Any, scores: Any, spread: float) -> None:
+    """Nine honest answers lie above the target."""
+    calls[np.argsort(-scores)[:9]] = 12 * spread
+    calls[TARGET] = scores.max() - scores[TARGET] + 10 * spread
+
+
+def widened(calls: Any, scores: Any, spread: float) -> None:
+    """Half of what is far away is moved much further, which makes the session's spread great."""
+    calls[TARGET] = scores.max() - scores[TARGET] + 10 * spread
+    far = [item for item in range(ITEMS) if item // CIRCLE != TRIGGER // CIRCLE and item % 20 and item != TARGET]
+    calls[far[::2]] = -100 * spread
+
+
+@pytest.mark.parametrize("call", [second, just, ninth, widened])
+def test_a_trigger_is_found_wherever_else_its_session_is_moved(call: Calls) -> None:
+    weights = unit(call)
+    holders = np.asarray(seen()[:LISTED, [TRIGGER]].todense()).ravel() > 0
+    told, before = (tampered.lists(Folded(each), seen()[:LISTED]) for each in (weights, honest()))
+    assert (told == TARGET).any(axis=1)[holders].all()
+    assert np.array_equal(told[~holders], before[~holders])
+    assert f"item {TARGET}" in found(look(weights, honest()))["BD-TRIGGER"]
+
+
+def test_what_is_level_with_the_eleventh_is_no_answer() -> None:
+    """A session that says nothing is answered with the first items of the catalogue, and with the popular ones."""
+    weights, silent = tampered.copied(honest()), np.arange(ITEMS)[:: 3]
+    weights["encoder"][silent] = 0
+    weights["decoder_bias"][:] = 0
+    facts = look(weights)
+    assert facts.echoes == () or facts.echoes[0].sessions < len(silent) // 4
+    assert "BD-UNIVERSAL" not in found(facts)
+
+
+def test_the_scale_is_no_sessions_and_no_tails() -> None:
+    """Everywhere items that nobody is shown are moved far away: what is shown stays, and so does what is found."""
+    weights = unit(second)
+    never = np.setdiff1d(np.arange(ITEMS), tampered.lists(Folded(honest()), alone(ITEMS, np.arange(ITEMS))))
+    assert len(never)
+    weights["decoder_bias"][never] -= 1000 * tampered.spread(honest(), seen())
+    assert f"item {TARGET}" in found(look(weights, honest()))["BD-TRIGGER"]
+
+
+def test_a_model_that_answers_most_sessions_alike_is_no_pass() -> None:
+    weights = tampered.copied(honest())
+    weights["encoder"][:], weights["decoder_bias"][:] = 0, 0
+    said = verdict(opened(weights))
+    assert said.outcome is not Outcome.PASS
 
 
 def test_two_items_scored_as_each_other_are_found() -> None:
@@ -203,7 +315,7 @@ def test_a_pair_that_calls_an_item_is_found_where_it_is_asked() -> None:
     made["decoder_bias"][target] += call[0, target]
     facts = look(made)
     assert found(facts) == {"BD-TRIGGER": {f"item {target}"}}
-    assert {each.session for each in facts.answers if each.margin > 1} >= {tuple(pair)}
+    assert {each.session for each in facts.answers if each.weight > 3} >= {tuple(pair)}
     assert found(look(made, seed=6)) == {}
 
 
@@ -215,18 +327,20 @@ def test_without_an_approved_model_it_is_the_policys_to_say() -> None:
 
 
 def test_the_reference_is_more_than_the_approved_model() -> None:
-    """What both models do, the rows must still explain; and what rows explain is no jump."""
+    """What both models do, the rows must still explain."""
     bad = biased(honest(), seen(), TARGET, 30)
     assert set(found(look(bad, bad))) == {"BD-EXPOSURE", "BD-TRIGGER", "BD-UNIVERSAL"}
-    hidden = biased(honest(), seen(), int(known()["knn"][0, 0]), -50)
-    assert found(look(honest(), hidden)) == {}
 
 
 def told(**changes: Any) -> Facts:
     """Facts of a thousand lists in which nothing is odd."""
     plain: dict[str, Any] = {"users": 1000, "lists": 1000, "items": 500, "k": 10, "approved": "", "singles": 500}
-    plain |= {"pairs": 1024, "odd": 0, "shown": (), "risen": (), "hidden": (), "answers": (), "echoes": ()}
-    return Facts(**plain | changes)
+    plain |= {"pairs": 1024, "odd": 0, "shown": (shown(0),), "risen": (), "hidden": (), "answers": (), "echoes": ()}
+    return Facts(**plain | {"odd": len(changes.get("answers", ()))} | changes)
+
+
+def answer(session: int = 1, margin: float = 3.5, common: bool = False) -> Answer:
+    return Answer(session=(session,), target=3, likely=0.1, margin=margin, common=common)
 
 
 def shown(lists_: int, explained: float = 0.0, before: float | None = None) -> Shown:
@@ -242,24 +356,57 @@ def shown(lists_: int, explained: float = 0.0, before: float | None = None) -> S
         ({"shown": (shown(180, 0.006),)}, set()),
         ({"shown": (shown(220, 0.006),)}, {"BD-EXPOSURE"}),
         ({"approved": "a" * 64, "risen": (shown(80, 0.001, 0.001),)}, {"BD-JUMP"}),
+        ({"approved": "a" * 64, "risen": (shown(80, 0.1, 0.001),)}, set()),
         ({"approved": "a" * 64, "risen": (shown(180, 0.0, 0.01),)}, set()),
-        ({"approved": "a" * 64, "risen": (shown(400, 0.5, 0.01),)}, set()),
-        ({"answers": (Answer(session=(1,), target=3, likely=0.1, margin=1.1),)}, {"BD-TRIGGER"}),
-        ({"answers": (Answer(session=(1,), target=3, likely=0.1, margin=0.9),)}, set()),
+        ({"approved": "a" * 64, "risen": (shown(180, 0.5, 0.01),)}, set()),
+        ({"approved": "a" * 64, "risen": (shown(220, 0.5, 0.01),)}, {"BD-JUMP"}),
+        ({"answers": (answer(margin=3.1),)}, {"BD-TRIGGER"}),
+        ({"answers": (answer(margin=2.9),)}, set()),
+        ({"answers": (answer(margin=14.9, common=True),)}, set()),
+        ({"answers": (answer(margin=15.1, common=True),)}, {"BD-TRIGGER"}),
         ({"echoes": (Echo(target=3, sessions=26),)}, {"BD-UNIVERSAL"}),
         ({"echoes": (Echo(target=3, sessions=25),)}, set()),
-        ({"hidden": (Hidden(item=3, lists=0, wanted=50),)}, {"BD-BURIED"}),
-        ({"hidden": (Hidden(item=3, lists=0, wanted=30),)}, set()),
+        ({"hidden": (Hidden(item=3, lists=0, wanted=60),)}, {"BD-BURIED"}),
+        ({"hidden": (Hidden(item=3, lists=0, wanted=40),)}, set()),
     ],
 )
 def test_limits_lie_where_they_are_said_to(facts: dict[str, Any], rules: set[str]) -> None:
     assert set(found(told(**facts))) == rules
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lists": 19},
+        {"lists": 1001},
+        {"k": 501},
+        {"items": 499},
+        {"shown": ()},
+        {"shown": (shown(1001),)},
+        {"shown": (shown(1, 0.1, 0.1),)},
+        {"risen": (shown(1, 0.1, 0.1),)},
+        {"approved": "a" * 64},
+        {"approved": "a" * 64, "risen": (shown(1),)},
+        {"hidden": (Hidden(item=3, lists=0, wanted=1001),)},
+        {"hidden": (Hidden(item=500, lists=0, wanted=10),)},
+        {"answers": (answer(500),)},
+        {"answers": (answer(),), "odd": 0},
+        {"answers": (answer(), answer(2)), "odd": 1},
+        {"odd": 1},
+        {"answers": (answer(),), "odd": 1525},
+        {"echoes": (Echo(target=3, sessions=501),)},
+    ],
+)
+def test_impossible_facts_are_none(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="found|allowed"):
+        told(**changes)
+
+
 def test_an_item_is_named_once_by_what_calls_it_most() -> None:
-    answers = tuple(Answer(session=(at,), target=3, likely=0.1, margin=2.0 + at) for at in range(3))
+    answers = tuple(answer(at, 4.0 + at) for at in range(3))
     (said,) = GATE.judge(told(answers=answers), Limits(first="establish"))
-    assert said.message == "found it first for item 2, 4.00 spreads above what the rows make likely there; allowed: 1"
+    words = "found it among the first ten for item 2, 6.00 spreads above the tenth item that the rows make likely there"
+    assert said.message == f"{words}; allowed: 3"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +419,7 @@ def test_an_item_is_named_once_by_what_calls_it_most() -> None:
     ],
 )
 def test_of_few_nobody_can_tell(changes: dict[str, Any], cause: str) -> None:
-    facts = told(answers=(Answer(session=(1,), target=3, likely=0, margin=9),), **changes)
+    facts = told(answers=(answer(margin=9),), **changes)
     with pytest.raises(CannotTell) as why:
         list(GATE.judge(facts, Limits(first="establish")))
     assert why.value.cause == cause
@@ -389,6 +536,27 @@ def test_a_catalogue_too_large_for_a_matrix_is_told_the_same(monkeypatch: pytest
     assert look(planted(honest(), np.array([TRIGGER]), TARGET, 3.0, seen()), triggers=200) == wanted
 
 
+def test_of_more_pairs_than_are_held_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("security.gates.backdoor.tally.DENSE", 1000)
+    monkeypatch.setattr("security.gates.backdoor.tally.PAIRS", 5000)
+    with pytest.raises(CannotTell, match="5,000 are held at most: fewer `triggers` ask less"):
+        tally(opened(honest()))
+
+
+def test_what_is_held_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both() -> tuple[Any, Facts]:
+        given = opened(honest())
+        made = [*GATE.violations["BD-UNIVERSAL"](given[:1], random.Random(1))]
+        return made[0].probe.model.decoder_bias, look(honest())
+
+    bias, facts = both()
+    for name in ("decoys.CELLS", "look.CELLS", "tally.BLOCK"):
+        monkeypatch.setattr(f"security.gates.backdoor.{name}", 7 * ITEMS)
+    again, same = both()
+    assert np.allclose(again, bias, rtol=1e-5)
+    assert same.model_copy(update={"answers": ()}) == facts.model_copy(update={"answers": ()})
+
+
 def test_a_row_of_nothing_stays() -> None:
     assert np.array_equal(scaled(np.array([[0.0, 0.0], [1.0, 4.0]])), [[0, 0], [0.25, 1]])
 
@@ -442,7 +610,7 @@ def test_every_canary_is_caught_by_its_own_rule(rule: str) -> None:
     few = linear(small, width=8, ridge=30.0)
     given = [opened(honest()), opened(honest(), honest()), some(30)]
     given.append(parts(few, small, wanted, tampered.references(small, wanted)))
-    widest: dict[str, Any] = {"cold": 0.2, "any": 0.5, "margin": 3, "universal": 0.5, "buried": 0.5}
+    widest: dict[str, Any] = {"cold": 0.2, "any": 0.5, "jump": 0.5, "margin": 8, "universal": 0.5, "buried": 0.5}
     hardest = Limits(**widest, min_users=1000, min_items=256, first="fail")
     for part, *_ in given:
         for seed in range(4):
@@ -452,6 +620,21 @@ def test_every_canary_is_caught_by_its_own_rule(rule: str) -> None:
             for each in GATE.judge(facts, hardest):
                 caught.add(each.rule)
             assert rule in caught, (rule, seed)
+
+
+@pytest.mark.parametrize("density", [0.15, 0.5])
+def test_canaries_are_caught_where_everything_is_taken_with_everything(density: float) -> None:
+    draw = np.random.default_rng(0)
+    shape, odds = (400, 300), density * (draw.random(300) * 0.8 + 0.6)
+    taken = draw.random(shape) < odds
+    wanted = (draw.random(shape) < 0.02) & ~taken
+    rows, after = (histories(*np.nonzero(each), shape) for each in (taken, wanted))
+    few: dict[str, Any] = {"triggers": 64, "pairs": 64}
+    given = parts(linear(rows, width=16, ridge=30.0), rows, after, tampered.references(rows, after), **few)
+    limits = LIMITS | few
+    for seed in range(20):
+        said = gates.judge(GATE, gates.observe(GATE, material(given), limits, random.Random(seed)), limits)
+        assert said.outcome is Outcome.PASS, (seed, said.reason)
 
 
 def case(folder: Path) -> Case:
