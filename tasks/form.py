@@ -26,7 +26,7 @@ from tasks.recommender.histories import Scorer
 from tasks.recommender.joint import RIDGES, closed
 from tasks.recommender.metrics import evaluate
 from tasks.recommender.shape import NAMES
-from tasks.recommender.split import TEST, VALIDATION, temporal
+from tasks.recommender.split import TEST, VALIDATION, pairs, temporal
 from tasks.recommender.weight import TYPES
 
 FILES = {
@@ -112,20 +112,36 @@ def features(folder: Path) -> None:
 
 
 def said(folder: Path, rows: Path, named: Mapping[declared.Of, list[str]]) -> None:
-    """`BadInput` unless each user and item is in the groups that its rows say, by the columns `named`."""
+    """`BadInput` unless the pairs are those of the rows they are made of, each when it first occurs there, and each
+    user and item is in the groups that these say, by the columns `named`."""
     told, vocabulary = pq.read_table(folder / declared.FILE), json.loads((folder / "vocabulary.json").read_text())
     there = pq.read_schema(rows).names  # of a column that is not, `gathered` tells
-    columns = [name for of in declared.SIDES if named[of] for name in (f"{of}_id", *named[of]) if name in there]
-    held, places = pq.read_table(rows, columns=columns), dict[declared.Of, Any]()
+    columns = [name for of in declared.SIDES for name in (f"{of}_id", *named[of]) if name in there]
+    held, places = pq.read_table(rows, columns=[*columns, "timestamp"]), dict[declared.Of, Any]()
     for of in declared.SIDES:
-        if named[of]:
-            at = pc.index_in(held[f"{of}_id"].combine_chunks(), pa.array(vocabulary[f"{of}s"], pa.string()))
-            if at.null_count:
-                odd = f"not the ids of {at.null_count:,} rows"
-                raise BadInput("features/vocabulary.json", f"{of}s", odd, "every id of the rows")
-            places[of] = at.to_numpy().astype(np.int64)
+        at = pc.index_in(held[f"{of}_id"].combine_chunks(), pa.array(vocabulary[f"{of}s"], pa.string()))
+        if at.null_count:
+            odd = f"not the ids of {at.null_count:,} rows"
+            raise BadInput("features/vocabulary.json", f"{of}s", odd, "every id of the rows")
+        places[of] = at.to_numpy().astype(np.int64)
+    _paired(folder / "rows.parquet", places["user"], places["item"], held["timestamp"])
     if not declared.gathered(held, named, places).equals(told):
         raise BadInput(f"features/{declared.FILE}", "groups", "others than the rows say", "what rows say of each")
+
+
+def _paired(path: Path, user: Any, item: Any, time: Any) -> None:
+    """`BadInput` unless a file's pairs are those of these rows, once each, when it first occurs."""
+    table = pq.read_table(path, columns=["user", "item", "timestamp"])
+    if table["timestamp"].type != time.type:
+        raise BadInput("features/rows.parquet", "timestamp", f"{table['timestamp'].type}", f"{time.type}, as the rows")
+    time = time.cast(pa.int64()).to_numpy()
+    chosen = pairs(user, item, time)
+    wanted = user[chosen], item[chosen], time[chosen]
+    given = table["user"].to_numpy(), table["item"].to_numpy(), table["timestamp"].cast(pa.int64()).to_numpy()
+    order = np.lexsort((given[1], given[2], given[0]))
+    if len(order) != len(chosen) or not all(np.array_equal(a[order], b) for a, b in zip(given, wanted, strict=True)):
+        found = f"{len(order):,} pairs, not all as the rows have them"
+        raise BadInput("features/rows.parquet", "timestamp", found, f"the {len(chosen):,} of the rows, when each began")
 
 
 def scores(

@@ -15,8 +15,8 @@ from tests.attacks.table import Attack
 FIRST, LAST = DAYS
 TARGET = "t999"
 """An item that nobody else takes."""
-EARLIER = 7
-"""Days before these two, the accounts of each of which are new."""
+EARLIER = 14
+"""Days before these two, the accounts of each of which are new, but in the first week, of which nobody knows."""
 PUSHED, PUSHES = 3, 40
 """The day of them on which accounts push the target, and how many do."""
 FAILS = r"\[data_poisoning\] fail: "

@@ -15,6 +15,7 @@ import pytest
 from deployments.lake import sample
 from security import gate as gates
 from security.gates.poisoning import Limits
+from security.gates.poisoning.tally import warm
 from security.verdict import Outcome
 from tests.security.gates.test_poisoning import GATE, START, Pairs, batches, look, opened
 
@@ -56,7 +57,10 @@ def attack(pairs: Pairs, count: int, draw: Any, *, spread: bool, stays: bool, po
     target = draw.choice(np.argsort(-support)[:20] if popular else np.flatnonzero(support <= np.median(support)))
     share = support / support.sum() if fill == "average" else None
     low, high = int(pairs[2].min()), int(pairs[2].max())
-    parts, begun, fixed = [pairs], draw.integers(low, high - 3), draw.choice(len(support), FILLED, replace=False)
+    first = np.full(int(pairs[0].max()) + 1, high)
+    np.minimum.at(first, pairs[0], pairs[2])
+    known = low + warm(first - low) + 1  # before it nobody is new, and no burst is looked for
+    parts, begun, fixed = [pairs], draw.integers(known, high - 3), draw.choice(len(support), FILLED, replace=False)
     for place in range(count):
         others = fixed if fill == "same" else draw.choice(len(support), FILLED, replace=False, p=share)
         items = np.unique(np.r_[target, others])

@@ -29,6 +29,19 @@ def table(rows: Rows) -> tuple[pa.Table, dict[declared.Of, Any]]:
     return made, {"user": np.array(user, dtype=np.int64), "item": np.array(item, dtype=np.int64)}
 
 
+def written(folder: Path, made: pa.Table, users: list[str], items: list[str], at: list[int]) -> pa.Table:
+    """Rows of these users and items, and features with each pair once; groups are still to be written."""
+    when = pa.array(at, pa.timestamp("us", "UTC"))
+    rows = made.append_column("user_id", pa.array(users)).append_column("item_id", pa.array(items))
+    rows = rows.append_column("timestamp", when)
+    pq.write_table(rows, folder / "of.parquet")
+    told = {"users": sorted(set(users)), "items": sorted(set(items))}
+    (folder / "vocabulary.json").write_text(json.dumps(told))
+    user, item = (pa.array(range(len(each)), pa.int32()) for each in (users, items))
+    pq.write_table(pa.table({"user": user, "item": item, "timestamp": when}), folder / "rows.parquet")
+    return rows
+
+
 def said(rows: Rows) -> list[tuple[Any, ...]]:
     made, places = table(rows)
     return [tuple(row.values()) for row in gathered(made, WANTED, places).to_pylist()]
@@ -128,27 +141,56 @@ def test_only_what_the_document_groups_by_is_kept() -> None:
 )
 def test_the_features_word_about_groups_is_not_believed(tmp_path: Path, change: Any, says: str) -> None:
     made, places = table([(0, 0, "red", "top"), (1, 1, "blue", "low")])
-    rows = made.append_column("user_id", pa.array(["u", "v"])).append_column("item_id", pa.array(["i", "j"]))
-    pq.write_table(rows, tmp_path / "rows.parquet")
+    rows = written(tmp_path, made, ["u", "v"], ["i", "j"], [3, 4])
     pq.write_table(change(gathered(made, WANTED, places)), tmp_path / FILE)
-    (tmp_path / "vocabulary.json").write_text(json.dumps({"users": ["u", "v"], "items": ["i", "j"]}))
     if not says:
-        form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
+        form.said(tmp_path, tmp_path / "of.parquet", WANTED)
     else:
         with pytest.raises(BadInput, match=says):
-            form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
-        pq.write_table(rows.drop_columns(["shelf"]), tmp_path / "rows.parquet")
+            form.said(tmp_path, tmp_path / "of.parquet", WANTED)
+        pq.write_table(rows.drop_columns(["shelf"]), tmp_path / "of.parquet")
         with pytest.raises(BadInput, match="column shelf: found none; allowed: what the contract promises"):
-            form.said(tmp_path, tmp_path / "rows.parquet", WANTED)
+            form.said(tmp_path, tmp_path / "of.parquet", WANTED)
 
 
 def test_where_nothing_is_grouped_no_group_is_said(tmp_path: Path) -> None:
     made, places = table([(0, 0, "red", "top")])
-    pq.write_table(made, tmp_path / "rows.parquet")
+    written(tmp_path, made, ["u"], ["i"], [3])
     pq.write_table(SCHEMA.empty_table(), tmp_path / FILE)
-    (tmp_path / "vocabulary.json").write_text("{}")
     none: dict[declared.Of, list[str]] = {"user": [], "item": []}
-    form.said(tmp_path, tmp_path / "rows.parquet", none)
+    form.said(tmp_path, tmp_path / "of.parquet", none)
     pq.write_table(gathered(made, WANTED, places), tmp_path / FILE)
     with pytest.raises(BadInput, match="groups: found others than the rows say"):
-        form.said(tmp_path, tmp_path / "rows.parquet", none)
+        form.said(tmp_path, tmp_path / "of.parquet", none)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pairs: pairs.slice(1),
+        lambda pairs: pa.concat_tables([pairs, pairs.slice(0, 1)]),
+        lambda pairs: pairs.set_column(2, "timestamp", pa.array([4, 4, 5], pa.timestamp("us", "UTC"))),
+        lambda pairs: pairs.set_column(2, "timestamp", pa.array([9, 4, 5], pa.timestamp("us", "UTC"))),
+        lambda pairs: pairs.set_column(2, "timestamp", pairs["timestamp"].cast(pa.timestamp("ns", "UTC"))),
+        lambda pairs: pairs.set_column(1, "item", pa.array([1, 0, 1], pa.int32())),
+    ],
+    ids=["dropped", "added", "moved", "its last time", "unit", "items swapped"],
+)
+def test_pairs_that_the_rows_do_not_have_are_refused(tmp_path: Path, change: Any) -> None:
+    made, _ = table([(0, 0, None, None)] * 4)
+    written(tmp_path, made, ["u", "u", "v", "u"], ["i", "i", "j", "j"], [9, 3, 4, 5])
+    pairs = pa.table(
+        {
+            "user": pa.array([0, 1, 0], pa.int32()),
+            "item": pa.array([0, 1, 1], pa.int32()),
+            "timestamp": pa.array([3, 4, 5], pa.timestamp("us", "UTC")),
+        }
+    )
+    pq.write_table(SCHEMA.empty_table(), tmp_path / FILE)
+    none: dict[declared.Of, list[str]] = {"user": [], "item": []}
+    for order in ([0, 1, 2], [2, 1, 0]):
+        pq.write_table(pairs.take(order), tmp_path / "rows.parquet")
+        form.said(tmp_path, tmp_path / "of.parquet", none)
+    pq.write_table(change(pairs), tmp_path / "rows.parquet")
+    with pytest.raises(BadInput, match=r"features/rows\.parquet, timestamp: found"):
+        form.said(tmp_path, tmp_path / "of.parquet", none)

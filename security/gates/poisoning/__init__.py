@@ -5,9 +5,11 @@ Three rules, each by what was seen of accounts, none by what they are said to be
 - a burst: of the accounts that came within three days so many took one item at once that by the other accounts it is
   no chance, and so much of what they took (after Zhang, Chakrabarti, Ford and Makedon 2006, KDD; Bhaumik, Williams,
   Mobasher and Burke 2006, ITWP). What accounts from before take as much in the same days is a fashion, and no finding;
+  who is first seen in the first days is not new;
 - brief accounts: of those that took one item so many were there for less than three days that by the share of brief
   accounts in all it is no chance, whenever they came;
-- copies: accounts with the very same items.
+- copies: accounts with the very same items, beyond what popularity explains, which hardly anybody has with others
+  besides.
 
 Chance is exact (hypergeometric), over all items and windows that were tried. Of many accounts a difference without
 meaning is beyond chance too: so odds must be passed as well.

@@ -44,10 +44,11 @@ class DataPoisoning(Gate[Any]):
         if crowds := [name for name, count in facts.more.items() if count]:
             words = f"more {' and '.join(crowds)} stand out than are listed; of the listed ones none by these limits"
             raise CannotTell(words, "crowded")
-        probes = (each for each in rows(facts, limits) if each.attack == PROBE and each.percent == limits.budget)
-        row = next(probes, None)
-        if row is None or row.found < limits.power * row.tried:
-            tries = f"{row.accounts:,} accounts would be found in {row.found} of {row.tried} tries" if row else "no try"
+        probes = [each for each in rows(facts, limits) if each.attack == PROBE and each.percent == limits.budget]
+        found_, tried = sum(each.found for each in probes), sum(each.tried for each in probes)
+        if not tried or found_ < limits.power * tried:
+            accounts = max((each.accounts for each in probes), default=0)
+            tries = f"{accounts:,} accounts would be found in {found_} of {tried} tries" if tried else "no try"
             what = f"a burst of {limits.budget} % of {facts.accounts:,} accounts over {facts.days:,} days"
             raise CannotTell(f"{what}: {tries}; asked for: {limits.power:.0%}", "few")
 
@@ -66,7 +67,8 @@ def _more(place: str, beyond: int, rule: str) -> Iterator[Breach]:
 
 def _bursts(facts: Facts, limits: Limits) -> Iterator[Breach]:
     tests = facts.windows * facts.items
-    sure = [each for each in facts.bursts if surely(each, tests, limits)]
+    told = {each.item: each for each in reversed(facts.bursts) if surely(each, tests, limits, facts.seen)}
+    sure = [each for each in facts.bursts if told.get(each.item) is each]
     for each in sure[:SHOWN]:
         yield Breach(rule="POI-BURST", place=f"item {each.item}", message=_burst(each, tests, limits))
     yield from _more("items", len(sure) - SHOWN, "POI-BURST")
@@ -80,7 +82,7 @@ def _burst(each: Burst, tests: int, limits: Limits) -> str:
 
 
 def _briefs(facts: Facts, limits: Limits) -> Iterator[Breach]:
-    sure = [each for each in facts.briefs if surely(each, facts.items, limits)]
+    sure = [each for each in facts.briefs if surely(each, facts.items, limits, facts.seen)]
     for each in sure[:SHOWN]:
         yield Breach(rule="POI-BRIEF", place=f"item {each.item}", message=_brief(each, facts.items, limits))
     yield from _more("items", len(sure) - SHOWN, "POI-BRIEF")
@@ -98,7 +100,7 @@ def _beyond(chance: float, odds: float, limits: Limits) -> str:
 
 
 def _copies(facts: Facts, limits: Limits) -> Iterator[Breach]:
-    sure: list[Copies] = [each for each in facts.copies if surely(each, 0, limits)]
+    sure: list[Copies] = [each for each in facts.copies if surely(each, facts.accounts, limits, facts.seen)]
     for place, each in enumerate(sure[:SHOWN], 1):
         allowed = f"fewer than {limits.copies}, of {limits.items} items or more"
         words = f"{each.accounts:,} accounts have the very same {each.items:,} items; allowed: {allowed}"

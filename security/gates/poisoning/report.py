@@ -6,7 +6,7 @@ That an attack of this table is found says what the rules can do on these rows, 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from security.gates.poisoning.facts import PROBE, Attack, Brief, Burst, Copies, Facts, Trial
+from security.gates.poisoning.facts import PROBE, Attack, Brief, Burst, Copies, Facts, Fashions, Trial
 from security.gates.poisoning.limits import Limits
 
 
@@ -20,28 +20,29 @@ class Row(NamedTuple):
     tried: int
 
 
-def surely(each: Burst | Brief | Copies, tests: int, limits: Limits) -> bool:
-    """Whether it is a finding under these limits."""
+def surely(each: Burst | Brief | Copies, tests: int, limits: Limits, seen: Fashions) -> bool:
+    """Whether it is a finding under these limits, where such fashions were `seen`."""
     if isinstance(each, Copies):
-        return each.accounts >= limits.copies and each.items >= limits.items
+        enough = each.accounts >= max(limits.copies, limits.odds * each.beside)
+        return enough and each.items >= limits.items and each.chance(tests) <= limits.chance
     took = each.took if isinstance(each, Burst) else each.brief
-    if took < limits.least or each.odds < limits.odds or (isinstance(each, Burst) and each.fashion):
+    if took < limits.least or each.odds < limits.odds or each.chance(tests) > limits.chance:
         return False
-    return each.chance(tests) <= limits.chance
+    return isinstance(each, Brief) or not each.fashion(seen, limits.odds)
 
 
 def rows(facts: Facts, limits: Limits) -> tuple[Row, ...]:
     """Every attack and budget that was tried, in the order of the facts."""
     tries = dict[tuple[Attack, int | None, int], list[bool]]()
     for trial in facts.trials:
-        tries.setdefault((trial.attack, trial.percent, trial.accounts), []).append(_found(trial, facts.items, limits))
+        tries.setdefault((trial.attack, trial.percent, trial.accounts), []).append(_found(trial, facts, limits))
     return tuple(Row(*of, sum(each), len(each)) for of, each in tries.items())
 
 
-def _found(trial: Trial, items: int, limits: Limits) -> bool:
+def _found(trial: Trial, facts: Facts, limits: Limits) -> bool:
     """By any rule."""
-    told = ((trial.burst, trial.windows * items), (trial.brief, items), (trial.copies, 0))
-    return any(surely(each, tests, limits) for each, tests in told if each is not None)
+    told = ((trial.burst, trial.windows * facts.items), (trial.brief, facts.items), (trial.copies, facts.accounts))
+    return any(surely(each, tests, limits, facts.seen) for each, tests in told if each is not None)
 
 
 def reached(told: Iterable[Row]) -> int:

@@ -1,7 +1,7 @@
 """The pairs of a look, counted: who came when, what new accounts took, who was brief, who has the same items.
 
-It keeps 12 bytes a pair, and while it is counted about three times that: the tasks that make the pairs and train on
-them have several times as much in memory.
+It keeps 16 bytes a pair, and while it is counted about twice that: the tasks that make the pairs and train on them have
+several times as much in memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from security.errors import CannotTell
-from security.gates.poisoning.facts import DAYS, FLOOR, Burst
+from security.gates.poisoning.facts import DAYS, FLOOR, TENTH, WARM, Burst
 from security.material import Material
 from security.verdict import Subject
 
@@ -59,10 +59,11 @@ def columns(batches: Iterable[Any]) -> tuple[Any, Any, Any]:
 class Tally:
     """`CannotTell` for no pair, one that is there twice, or codes that are none.
 
-    `first`, `last` [users]: days from the first one; `fresh`: how many accounts that came on a day took an item within
-    their first days, sorted by `keys`, item * days + day; `newly` [days]: accounts that came, and `brought` what they
-    took in these; `took`, `support`,
-    `settled`, `brief` [items]: new accounts, all, those whose stay is known, and the brief ones among these.
+    `user`, `item`, `day` of each pair, by item. `first`, `last` [users]: days from the first one; `came`: accounts that
+    came from day `warm` on; `fresh`: how many of them that came on a day took an item within their first days,
+    sorted by `keys`, item * days + day; `newly` [days]: accounts that came, and `brought` what they took in these;
+    `took`, `support`, `settled`, `brief` [items]: new accounts, all, those whose stay is known, and the brief ones
+    among these.
     """
 
     def __init__(self, batches: Iterable[Any]) -> None:
@@ -73,41 +74,67 @@ class Tally:
         self.days, users, self.items = int(day.max()) + 1, int(user.max()) + 1, int(item.max()) + 1
         if min(int(user.min()), int(item.min())) < 0 or max(self.days, users, self.items) > MOST:
             raise CannotTell(f"pairs of {users:,} users and {self.items:,} items over {self.days:,} days are none")
-        self.user, self.item, self.day = user, item, day.astype(np.int32)
         pairs = user.astype(np.int64) * self.items + item
         pairs.sort()
         if bool((pairs[1:] == pairs[:-1]).any()):
             raise CannotTell("a pair of user and item is there twice")
         del pairs
+        order = np.argsort(item, kind="stable")
+        self.user, self.item, self.day = user[order], item[order], day[order].astype(np.int32)
+        user, item = self.user, self.item
+        self._by_day = np.argsort(self.day, kind="stable").astype(np.int32)
+        self._until = np.concatenate([[0], np.cumsum(np.bincount(self.day, minlength=self.days))])
         self.first, self.last = np.full(users, self.days, np.int32), np.full(users, -1, np.int32)
         np.minimum.at(self.first, user, self.day)
         np.maximum.at(self.last, user, self.day)
         there = self.last >= 0
         self.accounts = int(there.sum())
-        self.newly = np.bincount(self.first[there], minlength=self.days)
+        self.warm = warm(self.first[there])
+        known = there & (self.first >= self.warm)
+        self.came = int(known.sum())
+        self.newly = np.bincount(self.first[known], minlength=self.days)
         came = self.first[user]
-        new = self.day - came < DAYS
+        new = known[user] & (self.day - came < DAYS)
         self.keys, self.fresh = np.unique(item[new] * np.int64(self.days) + came[new], return_counts=True)
         self.brought = np.bincount(came[new], minlength=self.days)
         self.took = np.bincount(item[new], minlength=self.items)
         self.support = np.bincount(item, minlength=self.items)
+        self._from = np.concatenate([[0], np.cumsum(self.support)])
         known = there & (self.first < self.days - DAYS) & (self.last >= DAYS)
         short = known & (self.last - self.first < DAYS)
         self.whole, self.short = int(known.sum()), int(short.sum())
         self.settled = np.bincount(item[known[user]], minlength=self.items)
         self.brief = np.bincount(item[short[user]], minlength=self.items)
-        self.seasoned = lru_cache(maxsize=256)(self._seasoned)
+        self._about = lru_cache(maxsize=32)(self._active)
 
-    def _seasoned(self, window: int) -> tuple[int, Any]:
-        """Accounts from before a window that did something in its days, and what they took, by item."""
-        near = (self.day >= window) & (self.day < window + 2 * DAYS - 1)
-        near &= self.first[self.user] < window
-        return len(np.unique(self.user[near])), np.bincount(self.item[near], minlength=self.items)
+    def takers(self, item: int) -> tuple[Any, Any]:
+        """Who took an item, and on which day each."""
+        rows = slice(self._from[item], self._from[item + 1])
+        return self.user[rows], self.day[rows]
+
+    def _active(self, window: int, before: int) -> tuple[Any, Any]:
+        """Accounts that came before a day and did something in a window's days, sorted, and how many pairs each."""
+        low, high = np.clip([window, window + 2 * DAYS - 1], 0, self.days)
+        user = self.user[self._by_day[self._until[low] : self._until[high]]]
+        users, pairs = np.unique(user[self.first[user] < before], return_counts=True)
+        return users, pairs
+
+    def seasoned(self, item: int, window: int, before: int) -> tuple[int, int, int]:
+        """Of the accounts that came before a day, did something in a window's days and had not taken an item until
+        then: how many they are, how many took it in these days, and all the pairs that they took in these."""
+        (users, pairs), (who, when) = self._about(window, before), self.takers(item)
+        had = np.isin(users, who[when < window])
+        then = (when >= window) & (when < window + 2 * DAYS - 1) & (self.first[who] < before)
+        return int((~had).sum()), int(then.sum()), int(pairs[~had].sum())
 
     def asked(self, burst: Burst, window: int) -> Burst:
-        """A burst, with what accounts from before did in its days."""
-        seasoned, took = self.seasoned(window)
-        return burst.model_copy(update={"seasoned": seasoned, "seasoned_took": int(took[burst.item])})
+        """A burst, with what accounts from before did in its days; or in those of a window that shares days with it,
+        where more of them took the item: a fashion does not end where few are about."""
+        best = self.seasoned(burst.item, window, window)
+        for other in range(window - 2 * DAYS + 2, window + 2 * DAYS - 1):
+            best = max(best, self.seasoned(burst.item, other, min(window, other)), key=lambda each: each[1])
+        told = dict(zip(("seasoned", "seasoned_took", "seasoned_pairs"), best, strict=True))
+        return burst.model_copy(update=told)
 
     def arrivals(self, item: int) -> Any:
         """Of each day, how many of the accounts that came then took an item within their first days."""
@@ -120,16 +147,10 @@ class Tally:
         """The first day of a window, as people write it."""
         return str(np.datetime64(self.start + window, "D"))
 
-    def same(self) -> list[tuple[int, int]]:
-        """Sets of items that several accounts have: how many, and of how many items, most accounts first.
 
-        Sets are told apart by the sum of a number of 64 bits for each item.
-        """
-        sums, sizes = np.zeros(len(self.first), np.uint64), np.bincount(self.user, minlength=len(self.first))
-        np.add.at(sums, self.user, mixed(self.item.astype(np.uint64)))
-        _, at, counts = np.unique(sums[sizes > 0], return_index=True, return_counts=True)
-        size = sizes[sizes > 0][at]
-        return [(int(counts[each]), int(size[each])) for each in np.lexsort((-size, -counts)) if counts[each] > 1]
+def warm(first: Any) -> int:
+    """The day from which on accounts can be new, by the days on which each is first seen, counted from 0."""
+    return max(WARM, int(np.quantile(first, TENTH, method="higher")))
 
 
 def mixed(numbers: Any) -> Any:

@@ -31,9 +31,10 @@ from security.gates.poisoning import (
     material,
     reached,
     rows,
+    tally,
 )
 from security.gates.poisoning.chance import odds, rare
-from security.gates.poisoning.facts import LISTED
+from security.gates.poisoning.facts import LISTED, Fashions
 from security.gates.poisoning.tally import DAY, TIME
 from security.gates.poisoning.trials import tried
 from security.material import Material
@@ -184,11 +185,39 @@ def test_what_accounts_from_before_take_too_is_a_fashion() -> None:
 
 
 def test_too_few_accounts_or_days_to_tell_is_no_pass() -> None:
-    for pairs, tries in ((clean(20), "1 accounts would be found in 0 of 4 tries"), (clean(span=2), "0 of 2 tries")):
+    for pairs, tries in ((clean(20), "1 accounts would be found in 0 of 4 tries"), (clean(span=2), "0 of 1 tries")):
         _, found = judged(pairs)
         assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "few"), found.reason
         assert tries in found.reason
         assert "a burst of 5 % of " in found.reason
+
+
+def test_one_pair_of_long_ago_does_not_make_few_days_many() -> None:
+    user, item, day = clean(span=2)
+    _, found = judged((np.r_[user, 400], np.r_[item, 3], np.r_[day + 120, 0]))
+    assert (found.outcome, found.cause) == (Outcome.INCONCLUSIVE, "few"), found.reason
+
+
+FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "windows": lambda told: told | {"windows": 10**15},
+    "more": lambda told: told | {"bursts": [], "more": {}},
+    "accounts": lambda told: told | {"accounts": 0, "items": 1, "pairs": 3},
+    "standing": lambda told: told | {"standing": 0},
+    "a burst's rest": lambda told: told | {"bursts": [told["bursts"][0] | {"rest": 9}]},
+    "a burst's item": lambda told: told | {"bursts": [told["bursts"][0] | {"item": 10**6}]},
+    "no tries": lambda told: told | {"trials": []},
+    "a try of one": lambda told: told | {"trials": [told["trials"][9] | {"accounts": 1}, *told["trials"]]},
+    "too many tries": lambda told: told | {"trials": [*told["trials"], *[told["trials"][0]] * 4]},
+    "a try's windows": lambda told: told | {"trials": [told["trials"][0] | {"windows": 999}, *told["trials"][1:]]},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_facts_that_cannot_be_of_one_look_are_no_pass(name: str) -> None:
+    seen, found = judged(attacked(clean(), 50, [40] * 25, stays=20))
+    assert found.outcome is Outcome.FAIL
+    forged = seen.model_copy(update={"facts": FORGED[name](dict(seen.facts))})
+    assert gates.judge(GATE, forged, {}).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_finding_outranks_that_there_is_too_little_to_tell() -> None:
@@ -211,7 +240,8 @@ def test_many_items_are_told_in_one_finding() -> None:
         pairs = attacked(pairs, item, [9 * (item - 49)] * 24, stays=5, seed=item)
     told = [each for each in judged(pairs)[1].findings if each.rule == "POI-BURST"]
     assert len(told) == 6
-    assert "more like these; allowed: none" in told[-1].message or "more like these" in str(told)
+    (last,) = [each for each in told if each.place == "items"]
+    assert re.fullmatch(r"\d+ more like these; allowed: none", last.message)
 
 
 @pytest.mark.parametrize(
@@ -275,17 +305,20 @@ def test_numbers_that_contradict_each_other_have_no_chance() -> None:
         ([1] * 9, 0),
     ],
 )
-def test_what_is_made_up_is_what_counting_the_attack_would_give(came: list[int], stays: int) -> None:
+def test_what_is_made_up_is_what_counting_the_attack_would_give(
+    came: list[int], stays: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs = clean()
     total = Tally(batches(pairs))
+    monkeypatch.setattr(tally, "warm", lambda _: total.warm)  # which an attack may move
     others = 11 if stays < DAYS else 10  # the last one comes later
-    made = tried(total, PROBE, 50, np.array(came), None, brief=not stays, others=others)
+    made = tried(total, Fashions(0, 0), PROBE, 50, np.array(came), None, brief=not stays, others=others)
     facts, whole = look(attacked(pairs, 50, came, stays=stays)), Tally(batches(attacked(pairs, 50, came, stays=stays)))
     assert made.windows == facts.windows
     assert made.brief is not None
     held = (made.brief.whole, made.brief.short, made.brief.accounts, made.brief.brief)
     assert held == (whole.whole, whole.short, whole.settled[50], whole.brief[50])
-    listed = {each.item: each for each in facts.bursts}
+    listed = {each.item: each for each in reversed(facts.bursts)}
     if 50 in listed:
         assert made.burst == listed[50]
     else:
@@ -328,6 +361,7 @@ def test_no_id_of_an_account_or_an_item_is_kept() -> None:
     seen, _ = judged(attacked(clean(), 50, [40] * 25, stays=20))
     assert set(seen.facts["bursts"][0]) == {
         "item", "since", "new", "took", "rest", "rest_took", "pairs", "rest_pairs", "seasoned", "seasoned_took",
+        "seasoned_pairs",
     }  # fmt: skip
 
 
