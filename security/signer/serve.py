@@ -72,10 +72,10 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
         if what == "endorse" and role in ENDORSE:
             return b"+" + keys.signer(role).endorse(read(body))
         if what == "token" and role == "issuer":
-            from security.signer.token import token  # only a deployment asks for one
+            from security.signer.token import bounded, token  # only a deployment asks for one
 
             claims = json.loads(body, object_pairs_hook=_once)
-            return b"+" + token(keys.path(role).read_bytes(), {**claims}).encode()
+            return b"+" + token(keys.path(role).read_bytes(), bounded(claims)).encode()
         if what != "sign" or role not in MAY:
             return f"-nobody signs as {str(role)[:40]!a} here".encode()
         statement = json.loads(body, object_pairs_hook=_once)
@@ -87,7 +87,7 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
         return b"+" + keys.signer(role).sign(body)
     except SluiceError as why:
         return f"-{why}".encode()
-    except (ValueError, KeyError, TypeError, RecursionError) as why:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as why:
         return f"-nothing to sign ({type(why).__name__})".encode()
 
 

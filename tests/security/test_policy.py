@@ -276,6 +276,8 @@ def test_a_cluster_enforces_every_advisory_rule(name: str) -> None:
     told = load.policy(load.text(load.find(name, "policies")))
     for gate in GATES.values():
         advisory = {rule.id for rule in gate.rules.values() if rule.advisory}
+        if (name, gate.name) == ("kubernetes_test", "access_control_s3"):  # what radosgw cannot show
+            advisory -= {f"S3-{each}" for each in ("ACCOUNT", "IDENTITY", "LOCK", "LOG", "MFA", "KEY", "SSE-C")}
         assert set(told.gates[gate.name].enforce) == advisory, gate.name
 
 

@@ -395,6 +395,9 @@ def test_a_token_is_what_was_claimed_by_the_issuers_key_and_for_no_long_time(key
     assert long.endswith(f" s; allowed: 1 to {tokens.LONGEST}".encode())
     for role in ("producer", "verifier", "owner", "approver"):
         assert asked(keys, role, json.dumps(claims).encode(), "token").startswith(b"-nobody signs as")
+    for odd in ("NaN", "1e400", "1.5", "true", '"never"', "9" * 400):
+        got = asked(keys, "issuer", b'{"exp": ' + odd.encode() + b"}", "token")
+        assert got.startswith(b"-a token ")
     for none in (b"", b"[]", b"7", b'"exp"', b"[" * 100_000):
         assert not asked(keys, "issuer", none, "token").startswith(b"+")
 
