@@ -34,7 +34,7 @@ from tests.tasks.recommender.conftest import parts as parts
 if TYPE_CHECKING:
     from tests.tasks.recommender.conftest import Interactions, Parts
 
-pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.measure, pytest.mark.timeout(3600)]
 GATE = BackdoorProbe()
 LIMITS = {"first": "establish"}
 SEEDS = (7, 1, 2)
