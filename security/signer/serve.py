@@ -114,8 +114,8 @@ def listen(path: Path, keys: UnsafeLocalKeys, users: Collection[int]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         path.unlink(missing_ok=True)
         server.bind(str(path))
-        path.chmod(0o666)  # who may ask is decided by who asks
         server.listen(64)
+        path.chmod(0o666)  # who may ask is decided by who asks; whoever sees that they may is heard
         known: dict[int, int] = {}
         lock = threading.Lock()
         while True:
