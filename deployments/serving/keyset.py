@@ -11,8 +11,8 @@ from joserfc.jwk import ECKey, KeySet
 from deployments.serving.schema import Refusal
 from security.errors import KeyBroken
 from security.keys import PublicKey
+from security.signer.token import ALGORITHM
 
-ALGORITHM = "ES256"
 EVERY = 10.0
 """Seconds after which the file is read again: so long a key that was removed is still believed."""
 LEAST = 1.0

@@ -19,10 +19,10 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from deployments.serving.keyset import ALGORITHM, Rotation
+from deployments.serving.keyset import Rotation
 from deployments.serving.schema import Refusal
 from security.errors import KeyBroken
-from security.signer.token import LONGEST, token
+from security.signer.token import ALGORITHM, LONGEST, token
 
 READ = "recommend:read"
 ANY = "recommend:any"

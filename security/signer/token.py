@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from security.errors import KeyBroken
 
 ALGORITHM: Final = "ES256"
+"""The one that tokens are signed with, and believed by."""
 LONGEST: Final = 3600
 """Seconds that a token may live from now on."""
 
