@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from security.errors import PlanError
 from security.gate import engine
-from security.policy import Matrix
 from security.registry import GATES
+from security.walk import Matrix
 from tasks.recommender.split import LEAST, TEST, VALIDATION
 
 LISTS: Final = (

@@ -15,9 +15,7 @@ from security.errors import PlanError
 from security.gate import CAUSES, Gate
 from security.resolve import RESOLVE
 from security.verdict import Basis, Effect, Frozen, Outcome, Verdict, digest
-
-Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
-"""Stage -> task -> `before` and `after` -> gates."""
+from security.walk import Matrix
 
 
 class Terms(Frozen):

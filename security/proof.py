@@ -1,8 +1,6 @@
 """What a log proves, made by walking its statements in order and believing none of them.
 
-A task may take in what an earlier task of its stage made, what an earlier stage published, or a state that a gate of
-its own has just looked at; nothing else. A stage publishes once, in its turn, what its last task made. A stage that
-runs again voids what later stages published before.
+The order is that of `security.walk`; here every verdict is made again, on the terms of the caller's policy.
 """
 
 import time
@@ -10,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from configs.load import SHORT, Policy
-from security.errors import LogBroken, Refused
+from configs.load import Policy
+from security.errors import LogBroken
 from security.gate import Gate, judge
 from security.keys import PublicKey
 from security.log import Look
-from security.policy import Matrix, Plan
+from security.policy import Plan
 from security.posture import Posture
-from security.verdict import Coverage, Effect, Observation, Ref, Verdict
+from security.verdict import Effect, Observation, Ref, Verdict
 from security.waiver import follows as waived
+from security.walk import Matrix, Walk
 
-ORDER = list(SHORT.values())
 NEAR = 60.0
 """Seconds between the moment that a look says that it judged by, and the one at which it was taken."""
 
@@ -65,24 +63,22 @@ class Proof:
     closed: bool = False
 
 
-class Walk:
-    """The statements of one log, one by one."""
+class Judged(Walk):
+    """The statements of one log, one by one, every verdict made again."""
 
     def __init__(self, proof: Proof, trust: Trust) -> None:
+        super().__init__(proof.plan.matrix, proof.available)
         self.proof, self.trust, self.plan = proof, trust, proof.plan
-        self.outputs: dict[tuple[str, str], list[tuple[Ref, list[Ref]]]] = {}
-        self.subjects: dict[tuple[str, str, str, str], Coverage] = {}
+        self.published = proof.published
         self.looked: dict[tuple[str, str], Look] = {}
 
-    def _taken(self, stage: str, task: str, ref: Ref) -> bool:
-        """Whether a task may take this in."""
-        if any(ref.sha256 == each.sha256 for each in self.proof.available.values()):
-            return True
-        mine = [made for (of, _), outputs in self.outputs.items() if of == stage for made, _ in outputs]
-        asked = [
-            gate for gate in self.plan.matrix[stage][task]["before"] if isinstance(self.trust.gates.get(gate), Posture)
-        ]
-        return ref in mine or any((stage, task, gate, ref.sha256) in self.subjects for gate in asked)
+    def asked(self, gates: list[str]) -> list[str]:
+        """Those that ask for a state."""
+        return [gate for gate in gates if isinstance(self.trust.gates.get(gate), Posture)]
+
+    def last(self, stage: str) -> list[str]:
+        """The last one of the matrix that the caller holds."""
+        return list(self.trust.matrix.get(stage, {}))[-1:]
 
     def look(self, content: Mapping[str, Any]) -> None:
         """A task is about to measure on a test slice: the index of runs has an entry on it."""
@@ -107,32 +103,24 @@ class Walk:
         self.proof.looks.append((look, told["count"]))
 
     def output(self, content: Mapping[str, Any]) -> None:
-        """A task has made something from its inputs, after its `before` gates."""
-        stage, task, ref = content["stage"], content["task"], Ref.model_validate(content["output"])
-        if task not in self.plan.matrix.get(stage, {}):
-            raise LogBroken(f"{stage}/{task}: the plan has no such task")
-        if stage in self.proof.published:
-            raise LogBroken(f"{stage}/{task}: worked after its stage had published")
+        """As in a walk; and what measures has told the index of runs before."""
+        stage, task = content["stage"], content["task"]
         if self._measures(stage, task) and (stage, task) not in self.looked:
             raise LogBroken(f"{stage}/{task}: measured without an entry in the index of runs")
-        inputs = [Ref.model_validate(each) for each in content["inputs"]]
-        for each in inputs:
-            if not self._taken(stage, task, each):
-                raise LogBroken(f"{stage}/{task}: took in {each.kind} {each.sha256[:12]}, which nothing here made")
-        for gate in self.plan.matrix[stage][task]["before"]:
-            if not any((stage, task, gate, each.sha256) in self.subjects for each in inputs):
-                raise LogBroken(f"{stage}/{task}: {gate} never ran on what it took in")
-        self.outputs.setdefault((stage, task), []).append((ref, inputs))
+        super().output(content)
 
-    def verdict(self, content: Mapping[str, Any]) -> None:
-        """A gate has looked and judged: the same verdict must come out again, and must let the run go on."""
+    def heard(self, stage: str, task: str, seen: Observation, told: Verdict, follows: Effect) -> None:
+        """A verdict stands, and is told."""
+        self.proof.held.append(Held(stage, task, told, follows, seen))
+
+    def judged(self, where: str, content: Mapping[str, Any], seen: Observation) -> tuple[Verdict, Effect]:
+        """The verdict that the gate, as the caller has it, makes of what was seen, and what follows; both must be those
+        that were recorded."""
         stage, task, name = content["stage"], content["task"], content["gate"]
-        where = f"{stage}/{task}: {name}"
         given = self.plan.terms.get(stage, {}).get(task, {}).get(name)
         gate = self.trust.gates.get(name)
         if given is None or gate is None:
             raise LogBroken(f"{where}: not a gate of this plan")
-        seen = Observation.model_validate(content["observation"])
         again = judge(gate, seen, given.limits, given.accepts, given.enforce)
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
@@ -153,45 +141,7 @@ class Walk:
             raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
-        subject = seen.subject.of or seen.subject.sha256
-        if (stage, task, name, subject) in self.subjects:
-            raise LogBroken(f"{where}: a second verdict on one subject")
-        self.subjects[stage, task, name, subject] = seen.coverage
-        if follows.action != "proceed":
-            raise Refused(f"[{name}] {again.outcome}: {again.reason}")
-        self.proof.held.append(Held(stage, task, again, follows, seen))
-
-    def publish(self, content: Mapping[str, Any]) -> None:
-        """A stage has published what its last task made: once, settled, and in its turn."""
-        stage, ref = content["stage"], Ref.model_validate(content["output"])
-        last = list(self.trust.matrix.get(stage, {}))[-1:]
-        made = [each for task in last for each, _ in self.outputs.get((stage, task), [])]
-        if [ref.model_copy(update={"uri": each.uri}) for each in made] != made or len(made) != 1:
-            raise LogBroken(f"{stage}: published {ref.sha256[:12]}, which is not what its last task made")
-        if stage in self.proof.published:
-            raise LogBroken(f"{stage}: published twice")
-        if stage in ORDER and (lost := set(ORDER[: ORDER.index(stage)]) - set(self.proof.available)):
-            raise LogBroken(f"{stage}: published before {', '.join(sorted(lost))}")
-        self.settle(stage)
-        self.proof.published.setdefault(stage, []).append(ref)
-        self.proof.available[stage] = ref
-
-    def settle(self, stage: str) -> None:
-        """Every task of the stage ran, and each of its outputs has all of the task's verdicts, over all of it."""
-        for task, sides in self.plan.matrix[stage].items():
-            made = self.outputs.get((stage, task), [])
-            first = (sides["before"] + sides["after"])[0]
-            if not made:
-                raise LogBroken(f"{stage}/{task}: never ran, and {first} never looked")
-            for ref, _ in made:
-                for gate in sides["after"]:
-                    cover = self.subjects.get((stage, task, gate, ref.sha256))
-                    if cover is None:
-                        raise LogBroken(f"{stage}/{task}: {gate} never ran on {ref.sha256[:12]}")
-                    if cover.unit == ref.unit and cover.expected != ref.count:
-                        raise LogBroken(
-                            f"{stage}/{task}: {gate} expected {cover.expected:,} {cover.unit}, there are {ref.count:,}"
-                        )
+        return again, follows
 
 
 def _meant(seen: Observation) -> bool:

@@ -27,8 +27,9 @@ from security.errors import KeyBroken, LogBroken, PlanError
 from security.keys import ISOLATED, unseal
 from security.log import kind_of, read
 from security.policy import Plan, terms
-from security.proof import ORDER, Held, Proof, Trust, Walk
+from security.proof import Held, Judged, Proof, Trust
 from security.verdict import Outcome
+from security.walk import ORDER
 
 __all__ = ["ORDER", "SIGNED", "UNSIGNED", "Held", "Proof", "Trust", "inherited", "observed", "verify"]
 
@@ -119,7 +120,7 @@ def verify(
         proof = Proof(_plan(statements, trust), last, held=[] if told is None else told)
         _terms(proof.plan, trust)
         proof.available = inherited(path, proof.plan, trust)
-        walk = Walk(proof, trust)
+        walk = Judged(proof, trust)
         steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish, "looked": walk.look}
         outcome = ""
         for number, statement in enumerate(statements[1:], 1):

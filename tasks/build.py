@@ -1,9 +1,9 @@
 """The image of a run: the service, its own packages and the published model on an approved base, signed and attested.
 
-It is built where the policy names a base and a repository, before the manifests that name it; of the same base, files
-and model it has the same digest each time. It lies in the home, where the gate looks at it, and goes to the registry
-when somebody rolls it out: until then nothing outside has seen it. Which image a run has, its own manifests say, which
-are hashed before they are read.
+It is built where the policy names a base and a repository, before the manifests that name it, with the log as it is
+then; of the same base, files, model and log it has the same digest each time. It lies in the home, where the gate looks
+at it, and goes to the registry when somebody rolls it out: until then nothing outside has seen it. Which image a run
+has, its own manifests say, which are hashed before they are read.
 """
 
 import json
@@ -84,6 +84,7 @@ def built(run: Run, model: Ref) -> str | None:
             service.packages(Path(work), _sealed(run)),
             closure(tree.PIPELINE, SERVES),
             _files(check(run.home, model, run.plan.run)),
+            service.logs(run.home.evidence(run.plan.run)),
             ENTRYPOINT,
             layout(run),
             run.keys.signer("producer"),

@@ -8,6 +8,7 @@ is stopped and taken away, and the old one goes on.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from deployments.serving.keyset import jwks
@@ -24,13 +25,19 @@ from tasks.store import current as pointed
 
 
 def _told(run: Run, release: Path, ready: Path) -> list[str]:
-    """What the service is told on its command line."""
+    """What the service is told on its command line. The log is handed to it as it is now."""
+    log = ready.parent / "log"
+    for name, file in service.logs(run.home.evidence(run.plan.run)).items():
+        (log / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, log / name)
     trust, owner = run.home.folder("trust"), ready.parent / "owner.pub"
     issuer = trust / "issuer.jwks.json"
     issuer.write_bytes(jwks(run.keys.public("issuer")))
     owner.write_bytes(run.keys.public("owner").pem)  # not among what is trusted: there it would be asked of the policy
     named: dict[str, str | Path] = {
         "release": release,
+        "log": log,
+        "policy": run.plan.policy_sha256,
         "key": trust / "producer.pub",
         "verifier": trust / "verifier.pub",
         "owner": owner,

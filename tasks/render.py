@@ -42,6 +42,7 @@ def values(run: Run, model: Ref, image: str | None) -> kubernetes.Values:
             namespace=f"sluice-{name.replace('_', '-')}",
             image=image,
             model=model.sha256,
+            policy=run.plan.policy_sha256,
             path=run.plan.document["stages"][4]["inference_endpoint"],
             **believed.model_dump(),
             key=run.trust.key.pem.decode(),

@@ -6,8 +6,10 @@ packages here it can import what its lock names, and of this pipeline's code all
 of the lock stands in the pipeline's, `dependency_scanning` has seen: a policy that does not ask for it serves nothing.
 """
 
+import base64
 import csv
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from packaging.version import Version
 
-from security.errors import BadInput, PlanError
+from deployments.serving.log import BEFORE, LOG
+from security.errors import BadInput, PlanError, StoreError
 from security.gates.dependencies import Dist, Pin, environment, pinned
 from security.inventory.pythons import spelled
 from tasks import lock, process
@@ -60,6 +63,27 @@ def packages(folder: Path, sealed: str) -> Path:
             for name, target in _links(pin, here.get(pin.name), owners, path.name):
                 (made / name).symlink_to(target)
     return made
+
+
+def logs(evidence: Path) -> dict[str, Path]:
+    """The log in a run's evidence, and those of the runs before it, as the service wants them: path -> file. Of runs
+    that only deployed none is among them: what they add is not asked, and an image would be another each time."""
+    while (evidence / BEFORE).is_dir() and _deploys(evidence / LOG):
+        evidence /= BEFORE
+    found, folder = dict[str, Path](), evidence
+    while (file := folder / LOG).is_file():
+        found[file.relative_to(evidence).as_posix()] = file
+        folder /= BEFORE
+    if not found:
+        raise StoreError(f"{evidence.name}: found no {LOG}; allowed: the log of the run that made the release")
+    return found
+
+
+def _deploys(log: Path) -> bool:
+    """Whether a run only deploys, by its plan. Nothing is believed of it here: the service reads what it is handed."""
+    with log.open("rb") as file:
+        payload = json.loads(file.readline())["payload"]
+    return list(json.loads(base64.b64decode(payload))["predicate"]["plan"]["matrix"]) == ["deploy"]
 
 
 Record = tuple[Dist, Path, Mapping[str, str]]

@@ -1,4 +1,4 @@
-"""An approved base, the service's packages and code, and the model, as the layers of one image.
+"""An approved base, the service's packages and code, the model and the log of its run, as the layers of one image.
 
 Files go in as they are, each readable for anyone, none that runs as another than who starts it, none of a link that
 leads elsewhere. Bytecode stays out: it differs with who made it. However large they are, no more of them is held in
@@ -24,8 +24,8 @@ from security.inventory.made import Made
 from security.inventory.read import inventory
 from security.keys import Signer, seal
 
-PACKAGES, CODE, MODEL = "srv/packages", "srv/code", "srv/release"
-"""Where they lie in the image; the manifests say `/srv/release` too."""
+PACKAGES, CODE, MODEL, LOG = "srv/packages", "srv/code", "srv/release", "srv/log"
+"""Where they lie in the image; the manifests say `/srv/release` and `/srv/log` too."""
 USER = "65532:65532"
 """Nobody's: no user of a base has this number."""
 TAG = "serving"
@@ -118,25 +118,28 @@ def assembled(
     packages: Path,
     code: Files,
     model: Files,
+    log: Files,
     entrypoint: Sequence[str],
     out: Path,
     signer: Signer,
     name: str = "",
 ) -> str:
     """The image on the base of this digest, with its signed bill, signed for a repository HOST/PATH, in a new layout;
-    its digest. `code` and `model`: path below theirs -> file, or folder of code."""
+    its digest. `code`, `model` and `log` (of the run that made it): path below theirs -> file, or folder of code."""
     if out.exists():
         raise BadInput(out.name, "the whole", "something that is there already", "a new folder")
     service = dict(tree(packages, PACKAGES))
     for path, at in code.items():
         service |= dict(tree(at, f"{CODE}/{path}")) if at.is_dir() else {f"{CODE}/{path}": at}
     weights = {f"{MODEL}/{path}": at for path, at in model.items()}
-    if not service or not weights:
-        raise BadInput("image", "layers", "no service, or no model", "files of both")
+    shows = {f"{LOG}/{path}": at for path, at in log.items()}
+    if not service or not weights or not shows:
+        raise BadInput("image", "layers", "no service, no model, or no log", "files of each")
     below = opened(base, sha)
     out.mkdir(parents=True)
     with TemporaryDirectory(dir=out, prefix=".new-") as work:
-        parts = [("the packages and the code of the service", service), ("the model", weights)]
+        own = [("the packages and the code of the service", service), ("the model", weights)]
+        parts = [*own, ("the log of the run that made it", shows)]
         told, store = image(below, parts, entrypoint, Path(work)), Store(out)
         written(told, store)
         attested(told, store, signer)

@@ -46,8 +46,9 @@ class Values(BaseModel):
 
     `pipeline`: the document's name; objects are called the same, with `-` for `_`.
     `image`: by digest, or None where none was built: the manifests then name none, and no cluster takes them. `model`:
-    the release's digest; `path`: where recommendations are served; `issuer`, `audience` and `tenant` of tokens; `key`
-    and `jwks`: the public keys of who signs releases (PEM) and of who issues tokens (JWK set).
+    the release's digest; `policy`: that of the policy by which it was judged; `path`: where recommendations are served;
+    `issuer`, `audience` and `tenant` of tokens; `key` and `jwks`: the public keys of who signs releases (PEM) and of
+    who issues tokens (JWK set).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -56,6 +57,7 @@ class Values(BaseModel):
     namespace: Name
     image: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}$")] | None
     model: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    policy: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.-]+$")]
     replicas: Annotated[int, Field(ge=2, le=100)] = 2
     issuer: Annotated[str, Field(pattern=r"^[!-~]+$")]

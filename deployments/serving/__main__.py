@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REFUSES = 3
 HOST = "127.0.0.1"
 NONE = "UnsafeNone"
-"""In place of a registry: nobody is asked whether the release was revoked."""
+"""In place of a registry: nobody is asked whether the release was revoked. In place of a log: how it was made."""
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,6 +31,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.serving", description="Serve one signed release.")
     parser.add_argument("--release", type=Path, required=True, help="folder of the release")
     parser.add_argument("--key", type=Path, required=True, help="public key (PEM) that the release must be signed by")
+    parser.add_argument("--log", type=Path, required=True, help=f"folder of the log of the run that made it, or {NONE}")
+    parser.add_argument("--policy", help="SHA-256 of the policy by which that run was judged; with a log")
     parser.add_argument("--registry", type=Path, required=True, help=f"folder of the registry's chains, or {NONE}")
     parser.add_argument("--verifier", type=Path, help="public key (PEM) of who lets models be used; with a registry")
     parser.add_argument("--owner", type=Path, help="public key (PEM) of who else may revoke; with a registry")
@@ -64,6 +66,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if chosen.registry != Path(NONE) and not (chosen.verifier and chosen.owner):
         parser.error("a registry is believed by the keys of --verifier and --owner")
+    if chosen.log != Path(NONE) and not chosen.policy:
+        parser.error("a log is believed for a --policy")
     return chosen
 
 
@@ -105,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from deployments.serving.lease import Lease
     from deployments.serving.limit import Allowance, Limiter
     from deployments.serving.load import load
+    from deployments.serving.log import believed
     from deployments.serving.protocol import Patient
     from deployments.serving.token import UnsafeAcceptsExpired, Verifier
     from security.errors import Refused, SluiceError
@@ -133,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.ready.unlink(missing_ok=True)  # that of an earlier process would send callers elsewhere
         producer = PublicKey.read(chosen.key)
         model = load(chosen.release, producer, name=chosen.name)
+        if chosen.log != Path(NONE):
+            believed(chosen.log, producer, model.card, model.digest, chosen.policy)
         lease = None
         if chosen.registry != Path(NONE):
             letting, owner = PublicKey.read(chosen.verifier), PublicKey.read(chosen.owner)
@@ -146,6 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SluiceError, OSError, ValueError) as why:
         print(f"refuses to start: {why}", file=sys.stderr)
         return REFUSES
+    if chosen.log == Path(NONE):
+        print("UNSAFE: no log shows how the release was made", file=sys.stderr)
     if lease is None:
         print("UNSAFE: no registry is asked whether the release was revoked", file=sys.stderr)
     if chosen.unsafe_accept_expired:

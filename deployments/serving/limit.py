@@ -121,7 +121,7 @@ class Limiter:
         if now - self._hour >= HOUR:
             self._asked, self._hour = {}, now
         # With a salt: nobody can choose things whose hashes are not counted.
-        thing, asked = hash((self._salt, what)) & ((1 << 64) - 1), self._asked.get(who)
+        thing, asked = _spread(hash((self._salt, what))), self._asked.get(who)
         if asked is None:
             if len(self._asked) >= self.identities:
                 raise Exceeded("too many callers", HOUR - (now - self._hour))
@@ -131,3 +131,11 @@ class Limiter:
         if len(asked) >= self.allowance.budget:
             raise Exceeded("too many different users or sessions", HOUR - (now - self._hour))
         asked.add(thing)
+
+
+def _spread(number: int) -> int:
+    """64 bits of a hash, the lowest of which depend on all (the finaliser of MurmurHash3): those of numbers in a row
+    are not spread evenly by Python."""
+    number &= (1 << 64) - 1
+    number = (number ^ number >> 33) * 0xFF51AFD7ED558CCD & ((1 << 64) - 1)
+    return number ^ number >> 33

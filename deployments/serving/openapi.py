@@ -56,7 +56,7 @@ def document(path: str) -> dict[str, Any]:
         user | {"schema": {"type": "string", "minLength": 1, "maxLength": NAME}},
         k | {"schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}},
     ]
-    metrics = _operation("metrics", "Error", METRICS)
+    metrics = _operation("metrics", "Error", METRICS, 413, 503)
     metrics["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     asked = {"required": True, "content": _json("Session")}
     more = (400, 408, 411, 413, 415, 503)
@@ -68,7 +68,7 @@ def document(path: str) -> dict[str, Any]:
                 "get": _operation("recommendations", "Recommendations", READ, 400, 413, 503, parameters=parameters),
                 "post": _operation("session", "Suggestions", READ, *more, requestBody=asked),
             },
-            "/version": {"get": _operation("version", "Version", READ)},
+            "/version": {"get": _operation("version", "Version", READ, 413, 503)},
             "/metrics": {"get": metrics},
             "/healthz": {"get": _operation("healthz", "Health", "")},
             "/readyz": {"get": _operation("readyz", "Ready", "", 503)},

@@ -1,5 +1,6 @@
 """A run for a cluster that builds an image: on an approved base, named by its manifests, looked at and pushed."""
 
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import tasks.deploy
 from deployments.image import assemble
 from deployments.image.closure import closure
 from deployments.image.store import Store
+from deployments.serving import load, log
 from flows.shell import once
 from security.errors import PlanError, StoreError
 from security.gate import judge
@@ -61,6 +63,13 @@ def facts(run: Run) -> Facts:
     return Facts.model_validate(seen.facts)
 
 
+def unpacked(folder: Path, layer: str, into: Path) -> Path:
+    """The files of a layer of a layout."""
+    with tarfile.open(folder / "blobs" / "sha256" / layer) as archive:
+        archive.extractall(into / "unpacked", filter="data")
+    return into / "unpacked"
+
+
 def test_a_run_builds_an_image_and_its_gate_looks_at_that(building: Run_, home: Home, tmp_path: Path) -> None:
     if lacks := absent():
         pytest.skip(f"no {', '.join(lacks)}: no image is pushed; install it")
@@ -91,7 +100,12 @@ def test_a_run_builds_an_image_and_its_gate_looks_at_that(building: Run_, home: 
     limits = build.wanted(run)
     assert limits is not None
     base, code = home.root / "bases" / limits.base, closure(tree.PIPELINE, build.SERVES)
-    of = (base, limits.base, packages, code, model, build.ENTRYPOINT)
+    newest = layout.opened(build.layout(run), sha).layers[-1]
+    shown = unpacked(build.layout(run), newest.sha256, tmp_path) / assemble.LOG
+    assert (home.evidence(run.plan.run) / log.LOG).read_bytes().startswith((shown / log.LOG).read_bytes())
+    loaded = load.load(run.path(run.published["model"]), run.trust.key)
+    assert log.believed(shown, run.trust.key, loaded.card, run.published["model"].sha256, run.plan.policy_sha256)
+    of = (base, limits.base, packages, code, model, service.logs(shown), build.ENTRYPOINT)
     assert assemble.assembled(*of, again, KEY, name) == sha
     laid = Laid()
     for number, each in enumerate(layout.opened(again, sha).layers, 1):

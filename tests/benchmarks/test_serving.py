@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from deployments.serving.load import Model
 from deployments.serving.token import READ
 from tests.benchmarks import plain
-from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, ROOT, TENANT, Site, site, write
+from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, ROOT, TENANT, Site, made, site
 
 ITEMS, USERS, WIDTH, SEEN = 10_000, 500, 64, 40
 SECONDS, TURNS, CONNECTIONS = 2.0, 3, 16
@@ -45,7 +45,7 @@ def large(home: Path) -> Site:
         "seen_indices": np.concatenate([np.sort(draw.choice(ITEMS, SEEN, replace=False)) for _ in range(USERS)]),
     }
     names = {"users": [f"u{n:03d}" for n in range(USERS)], "items": [f"i{n:05d}" for n in range(ITEMS)]}
-    release = write(home / "large", small.keys.signer("producer"), tensors=tensors, names=names)
+    release = made(home, "large", small.keys.signer("producer"), tensors=tensors, names=names)
     return Site(home, small.keys, release, small.packages)
 
 

@@ -1,7 +1,9 @@
 """The service's own packages: what its lock names, at its versions, and nothing else that lies here."""
 
+import base64
 import hashlib
 import importlib.metadata
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from security.errors import BadInput, PlanError
+from security.errors import BadInput, PlanError, StoreError
 from tasks import lock, process, service, tree
 from tests.deployments.serving.release import site
 
@@ -166,3 +168,25 @@ def test_it_serves_on_the_packages_of_its_lock(tmp_path: Path) -> None:
         maps = Path(f"/proc/{running.pid}/maps").read_text()
     assert "numpy" in maps
     assert "tensorflow" not in maps
+
+
+def told(folder: Path, *stages: str) -> Path:
+    """The first statement of a log: a plan of these stages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    predicate = {"plan": {"matrix": dict.fromkeys(stages, {})}}
+    payload = base64.b64encode(json.dumps({"predicate": predicate}).encode()).decode()
+    (folder / "log.jsonl").write_text(json.dumps({"payload": payload}) + "\n")
+    return folder / "log.jsonl"
+
+
+def test_the_service_is_handed_the_same_logs_however_often_they_are_deployed(tmp_path: Path) -> None:
+    """An image that is built anew after a refusal is the same: what was waived for it, or approved, is still of it."""
+    again = tmp_path / "predecessor"
+    evaluated = again / "predecessor"
+    logs = {"log.jsonl": told(evaluated, "evaluate", "deploy")}
+    logs["predecessor/log.jsonl"] = told(evaluated / "predecessor", "ingest", "features", "train")
+    told(again, "deploy")
+    told(tmp_path, "deploy")
+    assert service.logs(evaluated) == service.logs(again) == service.logs(tmp_path) == logs
+    with pytest.raises(StoreError, match=r"found no log\.jsonl"):
+        service.logs(tmp_path / "absent")

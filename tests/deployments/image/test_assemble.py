@@ -52,7 +52,9 @@ def parts(tmp_path: Path) -> dict[str, Any]:
     model = {name: tmp_path / name for name in MODEL}
     for name, path in model.items():
         path.write_bytes(MODEL[name])
-    return {"packages": packages, "code": {"serving": code}, "model": model, "entrypoint": ENTRY}
+    log = {"predecessor/log.jsonl": tmp_path / "log"}
+    (tmp_path / "log").write_bytes(b"{}\n")
+    return {"packages": packages, "code": {"serving": code}, "model": model, "log": log, "entrypoint": ENTRY}
 
 
 def test_it_is_the_same_digest_each_time_and_has_the_base_below(
@@ -67,13 +69,14 @@ def test_it_is_the_same_digest_each_time_and_has_the_base_below(
     assert assemble.assembled(*base, **parts, out=tmp_path / "three", signer=KEY) != first
     found = layout.opened(tmp_path / "one", first)
     assert chains(each.diff for each in found.layers)[0] == images.base()
-    assert len(found.layers) == 3
+    assert len(found.layers) == 4
     laid = Laid()
     for number, each in enumerate(found.layers, 1):
         lay(laid, number, each, lambda *_: None)
     assert laid.broken == []
     paths = {path for path, _ in laid.tree.files()}
     assert {"srv/packages/alpha.py", "srv/code/serving/serve.py", "srv/release/model.json"} <= paths
+    assert "srv/log/predecessor/log.jsonl" in paths
     assert not any("__pycache__" in path for path in paths)
 
 
@@ -103,10 +106,11 @@ def test_what_cannot_be_put_together(base: tuple[Path, str], parts: dict[str, An
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         return str(why.value)
 
-    assert "no service, or no model" in refused(model={})
+    assert "no service, no model, or no log" in refused(model={})
+    assert "no service, no model, or no log" in refused(log={})
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "no service, or no model" in refused(packages=empty, code={})
+    assert "no service, no model, or no log" in refused(packages=empty, code={})
     assert "a new folder" in refused(out=empty)
     bad = tmp_path / "bad"
     (bad / "pkg").mkdir(parents=True)

@@ -15,6 +15,7 @@ from security.verdict import Outcome
 from tasks import build, image, lock, service, tree
 from tasks.home import Home
 from tests.deployments.image import debian
+from tests.deployments.serving import story
 from tests.security.gates import images
 from tests.security.gates.images import KEY
 
@@ -31,7 +32,9 @@ def test_the_service_on_a_base_of_debian_has_no_finding(tmp_path: Path) -> None:
     packages = service.packages(tmp_path, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
     code = closure(tree.PIPELINE, build.SERVES)
     (tmp_path / "model.json").write_text("{}")
-    of = (*base, packages, code, {"model.json": tmp_path / "model.json"}, build.ENTRYPOINT)
+    story.alone(tmp_path / "told", KEY, "a" * 64)
+    model, log = {"model.json": tmp_path / "model.json"}, service.logs(tmp_path / "told")
+    of = (*base, packages, code, model, log, build.ENTRYPOINT)
     made_once = assemble.assembled(*of, out=tmp_path / "out", signer=KEY, name="serving")
     assert made_once == assemble.assembled(*of, out=tmp_path / "again", signer=KEY, name="serving")
     limits = images.LIMITS | {

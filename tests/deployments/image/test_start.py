@@ -18,8 +18,9 @@ from deployments.kubernetes.render import Values, render
 from deployments.serving.keyset import jwks
 from security.gates.model import contents, release
 from security.inventory import layout
-from tasks import build, tree
+from tasks import build, service, tree
 from tests.deployments.image import debian
+from tests.deployments.serving import story
 from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, card, site
 
 pytestmark = [
@@ -67,10 +68,12 @@ def test_the_image_serves_its_model_as_the_manifests_start_it(tmp_path: Path) ->
     (tmp_path / "site").mkdir()
     there, (base, _) = site(tmp_path / "site"), debian.base(tmp_path)
     files = {path.name: path for path in there.release.iterdir()}
-    of = (*base, there.packages, closure(tree.PIPELINE, build.SERVES), files, build.ENTRYPOINT)
+    log = service.logs(there.home / "log")
+    of = (*base, there.packages, closure(tree.PIPELINE, build.SERVES), files, log, build.ENTRYPOINT)
     sha = assemble.assembled(*of, tmp_path / "out", there.keys.signer("producer"), "registry.test/serving")
     digest = release(contents(there.release))
     given = {"pipeline": card()["name"], "namespace": "sluice", "image": f"registry.test/serving@sha256:{sha}"}
+    given |= {"policy": story.digest(story.POLICY)}
     given |= {"model": digest, "path": PATH, "issuer": ISSUER, "audience": AUDIENCE, "tenant": TENANT}
     given |= {"key": there.keys.public("producer").pem.decode(), "jwks": jwks(there.keys.public("issuer")).decode()}
     made = dict(render(Values.model_validate(given)))

@@ -31,6 +31,7 @@ def test_each_value_changes_what_is_rendered() -> None:
         "pipeline": "other_one", "namespace": "far", "image": None, "model": "ef" * 32, "path": "/api/v2/x",
         "replicas": 3, "issuer": "https://other.example", "audience": "else", "tenant": "other",
         "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}',
+        "policy": "ee" * 32,
     }  # fmt: skip
     assert set(other) == set(VALUES) == set(Values.model_fields)
     for name, value in other.items():
@@ -77,7 +78,7 @@ def test_whatever_is_told_of_it_otherwise_is_another_release(name: str) -> None:
     other = {
         "model": "ef" * 32, "image": f"registry.example/sluice/serving@sha256:{'ac' * 32}", "path": "/api/v2/x",
         "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}', "pipeline": "other", "namespace": "far",
-        "replicas": 9,
+        "replicas": 9, "policy": "ee" * 32,
     }.get(name, "https://other.example")  # fmt: skip
     assert release(Values.model_validate(VALUES | {name: other})) != RELEASE
 

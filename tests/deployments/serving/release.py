@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from safetensors.numpy import save
 from deployments.serving.keyset import jwks
 from deployments.serving.token import mint
 from security.engines.prober import Mint
-from security.gates.model import sign
+from security.gates.model import contents, sign
+from security.gates.model import release as listed
 from security.keys import Signer, UnsafeLocalKeys
+from security.verdict import digest
 from tasks import lock, service
+from tests.deployments.serving import story
 
 ROOT = Path(__file__).resolve().parents[3]
 PATH = "/api/v1/recommendations"
@@ -33,7 +37,7 @@ def card(**changes: Any) -> dict[str, Any]:
     """What `model.json` says, with changes."""
     now = time.time()
     shas = {name: letter * 64 for name, letter in (("data", "a"), ("code", "b"), ("lock", "c"), ("plan", "d"))}
-    usual = {"name": "recommender", "version": 3, "run": "run-7", "created": now, "expires": now + 3600}
+    usual = {"name": story.NAME, "version": 3, "run": story.RUN, "created": now, "expires": now + 3600}
     return {**usual, **shas, "hyperparameters": {"learning_rate": 0.001}, "training": {}, **changes}
 
 
@@ -84,10 +88,12 @@ class Site:
     def command(self, *more: str, **changes: Path) -> list[str]:
         """The command line of the service."""
         files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json"}
+        files |= {"log": self.home / "log"}
         files |= {"registry": self.home / "chains", "verifier": self.home / "verifier.pub"}
         files |= {"owner": self.home / "owner.pub", **changes}
         named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
         rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--tenant", TENANT, "--path", PATH]
+        rest += ["--policy", digest(story.POLICY)]
         rest += ["--ready", str(self.home / "ready.json")]
         return service.argv(ROOT, self.packages, [*named, *rest, *more])
 
@@ -148,4 +154,12 @@ def site(home: Path) -> Site:
     (home / "chains").mkdir()
     (home / "jwks.json").write_bytes(jwks(keys.public("issuer")))
     packages = service.packages(home, hashlib.sha256(lock.SERVING.read_bytes()).hexdigest())
-    return Site(home, keys, write(home / "release", keys.signer("producer")), packages)
+    return Site(home, keys, made(home, "release", keys.signer("producer")), packages)
+
+
+def made(home: Path, name: str, producer: Signer, **parts: Any) -> Path:
+    """A release in a folder of the home, and in `log` the log of the run that made it, in the place of another."""
+    release = write(home / name, producer, **parts, says=card(plan=digest(story.plan(producer.public.id))))
+    shutil.rmtree(home / "log", ignore_errors=True)
+    story.alone(home / "log", producer, listed(contents(release)))
+    return release

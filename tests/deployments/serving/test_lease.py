@@ -20,7 +20,7 @@ from security.errors import LogBroken, Refused
 from security.models.chain import Keys
 from tasks import chains
 from tasks.home import Home
-from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site, card, write
+from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site
 from tests.deployments.serving.test_limit import Clock
 from tests.deployments.serving.test_service import bearing, error, refusal
 from tests.deployments.serving.twins import serving
@@ -217,9 +217,7 @@ def test_past_its_lease_the_service_answers_nothing(home: Site, registry: Regist
 
 
 def test_the_process_does_not_start_on_a_release_that_was_revoked(home: Site, tmp_path: Path) -> None:
-    release = write(tmp_path / "release", home.keys.signer("producer"), says=card(data="e" * 64))
-    model = load(release, home.keys.public("producer"))
-    registry = Registry(home, tmp_path, model)
-    registry.revoke("data", "e" * 64)
-    assert "it leaked" in refusal(home, release=release, registry=registry.folder)
-    assert "cut off" in refusal(home, "--known", "d" * 64, release=release)
+    registry = Registry(home, tmp_path, load(home.release, home.keys.public("producer")))
+    registry.revoke("data", "a" * 64)
+    assert "it leaked" in refusal(home, registry=registry.folder)
+    assert "cut off" in refusal(home, "--known", "d" * 64)

@@ -24,6 +24,7 @@ VALUES: dict[str, Any] = {
     "audience": "sluice",
     "tenant": "shop",
     "key": KEY,
+    "policy": "f" * 64,
     "jwks": '{"keys": []}',
 }
 RELEASE = release(Values.model_validate(VALUES))
