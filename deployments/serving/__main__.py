@@ -33,8 +33,11 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--key", type=Path, required=True, help="public key (PEM) that the release must be signed by")
     parser.add_argument("--log", type=Path, required=True, help=f"folder of the log of the run that made it, or {NONE}")
     parser.add_argument("--policy", help="SHA-256 of the policy by which that run was judged; with a log")
-    parser.add_argument("--registry", type=Path, required=True, help=f"folder of the registry's chains, or {NONE}")
-    parser.add_argument("--verifier", type=Path, help="public key (PEM) of who lets models be used; with a registry")
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--registry", type=Path, help=f"folder of the registry's chains, or {NONE}")
+    asked.add_argument("--lease", type=Path, help="file of a lease, where there is no registry to ask")
+    parser.add_argument("--target", help="where it serves; with a lease")
+    parser.add_argument("--verifier", type=Path, help="public key (PEM) of who lets models be used; with both")
     parser.add_argument("--owner", type=Path, help="public key (PEM) of who else may revoke; with a registry")
     parser.add_argument("--approver", action="append", default=[], help="id of the key of a person who may approve")
     parser.add_argument("--known", action="append", default=[], help="digest of an entry that the registry must have")
@@ -64,7 +67,9 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--unsafe-accept-expired", action="store_true", help="accept expired tokens: to show that a gate catches it"
     )
     chosen = parser.parse_args(arguments)
-    if chosen.registry != Path(NONE) and not (chosen.verifier and chosen.owner):
+    if chosen.lease and not (chosen.verifier and chosen.name and chosen.target):
+        parser.error("a lease is believed by the key of --verifier, for a --name at a --target")
+    if chosen.registry not in (None, Path(NONE)) and not (chosen.verifier and chosen.owner):
         parser.error("a registry is believed by the keys of --verifier and --owner")
     if chosen.log != Path(NONE) and not chosen.policy:
         parser.error("a log is believed for a --policy")
@@ -104,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import uvicorn
 
-    from deployments.serving.app import Service, application
+    from deployments.serving.app import Service, Word, application
+    from deployments.serving.grant import Granted
     from deployments.serving.keyset import Rotation
     from deployments.serving.lease import Lease
     from deployments.serving.limit import Allowance, Limiter
@@ -137,11 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise Refused(f"there is no folder to write {chosen.ready.name} into")
         chosen.ready.unlink(missing_ok=True)  # that of an earlier process would send callers elsewhere
         producer = PublicKey.read(chosen.key)
+        granted = None
+        if chosen.lease:
+            place = {"name": chosen.name, "target": chosen.target}
+            granted = Granted(chosen.lease, PublicKey.read(chosen.verifier), producer, **place)
         model = load(chosen.release, producer, name=chosen.name)
         if chosen.log != Path(NONE):
             believed(chosen.log, producer, model.card, model.digest, chosen.policy)
-        lease = None
-        if chosen.registry != Path(NONE):
+        lease: Word | None = granted.to(model.digest) if granted else None
+        if chosen.registry not in (None, Path(NONE)):
             letting, owner = PublicKey.read(chosen.verifier), PublicKey.read(chosen.owner)
             keys = Keys((producer,), (letting,), (owner,), dict.fromkeys(chosen.approver, "an approver"))
             lease = Lease(chosen.registry, keys, model.card, model.digest, producer.id, known=chosen.known)

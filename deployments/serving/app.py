@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,7 +19,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.serving import body
-from deployments.serving.lease import Lease
 from deployments.serving.limit import Limiter
 from deployments.serving.load import Model
 from deployments.serving.metrics import TYPE, Metrics
@@ -66,6 +66,13 @@ class Line(msgspec.Struct, frozen=True):
     key: str
 
 
+class Word(Protocol):
+    """Whoever says whether the release may serve still: a registry that is asked, or a lease."""
+
+    def usable(self) -> None:
+        """`Refusal` 503 where it may not, or nobody can tell."""
+
+
 class Service:
     """The endpoints over one model. Past the expiry of its release, or without a lease that holds, it is not ready and
     recommends nothing."""
@@ -75,7 +82,7 @@ class Service:
         model: Model,
         verifier: Verifier,
         limiter: Limiter | None = None,
-        lease: Lease | None = None,
+        lease: Word | None = None,
         clock: Callable[[], float] = time.time,
         patience: float = body.SECONDS,
     ) -> None:

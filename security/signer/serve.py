@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 from security.endorse import read
 from security.errors import KeyBroken, SluiceError
 from security.keys import STATEMENT, Role, UnsafeLocalKeys
-from security.signer import wire
+from security.signer import lease, wire
 from security.signer.wire import peer, receive, send
 
 ALIAS: Final = "urn:sluice:model-alias/v1"
@@ -52,7 +52,7 @@ MAY: Final[Mapping[str, frozenset[str]]] = {
             "https://cyclonedx.org/bom",
         }
     ),
-    "verifier": frozenset({"https://slsa.dev/verification_summary/v1", ALIAS}),
+    "verifier": frozenset({"https://slsa.dev/verification_summary/v1", ALIAS, lease.KIND}),
 }
 """Role -> the types of statements that a pipeline signs in it."""
 ENDORSE: Final = frozenset({"producer"})
@@ -84,6 +84,8 @@ def answer(message: bytes, keys: UnsafeLocalKeys) -> bytes:
             return f"-{role} signs no {str(kind)[:80]!a}".encode()
         if kind == ALIAS and (alias := statement["predicate"]["alias"]) not in MOVES[role]:
             return f"-{role} moves no {str(alias)[:40]!a}".encode()
+        if kind == lease.KIND:
+            lease.bounded(statement["predicate"])
         return b"+" + keys.signer(role).sign(body)
     except SluiceError as why:
         return f"-{why}".encode()

@@ -28,7 +28,7 @@ from security.gates.model.signature import PREDICATE
 from security.keys import STATEMENT, UnsafeLocalKeys, pae, seal, unseal
 from security.log import KINDS, NAMESPACE
 from security.models import chain, provenance, statement
-from security.signer import serve, wire
+from security.signer import lease, serve, wire
 from security.signer import token as tokens
 from security.signer.ask import Asked, Line, connected
 from security.signer.serve import ALIAS, MAY, MOVES, answer, listen
@@ -51,19 +51,26 @@ def asked(keys: UnsafeLocalKeys, role: str, what: bytes, ask: str = "sign") -> b
     return answer(json.dumps({"ask": ask, "role": role}).encode() + b"\n" + what, keys)
 
 
+def leased(late: float = 0.0, **told: Any) -> dict[str, Any]:
+    """A lease that nobody has yet."""
+    now = time.time() + late
+    usual = {"name": "sample", "target": "kubernetes_test", "models": ["a" * 64], "chain": "b" * 64, "revocations": ""}
+    return {**usual, "entries": 1, "at": now, "until": now + 3600, **told}
+
+
 def test_roles_sign_what_a_run_says_in_them_and_no_more() -> None:
     log = {f"{NAMESPACE}{kind}/v1" for kind in KINDS}
     made = {DATASET, BASELINE, PREDICATE, statement.KIND, provenance.KIND, CYCLONEDX}
     moves = {kind for kind, claim in chain.KINDS.items() if claim is chain.Move}
     entered = {kind for kind, claim in chain.KINDS.items() if claim is chain.Version}
     assert moves == {ALIAS}
-    assert {"producer": log | made | entered | moves, "verifier": {SUMMARY} | moves} == dict(MAY)
+    assert {"producer": log | made | entered | moves, "verifier": {SUMMARY, lease.KIND} | moves} == dict(MAY)
 
 
 @pytest.mark.parametrize("role", MAY)
 def test_each_of_its_types_is_signed(keys: UnsafeLocalKeys, role: Any) -> None:
     for kind in MAY[role]:
-        said = body(kind, alias=min(MOVES[role]))
+        said = body(kind, **leased()) if kind == lease.KIND else body(kind, alias=min(MOVES[role]))
         got = asked(keys, role, said)
         assert got[:1] == b"+"
         keys.public(role).verify(got[1:], said)
@@ -75,6 +82,13 @@ REFUSED = {
     "production by who makes it": ("producer", body(ALIAS, alias="production"), "producer moves no 'production'"),
     "approved by who makes it": ("producer", body(ALIAS, alias="approved"), "producer moves no 'approved'"),
     "a candidate by who approves": ("verifier", body(ALIAS, alias="candidate"), "verifier moves no 'candidate'"),
+    "a lease for later": ("verifier", body(lease.KIND, **leased(86_400.0)), "allowed: from now, within 60 s"),
+    "a lease for long": ("verifier", body(lease.KIND, **leased(until=9e9)), "a lease for 7"),
+    "a lease that never ends": ("verifier", body(lease.KIND, **leased(until=float("inf"))), "a lease for inf s"),
+    "a lease from nowhere": ("verifier", body(lease.KIND, **leased(at=float("nan"))), "from +nan s on"),
+    "a lease until yes": ("verifier", body(lease.KIND, **leased(until=True)), "to bool; allowed: numbers"),
+    "a lease that says nothing": ("verifier", body(lease.KIND), "nothing to sign (KeyError)"),
+    "a lease by who makes models": ("producer", body(lease.KIND, **leased()), "producer signs no "),
     "no alias": ("verifier", body(ALIAS), "nothing to sign (KeyError)"),
     "an alias that is none": ("verifier", body(ALIAS, alias=["approved"]), "nothing to sign (TypeError)"),
     "a revocation": ("producer", body("urn:sluice:revoked/v1"), "producer signs no "),
@@ -416,10 +430,10 @@ def test_the_same_user_and_one_who_may_read_everything_are_not_isolated(apart: P
 
 def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> None:
     names = set[str]()
-    for part in (serve, wire, tokens):
-        for node in ast.walk(ast.parse(Path(part.__file__).read_text())):
+    for part in (wire, serve, tokens, lease):
+        for node in ast.walk(ast.parse(Path(str(part.__file__)).read_text())):
             if isinstance(node, ast.ImportFrom):
                 names.add(str(node.module))
     known = {"security.endorse", "security.errors", "security.keys", "security.signer", "security.signer.wire"}
-    known |= {"security.signer.token"}
+    known |= {"security.signer.token", "security.signer.lease"}
     assert {name for name in names if name.startswith(("security", "tasks"))} == known

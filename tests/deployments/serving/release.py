@@ -85,19 +85,19 @@ class Site:
         """The issuer's tokens for the user u001."""
         return partial(mint, self.keys.path("issuer"), iss=ISSUER, aud=AUDIENCE, tenant=TENANT, sub="u001")
 
-    def command(self, *more: str, **changes: Path) -> list[str]:
-        """The command line of the service."""
-        files = {"release": self.release, "key": self.home / "producer.pub", "jwks": self.home / "jwks.json"}
-        files |= {"log": self.home / "log"}
-        files |= {"registry": self.home / "chains", "verifier": self.home / "verifier.pub"}
-        files |= {"owner": self.home / "owner.pub", **changes}
-        named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    def command(self, *more: str, **changes: Path | None) -> list[str]:
+        """The command line of the service; a file that is None is left out."""
+        files: dict[str, Path | None] = {"release": self.release, "key": self.home / "producer.pub"}
+        files |= {"jwks": self.home / "jwks.json", "log": self.home / "log"}
+        files |= {"registry": self.home / "chains"}
+        files |= {"verifier": self.home / "verifier.pub", "owner": self.home / "owner.pub", **changes}
+        named = [word for name, path in files.items() if path for word in (f"--{name}", str(path))]
         rest = ["--issuer", ISSUER, "--audience", AUDIENCE, "--tenant", TENANT, "--path", PATH]
         rest += ["--policy", digest(story.POLICY)]
         rest += ["--ready", str(self.home / "ready.json")]
         return service.argv(ROOT, self.packages, [*named, *rest, *more])
 
-    def refusal(self, *more: str, **changes: Path) -> tuple[int, str]:
+    def refusal(self, *more: str, **changes: Path | None) -> tuple[int, str]:
         """Exit code and stderr of a service that does not come up."""
         ended = subprocess.run(
             self.command(*more, **changes), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
@@ -105,7 +105,7 @@ class Site:
         return ended.returncode, ended.stderr
 
     @contextmanager
-    def serve(self, *more: str, into: int | None = None) -> Iterator["Running"]:
+    def serve(self, *more: str, into: int | None = None, **changes: Path | None) -> Iterator["Running"]:
         """The service, up; ended by SIGTERM. `into` is an open file for its access log."""
         ready = self.home / "ready.json"
         ready.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ class Site:
         with (
             log.open("w") as out,
             subprocess.Popen(
-                self.command(*more), cwd=ROOT, stdout=into or out, stderr=subprocess.PIPE, text=True
+                self.command(*more, **changes), cwd=ROOT, stdout=into or out, stderr=subprocess.PIPE, text=True
             ) as process,
         ):
             try:

@@ -217,7 +217,7 @@ def test_a_path_that_cannot_be_served(home: Site, path: str) -> None:
         application(Service(model, verifier), path)
 
 
-def refusal(home: Site, *more: str, **changes: Path) -> str:
+def refusal(home: Site, *more: str, **changes: Path | None) -> str:
     """What the service says that ends with 3, one sentence, and no file that says it is ready."""
     code, text = home.refusal("--ready", str(home.home / "not-ready.json"), *more, **changes)
     assert (code, len(text.strip().splitlines())) == (3, 1), text
