@@ -45,7 +45,9 @@ def values(run: Run, model: Ref, image: str | None) -> kubernetes.Values:
             policy=run.plan.policy_sha256,
             path=run.plan.document["stages"][4]["inference_endpoint"],
             **believed.model_dump(),
+            target=run.plan.target,
             key=run.trust.key.pem.decode(),
+            verifier=run.keys.public("verifier").pem.decode(),
         )
     except ValidationError as why:
         first = why.errors(include_url=False, include_input=False)[0]

@@ -33,6 +33,7 @@ _PLACE = re.compile(r"\$\{([a-z]+)\}")
 _NUMBER = re.compile(r"[-+.]?[0-9].*|[yYnN]", re.DOTALL)
 """Text that some reader of YAML takes for something else, and that PyYAML does not quote by itself (`12e4`)."""
 Name = Annotated[str, Field(max_length=63, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")]
+Pem = Annotated[str, Field(pattern=r"^-----BEGIN PUBLIC KEY-----\n")]
 Pipeline = Annotated[str, Field(max_length=41, pattern=r"^[a-z]([a-z0-9_]*[a-z0-9])?$")]
 """Short enough that what is put behind it is a name still."""
 
@@ -47,8 +48,8 @@ class Values(BaseModel):
     `pipeline`: the document's name; objects are called the same, with `-` for `_`.
     `image`: by digest, or None where none was built: the manifests then name none, and no cluster takes them. `model`:
     the release's digest; `policy`: that of the policy by which it was judged; `path`: where recommendations are served;
-    `issuer`, `audience` and `tenant` of tokens; `key` and `jwks`: the public keys of who signs releases (PEM) and of
-    who issues tokens (JWK set).
+    `issuer`, `audience` and `tenant` of tokens; `target`: where it is to serve, as leases have it; `key`, `verifier`
+    and `jwks`: the public keys of who signs releases, of who lets them serve (PEM), and of who issues tokens (JWK set).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -63,7 +64,9 @@ class Values(BaseModel):
     issuer: Annotated[str, Field(pattern=r"^[!-~]+$")]
     audience: Annotated[str, Field(pattern=r"^[!-~]+$")]
     tenant: Annotated[str, Field(pattern=r"^[!-~]+$")]
-    key: Annotated[str, Field(pattern=r"^-----BEGIN PUBLIC KEY-----\n")]
+    target: Annotated[str, Field(max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
+    key: Pem
+    verifier: Pem
     jwks: Annotated[str, Field(pattern=r"^\{")]
 
 
@@ -95,7 +98,7 @@ def render(values: Values) -> list[tuple[str, bytes]]:
 
 
 def _files(values: Values, called: str) -> list[tuple[str, bytes]]:
-    trust = hashlib.sha256(f"{values.key}\0{values.jwks}".encode()).hexdigest()[:10]
+    trust = hashlib.sha256(f"{values.key}\0{values.verifier}\0{values.jwks}".encode()).hexdigest()[:10]
     name, image = values.pipeline.replace("_", "-"), values.image or ""
     given = {**values.model_dump(), "image": image, "name": name, "trust": f"{name}-{trust}", "release": called}
     used: set[str] = set()

@@ -6,11 +6,13 @@
    needs no right to take away a namespace.
 3. The lock. From here on nobody else rolls out.
 4. A dry run of every object. If one is refused, nothing more is done.
-5. What releases share, the Deployment, and its own name; wait until it is rolled out.
+5. What releases share; a lease that names its model, without which its pods do not begin; the Deployment, and its own
+   name; wait until it is rolled out.
 6. A job that must reach it, and is held to that; and one that must not: what it saw a gate over policies judges.
 7. All that is there is read back: what the gates look at is what the cluster holds, and whatever else is in it.
 
-Where anything fails after 4, what this release made is taken away again. The one that serves is never touched.
+Where anything fails after 4, what this release made is taken away again, but for its place in the lease: who let it
+serve takes that back. The one that serves is never touched.
 """
 
 import json
@@ -33,6 +35,8 @@ SECONDS = 600.0
 LISTED = ("NetworkPolicy", "PodDisruptionBudget", "Service", "Deployment", "Job")
 """What is read back whoever made it: one policy more, and more can be reached."""
 Say = Callable[[str], None]
+Lets = Callable[[Client, Release], None]
+"""Lets the model of a release serve from now on, beside those that do."""
 Told = dict[str, Any]
 
 
@@ -58,10 +62,11 @@ def place(
     manifests: Sequence[Item],
     *,
     say: Say,
+    lets: Lets,
     who: str = "sluice",
     until: Until | None = None,
 ) -> Placed:
-    """Put a release there. `BadInput` for manifests that are none, `Locked` where another rollout is under way, another
+    """Put a release there; `lets` is asked before its pods begin. `BadInput` for manifests that are none, `Locked` where another rollout is under way, another
     `ClusterError` for what was refused before anything was done, `Undone` where it was taken away again."""
     release, until = read(manifests), until or Until(SECONDS)
     _namespace(client, release, say)
@@ -72,7 +77,7 @@ def place(
         say(f"dry run: {len(release.every)} objects are accepted")
         made: list[Told] = []
         try:
-            words = _put(client, release, made, until, say)
+            words = _put(client, release, lets, made, until, say)
             found = (*items(there(client, release)), (PROBE, json.dumps([_told(each) for each in words]).encode()))
         except BaseException as why:
             stands = f"{serving} still serves" if serving else "nothing serves, as before"
@@ -104,10 +109,13 @@ def _dry(told: Told) -> Told:
     return {**told, "metadata": {**told["metadata"], "name": f"dry-{told['metadata']['labels'][RELEASE]}"}}
 
 
-def _put(client: Client, release: Release, made: list[Told], until: Until, say: Say) -> tuple[Word, ...]:
+def _put(
+    client: Client, release: Release, lets: Lets, made: list[Told], until: Until, say: Say
+) -> tuple[Word, ...]:
     for each in (release.namespace, *release.shared):
         until.left("objects are not applied")
         client.apply(each)
+    lets(client, release)
     deployment = release.deployment
     for each in (release.deployment, release.candidate):
         until.left("objects are not applied")

@@ -14,15 +14,21 @@ from typing import Any
 
 import pytest
 
-from deployments.kubernetes import probe
+from deployments.kubernetes import lease, probe
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.config import Config
+from deployments.kubernetes.release import Release
 from tests.cluster.server import Cluster, Objects, Told
 from tests.security.manifests.given import VALUES
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "t" * 24
 """Of who may do everything."""
+
+
+def lets(client: Client, release: Release) -> None:
+    """Lets a model serve, beside others, by nobody's word."""
+    lease.renewed(client, release.where, release.name, lambda before: before + f"{release.model}\n".encode())
 
 
 def rolled(told: Told, look: int) -> tuple[Told, str]:

@@ -14,7 +14,7 @@ from deployments.kubernetes.rollout import place
 from deployments.kubernetes.status import diff
 from deployments.kubernetes.switch import switch
 from deployments.kubernetes.watch import Until
-from tests.cluster.conftest import TOKEN, World, stuck
+from tests.cluster.conftest import TOKEN, World, lets, stuck
 from tests.cluster.discovery import discovery, reviewed
 from tests.cluster.kubectl import kubectl
 from tests.security.manifests.given import OWN, RELEASE, VALUES, rendered
@@ -135,7 +135,7 @@ def test_it_sees_what_our_own_client_has_done_and_reads_our_config(shell: Shell)
     shell.world.serve(RELEASE, VALUES["model"])
     assert read(shell.config).namespace == "sluice"
     with shell.world.client() as client:
-        place(client, rendered(), say=print, until=Until(60))
+        place(client, rendered(), say=print, lets=lets, until=Until(60))
         switch(client, rendered(), say=print, expected=None, stands=lambda _: True, until=Until(60))
         found = json.loads(shell("get", "services", "sample", "-o", "json"))
         assert found["spec"]["selector"]["sluice/release"] == RELEASE

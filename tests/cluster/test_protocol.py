@@ -23,7 +23,7 @@ from deployments.kubernetes.status import diff
 from deployments.kubernetes.watch import Until
 from security.manifests import Item
 from tests.cluster import server
-from tests.cluster.conftest import World, stuck
+from tests.cluster.conftest import World, lets, stuck
 from tests.cluster.server import flat, tree, untied
 from tests.security.manifests.given import rendered
 
@@ -231,7 +231,7 @@ def test_the_identity_learns_what_it_may(site: Site) -> None:
 def test_a_release_that_never_becomes_ready_is_taken_away_again(site: Site) -> None:
     until = Until(240) if REAL else Until(5)
     with pytest.raises(Undone, match="serving waits: (ImagePullBackOff|ErrImagePull).*nothing serves, as before"):
-        place(site.client, site.manifests, say=print, until=until)
+        place(site.client, site.manifests, say=print, lets=lets, until=until)
     for kind in ("Deployment", "Job", "Service"):
         assert site.client.list(kind, site.namespace) == []
     assert not site.client.get("Lease", "sluice-sample", site.namespace)["spec"].get("holderIdentity")

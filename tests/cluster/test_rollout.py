@@ -27,7 +27,7 @@ from security.gates.network import NetworkPolicyEnforcement
 from security.gates.workload import WorkloadHardening
 from security.manifests import Item, material
 from security.verdict import Basis, Outcome, Subject
-from tests.cluster.conftest import World, rolled, stuck
+from tests.cluster.conftest import World, lets, rolled, stuck
 from tests.cluster.server import Refusal, Told
 from tests.security.manifests.given import COMPONENTS, RELEASE, VALUES, rendered
 
@@ -53,7 +53,8 @@ class Site:
         return Until(seconds, sleep=lambda _: time.sleep(0.01))
 
     def place(self, number: int, seconds: float = 30) -> Placed:
-        return place(self.client, self.manifests(number), say=self.said.append, until=self.until(seconds))
+        told = self.manifests(number)
+        return place(self.client, told, say=self.said.append, lets=lets, until=self.until(seconds))
 
     def switch(self, number: int, expected: str | None, stands: Callable[[str], bool] = lambda _: True) -> Switched:
         told = self.manifests(number)
@@ -178,7 +179,7 @@ def torn(items: list[Item], name: str, data: bytes) -> list[Item]:
 def test_a_manifest_that_does_not_parse_and_nothing_is_done(old: Site, name: str, data: bytes) -> None:
     old.world.cluster.asked.clear()
     for act in (place, switch):
-        more: dict[str, Any] = {"expected": OLD, "stands": lambda _: True} if act is switch else {}
+        more: dict[str, Any] = {"expected": OLD, "stands": lambda _: True} if act is switch else {"lets": lets}
         with pytest.raises(BadInput, match=name):
             act(old.client, torn(old.manifests(1), name, data), say=old.said.append, **more)  # type: ignore[operator]
     assert old.world.cluster.asked == []
@@ -230,7 +231,7 @@ def test_a_dry_run_is_one_where_the_server_decides(old: Site) -> None:
     """What would be refused in earnest is refused dry: an object that the schema takes and the server does not."""
     told = rendered(model=MODELS[1], image=None)
     before = len(old.world.objects.held)
-    failed(old, Invalid, r"containers\[0\].image", lambda: place(old.client, told, say=old.said.append))
+    failed(old, Invalid, r"containers\[0\].image", lambda: place(old.client, told, say=print, lets=lets))
     assert len(old.world.objects.held) == before
 
 

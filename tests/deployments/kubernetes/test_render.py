@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from deployments.kubernetes import lease
 from deployments.kubernetes import render as module
 from deployments.kubernetes.probe import main, tried
 from deployments.kubernetes.render import FILES, RenderError, Values, release, render
@@ -30,8 +31,8 @@ def test_each_value_changes_what_is_rendered() -> None:
     other = {
         "pipeline": "other_one", "namespace": "far", "image": None, "model": "ef" * 32, "path": "/api/v2/x",
         "replicas": 3, "issuer": "https://other.example", "audience": "else", "tenant": "other",
-        "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}',
-        "policy": "ee" * 32,
+        "key": VALUES["key"].replace("M", "N"), "verifier": VALUES["key"].replace("M", "N"), "target": "elsewhere",
+        "jwks": '{"keys": [1]}', "policy": "ee" * 32,
     }  # fmt: skip
     assert set(other) == set(VALUES) == set(Values.model_fields)
     for name, value in other.items():
@@ -50,12 +51,27 @@ def test_values_stand_where_they_belong() -> None:
     assert arguments["--path"] == VALUES["path"]
     known = options(container["args"])
     assert (known.path, known.tenant, known.port) == (VALUES["path"], VALUES["tenant"], 8080)
-    trust = next(name for name in told if name.startswith("ConfigMap/")).partition("/")[2]
+    (trust,) = (name.partition("/")[2] for name in told if name.startswith("ConfigMap/"))
     assert deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] == trust
-    assert told[f"ConfigMap/{trust}"]["data"] == {"producer.pem": VALUES["key"], "jwks.json": VALUES["jwks"]}
+    said = {"producer.pem": VALUES["key"], "verifier.pem": VALUES["verifier"], "jwks.json": VALUES["jwks"]}
+    assert told[f"ConfigMap/{trust}"]["data"] == said
     unbuilt = objects(rendered(image=None))
     (deployment,) = (each for each in unbuilt.values() if each["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == ""
+
+
+def test_pods_begin_with_a_lease_that_no_manifest_has_and_with_no_registry() -> None:
+    told = objects(rendered())
+    pod = told[f"Deployment/{OWN}"]["spec"]["template"]["spec"]
+    known = options(pod["containers"][0]["args"])
+    assert (known.registry, known.target, known.name) == (None, VALUES["target"], "sample")
+    mounted = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    volumes = {each["name"]: each.get("configMap") for each in pod["volumes"]}
+    assert known.lease == Path(mounted["lease"]) / lease.FILE
+    assert known.verifier == Path(mounted["trust"]) / "verifier.pem"
+    assert volumes["lease"] == {"name": lease.called("sample"), "optional": False}
+    assert f"ConfigMap/{lease.called('sample')}" not in told
+    assert b"Unsafe" not in b"".join(data for _, data in rendered())
 
 
 def test_a_release_has_objects_of_its_own_and_callers_are_led_to_one() -> None:
@@ -78,7 +94,7 @@ def test_whatever_is_told_of_it_otherwise_is_another_release(name: str) -> None:
     other = {
         "model": "ef" * 32, "image": f"registry.example/sluice/serving@sha256:{'ac' * 32}", "path": "/api/v2/x",
         "key": VALUES["key"].replace("M", "N"), "jwks": '{"keys": [1]}', "pipeline": "other", "namespace": "far",
-        "replicas": 9, "policy": "ee" * 32,
+        "replicas": 9, "policy": "ee" * 32, "verifier": VALUES["key"].replace("M", "N"), "target": "elsewhere",
     }.get(name, "https://other.example")  # fmt: skip
     assert release(Values.model_validate(VALUES | {name: other})) != RELEASE
 

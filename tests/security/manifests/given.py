@@ -23,8 +23,10 @@ VALUES: dict[str, Any] = {
     "issuer": "https://issuer.example",
     "audience": "sluice",
     "tenant": "shop",
+    "target": "kubernetes_test",
     "key": KEY,
     "policy": "f" * 64,
+    "verifier": KEY.replace("M", "L"),
     "jwks": '{"keys": []}',
 }
 RELEASE = release(Values.model_validate(VALUES))
