@@ -1,10 +1,13 @@
-"""`sluice deploy`: what runs at a target, what was decided, any difference, and the way back to an earlier release.
+"""`sluice deploy`: what runs at a target, what was decided, any difference, the way back to an earlier release, and
+what may serve there for the next while.
 
 Nothing that a cluster says of a release is believed: which model it is of says the decision that the verifier signed,
 and whether that may serve says the registry.
 """
 
 import argparse
+import json
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,12 +23,14 @@ from security.errors import LogBroken, PlanError
 from security.gates.deployer import Limits
 from security.models.standing import Row, Standing
 from security.verify import verify
-from tasks import chains, cluster, decision, lead, models, process, signer
+from tasks import chains, cluster, decision, lead, lease, models, process, signer
 from tasks.decision import Decision
 from tasks.home import Home
+from tasks.lease import Given
 from tasks.store import current, move, moves, pointer
 
 STATUS = ("run", "release", "model", "version", "registry", "state", "serves")
+LEASE = ("run", "release", "model", "serves", "why")
 DIFF = ("object", "field", "wanted", "found")
 SHOWN = 12
 
@@ -33,8 +38,8 @@ SHOWN = 12
 class Deployed:
     """A target as a policy names it, and what was decided for it. `standing`: of the model in the registry."""
 
-    def __init__(self, home: Home, document: str, policy: str) -> None:
-        self.home, self.brief = home, briefs.read(document, policy)
+    def __init__(self, home: Home, document: str, policy: str, *, by_path: bool = True) -> None:
+        self.home, self.brief = home, briefs.read(document, policy, by_path=by_path)
         self.target, self.name = self.brief.terms.target, self.brief.parsed.pipeline_name
         self.keys = signer.keys(home)
         self.pointer = pointer(self.target, self.name)
@@ -63,6 +68,15 @@ class Deployed:
     def spoken(self) -> AbstractContextManager[Client]:
         """The cluster's client."""
         return cluster.spoken(self.limits)
+
+    @property
+    def leased(self) -> lease.Of:
+        """What leases are given of. `PlanError` where there are none, or the policy is not signed as it must be."""
+        if self.target == "local":
+            raise PlanError("on the target local the service asks the registry itself: there is no lease")
+        planning.signature(self.brief, self.home)
+        own = models.own(self.keys, self.brief.terms)
+        return lease.Of(self.home, self.name, self.target, self.keys, own, self.limits.lease)
 
     def row(self, model: str) -> Row | None:
         """The version of the registry that a model is."""
@@ -154,14 +168,39 @@ def rollback(of: Deployed, to: str, reason: str) -> dict[str, str]:
     envelope = decision.sign(proof.plan, proof.head, told, of.keys.signer("verifier"))
     manifests = lead.rendered(of.home, mine.run, of.keys.public("producer"))
     with of.spoken() as client:
+        lease.renew(of.leased, client, of.namespace, of.said["name"])  # its pods may have been without one
         switch.rollback(client, manifests, say=lambda said: print(f"  {said}"), stands=stands)
     with decision.kept(of.home, mine.run, seen + 1, envelope):
         move(of.home, of.pointer, seen, told)
     return {"release": mine.release, "model": mine.model, "run": mine.run}
 
 
+def renewed(of: Deployed) -> Given:
+    """Give a lease of what may serve now, and lay it in the cluster."""
+    asked = of.leased
+    with of.spoken() as client:
+        return lease.renew(asked, client, of.namespace, of.said["name"])
+
+
+def said(given: Given) -> str:
+    """A lease in a sentence."""
+    count = len(given.lease.models)
+    models_ = f"{count} model{'s' if count > 1 else ''}" if count else "nothing"
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(given.lease.until))
+    return f"{models_} of {given.lease.name} may serve at {given.lease.target} until {until}"
+
+
+def _leased(given: Given, *, as_json: bool) -> int:
+    lines = [{**each._asdict(), "serves": not each.why} for each in given.lines]
+    if as_json:
+        print(json.dumps({"lease": given.lease.model_dump(mode="json"), "releases": lines}, indent=1, sort_keys=True))
+        return 0
+    print(said(given))
+    return show([{**each, "model": each["model"][:SHOWN]} for each in lines], LEASE, as_json=False)
+
+
 def command(given: argparse.Namespace) -> int:
-    """One of the three. A difference is 1."""
+    """One of the four. A difference is 1."""
     of = Deployed(Home.here(), given.document, given.policy)
     if given.what == "status":
         return show(status(of), STATUS, as_json=given.json)
@@ -169,6 +208,8 @@ def command(given: argparse.Namespace) -> int:
         lines = diff(of)
         show(lines, DIFF, as_json=given.json)
         return int(bool(lines))
+    if given.what == "lease":
+        return _leased(renewed(of), as_json=given.json)
     told = rollback(of, given.to, given.reason)
     print(f"callers are led to {told['release']}, the model {told['model'][:SHOWN]} of run {told['run']}")
     return 0

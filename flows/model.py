@@ -75,7 +75,8 @@ def command(given: argparse.Namespace) -> int:
     try:
         if given.what == "revoke":
             told = models.revoke(home, given.kind, given.target, given.role, given.reason, given.policy)
-            return _say(given, told, f"revoked: {given.kind} {told['target'][:SHOWN]}", *told["fallen"])
+            next_ = "a cluster learns of it by its next lease; now, by: sluice deploy lease --document D --policy P"
+            return _say(given, told, f"revoked: {given.kind} {told['target'][:SHOWN]}", *told["fallen"], next_)
         if given.what == "promote":
             told = models.promote(home, given.model, given.to, given.role, given.reason, given.policy)
             return _say(given, told, f"{told['model']}: {given.to} is version {told['version']}, by {told['key']}")

@@ -15,6 +15,7 @@ from deployments.kubernetes.errors import ClusterError
 from security.errors import CannotTell, LogBroken
 from security.gates.deployer import DeploymentAuthorization, Limits
 from security.models.chain import Keys, Move
+from security.models.standing import Standing
 from tasks import chains, deployer
 from tasks.home import Home
 from tasks.run import Run
@@ -72,26 +73,30 @@ def spoken(told: Limits) -> Iterator[Client]:
         yield client
 
 
+def unfit(found: Standing, model: str) -> str:
+    """Why a model (its digest) may not serve, by the registry; empty where it may: it was approved by a word that
+    counts, and neither it nor what it comes from was revoked, nor has it expired."""
+    rows = [row for row in found.rows if row.claim.release == model]
+    if not rows:
+        return "was never entered"
+    for row in rows:
+        moves = (each for each in row.moves if isinstance(each.claim, Move) and each.claim.alias == "approved")
+        if not row.wrong and any(each.signer not in found.barred for each in moves):
+            return ""
+    return rows[-1].wrong or "was approved by nobody whose word counts"
+
+
 def standing(
     home: Home, name: str, keys: Keys, models: Mapping[str, str], known: Collection[str] = ()
 ) -> Callable[[str], bool]:
-    """Whether a release may serve: its model (`models`: release -> digest) was approved by a word that counts, and
-    neither it nor what it comes from was revoked, nor has it expired. Asked anew each time. `known`: entries of the
-    registry that were there."""
+    """Whether a release may serve (`models`: release -> digest of its model). Asked anew each time. `known`: entries
+    of the registry that were there."""
 
     def stands(release: str) -> bool:
         try:
             found = chains.standing(home, name, keys, known=known)
         except LogBroken:
             return False  # of a registry that was altered nothing is taken for good
-        return any(
-            not row.wrong
-            and any(
-                isinstance(move.claim, Move) and move.claim.alias == "approved" and move.signer not in found.barred
-                for move in row.moves
-            )
-            for row in found.rows
-            if row.claim.release == models.get(release)
-        )
+        return release in models and not unfit(found, models[release])
 
     return stands

@@ -15,7 +15,7 @@ from deployments.serving.keyset import jwks
 from security.errors import PlanError
 from security.verdict import Ref, digest
 from security.verify import Proof
-from tasks import decision, lead, lock, models, placed, process, service, tree
+from tasks import decision, lead, lease, lock, models, placed, process, service, tree
 from tasks.home import Home
 from tasks.issuer import AUDIENCE, ISSUER, TENANT
 from tasks.run import Run, current
@@ -105,10 +105,12 @@ def serve(model: Ref, scores: Ref, manifests: Ref) -> Ref:
 
 
 def withdraw(run: Run) -> None:
-    """Stop a run's candidate and take away what it has placed, unless somebody is led there."""
+    """Stop a run's candidate and take away what it has placed, and its place in the lease, unless somebody is led
+    there."""
     if pointed(run.home, pointer("local"))[1].get("run") != run.plan.run:
         process.stop(run.home.root / "service" / run.plan.run / "process.json")
     lead.withdraw(run)
+    lease.settle(run)
 
 
 def sweep(home: Home) -> list[str]:
@@ -149,6 +151,7 @@ def promote(run: Run, proof: Proof) -> dict[str, str]:
         move(run.home, name, seen, to)
     run.placed = None  # it serves: there is nothing to take away
     lead.pruned(run, told)
+    lease.settle(run)
     if run.plan.target == "local" and before:
         process.stop(run.home.root / "service" / before["run"] / "process.json")
     return to

@@ -10,6 +10,7 @@
     models/      the registry's models, an OCI layout, 0700        chains/    its versions, aliases, revocations
     scanners/    what other scanners know, a folder each           vex/       OpenVEX documents, in envelopes
     bases/       approved bases of images, an OCI layout each      images/    those that runs have built, likewise, 0700
+    candidates/  runs whose candidate may serve in a cluster while it is looked at, by target and pipeline
 
 Rows that were not published are only in quarantine/, wiped when the stage ends, in staging/, wiped when the run ends,
 and for a moment in a copy in store/ that has no name yet. What a killed process left there is swept by the next.
@@ -89,13 +90,12 @@ class Home:
     def mark(self, run: str) -> None:
         """Say that this process works on a run."""
         for scheme in APART:
-            told = f"{os.getpid()} {born(os.getpid())}"
-            (self.folder(scheme, run, private=True) / ".pid").write_text(told)
+            (self.folder(scheme, run, private=True) / ".pid").write_text(mine())
 
     def working(self, run: str) -> bool:
         """Whether the process that marked a run still works."""
         try:
-            return _lives((self.root / "staging" / run / ".pid").read_text().split())
+            return lives((self.root / "staging" / run / ".pid").read_text().split())
         except (OSError, UnicodeDecodeError):
             return False
 
@@ -114,7 +114,7 @@ class Home:
         for run in swept:
             self.wipe(run)
         for copy in (self.root / "store").glob(f"{COPY}*"):
-            if not _lives(copy.name.removeprefix(COPY).split("-")[:2]):
+            if not lives(copy.name.removeprefix(COPY).split("-")[:2]):
                 shutil.rmtree(copy, ignore_errors=True)
         for state in (self.root / "training").glob("*/*"):
             with suppress(FileNotFoundError):  # another's, who was done with it
@@ -128,7 +128,12 @@ class Home:
         return Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder("store", private=True)))
 
 
-def _lives(mark: list[str]) -> bool:
+def mine() -> str:
+    """The mark of this process."""
+    return f"{os.getpid()} {born(os.getpid())}"
+
+
+def lives(mark: list[str]) -> bool:
     """Whether the process of a mark (its pid, and when it started) still runs."""
     try:
         pid, start = map(int, mark)

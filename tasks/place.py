@@ -10,7 +10,7 @@ from pathlib import Path
 from deployments.kubernetes import rollout
 from security.errors import PlanError
 from security.verdict import Ref
-from tasks import build, cluster, placed
+from tasks import build, cluster, lease, placed
 from tasks.run import Run, current
 from tasks.stage import guarded
 from tasks.store import files, measure
@@ -57,6 +57,7 @@ def _applied(run: Run, rendered: Path, into: Path) -> dict[str, str]:
             client,
             [(path.name, path.read_bytes()) for path in files(rendered)],
             say=lambda said: run.listener.step("deploy", said),
+            lets=lease.lets(run),
             who=run.plan.run.lower(),
         )
         run.placed = found

@@ -87,6 +87,8 @@ class Run:
     """What the first stage that was refused said: shown, and decides nothing."""
     placed: "Placed | None" = None
     """What this run has placed in a cluster."""
+    let: tuple[str, str] | None = None
+    """Namespace and name where its candidate may serve while it is looked at; None where it may not, or serves."""
     clock: dict[str, float] = field(default_factory=lambda: {"gates": 0.0, "work": 0.0})
     started: float = field(default_factory=time.monotonic)
 

@@ -1,7 +1,8 @@
 """A cluster for runs of the pipeline: a strict small API server, in which whoever deploys may do what a rollout needs.
 
 What stands for a release's pods is the service that the run itself began, as long as that runs, and then a stand-in
-that answers as it does: `stood` has the releases for which it did.
+that answers as it does: `stood` has the releases for which it did. They begin and answer as long as the lease that lies
+there lets them, by what the release's own manifests say: that is what the service is told, and how it judges.
 """
 
 import base64
@@ -9,18 +10,23 @@ import hashlib
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from configs import load
+from deployments.kubernetes.lease import FILE, called
+from deployments.serving.__main__ import options
 from deployments.serving.keyset import jwks
 from flows import plan
 from security.access import NEEDED
-from security.keys import UnsafeLocalKeys
+from security.errors import SluiceError
+from security.keys import PublicKey, UnsafeLocalKeys
+from security.models.lease import read, said
 from tasks import process
 from tasks.home import Home
-from tests.cluster.conftest import TOKEN, World, rolled
+from tests.cluster.conftest import TOKEN, World, rolled, stuck
 from tests.cluster.server import Told
 
 NAME = "clustered"
@@ -87,6 +93,8 @@ class Grounds(World):
         """Pods that begin, and what stands for them."""
         about = told["metadata"]
         release, model = about["labels"]["sluice/release"], about["annotations"]["sluice/model"]
+        if why := self.unleased(told):
+            return stuck(why)(told, look)
         if release not in self.serving:
             self.serve(release, model)
             for path in (self.home.root / "service").glob("*/endpoint.json"):
@@ -95,6 +103,32 @@ class Grounds(World):
                     at = urlsplit(said["url"])
                     self.real[release] = (at.hostname or "", at.port or 0)
         return rolled(told, look)
+
+    def unleased(self, told: Told) -> str:
+        """Why the pods of a Deployment may not serve; empty where they may."""
+        pod = told["spec"]["template"]["spec"]
+        mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+        files: dict[Path, str] = {}
+        for each in pod["volumes"]:
+            if (named := each.get("configMap", {}).get("name")) is not None:
+                held = self.objects.held.get(("ConfigMap", self.namespace, named))
+                if held is None:
+                    return "ContainerCreating"
+                files |= {Path(mounts[each["name"]]) / name: data for name, data in held["data"].items()}
+        known = options(pod["containers"][0]["args"])
+        key, where = PublicKey(files[known.verifier].encode()), {"name": known.name, "target": known.target}
+        try:
+            lease = read(files[known.lease].encode(), key, now=time.time(), **where)
+        except SluiceError as why:
+            self.said.append(str(why))
+            return "CrashLoopBackOff"
+        return "" if told["metadata"]["annotations"]["sluice/model"] in lease.models else "CrashLoopBackOff"
+
+    def let(self) -> set[str]:
+        """The models that the lease that lies there lets serve."""
+        held = self.objects.held[("ConfigMap", self.namespace, called(self.name))]
+        verifier = UnsafeLocalKeys(self.home.root / "keys").public("verifier")
+        return {*said(held["data"][FILE].encode(), verifier).models}
 
     def address(self, host: str, component: str) -> tuple[str, int]:
         """Where a name leads in the network of the cluster, for whoever asks."""

@@ -13,6 +13,7 @@ import flows.deploy
 import flows.evaluate
 import flows.features
 import flows.ingest
+import flows.lease
 import flows.pipeline
 import flows.train
 from configs import load
@@ -24,7 +25,7 @@ ROOMS = ("configs", "security", "tasks", "flows", "deployments")
 CODE = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
 FLOWS: list[Flow[Any, Any]] = [
     flows.ingest.ingest, flows.features.features, flows.train.train, flows.evaluate.evaluate, flows.deploy.deploy,
-    flows.pipeline.pipeline, flows.backfill.backfill,
+    flows.pipeline.pipeline, flows.backfill.backfill, flows.lease.lease,
 ]  # fmt: skip
 STAGES = FLOWS[:5]
 

@@ -40,6 +40,13 @@ SNAPSHOT = {
         "concurrency_limit": LIMIT,
         "work_pool": {"name": "sluice", "work_queue_name": "backfill"},
     },
+    "lease": {
+        "entrypoint": "flows.lease.lease",
+        "schedules": [{"cron": "*/10 * * * *", "timezone": "UTC", "active": False, "slug": "renewal"}],
+        "parameters": {"document": "recommendation_engine_v2", "policy": "kubernetes_prod"},
+        "concurrency_limit": LIMIT | {"collision_strategy": "CANCEL_NEW"},
+        "work_pool": {"name": "sluice", "work_queue_name": "lease"},
+    },
 }
 SECRET = re.compile(r"secret|password|passwd|token|credential|api_?key|private|access_?key", re.IGNORECASE)
 BAD = [
@@ -135,17 +142,18 @@ def test_a_backfill_needs_two_days(bad: dict[str, Any]) -> None:
 
 def test_the_server_has_them_as_they_are_written(deployed: Server) -> None:
     for name, wanted in SNAPSHOT.items():
-        flow = "backfill" if name == "backfill" else "pipeline"
+        flow = name if name in ("backfill", "lease") else "pipeline"
         found = deployed.deployment(f"{flow}/{name}")
         assert (found["entrypoint"], found["parameters"]) == (wanted["entrypoint"], wanted["parameters"])
         assert (found["work_pool_name"], found["work_queue_name"]) == tuple(wanted["work_pool"].values())
         assert (found["enforce_parameter_schema"], found["paused"], found["job_variables"]) == (True, False, {})
         assert found["pull_steps"] in (None, [])
         assert found["global_concurrency_limit"]["limit"] == 1
-        assert found["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+        assert found["concurrency_options"]["collision_strategy"] == wanted["concurrency_limit"]["collision_strategy"]
     assert deployed.deployment("pipeline/manual")["schedules"] == []
     schedules = deployed.deployment("pipeline/daily")["schedules"]
     assert [each["slug"] for each in schedules] == ["nightly"]
+    assert [each["active"] for each in deployed.deployment("lease/lease")["schedules"]] == [False]
 
 
 @pytest.mark.parametrize("bad", [{"window": 0}, {"partition": "yesterday"}, {"after": "../.."}])

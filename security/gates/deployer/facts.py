@@ -9,6 +9,7 @@ from configs.load import Target
 from security.access import Grant, Paths
 from security.engines.login import ADDRESS
 from security.engines.reviews import ACTIONS
+from security.signer.lease import LONGEST
 from security.verdict import Frozen
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -27,8 +28,8 @@ class Limits(Frozen):
     it begins and `*` (empty: `sluice-` and the pipeline's name); `identity`: who deploys; `groups`: in which groups
     besides those of Kubernetes itself; `registries`: where images come from (HOST[:PORT][/PATH], by whole parts);
     `others`: namespaces in which rules are asked for as well; `credentials`: where the deployer's kubeconfig is
-    (`env:NAME` of the variable that names its file, or `file:PATH`). The plan completes the pipeline's `name`, and the
-    `target`.
+    (`env:NAME` of the variable that names its file, or `file:PATH`); `lease`: seconds that models may serve there at a
+    time. The plan completes the pipeline's `name`, and the `target`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(__?[a-z0-9]+)*$")]
@@ -41,6 +42,7 @@ class Limits(Frozen):
     registries: tuple[Annotated[str, Field(pattern=ADDRESS)], ...] = ()
     others: tuple[Namespace, ...] = ()
     credentials: Annotated[str, Field(pattern=r"^(env:\w+|file:.+)$")] = "env:KUBECONFIG"
+    lease: Annotated[int, Field(ge=300, le=LONGEST, strict=True)] = 3600
 
     @field_validator("namespace")
     @classmethod
