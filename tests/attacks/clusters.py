@@ -125,10 +125,10 @@ class Grounds(World):
         return "" if told["metadata"]["annotations"]["sluice/model"] in lease.models else "CrashLoopBackOff"
 
     def let(self) -> set[str]:
-        """The models that the lease that lies there lets serve."""
-        held = self.objects.held[("ConfigMap", self.namespace, called(self.name))]
+        """The models that the lease that lies there lets serve; none where there is none."""
+        held = self.objects.held.get(("ConfigMap", self.namespace, called(self.name)))
         verifier = UnsafeLocalKeys(self.home.root / "keys").public("verifier")
-        return {*said(held["data"][FILE].encode(), verifier).models}
+        return {*said(held["data"][FILE].encode(), verifier).models} if held else set()
 
     def address(self, host: str, component: str) -> tuple[str, int]:
         """Where a name leads in the network of the cluster, for whoever asks."""

@@ -168,7 +168,7 @@ def test_what_is_wrong_in_the_cluster_is_refused_and_nothing_of_it_stays(
         state, run = deployed(asked, evaluated)
     assert state.name == REFUSED
     assert re.search(says, state.message), state.message
-    assert (bare(restored), restored.led()) == (set(), None)
+    assert (bare(restored), restored.led(), restored.let()) == (set(), None, set())
     assert current(home, POINTER) == before
     assert not (home.evidence(run.plan.run) / "release.dsse").exists()
     assert not process.alive(home.root / "service" / run.plan.run / "process.json")
@@ -217,6 +217,11 @@ def test_a_run_that_passes_leads_callers_to_its_release(
     assert main(["deploy", "status", *named]) == 0
     (line,) = json.loads(capsys.readouterr().out)
     assert (line["run"], line["serves"], line["registry"]) == (first.plan.run, True, "candidate, approved, production")
+    assert world.let() == {said["model"]}
+    assert main(["deploy", "lease", *named]) == 0
+    given = json.loads(capsys.readouterr().out)
+    assert (given["lease"]["models"], given["lease"]["target"]) == ([said["model"]], TARGET)
+    assert [(each["run"], each["serves"], each["why"]) for each in given["releases"]] == [(first.plan.run, True, "")]
     assert main(["deploy", "diff", *named]) == 0
     assert json.loads(capsys.readouterr().out) == []
 
@@ -261,7 +266,7 @@ def test_callers_are_led_back_where_the_release_does_not_serve_by_the_name_they_
         state, _ = deployed(asked, newer)
     assert state.name == REFUSED
     assert re.search(rf"promotion: .*callers are led to {before} again", state.message), state.message
-    assert (restored.led(), restored.releases()) == (before, {before})
+    assert (restored.led(), restored.releases(), restored.let()) == (before, {before}, {said[1]["model"]})
     assert current(first.home, POINTER) == said
 
 
@@ -281,6 +286,7 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     moves = store.moves(home, POINTER)
     assert [each["run"] for each in moves] == [first.plan.run, second.plan.run]
     assert world.releases() == {each["release"] for each in moves}
+    assert world.let() == {each["model"] for each in moves}
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it recommends nonsense"]) == 0
     assert world.led() == moves[0]["release"]
     assert (home.evidence(first.plan.run) / "release-3.dsse").is_file()
@@ -300,6 +306,11 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it was good"]) == 2
     assert "must not serve any more" in capsys.readouterr().err
     assert world.led() == moves[1]["release"]
+    assert world.let() == {moves[1]["model"]}, "nor is a revoked one let serve beside it"
+    assert main(["deploy", "lease", *named]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"1 model of {NAME} may serve at {TARGET} until ")
+    assert "is revoked: it was poisoned" in " ".join(told.split())
 
 
 def test_a_decision_that_was_altered_leads_nobody_anywhere(

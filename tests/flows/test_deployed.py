@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from flows import deployed
 from flows.cli import main
+from flows.lease import lease
 from security.keys import UnsafeLocalKeys
+from security.models.lease import Lease
 from tasks import decision, store
 from tasks.home import Home
+from tasks.lease import Given, Line
+from tasks.run import REFUSED
 
 MODEL, POINTER = "a" * 64, store.pointer("local")
 PLAN: Any = SimpleNamespace(document={"pipeline_name": "sample"}, target="local", policy_sha256="c" * 64)
@@ -80,6 +85,39 @@ def test_the_way_back_on_this_machine_is_through_every_gate(home: Home, capsys: 
     released(home, "http://127.0.0.1:9")
     assert main(["deploy", "rollback", "--to", "run-1", "--reason", "it was better"]) == 2
     assert "goes through every gate again: sluice run --after RUN" in capsys.readouterr().err
+
+
+def test_on_this_machine_there_is_no_lease(home: Home, capsys: Said) -> None:
+    released(home, "http://127.0.0.1:9")
+    assert asked(capsys, "lease") == (
+        2, {"error": "on the target local the service asks the registry itself: there is no lease"}
+    )  # fmt: skip
+    state = lease.fn("sample", "local")
+    assert (state.name, state.message.partition(":")[0]) == (REFUSED, "lease")
+
+
+def test_none_is_given_under_a_policy_that_nobody_signed(home: Home, capsys: Said) -> None:
+    named = {"document": "recommendation_engine_v2", "policy": "kubernetes_test"}
+    code, told = asked(capsys, "lease", *(word for key, value in named.items() for word in (f"--{key}", value)))
+    assert code == 2
+    assert "policy kubernetes_test is not signed by its owner" in told["error"]
+    assert "is not signed by its owner" in lease.fn(**named).message
+    for document, policy in (("sample", "kubernetes_test"), ("../sample", "local"), ("sample", "nobodys")):
+        assert lease.fn(document, policy).name == REFUSED
+
+
+def test_what_a_schedule_renewed_is_said_and_what_was_left_out(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    told = {"name": "sample", "target": "kubernetes_test", "chain": "b" * 64, "revocations": "", "entries": 4}
+    found = Lease(**told, models=(MODEL,), at=1.8e9, until=1.8e9 + 3600)
+    lines = [Line("run-1", "abc", MODEL, ""), Line("run-2", "def", "e" * 64, "is revoked: it leaked")]
+    monkeypatch.setattr(deployed, "renewed", lambda of: Given(found, lines))
+    state = lease.fn("sample", "local")
+    assert state.is_completed()
+    assert state.message == (
+        "1 model of sample may serve at kubernetes_test until 2027-01-15T09:00:00Z; "
+        "run-2, release def: is revoked: it leaked"
+    )
+    assert deployed.said(Given(found.model_copy(update={"models": ()}), [])).startswith("nothing of sample may serve")
 
 
 def test_a_decision_that_was_altered_is_no_decision(home: Home, capsys: Said) -> None:

@@ -218,6 +218,7 @@ def test_revoke_a_dataset_and_a_key(home: Home, brought: Path, capsys: Said) -> 
     assert main(["model", "revoke", "data", "e" * 64, "--reason", "not ours"]) == 0
     out = capsys.readouterr().out
     assert "sample 4 comes from the dataset eeeeeeeeeeee, which is revoked: not ours" in out
+    assert "a cluster learns of it by its next lease; now, by: sluice deploy lease --document D --policy P" in out
     assert asked(capsys, "verify", "sample", "--keys", str(brought))[0] == 1
     producer = UnsafeLocalKeys(home.root / "keys").public("producer").id
     code, told = asked(capsys, "revoke", "key", producer, "--reason", "lost laptop")
