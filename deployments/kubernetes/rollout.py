@@ -66,9 +66,9 @@ def place(
     who: str = "sluice",
     until: Until | None = None,
 ) -> Placed:
-    """Put a release there; `lets` is asked before its pods begin. `BadInput` for manifests that are none, `Locked` where
-    another rollout is under way, another `ClusterError` for what was refused before anything was done, `Undone` where
-    it was taken away again."""
+    """Put a release there; `lets` is asked before its pods begin. `BadInput` for manifests that are none, `Locked`
+    where another rollout is under way, another `ClusterError` for what was refused before anything was done, `Undone`
+    where it was taken away again."""
     release, until = read(manifests), until or Until(SECONDS)
     _namespace(client, release, say)
     with lock.held(client, release.where, release.name, until.seconds, say=say, who=who):

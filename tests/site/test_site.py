@@ -204,6 +204,19 @@ def test_nothing_differs_from_what_was_decided(released: Ran, terms: Owned, arou
     assert (line["run"], line["serves"]) == (released.told["run"], True)
 
 
+def test_it_may_serve_for_a_while_by_a_key_that_the_pipeline_cannot_read(
+    released: Ran, terms: Owned, around: World
+) -> None:
+    named = ["--document", NAME, "--policy", str(terms.path), "--json"]
+    ended = around.site.sluice("deploy", "lease", *named)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    given = json.loads(ended.stdout)
+    assert [(each["run"], each["serves"]) for each in given["releases"]] == [(released.told["run"], True)]
+    assert given["lease"]["models"] == [current(around.site.kept, pointer(TARGET, NAME))[1]["model"]]
+    ended = around.site.sluice("deploy", "diff", *named)
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, []), ended.stdout + ended.stderr
+
+
 def test_production_refuses_it_and_names_each_reason(released: Ran, around: World, terms: Owned) -> None:
     prod, before = owned(around, "kubernetes_prod"), current(around.site.kept, pointer("kubernetes_prod", NAME))
     told = ran(around, prod, "--after", released.told["run"]).told

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import yaml
 
 from deployments.image import assemble
 from deployments.image.closure import closure
+from deployments.kubernetes.lease import FILE
 from deployments.kubernetes.render import Values, render
 from deployments.serving.keyset import jwks
 from security.gates.model import contents, release
 from security.inventory import layout
+from security.models.lease import sealed
 from tasks import build, service, tree
 from tests.deployments.image import debian
 from tests.deployments.serving import story
-from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, card, site
+from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site, card, site
 
 pytestmark = [
     pytest.mark.prove,
@@ -62,6 +65,13 @@ def unpacked(folder: Path, sha: str, root: Path) -> dict[str, Any]:
     return told
 
 
+def leased(there: Site, digest: str) -> bytes:
+    """A lease of one model."""
+    said = {"name": card()["name"], "target": "kubernetes_test", "models": (digest,), "entries": 4}
+    said |= {"chain": "b" * 64, "revocations": "", "at": time.time(), "until": time.time() + 600}
+    return sealed(there.keys.signer("verifier"), **said)
+
+
 def test_the_image_serves_its_model_as_the_manifests_start_it(tmp_path: Path) -> None:
     if not shutil.which("unshare") or not shutil.which("ip"):
         pytest.skip("no unshare, or no ip")
@@ -76,6 +86,7 @@ def test_the_image_serves_its_model_as_the_manifests_start_it(tmp_path: Path) ->
     given |= {"policy": story.digest(story.POLICY)}
     given |= {"model": digest, "path": PATH, "issuer": ISSUER, "audience": AUDIENCE, "tenant": TENANT}
     given |= {"key": there.keys.public("producer").pem.decode(), "jwks": jwks(there.keys.public("issuer")).decode()}
+    given |= {"target": "kubernetes_test", "verifier": there.keys.public("verifier").pem.decode()}
     made = dict(render(Values.model_validate(given)))
     pod = yaml.safe_load(made["deployment.yaml"])["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -86,6 +97,8 @@ def test_the_image_serves_its_model_as_the_manifests_start_it(tmp_path: Path) ->
     for name, text in yaml.safe_load(made["trust.yaml"])["data"].items():
         (root / "srv" / "trust").mkdir(exist_ok=True)
         (root / "srv" / "trust" / name).write_text(text)
+    (root / "srv" / "lease").mkdir()
+    (root / "srv" / "lease" / FILE).write_bytes(leased(there, digest))
     (root / "run" / "sluice").mkdir()
     os.chown(root / "run" / "sluice", AS, AS)
     argv = [str(root), str(AS), *told["Entrypoint"], *container["args"]]
