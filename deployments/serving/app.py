@@ -72,6 +72,9 @@ class Word(Protocol):
     def usable(self) -> None:
         """`Refusal` 503 where it may not, or nobody can tell."""
 
+    def left(self) -> float:
+        """Seconds until it may not any more, if nothing new is heard; below 0 where it may not."""
+
 
 class Service:
     """The endpoints over one model. Past the expiry of its release, or without a lease that holds, it is not ready and
@@ -147,7 +150,9 @@ class Service:
     async def metrics(self, request: Request) -> Response:
         """The counts, to a bearer who may have these."""
         self.verifier.allow(self._bearer(request), scope=METRICS)
-        return Response(self.counts.text(self.model.card.expires, self.clock()), headers={"content-type": TYPE})
+        left = self.lease.left() if self.lease is not None else None
+        text = self.counts.text(self.model.card.expires, self.clock(), left)
+        return Response(text, headers={"content-type": TYPE})
 
     async def healthz(self, request: Request) -> Response:
         """Whether the process answers."""

@@ -72,6 +72,13 @@ class Granted:
                 pass  # not renewed: there may be a good one before what is there has run out
         self._good()
 
+    def left(self) -> float:
+        """Seconds until the newest lease has run out, as of the last look; below 0 where it does not name the
+        release."""
+        if self.digest not in self._lease.models:
+            return -1.0
+        return min(self._lease.until - self.wall(), self._ends - self.clock())
+
     def _good(self) -> None:
         if self.wall() >= self._lease.until or self.clock() >= self._ends:
             raise Refusal(503, "the lease has run out")
@@ -82,7 +89,7 @@ class Granted:
         """What lies there, and the moment of `clock` at which it ends."""
         data = held(self.file)
         if data == self._seen:
-            return self._lease, self._ends  # a clock that was put back since does not make it last
+            return self._lease, self._ends  # nothing was said since: what was verified is not verified again
         now, moment = self.clock(), self.wall()
         lease = read(data, self.verifier, name=self.name, target=self.target, now=moment)
         self._seen = data

@@ -92,6 +92,10 @@ class Lease:
         if now - self._held > self.seconds:
             raise Refusal(503, "whether the release was revoked is not known any more")
 
+    def left(self) -> float:
+        """Seconds until it is not usable, if the registry cannot be asked any more; below 0 where it is not."""
+        return -1.0 if self._gone_for else self._held + self.seconds - self.clock()
+
     def _look(self) -> Standing:
         name = named(self.card.name)
         mine, gone = chain(self.folder, name), chain(self.folder, REVOKED)

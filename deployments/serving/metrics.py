@@ -30,8 +30,9 @@ class Metrics:
             buckets = self.took[route] = [0] * (len(BOUNDS) + 1)
         buckets[bisect_left(BOUNDS, micros / 1e6)] += 1
 
-    def text(self, expires: float, now: float) -> bytes:
-        """All counts, and the seconds that the release may still be used."""
+    def text(self, expires: float, now: float, left: float | None = None) -> bytes:
+        """All counts, and the seconds that the release may still be used, and until whoever says so must be heard again
+        (`left`; None where nobody is)."""
         lines = ["# HELP sluice_requests_total Answers.", "# TYPE sluice_requests_total counter"]
         for (route, status), count in sorted(self.answers.items()):
             lines.append(f'sluice_requests_total{{route="{route}",status="{status}"}} {count}')
@@ -47,4 +48,7 @@ class Metrics:
         lines += ["# TYPE sluice_unlogged_total counter", f"sluice_unlogged_total {self.unlogged}"]
         lines += ["# HELP sluice_release_seconds How long the release may still be used."]
         lines += ["# TYPE sluice_release_seconds gauge", f"sluice_release_seconds {max(expires - now, 0.0):.0f}"]
+        if left is not None:
+            lines += ["# HELP sluice_lease_seconds How long it answers if nobody says anew that it may."]
+            lines += ["# TYPE sluice_lease_seconds gauge", f"sluice_lease_seconds {max(left, 0.0):.0f}"]
         return ("\n".join(lines) + "\n").encode()

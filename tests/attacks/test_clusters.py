@@ -308,9 +308,10 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     assert world.led() == moves[1]["release"]
     assert world.let() == {moves[1]["model"]}, "nor is a revoked one let serve beside it"
     assert main(["deploy", "lease", *named]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"1 model of {NAME} may serve at {TARGET} until ")
-    assert "is revoked: it was poisoned" in " ".join(told.split())
+    assert capsys.readouterr().out.startswith(f"1 model of {NAME} may serve at {TARGET} until ")
+    assert main(["deploy", "lease", *named, "--json"]) == 0
+    told = {each["run"]: each["why"] for each in json.loads(capsys.readouterr().out)["releases"]}
+    assert told == {first.plan.run: "is revoked: it was poisoned", second.plan.run: ""}
 
 
 def test_a_decision_that_was_altered_leads_nobody_anywhere(

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployments.serving import grant
 from deployments.serving.__main__ import options
 from deployments.serving.app import Service, application
 from deployments.serving.grant import EVERY, Granted
 from deployments.serving.keyset import keyset
 from deployments.serving.load import Model, load
 from deployments.serving.schema import Refusal
-from deployments.serving.token import Verifier
+from deployments.serving.token import METRICS, Verifier
 from security.errors import KeyBroken, LogBroken, Refused, SluiceError
 from security.models import lease
 from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site
@@ -207,6 +208,30 @@ def test_a_clock_that_is_put_back_makes_nothing_last(desk: Desk) -> None:
     assert usable(granted) == "the lease has run out"
 
 
+def test_a_machine_that_was_asleep_has_none_left(desk: Desk) -> None:
+    """The other clock stood still meanwhile."""
+    desk.lay(desk.made())
+    granted = desk.granted()
+    desk.wall.now += HOUR - 1
+    assert usable(granted) == ""
+    desk.wall.now += 1
+    assert usable(granted) == "the lease has run out"
+
+
+def test_what_has_not_changed_is_not_verified_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.lay(desk.made())
+    granted, asked, real = desk.granted(), list[bytes](), grant.read
+    monkeypatch.setattr(grant, "read", lambda *told, **more: asked.append(told[0]) or real(*told, **more))
+    for _ in range(20):
+        desk.pass_(EVERY)
+        assert usable(granted) == ""
+    assert asked == []
+    fresh = desk.lay(desk.made())
+    desk.pass_(EVERY)
+    assert usable(granted) == ""
+    assert asked == [fresh]
+
+
 def test_who_makes_models_lets_none_serve(desk: Desk) -> None:
     desk.lay(desk.made("producer"))
     key = desk.home.keys.public("producer")
@@ -221,10 +246,18 @@ def test_past_its_lease_the_service_answers_nothing(home: Site, desk: Desk) -> N
     with serving(application(service, PATH)) as url, httpx.Client(base_url=url, trust_env=False) as client:
         ask: dict[str, Any] = {"params": {"user": "u001"}, "headers": bearing(home)}
         assert client.get(PATH, **ask).status_code == 200
+        desk.pass_(600)
+        text = client.get("/metrics", headers=bearing(home, scope=METRICS)).text
+        assert text.endswith("\nsluice_lease_seconds 3000\n")
         desk.pass_(HOUR)
         assert "run out" in error(client.get(PATH, **ask), 503)
         assert "run out" in error(client.post(PATH, json={"items": ["i001"]}, headers=bearing(home)), 503)
         assert (client.get("/readyz").status_code, client.get("/healthz").status_code) == (503, 200)
+        desk.lay(desk.made(models=()))
+        desk.pass_(EVERY)
+        assert client.get("/readyz").status_code == 503
+        text = client.get("/metrics", headers=bearing(home, scope=METRICS)).text
+        assert text.endswith("\nsluice_lease_seconds 0\n")
 
 
 def test_the_process_does_not_start_without_one(home: Site, desk: Desk) -> None:

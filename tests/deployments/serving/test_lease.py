@@ -116,7 +116,9 @@ def test_a_revocation_ends_it_when_it_is_read_and_for_good(registry: Registry) -
     registry.revoke("data", "a" * 64)
     assert usable(lease) == "", "until it is looked at again"
     registry.clock.now += EVERY
+    assert lease.left() == SECONDS - EVERY
     assert usable(lease) == "503: the release was revoked"
+    assert lease.left() < 0
     shutil.rmtree(registry.folder)
     registry.clock.now += EVERY
     assert usable(lease) == "503: the release was revoked"
