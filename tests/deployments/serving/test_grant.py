@@ -270,7 +270,7 @@ def test_the_process_does_not_start_without_one(home: Site, desk: Desk) -> None:
 
 def test_it_is_asked_by_a_lease_or_by_a_registry_and_by_one_of_them() -> None:
     told = ["--release", "r", "--key", "k", "--jwks", "j", "--issuer", "i", "--audience", "a", "--tenant", "t"]
-    told += ["--path", PATH, "--ready", "f"]
+    told += ["--path", PATH, "--ready", "f", "--log", "UnsafeNone"]
     good = ["--lease", "l", "--verifier", "v", *PLACE]
     assert options([*told, *good]).lease == Path("l")
     for wrong in ([], [*good, "--registry", "UnsafeNone"], good[:2], good[:4], good[:6], [*good[:2], *good[4:]]):
