@@ -30,7 +30,7 @@ class Granted:
     """A lease in a file, for one release (its digest) of a pipeline (`name`) at a target, by the verifier's key.
 
     `clock` is a monotonic one, `wall` tells seconds since the epoch. Raises where there is no lease that is good now
-    (`LogBroken`, `Refused`), or it does not name the release (`Refused`), or the key is the producer's (`KeyBroken`).
+    (`LogBroken`, `Refused`), or the key is the producer's (`KeyBroken`).
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from flows import plan
 from security.access import NEEDED
 from security.errors import SluiceError
 from security.keys import PublicKey, UnsafeLocalKeys
-from security.models.lease import read, said
+from security.models.lease import Lease, read, said
 from tasks import process
 from tasks.home import Home
 from tests.cluster.conftest import TOKEN, World, rolled, stuck
@@ -124,11 +124,15 @@ class Grounds(World):
             return "CrashLoopBackOff"
         return "" if told["metadata"]["annotations"]["sluice/model"] in lease.models else "CrashLoopBackOff"
 
+    def lease(self) -> Lease:
+        """The one that lies there, by the verifier's key."""
+        held = self.objects.held["ConfigMap", self.namespace, called(self.name)]
+        return said(held["data"][FILE].encode(), UnsafeLocalKeys(self.home.root / "keys").public("verifier"))
+
     def let(self) -> set[str]:
-        """The models that the lease that lies there lets serve; none where there is none."""
-        held = self.objects.held.get(("ConfigMap", self.namespace, called(self.name)))
-        verifier = UnsafeLocalKeys(self.home.root / "keys").public("verifier")
-        return {*said(held["data"][FILE].encode(), verifier).models} if held else set()
+        """The models that it lets serve; none where there is none."""
+        there = ("ConfigMap", self.namespace, called(self.name)) in self.objects.held
+        return {*self.lease().models} if there else set()
 
     def address(self, host: str, component: str) -> tuple[str, int]:
         """Where a name leads in the network of the cluster, for whoever asks."""

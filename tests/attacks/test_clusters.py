@@ -3,15 +3,19 @@ whatever served before serves still."""
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from deployments.kubernetes.lease import renewed
 from flows.cli import main
+from flows.lease import lease as scheduled
 from flows.shell import once
 from security.keys import UnsafeLocalKeys
 from security.log import read
+from security.models.lease import sealed
 from tasks import chains, models, process, store
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
@@ -222,6 +226,10 @@ def test_a_run_that_passes_leads_callers_to_its_release(
     given = json.loads(capsys.readouterr().out)
     assert (given["lease"]["models"], given["lease"]["target"]) == ([said["model"]], TARGET)
     assert [(each["run"], each["serves"], each["why"]) for each in given["releases"]] == [(first.plan.run, True, "")]
+    state: Any = scheduled(**asked, return_state=True)
+    assert state.is_completed()
+    assert state.message.startswith(f"1 model of {NAME} may serve at {TARGET} until ")
+    assert world.lease().at > given["lease"]["at"]
     assert main(["deploy", "diff", *named]) == 0
     assert json.loads(capsys.readouterr().out) == []
 
@@ -279,6 +287,14 @@ def second(first: Run, newer: Run, asked: dict[str, str], world: Grounds, regist
     return run
 
 
+def outdated(world: Grounds, home: Home) -> None:
+    """Nobody has renewed the lease, and it has run out."""
+    told = world.lease().model_dump() | {"at": time.time() - 7200, "until": time.time() - 3600}
+    envelope = sealed(UnsafeLocalKeys(home.root / "keys").signer("verifier"), **told)
+    with world.client() as client:
+        renewed(client, NAMESPACE, NAME, lambda _: envelope)
+
+
 def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked_one(
     first: Run, second: Run, world: Grounds, asked: dict[str, str], home: Home, capsys: Said
 ) -> None:
@@ -287,6 +303,9 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     assert [each["run"] for each in moves] == [first.plan.run, second.plan.run]
     assert world.releases() == {each["release"] for each in moves}
     assert world.let() == {each["model"] for each in moves}
+    outdated(world, home)
+    assert main(["deploy", "status", *named, "--json"]) == 0
+    assert {each["state"] for each in json.loads(capsys.readouterr().out)} == {"0 of 2 replicas are updated"}
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it recommends nonsense"]) == 0
     assert world.led() == moves[0]["release"]
     assert (home.evidence(first.plan.run) / "release-3.dsse").is_file()
