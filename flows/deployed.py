@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from deployments.kubernetes import lease as laid
 from deployments.kubernetes import status as states
 from deployments.kubernetes import switch
 from deployments.kubernetes.client import Client
@@ -21,6 +22,7 @@ from flows import plan as planning
 from flows.waiver import Lines, show
 from security.errors import LogBroken, PlanError
 from security.gates.deployer import Limits
+from security.models.lease import Lease
 from security.models.standing import Row, Standing
 from security.verify import verify
 from tasks import chains, cluster, decision, lead, lease, models, process, signer
@@ -29,7 +31,7 @@ from tasks.home import Home
 from tasks.lease import Given
 from tasks.store import current, move, moves, pointer
 
-STATUS = ("run", "release", "model", "version", "registry", "state", "serves")
+STATUS = ("run", "release", "model", "version", "registry", "state", "until", "serves")
 LEASE = ("run", "release", "model", "serves", "why")
 DIFF = ("object", "field", "wanted", "found")
 SHOWN = 12
@@ -96,15 +98,30 @@ def status(of: Deployed) -> Lines:
         return [of.line(each, **_process(of, each)) for each in of.decided]
     with of.spoken() as client:
         found = states.status(client, of.namespace, of.said["name"])
+        envelope = laid.found(client, of.namespace, of.said["name"])
+    leased = lease.last(envelope, of.keys.public("verifier"), of.name, of.target)
     known = {each.release: each for each in of.decided}
     lines: Lines = []
     for here in found.releases:
         state = here.lacks or f"{here.available}/{here.replicas} ready"
-        more = {"state": state, "serves": here.release == found.serving}
         each = known.pop(here.release, None)
+        until = _until(leased, each.model) if each else ""
+        more = {"state": state, "until": until, "serves": here.release == found.serving}
         nobody = {"run": "", "release": here.release, "model": here.model[:SHOWN], "version": ""}
         lines.append(of.line(each, **more) if each else nobody | {"registry": "nobody decided on it", **more})
-    return lines + [of.line(each, state="not there any more", serves=False) for each in known.values()]
+    gone = {"state": "not there any more", "until": "", "serves": False}
+    return lines + [of.line(each, **gone) for each in known.values()]
+
+
+def _until(leased: Lease | None, model: str) -> str:
+    """Until when the lease that lies there lets a model serve."""
+    if leased is None or model not in leased.models:
+        return "no lease"
+    return f"{'ran out ' if leased.until <= time.time() else ''}{_stamp(leased.until)}"
+
+
+def _stamp(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def _process(of: Deployed, each: Decision) -> dict[str, Any]:
@@ -186,8 +203,7 @@ def said(given: Given) -> str:
     """A lease in a sentence."""
     count = len(given.lease.models)
     models_ = f"{count} model{'s' if count > 1 else ''}" if count else "nothing"
-    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(given.lease.until))
-    return f"{models_} of {given.lease.name} may serve at {given.lease.target} until {until}"
+    return f"{models_} of {given.lease.name} may serve at {given.lease.target} until {_stamp(given.lease.until)}"
 
 
 def _leased(given: Given, *, as_json: bool) -> int:

@@ -23,6 +23,7 @@ from deployments.kubernetes.status import status
 from security import whole
 from security.errors import LogBroken, PlanError, SluiceError
 from security.keys import Keys as Held
+from security.keys import PublicKey
 from security.log import kind_of, read
 from security.models import lease
 from security.models.chain import Keys
@@ -80,7 +81,7 @@ def renew(of: Of, client: Client, namespace: str, name: str) -> Given:
 
     def make(before: bytes) -> bytes:
         there = {each.release for each in status(client, namespace, name).releases}
-        envelope, given = _made(of, _last(of, before), there)
+        envelope, given = _made(of, last(before, of.keys.public("verifier"), of.name, of.target), there)
         made[:] = [given]
         return envelope
 
@@ -88,22 +89,23 @@ def renew(of: Of, client: Client, namespace: str, name: str) -> Given:
     return made[0]
 
 
-def _last(of: Of, envelope: bytes) -> Lease | None:
-    """The lease that lies there, whether it is good still; None where there is none that the verifier gave for here."""
+def last(envelope: bytes, key: PublicKey, name: str, target: str) -> Lease | None:
+    """The lease that lies somewhere, whether it is good still; None where there is none that the verifier (`key`) gave
+    for this pipeline and target."""
     with suppress(LogBroken):
-        last = lease.said(envelope, of.keys.public("verifier"))
-        return last if (last.name, last.target) == (of.name, of.target) else None
+        found = lease.said(envelope, key)
+        return found if (found.name, found.target) == (name, target) else None
     return None
 
 
-def _made(of: Of, last: Lease | None, there: Collection[str]) -> tuple[bytes, Given]:
-    known = {*of.known, *((last.chain, last.revocations) if last else ())} - {""}
+def _made(of: Of, before: Lease | None, there: Collection[str]) -> tuple[bytes, Given]:
+    known = {*of.known, *((before.chain, before.revocations) if before else ())} - {""}
     # The model's chain is read first: what it names of revocations is there by then.
     entries, gone = chains.there(of.home, of.name), chains.there(of.home, REVOKED)
     now = time.time()
     found = stands(entries, gone, of.trusted, of.name, now=now, known=known)
     lines = [*_decided(of, found, there), *_candidates(of, found)]
-    at = round(max(now, last.at + TICK if last else 0.0), 3)
+    at = round(max(now, before.at + TICK if before else 0.0), 3)
     told: dict[str, Any] = {
         "name": of.name,
         "target": of.target,

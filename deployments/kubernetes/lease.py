@@ -23,14 +23,18 @@ def called(name: str) -> str:
     return f"{name}-lease"
 
 
+def found(client: Client, namespace: str, name: str) -> bytes:
+    """The envelope that lies there, whoever made it; empty where there is none."""
+    return _envelope(client.find("ConfigMap", called(name), namespace))
+
+
 def renewed(client: Client, namespace: str, name: str, make: Make) -> bytes:
     """Lay there what `make` makes of what lies there; the envelope. `Moved` where somebody else was first each time,
     `Conflict` where it is somebody else's."""
     last: Moved | None = None
     for _ in range(TRIES):
         live = client.find("ConfigMap", called(name), namespace)
-        before = ((live or {}).get("data") or {}).get(FILE) or ""
-        envelope = make(str(before).encode())
+        envelope = make(_envelope(live))
         try:
             client.apply(_told(namespace, name, envelope, live))
         except Moved as why:
@@ -38,6 +42,10 @@ def renewed(client: Client, namespace: str, name: str, make: Make) -> bytes:
         else:
             return envelope
     raise Moved(f"{last}; tried {TRIES} times; the lease that lies there is somebody else's, and this one is not there")
+
+
+def _envelope(live: dict[str, Any] | None) -> bytes:
+    return str(((live or {}).get("data") or {}).get(FILE) or "").encode()
 
 
 def _told(namespace: str, name: str, envelope: bytes, live: dict[str, Any] | None) -> dict[str, Any]:

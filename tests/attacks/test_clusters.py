@@ -221,6 +221,7 @@ def test_a_run_that_passes_leads_callers_to_its_release(
     assert main(["deploy", "status", *named]) == 0
     (line,) = json.loads(capsys.readouterr().out)
     assert (line["run"], line["serves"], line["registry"]) == (first.plan.run, True, "candidate, approved, production")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", line["until"])
     assert world.let() == {said["model"]}
     assert main(["deploy", "lease", *named]) == 0
     given = json.loads(capsys.readouterr().out)
@@ -305,7 +306,8 @@ def test_rollback_leads_to_an_earlier_release_that_stands_and_never_to_a_revoked
     assert world.let() == {each["model"] for each in moves}
     outdated(world, home)
     assert main(["deploy", "status", *named, "--json"]) == 0
-    assert {each["state"] for each in json.loads(capsys.readouterr().out)} == {"0 of 2 replicas are updated"}
+    lines_ = json.loads(capsys.readouterr().out)
+    assert {(each["state"], each["until"][:10]) for each in lines_} == {("0 of 2 replicas are updated", "ran out 20")}
     assert main(["deploy", "rollback", *named, "--to", first.plan.run, "--reason", "it recommends nonsense"]) == 0
     assert world.led() == moves[0]["release"]
     assert (home.evidence(first.plan.run) / "release-3.dsse").is_file()
