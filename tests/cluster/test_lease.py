@@ -12,7 +12,7 @@ from deployments.kubernetes.errors import Conflict, Moved, Undone
 from deployments.kubernetes.release import Release
 from deployments.kubernetes.rollout import there
 from deployments.kubernetes.status import diff
-from tests.cluster.conftest import World, lets, rolled, stuck
+from tests.cluster.conftest import World, rolled, stuck
 from tests.cluster.server import Told
 from tests.cluster.test_rollout import MODELS, NEW, OLD, Site, failed
 
@@ -44,9 +44,7 @@ def test_it_is_there_before_the_pods_that_it_lets_serve(site: Site) -> None:
     assert (placed.serving, site.switch(1, OLD).release) == (OLD, NEW)
 
 
-def test_without_one_a_release_never_becomes_ready(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_one_a_release_never_becomes_ready(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.place(0)
     site.switch(0, None)
     monkeypatch.setattr("tests.cluster.test_rollout.lets", lambda client, release: None)
@@ -118,7 +116,9 @@ def test_what_somebody_else_has_put_there_is_not_taken_by_force(site: Site) -> N
 
 
 def test_the_first_one_is_made(site: Site) -> None:
-    lets(site.client, site.place(0).release)
+    assert lease.found(site.client, "sluice", "sample") == b""
+    site.place(0)
+    assert lease.found(site.client, "sluice", "sample") == f"{MODELS[0]}\n".encode()
     live = site.client.get(*PLACE[::2], PLACE[1])
     assert live["metadata"]["labels"]["app.kubernetes.io/name"] == "sample"
     assert live.get("immutable") is None
