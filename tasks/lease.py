@@ -9,7 +9,7 @@ Who has a candidate says a file a run, so that whoever renews the lease meanwhil
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,15 +139,26 @@ def _candidates(of: Of, found: Standing) -> Iterator[Line]:
 
 
 def _candidate(of: Of, found: Standing, run: str) -> Line:
-    """What a run's log says that it places here, and whether the registry lets it."""
+    """What a run's log says that it places here, and whether log and registry let it."""
     key = of.keys.public("producer")
     rendered = manifests.read(lead.rendered(of.home, run, key))
-    said = read(of.home.evidence(run) / "log.jsonl", key)[0][0]["predicate"]["plan"]
-    if (said["document"]["pipeline_name"], said["target"]) != (of.name, of.target):
+    told = read(of.home.evidence(run) / "log.jsonl", key)[0]
+    plan = told[0]["predicate"]["plan"]
+    if (plan["document"]["pipeline_name"], plan["target"]) != (of.name, of.target):
         raise LogBroken(f"run {run}: is of another pipeline or target than it places a candidate of")
     row = next((row for row in found.rows if row.claim.release == rendered.model), None)
-    why = row.wrong if row else _barred(of, found, run)
+    why = _refused(told) or (row.wrong if row else _barred(of, found, run))
     return Line(run, rendered.release, rendered.model, why)
+
+
+def _refused(told: Iterable[dict[str, Any]]) -> str:
+    """What in a run's log stops it."""
+    for kind, said in ((kind_of(each), each["predicate"]) for each in told):
+        if kind == "verdict" and said["effect"]["action"] != "proceed":
+            return f"was refused by {said['gate']}"
+        if kind == "closed" and said["outcome"] != "passed":
+            return f"is of a run that ended otherwise than it should ({said['outcome']})"
+    return ""
 
 
 def _barred(of: Of, found: Standing, run: str) -> str:

@@ -93,6 +93,8 @@ class Desk:
         for name, data in rendered(model=MODELS[number]):
             (folder / name).write_bytes(data)
         log.append("output", output={"kind": "manifests", "sha256": store.measure(folder)[0]})
+        for kind, more in said.get("then", ()):
+            log.append(kind, **more)
         (self.of().candidates / run).write_text(said["mark"])
         return run
 
@@ -271,6 +273,20 @@ def test_a_candidate_of_what_was_revoked_may_not(desk: Desk) -> None:
     desk.revoke("key", desk.keys.public("producer").id)
     assert why(desk.renew())["run-2"].startswith("is signed by the key")
     assert desk.let() == []
+
+
+def test_a_candidate_that_its_run_has_refused_may_not(desk: Desk) -> None:
+    """Whoever says that it is one, and whatever process lives."""
+    verdicts = [("verdict", {"gate": "workload_hardening", "effect": {"action": each}}) for each in ("proceed", "stop")]
+    desk.candidate(0, then=[verdicts[0], ("closed", {"outcome": "passed"})])
+    desk.candidate(1, then=verdicts)
+    desk.candidate(2, then=[verdicts[0], ("closed", {"outcome": "refused"})])
+    assert why(desk.renew()) == {
+        "run-0": "",
+        "run-1": "was refused by workload_hardening",
+        "run-2": "is of a run that ended otherwise than it should (refused)",
+    }
+    assert desk.let() == [MODELS[0]]
 
 
 def test_what_its_predecessor_made_counts_as_well(desk: Desk) -> None:
