@@ -435,5 +435,5 @@ def test_the_process_that_signs_imports_no_gate_and_nothing_of_the_work() -> Non
             if isinstance(node, ast.ImportFrom):
                 names.add(str(node.module))
     known = {"security.endorse", "security.errors", "security.keys", "security.signer", "security.signer.wire"}
-    known |= {"security.signer.token", "security.signer.lease"}
+    known |= {"security.signer.token"}
     assert {name for name in names if name.startswith(("security", "tasks"))} == known
