@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from deployments.kubernetes import lease as laid
+from deployments.kubernetes import release, switch
 from deployments.kubernetes import status as states
-from deployments.kubernetes import switch
 from deployments.kubernetes.client import Client
 from flows import brief as briefs
 from flows import plan as planning
@@ -184,12 +184,19 @@ def rollback(of: Deployed, to: str, reason: str) -> dict[str, str]:
     told = where | {"log": proof.head, "reason": reason}
     envelope = decision.sign(proof.plan, proof.head, told, of.keys.signer("verifier"))
     manifests = lead.rendered(of.home, mine.run, of.keys.public("producer"))
+    if not states.takes(release.read(manifests).deployment):
+        raise PlanError(f"release {mine.release} {lease.UNLEASED}")
     with of.spoken() as client:
         lease.renew(of.leased, client, of.namespace, of.said["name"])  # its pods may have been without one
         switch.rollback(client, manifests, say=lambda said: print(f"  {said}"), stands=stands)
     with decision.kept(of.home, mine.run, seen + 1, envelope):
         move(of.home, of.pointer, seen, told)
     return {"release": mine.release, "model": mine.model, "run": mine.run}
+
+
+def lets(of: Deployed, given: Given) -> bool:
+    """Whether a lease lets the model serve that was decided on last."""
+    return of.said.get("model") in given.lease.models
 
 
 def renewed(of: Deployed) -> Given:
@@ -206,17 +213,18 @@ def said(given: Given) -> str:
     return f"{models_} of {given.lease.name} may serve at {given.lease.target} until {_stamp(given.lease.until)}"
 
 
-def _leased(given: Given, *, as_json: bool) -> int:
+def _leased(given: Given, code: int, *, as_json: bool) -> int:
     lines = [{**each._asdict(), "serves": not each.why} for each in given.lines]
     if as_json:
         print(json.dumps({"lease": given.lease.model_dump(mode="json"), "releases": lines}, indent=1, sort_keys=True))
-        return 0
+        return code
     print(said(given))
-    return show([{**each, "model": each["model"][:SHOWN]} for each in lines], LEASE, as_json=False)
+    show([{**each, "model": each["model"][:SHOWN]} for each in lines], LEASE, as_json=False)
+    return code
 
 
 def command(given: argparse.Namespace) -> int:
-    """One of the four. A difference is 1."""
+    """One of the four. A difference is 1, and so is a lease that does not let serve what was decided on last."""
     of = Deployed(Home.here(), given.document, given.policy)
     if given.what == "status":
         return show(status(of), STATUS, as_json=given.json)
@@ -225,7 +233,8 @@ def command(given: argparse.Namespace) -> int:
         show(lines, DIFF, as_json=given.json)
         return int(bool(lines))
     if given.what == "lease":
-        return _leased(renewed(of), as_json=given.json)
+        made = renewed(of)
+        return _leased(made, int(not lets(of, made)), as_json=given.json)
     told = rollback(of, given.to, given.reason)
     print(f"callers are led to {told['release']}, the model {told['model'][:SHOWN]} of run {told['run']}")
     return 0

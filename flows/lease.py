@@ -31,8 +31,12 @@ def lease(
         policy: how it is judged, by name: its target is where the lease is good.
     """
     try:
-        given = deployed.renewed(deployed.Deployed(Home.here(), document, policy, by_path=False))
+        of = deployed.Deployed(Home.here(), document, policy, by_path=False)
+        given = deployed.renewed(of)
     except (SluiceError, ConfigError, OSError) as why:
         return report.unplanned(Failed(name=REFUSED, message=f"lease: {why}"))
     left = [f"{each.run}, release {each.release}: {each.why}" for each in given.lines if each.why]
-    return Completed(message="; ".join([deployed.said(given), *left]))
+    message = "; ".join([deployed.said(given), *left])
+    if not deployed.lets(of, given):  # what callers are led to answers nothing from now on
+        return report.unplanned(Failed(name=REFUSED, message=f"lease: {message}"))
+    return Completed(message=message)

@@ -105,12 +105,14 @@ def serve(model: Ref, scores: Ref, manifests: Ref) -> Ref:
 
 
 def withdraw(run: Run) -> None:
-    """Stop a run's candidate and take away what it has placed, and its place in the lease, unless somebody is led
-    there."""
-    if pointed(run.home, pointer("local"))[1].get("run") != run.plan.run:
-        process.stop(run.home.root / "service" / run.plan.run / "process.json")
-    lead.withdraw(run)
-    lease.settle(run)
+    """Stop a run's candidate and take away what it has placed, unless somebody is led there; and its place in the lease
+    in any case, where it was not decided on."""
+    try:
+        if pointed(run.home, pointer("local"))[1].get("run") != run.plan.run:
+            process.stop(run.home.root / "service" / run.plan.run / "process.json")
+        lead.withdraw(run)
+    finally:
+        lease.settle(run)
 
 
 def sweep(home: Home) -> list[str]:

@@ -96,7 +96,7 @@ def _back(run: Run, client: Client, told: Mapping[str, str], stands: switch.Stan
         client.delete("Service", name, where, uid=live["metadata"]["uid"])
         return f"{before} must not serve any more, and callers are led nowhere" if before else "callers are led nowhere"
     except SluiceError as why:
-        return f"callers are still led to {told['release']}: {why}"
+        return f"callers are still led to {told['release']}, until its lease has run out: {why}"
 
 
 def pruned(run: Run, told: Mapping[str, str]) -> None:

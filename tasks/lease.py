@@ -9,7 +9,7 @@ Who has a candidate says a file a run, so that whoever renews the lease meanwhil
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +29,15 @@ from security.models import lease
 from security.models.chain import Keys
 from security.models.lease import Lease
 from security.models.manifest import REVOKED
-from security.models.standing import Standing, stands
+from security.models.standing import LATE, Standing, stands
 from tasks import chains, cluster, decision, lead, models
 from tasks.home import Home, lives, mine
 from tasks.run import Run
 
 TICK = 0.001
 """Seconds by which one lease is later than another."""
+UNLEASED = "was rendered before there were leases, and asks nobody: roll it out anew"
+"""Of a release that goes on whatever a lease says."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ def renew(of: Of, client: Client, namespace: str, name: str) -> Given:
     made: list[Given] = []
 
     def make(before: bytes) -> bytes:
-        there = {each.release for each in status(client, namespace, name).releases}
-        envelope, given = _made(of, last(before, of.keys.public("verifier"), of.name, of.target), there)
+        there = {each.release: each.leased for each in status(client, namespace, name).releases}
+        envelope, given = _made(of, _own(of, before), there)
         made[:] = [given]
         return envelope
 
@@ -98,14 +100,29 @@ def last(envelope: bytes, key: PublicKey, name: str, target: str) -> Lease | Non
     return None
 
 
-def _made(of: Of, before: Lease | None, there: Collection[str]) -> tuple[bytes, Given]:
+def _own(of: Of, envelope: bytes) -> Lease | None:
+    """The lease that lies there; `PlanError` for one that the verifier gave for another place: nothing takes that one's
+    place."""
+    with suppress(LogBroken):
+        found = lease.said(envelope, of.keys.public("verifier"))
+        if (found.name, found.target) != (of.name, of.target):
+            place = f"a lease of {found.name} at {found.target} lies there"
+            raise PlanError(f"{place}; allowed: none, or one of {of.name} at {of.target}; nothing was laid")
+        return found
+    return None
+
+
+def _made(of: Of, before: Lease | None, there: Mapping[str, bool]) -> tuple[bytes, Given]:
     known = {*of.known, *((before.chain, before.revocations) if before else ())} - {""}
     # The model's chain is read first: what it names of revocations is there by then.
     entries, gone = chains.there(of.home, of.name), chains.there(of.home, REVOKED)
     now = time.time()
     found = stands(entries, gone, of.trusted, of.name, now=now, known=known)
     lines = [*_decided(of, found, there), *_candidates(of, found)]
-    at = round(max(now, before.at + TICK if before else 0.0), 3)
+    if gone_for := found.barred.get(of.keys.public("verifier").id):
+        lines = [each._replace(why=f"is let serve by nobody: the verifier's key is revoked: {gone_for}") for each in lines]
+    # No service whose clock is right has taken one of days to come: it holds up none after it.
+    at = round(max(now, before.at + TICK if before and before.at <= now + LATE else 0.0), 3)
     told: dict[str, Any] = {
         "name": of.name,
         "target": of.target,
@@ -120,10 +137,13 @@ def _made(of: Of, before: Lease | None, there: Collection[str]) -> tuple[bytes, 
     return envelope, Given(lease.said(envelope, of.keys.public("verifier")), lines)
 
 
-def _decided(of: Of, found: Standing, there: Collection[str]) -> Iterator[Line]:
-    for each in decision.made(of.home, of.target, of.name, of.keys.public("verifier")):
-        gone = "" if each.release in there else "is not there any more"
-        yield Line(each.run, each.release, each.model, gone or cluster.unfit(found, each.model))
+def _decided(of: Of, found: Standing, there: Mapping[str, bool]) -> Iterator[Line]:
+    """Those that are there, and the newest, wherever it is."""
+    decided = decision.made(of.home, of.target, of.name, of.keys.public("verifier"))
+    for each in decided:
+        if each.release in there or each is decided[-1]:
+            why = {None: "is not there any more", False: UNLEASED, True: ""}[there.get(each.release)]
+            yield Line(each.run, each.release, each.model, cluster.unfit(found, each.model) or why)
 
 
 def _candidates(of: Of, found: Standing) -> Iterator[Line]:
@@ -200,8 +220,8 @@ def lets(run: Run) -> Callable[[Client, Release], None]:
 
 
 def settle(run: Run) -> None:
-    """A run's candidate is none any more: from now on it may serve if it was decided on, and else not. Where no lease
-    can be laid that is told, and stops nothing: the one that lies there runs out."""
+    """A run's candidate is none any more: from now on its model may serve if a release of it was decided on, and else
+    not. Where no lease can be laid that is told, and stops nothing: the one that lies there runs out."""
     if run.let is None:
         return
     try:

@@ -39,8 +39,11 @@ def renewed(client: Client, namespace: str, name: str, make: Make) -> bytes:
             client.apply(_told(namespace, name, envelope, live))
         except Moved as why:
             last = why
-        else:
+            continue
+        if live is not None or found(client, namespace, name) == envelope:
             return envelope
+        # What was not there has no version to hold to: of two who make it at once the second is not told.
+        last = Moved(f"ConfigMap/{called(name)} was made by another at once")
     raise Moved(f"{last}; tried {TRIES} times; the lease that lies there is somebody else's, and this one is not there")
 
 

@@ -24,7 +24,8 @@ Told = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """A release that is there. `lacks`: what keeps it from being rolled out, empty for nothing."""
+    """A release that is there. `lacks`: what keeps it from being rolled out, empty for nothing; `leased`: whether it is
+    told to begin under a lease."""
 
     release: str
     model: str
@@ -33,6 +34,7 @@ class Here:
     available: int
     created: str
     lacks: str
+    leased: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,14 @@ def _here(told: Told) -> Here:
         available=int(state.get("availableReplicas", 0)),
         created=str(about.get("creationTimestamp", "")),
         lacks=lacks,
+        leased=takes(told),
     )
+
+
+def takes(deployment: Told) -> bool:
+    """Whether what a Deployment runs begins under a lease, and not without."""
+    boxes = deployment["spec"]["template"]["spec"]["containers"]
+    return all("--lease" in (each.get("args") or []) for each in boxes)
 
 
 def diff(client: Client, manifests: Sequence[Item]) -> list[Drift]:

@@ -16,7 +16,7 @@ from deployments.kubernetes.errors import Busy, ClusterError, Missing, Moved, Un
 from deployments.kubernetes.release import NAME, RELEASE, Release, items, read
 from deployments.kubernetes.rollout import Say, led, there, undo
 from deployments.kubernetes.status import Status, diff, status
-from deployments.kubernetes.watch import Until, lacking
+from deployments.kubernetes.watch import Until, lacking, ready
 from security.errors import SluiceError
 from security.gates.network import PROBE
 from security.manifests import Item
@@ -69,8 +69,8 @@ def rollback(
     who: str = "sluice",
     until: Until | None = None,
 ) -> Switched:
-    """Lead callers to an earlier release that is there, rolled out and as it was rendered. `Undone` where it must not
-    serve."""
+    """Lead callers to an earlier release that is there and as it was rendered, once it is rolled out: pods that were
+    without a lease need a while. `Undone` where it must not serve."""
     release, until = read(manifests), until or Until(SECONDS)
     with lock.held(client, release.where, release.name, until.seconds, say=say, who=who):
         live = client.get("Service", release.name, release.where)
@@ -78,6 +78,12 @@ def rollback(
             raise Moved(f"Service/{release.name} leads to {release.release} already; nothing was done")
         if not stands(release.release):
             raise Undone(f"{release.release} must not serve any more; {led(live) or 'nothing'} still serves")
+        if what := altered(client, manifests):
+            raise Moved(f"{what}, as it was rendered; nothing was done")
+        try:
+            ready(client, client.get("Deployment", release.own, release.where), until)
+        except Unready as why:
+            raise Unready(f"{why}; nothing was done") from why
         _ready(client, release, manifests, ())
         return _Move(client, release, live, say, stands, until).made()
 

@@ -11,6 +11,8 @@ from security.errors import KeyBroken
 KIND: Final = "urn:sluice:lease/v1"
 LONGEST: Final = 86_400
 """Seconds that a lease may be good for."""
+BEYOND: Final = 1e11
+"""Seconds since the epoch that nobody's clock shows."""
 LATE: Final = 60.0
 """Seconds by which clocks may differ."""
 
@@ -18,8 +20,8 @@ LATE: Final = 60.0
 def bounded(told: Any) -> None:
     """`KeyBroken` unless what is said of a lease begins now and ends within `LONGEST`."""
     at, until, now = told["at"], told["until"], time.time()
-    if not {type(at), type(until)} <= {int, float}:
-        raise KeyBroken(f"a lease from {type(at).__name__} to {type(until).__name__}; allowed: numbers")
+    if not {type(at), type(until)} <= {int, float} or not all(0 <= each < BEYOND for each in (at, until)):
+        raise KeyBroken(f"a lease from {type(at).__name__} to {type(until).__name__}; allowed: moments as numbers")
     if not abs(at - now) <= LATE:
         raise KeyBroken(f"a lease from {at - now:+.0f} s on; allowed: from now, within {LATE:.0f} s")
     if not 0 < until - at <= LONGEST:

@@ -9,12 +9,13 @@ import pytest
 from deployments.kubernetes import lease
 from deployments.kubernetes.client import Client
 from deployments.kubernetes.errors import Conflict, Moved, Undone
-from deployments.kubernetes.release import Release
+from deployments.kubernetes.release import Release, read
 from deployments.kubernetes.rollout import there
 from deployments.kubernetes.status import diff
 from tests.cluster.conftest import World, rolled, stuck
 from tests.cluster.server import Told
 from tests.cluster.test_rollout import MODELS, NEW, OLD, Site, failed
+from tests.security.manifests.given import rendered
 
 PLACE = ("ConfigMap", "sluice", "sample-lease")
 
@@ -90,6 +91,28 @@ def test_of_two_who_renew_it_the_second_sees_what_the_first_has_left(site: Site)
     assert lease.renewed(site.client, "sluice", "sample", make) == b"the other's, and mine"
     assert seen == [f"{MODELS[0]}\n".encode(), b"the other's"]
     assert site.world.objects.held[PLACE]["data"] == {lease.FILE: "the other's, and mine"}
+
+
+def test_of_two_who_make_the_first_one_at_once_none_is_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nothing there is no version to hold to: the second looks again at what lies there."""
+    site.client.apply(read(rendered()).namespace)
+    once, apply = iter([True]), Client.apply
+
+    def together(client: Client, told: dict[str, Any], *, dry: bool = False) -> Any:
+        made = apply(client, told, dry=dry)
+        if next(once, False):
+            apply(client, {**told, "data": {lease.FILE: "the other's"}})
+        return made
+
+    monkeypatch.setattr(Client, "apply", together)
+    seen: list[bytes] = []
+
+    def make(before: bytes) -> bytes:
+        seen.append(before)
+        return before + b", and mine"
+
+    assert lease.renewed(site.client, "sluice", "sample", make) == b"the other's, and mine"
+    assert seen == [b"", b"the other's"]
 
 
 def test_whoever_is_never_first_has_laid_nothing(site: Site) -> None:

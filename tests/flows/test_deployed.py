@@ -107,6 +107,7 @@ def test_none_is_given_under_a_policy_that_nobody_signed(home: Home, capsys: Sai
 
 
 def test_what_a_schedule_renewed_is_said_and_what_was_left_out(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    released(home, "http://127.0.0.1:9")
     told = {"name": "sample", "target": "kubernetes_test", "chain": "b" * 64, "revocations": "", "entries": 4}
     found = Lease(**told, models=(MODEL,), at=1.8e9, until=1.8e9 + 3600)
     lines = [Line("run-1", "abc", MODEL, ""), Line("run-2", "def", "e" * 64, "is revoked: it leaked")]
@@ -117,6 +118,10 @@ def test_what_a_schedule_renewed_is_said_and_what_was_left_out(monkeypatch: pyte
         "1 model of sample may serve at kubernetes_test until 2027-01-15T09:00:00Z; "
         "run-2, release def: is revoked: it leaked"
     )
+    monkeypatch.setattr(deployed, "renewed", lambda of: Given(found.model_copy(update={"models": ("e" * 64,)}), lines))
+    state = lease.fn("sample", "local")
+    assert (state.is_failed(), state.name) == (True, REFUSED), "what was decided on last is not in it"
+    assert state.message.startswith("lease: 1 model of sample may serve")
     assert deployed.said(Given(found.model_copy(update={"models": ()}), [])).startswith("nothing of sample may serve")
 
 

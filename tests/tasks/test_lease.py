@@ -1,6 +1,7 @@
 """Which models a lease lets serve: decided on, there, and standing; a candidate while its run lives; and none of a
 registry that cannot be believed."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -170,8 +171,54 @@ def test_what_was_not_decided_on_or_approved_or_is_not_there_may_not(desk: Desk)
     assert why(desk.renew())["run-2"] == "was never entered"
     live = desk.client.get("Deployment", (own := desk.release(0).own), SPACE)
     desk.client.delete("Deployment", own, SPACE, uid=live["metadata"]["uid"])
-    assert why(desk.renew())["run-0"] == "is not there any more"
+    assert "run-0" not in why(desk.renew()), "of what was taken away nothing is said for ever"
+    live = desk.client.get("Deployment", (own := desk.release(2).own), SPACE)
+    desk.client.delete("Deployment", own, SPACE, uid=live["metadata"]["uid"])
+    desk.enter(2, "candidate", "approved", "production")
+    assert why(desk.renew())["run-2"] == "is not there any more", "but of the newest"
     assert desk.let() == []
+
+
+def test_one_that_asks_nobody_is_told(desk: Desk) -> None:
+    """A release that was rendered before there were leases: what is revoked of it goes on."""
+    desk.serve(0)
+    told = json.loads(json.dumps(desk.release(0).deployment))
+    (box,) = told["spec"]["template"]["spec"]["containers"]
+    at = box["args"].index("--lease")
+    box["args"][at : at + 2] = ["--registry", "UnsafeNone"]
+    desk.client.apply(told)
+    assert why(desk.renew()) == {"run-0": module.UNLEASED}
+    assert desk.let() == []
+
+
+def test_a_revoked_verifier_lets_nothing_serve(desk: Desk) -> None:
+    """Neither what it decided on, nor a candidate that nobody has entered."""
+    desk.serve(0)
+    desk.candidate(1)
+    desk.revoke("key", desk.keys.public("verifier").id)
+    assert set(why(desk.renew()).values()) == {"is let serve by nobody: the verifier's key is revoked: it leaked"}
+    assert desk.let() == []
+
+
+def test_one_of_days_to_come_holds_up_none_after_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock ran ahead once. What that lease knew of the registry is held to all the same."""
+    desk.serve(0)
+    now = time.time()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(module.time, "time", lambda: now + 2400)
+        desk.renew()
+    assert desk.renew().lease.at < now + 60
+    assert desk.let() == [MODELS[0]]
+
+
+def test_the_lease_of_another_place_stays(desk: Desk) -> None:
+    desk.serve(0)
+    told = desk.renew().lease.model_dump()
+    other = lease.sealed(desk.keys.signer("verifier"), **{**told, "target": "kubernetes_prod"})
+    desk.lay(other)
+    with pytest.raises(PlanError, match="a lease of sample at kubernetes_prod lies there; .* nothing was laid"):
+        desk.renew()
+    assert desk.envelope == other
 
 
 def test_one_that_has_expired_may_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,8 +288,7 @@ def test_nothing_that_lies_there_is_believed_but_by_its_signature(desk: Desk) ->
     given = desk.renew().lease
     told = given.model_dump() | {"at": given.at + 30, "chain": "d" * 64}
     forged = lease.sealed(desk.keys.signer("producer"), **told | {"models": MODELS})
-    other = lease.sealed(desk.keys.signer("verifier"), **told | {"name": "other"})
-    for envelope in (forged, other, b"nothing"):
+    for envelope in (forged, b"nothing"):
         desk.lay(envelope)
         assert desk.renew().lease.models == (MODELS[0],)
         assert desk.let() == [MODELS[0]]

@@ -42,7 +42,7 @@ class Limits(Frozen):
     registries: tuple[Annotated[str, Field(pattern=ADDRESS)], ...] = ()
     others: tuple[Namespace, ...] = ()
     credentials: Annotated[str, Field(pattern=r"^(env:\w+|file:.+)$")] = "env:KUBECONFIG"
-    lease: Annotated[int, Field(ge=300, le=LONGEST, strict=True)] = 3600
+    lease: Annotated[int, Field(ge=1800, le=LONGEST, strict=True)] = 3600
 
     @field_validator("namespace")
     @classmethod
