@@ -120,7 +120,8 @@ def _made(of: Of, before: Lease | None, there: Mapping[str, bool]) -> tuple[byte
     found = stands(entries, gone, of.trusted, of.name, now=now, known=known)
     lines = [*_decided(of, found, there), *_candidates(of, found)]
     if gone_for := found.barred.get(of.keys.public("verifier").id):
-        lines = [each._replace(why=f"is let serve by nobody: the verifier's key is revoked: {gone_for}") for each in lines]
+        nobody = f"is let serve by nobody: the verifier's key is revoked: {gone_for}"
+        lines = [each._replace(why=nobody) for each in lines]
     # No service whose clock is right has taken one of days to come: it holds up none after it.
     at = round(max(now, before.at + TICK if before and before.at <= now + LATE else 0.0), 3)
     told: dict[str, Any] = {

@@ -78,10 +78,11 @@ def rollback(
             raise Moved(f"Service/{release.name} leads to {release.release} already; nothing was done")
         if not stands(release.release):
             raise Undone(f"{release.release} must not serve any more; {led(live) or 'nothing'} still serves")
+        told = client.get("Deployment", release.own, release.where)
         if what := altered(client, manifests):
             raise Moved(f"{what}, as it was rendered; nothing was done")
         try:
-            ready(client, client.get("Deployment", release.own, release.where), until)
+            ready(client, told, until)
         except Unready as why:
             raise Unready(f"{why}; nothing was done") from why
         _ready(client, release, manifests, ())

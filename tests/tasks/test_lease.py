@@ -155,7 +155,7 @@ def test_what_was_revoked_is_in_no_lease_after_it(desk: Desk, what: str) -> None
     desk.revoke(what, targets[what], **({"name": NAME, "version": 1} if what == "model" else {}))
     given = desk.renew()
     assert desk.let() == ([] if what == "key" else MODELS[1:2]) == list(given.lease.models)
-    said = {"model": "is revoked: it leaked", "data": "which is revoked", "key": "by nobody whose word counts"}
+    said = {"model": "is revoked: it leaked", "data": "which is revoked", "key": "the verifier's key is revoked"}
     assert said[what] in why(given)["run-0"]
 
 
