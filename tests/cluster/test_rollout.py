@@ -684,6 +684,29 @@ def test_a_rollback_leads_to_an_earlier_release(old: Site) -> None:
     failed(old, Undone, f"it runs the model 99.*callers are led to {OLD} again", lambda: old.rollback(NEW))
 
 
+def test_a_rollback_waits_for_pods_that_come_back(old: Site) -> None:
+    """They were without a lease, and begin again once there is one; where they do not, nobody is led anywhere."""
+    old.place(1)
+    old.switch(1, OLD)
+    place = ("Deployment", "sluice", f"sample-{OLD}")
+    looks = iter(range(9))
+
+    def back(told: Told, look: int) -> tuple[Told, str]:
+        mine = told["metadata"]["name"] == place[2]
+        return rolled(told, look if not mine else min(next(looks), 2))
+
+    old.world.rollout = back
+    old.world.objects.held[place]["metadata"]["generation"] += 1
+    assert old.rollback(OLD).release == OLD
+    assert next(looks) > 2, "it was looked at until it was rolled out"
+    old.switch(1, OLD)
+    old.world.rollout = stuck("CrashLoopBackOff")
+    old.world.objects.held[place]["metadata"]["generation"] += 1
+    with pytest.raises(Unready, match="CrashLoopBackOff; nothing was done"):
+        old.rollback(OLD)
+    assert old.serving == NEW
+
+
 def test_old_releases_are_taken_away_but_two(old: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (1, 2, 3, 4):
         old.place(number)
