@@ -5,6 +5,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import security.keys
 from security.errors import KeyBroken, LogBroken
 from security.keys import ORDER, STATEMENT, PublicKey, Signer, UnsafeLocalKeys, pae, seal, spell, unseal
 from security.verdict import canonical
@@ -153,6 +156,40 @@ def _second(envelope: dict[str, Any]) -> None:
 
 def _padded(envelope: dict[str, Any]) -> None:
     envelope["payload"] += "\n"
+
+
+def test_a_line_is_held_against_its_key_once_and_then_known_by_all_of_its_bytes(
+    keys: UnsafeLocalKeys, signer: Signer, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    real = PublicKey.verify
+
+    def verify(own: PublicKey, mark: bytes, body: bytes) -> None:
+        asked.append(body)
+        real(own, mark, body)
+
+    monkeypatch.setattr(PublicKey, "verify", verify)
+    line = seal(KIND, {"a": "0" * 64}, {"n": secrets.token_hex()}, signer)
+    first = unseal(line, key)
+    first["predicate"]["n"] = "altered by whoever got it"
+    assert unseal(line, key)["predicate"] != first["predicate"]
+    assert len(asked) == 1
+    with pytest.raises(LogBroken, match="not signed by the key given"):  # known under one key, and no other
+        unseal(line, keys.public("verifier"))
+    for place in random.Random(line).sample(range(len(line)), 50):  # and no other bytes
+        with pytest.raises(LogBroken):
+            unseal(line[:place] + bytes((line[place] ^ 1,)) + line[place + 1 :], key)
+    assert unseal(line, key)["predicate"] != first["predicate"]
+
+
+def test_no_more_lines_are_known_than_there_is_room_for(
+    signer: Signer, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security.keys, "MOST", 3)
+    lines = [seal(KIND, {"a": "0" * 64}, {"n": secrets.token_hex()}, signer) for _ in range(8)]
+    for line in lines * 2:
+        assert unseal(line, key)["predicateType"] == KIND
+        assert len(security.keys._HELD) <= 3
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {
