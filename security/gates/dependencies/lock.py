@@ -7,6 +7,7 @@ looks like: a file named like a pin, a variable of its environment, a remark tha
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -86,8 +87,9 @@ def lines(text: str) -> Iterator[Line]:
         yield Line(first, whole)
 
 
+@lru_cache(maxsize=4096)
 def read(line: Line) -> Pin | Odd:
-    """What a line says."""
+    """What a line says; of this very line it is said once in a process."""
     told = line.text
     if told.startswith("#") or _VARIABLE.search(told):
         return _odd(line, "unreadable")
