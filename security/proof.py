@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.load import SHORT, Policy
+from security.again import again as rejudged
 from security.errors import LogBroken, Refused
-from security.gate import Gate, judge
+from security.gate import Gate
 from security.keys import PublicKey
 from security.log import Look
 from security.policy import Matrix, Plan
@@ -132,8 +133,7 @@ class Walk:
         gate = self.trust.gates.get(name)
         if given is None or gate is None:
             raise LogBroken(f"{where}: not a gate of this plan")
-        seen = Observation.model_validate(content["observation"])
-        again = judge(gate, seen, given.limits, given.accepts, given.enforce)
+        seen, again = rejudged(gate, content["observation"], given)
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
         follows = waived(gate, seen, again, given, self.trust.policy.waivers, self.plan.waivers)
