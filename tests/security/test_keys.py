@@ -129,7 +129,9 @@ def test_a_signature_is_for_one_body_and_one_key(keys: UnsafeLocalKeys, signer: 
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
-PREDICATES = st.dictionaries(TEXT, TEXT | st.integers(-(2**50), 2**50) | st.none() | st.lists(TEXT, max_size=2))
+REAL = st.floats(-(2.0**52), 2.0**52) | st.floats(1e22, 1e300)  # between them are whole numbers, which are too large
+VALUES = TEXT | st.integers(-(2**50), 2**50) | REAL | st.none() | st.booleans() | st.lists(TEXT | REAL, max_size=2)
+PREDICATES = st.dictionaries(TEXT, VALUES)
 
 
 @settings(deadline=None)
@@ -139,6 +141,7 @@ def test_what_is_sealed_is_unsealed_as_it_was(
 ) -> None:
     line = seal(KIND, subject, predicate, keys.signer("producer"))
     statement = unseal(line, keys.public("producer"))
+    assert repr(unseal(line, keys.public("producer"))) == repr(statement)  # and so it is where the line is known
     assert (statement["predicate"], statement["predicateType"]) == (predicate, KIND)
     assert {each["name"]: each["digest"]["sha256"] for each in statement["subject"]} == subject
     assert b"\n" not in line
