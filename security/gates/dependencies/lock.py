@@ -79,12 +79,16 @@ def lines(text: str) -> Iterator[Line]:
         if line.endswith("\\") and not remark:
             parts.append(line.removesuffix("\\"))
             continue
-        whole = _COMMENT.sub("", "".join([*parts, f" {line}" if remark else line])).strip()
-        if whole:
+        if whole := _bare("".join([*parts, f" {line}" if remark else line])):
             yield Line(first, whole)
         first, parts = 0, []
-    if whole := _COMMENT.sub("", "".join(parts)).strip():
+    if whole := _bare("".join(parts)):
         yield Line(first, whole)
+
+
+def _bare(text: str) -> str:
+    """A line without its comment; most have none, which is soon seen."""
+    return (_COMMENT.sub("", text) if "#" in text else text).strip()
 
 
 @lru_cache(maxsize=4096)
