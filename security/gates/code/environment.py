@@ -157,29 +157,34 @@ def _nothing() -> Iterator[bytes]:
 
 
 def known(name: str, place: str | Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
-    """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in."""
+    """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in. It
+    is text that is taken apart: there are thousands in each look."""
     above, last = os.path.split(place)
-    text = os.path.join(_resolved(above), last)
-    if text in records and not os.path.islink(text):  # most of them: thousands in each look
-        return Loaded(name, "package", _label(text, root), records[text], partial(read, text))
-    path = Path(place)
-    path = Path(_resolved(str(path.parent))) / path.name
-    link = path
-    if path.is_symlink():
-        path = path.resolve()
-    if str(path) in records:
-        return Loaded(name, "package", _label(path, root), records[str(path)], partial(read, path))
-    within = [parent for parent in path.parents if parent in (root, *library)]
-    packed = not _PACKAGES.isdisjoint(path.parts)
-    if within and within[0] in library and not packed:
-        return Loaded(name, "standard", path.name, "", partial(read, path))
+    if last in ("", "."):
+        above, last = str(Path(place).parent), Path(place).name
+    link = path = os.path.join(_resolved(above), last) if last else _resolved(above)
+    if os.path.islink(path):
+        path = os.path.realpath(path)
+    if path in records:
+        return Loaded(name, "package", _label(path, root), records[path], partial(read, path))
+    folder, last = os.path.split(path)
+    within, books = _within(folder, (str(root), *map(str, library))), [str(each) for each in library]
+    packed = not _PACKAGES.isdisjoint((*folder.split("/"), last))
+    if within and within[0] in books and not packed:
+        return Loaded(name, "standard", last, "", partial(read, path))
     if packed:
         return Loaded(name, "package", _label(path, root), "", partial(read, path))
-    if root in within:
-        return Loaded(name, "tree", path.relative_to(root).as_posix(), "", partial(read, path))
-    if link != path and link.parent in library and _as_safe(link):
-        return Loaded(name, "standard", link.name, "", partial(read, path))
-    return Loaded(name, "elsewhere", path.name, "", partial(read, path))
+    if str(root) in within:
+        return Loaded(name, "tree", Path(path).relative_to(root).as_posix(), "", partial(read, path))
+    if link != path and os.path.dirname(link) in books and _as_safe(Path(link)):
+        return Loaded(name, "standard", os.path.basename(link), "", partial(read, path))
+    return Loaded(name, "elsewhere", last, "", partial(read, path))
+
+
+@lru_cache(maxsize=4096)
+def _within(folder: str, places: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these places that a folder is or lies in, the nearest first."""
+    return tuple(each for path in (Path(folder), *Path(folder).parents) if (each := str(path)) in places)
 
 
 def _as_safe(link: Path) -> bool:
