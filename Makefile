@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The order of folders: by the number of their tests, files whose few tests each wait for a run would all come last, and
-# the last of them alone.
+# In the order of folders, after the longest file: by the number of their tests, files whose few tests each wait for a
+# run would all come last, and the last of them alone.
 SPREAD := --dist loadfile --no-loadscope-reorder
 # Without bytecode every process pays for its imports again, TensorFlow's among them.
 unexport PYTHONDONTWRITEBYTECODE
