@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# In the order of folders, after the longest file: by the number of their tests, files whose few tests each wait for a
+# run would all come last, and the last of them alone.
+SPREAD := --dist loadfile --no-loadscope-reorder
 # Without bytecode every process pays for its imports again, TensorFlow's among them.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,7 +20,7 @@ stop: ## End what `make run` started
 	@[ ! -x $(BIN)/sluice ] || $(BIN)/sluice stop
 
 test: $(VENV)/dev ## Every test that this machine has the parts for, three files at a time; the number of skips is last
-	@$(BIN)/python -m pytest -q -m "not prove and not measure" -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not prove and not measure" -n 3 $(SPREAD) $(ARGS)
 
 lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/ruff check .
@@ -25,7 +28,7 @@ lint: $(VENV)/dev ## Style, types, import contracts
 	@$(BIN)/lint-imports
 
 prove: $(VENV)/dev ## Other people's tools beside ours, then figures, one after another: real ratings through the real pipeline, ingest at ten and thirty million rows
-	@$(BIN)/python -m pytest -q -m prove --ignore tests/benchmarks -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -m prove --ignore tests/benchmarks -n 2 $(SPREAD) $(ARGS)
 	@$(BIN)/python -m pytest -q -m prove tests/benchmarks $(ARGS)
 
 measure: $(VENV)/dev ## The recommender beside others, five seeds each, and a million users: a quarter of an hour on two idle processors

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,10 +67,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _loaded(data: str, suffix: str) -> Any:
-    if suffix == ".json":
-        return json.loads(data, object_pairs_hook=_unique)
-    return yaml.load(data, _Once)  # noqa: S506 - a safe loader that also refuses doubled keys
+@lru_cache(maxsize=256)
+def _spelled(data: str, suffix: str) -> str:
+    """What this very text says, as JSON, which whoever asks makes a value of their own from: YAML is slow to read, and
+    what has no canonical JSON has no digest (a number that is none, a date that is not text)."""
+    json_ = suffix == ".json"
+    told = json.loads(data, object_pairs_hook=_unique) if json_ else yaml.load(data, _Once)  # noqa: S506 - it is safe
+    sha256(told)
+    return json.dumps(told)
 
 
 def text(path: Path) -> Any:
@@ -79,11 +84,9 @@ def text(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(f"{path.name}: cannot be read ({type(why).__name__})") from None
     try:
-        told = _loaded(data, path.suffix)
-        sha256(told)  # what has no canonical JSON has no digest: a number that is none, a date that is not text
+        return json.loads(_spelled(data, path.suffix))
     except (ValueError, RecursionError, yaml.YAMLError) as why:
         raise ConfigError(f"{path.name}: {' '.join(str(why).split())}") from None
-    return told
 
 
 def sha256(data: Any) -> str:

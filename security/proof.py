@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.load import Policy
+from security.again import again as rejudged
 from security.errors import LogBroken
-from security.gate import Gate, judge
+from security.gate import Gate
 from security.keys import PublicKey
 from security.log import Look
 from security.policy import Plan
@@ -113,15 +114,15 @@ class Judged(Walk):
         """A verdict stands, and is told."""
         self.proof.held.append(Held(stage, task, told, follows, seen))
 
-    def judged(self, where: str, content: Mapping[str, Any], seen: Observation) -> tuple[Verdict, Effect]:
-        """The verdict that the gate, as the caller has it, makes of what was seen, and what follows; both must be those
-        that were recorded."""
+    def judged(self, where: str, content: Mapping[str, Any]) -> tuple[Observation, Verdict, Effect]:
+        """What was seen, the verdict that the gate, as the caller has it, makes of it, and what follows; both must be
+        those that were recorded."""
         stage, task, name = content["stage"], content["task"], content["gate"]
         given = self.plan.terms.get(stage, {}).get(task, {}).get(name)
         gate = self.trust.gates.get(name)
         if given is None or gate is None:
             raise LogBroken(f"{where}: not a gate of this plan")
-        again = judge(gate, seen, given.limits, given.accepts, given.enforce)
+        seen, again = rejudged(gate, content["observation"], given)
         if again.model_dump(mode="json") != content["verdict"]:
             raise LogBroken(f"{where}: the observation gives {again.outcome}, not what was recorded")
         follows = waived(gate, seen, again, given, self.trust.policy.waivers, self.plan.waivers)
@@ -141,7 +142,7 @@ class Judged(Walk):
             raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
-        return again, follows
+        return seen, again, follows
 
 
 def _meant(seen: Observation) -> bool:

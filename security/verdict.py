@@ -10,13 +10,9 @@ import hashlib
 from enum import StrEnum
 from typing import Any, Literal
 
-import rfc8785
 from pydantic import BaseModel, ConfigDict
 
-
-def canonical(value: Any) -> bytes:
-    """The one spelling of a JSON value (RFC 8785)."""
-    return rfc8785.dumps(value)
+from security.jcs import canonical as canonical  # by this name it is known
 
 
 def digest(value: Any) -> str:

@@ -82,8 +82,7 @@ class Walk:
         where = f"{stage}/{task}: {name}"
         if name not in [gate for side in self.matrix.get(stage, {}).get(task, {}).values() for gate in side]:
             raise LogBroken(f"{where}: not a gate of this plan")
-        seen = Observation.model_validate(content["observation"])
-        told, follows = self.judged(where, content, seen)
+        seen, told, follows = self.judged(where, content)
         subject = seen.subject.of or seen.subject.sha256
         if (stage, task, name, subject) in self.subjects:
             raise LogBroken(f"{where}: a second verdict on one subject")
@@ -92,9 +91,10 @@ class Walk:
             raise Refused(f"[{name}] {told.outcome}: {told.reason}")
         self.heard(stage, task, seen, told, follows)
 
-    def judged(self, where: str, content: Mapping[str, Any], seen: Observation) -> tuple[Verdict, Effect]:
-        """The verdict on what was seen, and what follows from it: here those that were recorded, where they agree with
-        each other."""
+    def judged(self, where: str, content: Mapping[str, Any]) -> tuple[Observation, Verdict, Effect]:
+        """What was seen, the verdict on it, and what follows from that: here as they were recorded, where they agree
+        with each other."""
+        seen = Observation.model_validate(content["observation"])
         told, follows = Verdict.model_validate(content["verdict"]), Effect.model_validate(content["effect"])
         name, of = content["gate"], digest(seen.model_dump(mode="json"))
         if (told.gate, seen.gate, told.observation) != (name, name, of):
@@ -105,7 +105,7 @@ class Walk:
             raise LogBroken(f"{where}: {told.outcome} goes on because {follows.because}")
         if (follows.because == "waived") != bool(follows.waivers):
             raise LogBroken(f"{where}: waived by nobody, or not for that")
-        return told, follows
+        return seen, told, follows
 
     def heard(self, stage: str, task: str, seen: Observation, told: Verdict, follows: Effect) -> None:
         """A verdict stands."""

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from packaging.version import Version
 
@@ -21,6 +22,7 @@ from deployments.serving.log import BEFORE, LOG
 from security.errors import BadInput, PlanError, StoreError
 from security.gates.dependencies import Dist, Pin, environment, pinned
 from security.inventory.pythons import spelled
+from security.memo import Memo
 from tasks import lock, process
 from tasks.store import hashed
 
@@ -90,6 +92,23 @@ Record = tuple[Dist, Path, Mapping[str, str]]
 """A package, the folder that it is installed in, and the files that its record lists there: name -> `sha256=...`."""
 
 
+def _read(record: bytes) -> tuple[Mapping[str, str], frozenset[str]]:
+    """The files that a record lists beside it, with what it says of their bytes; and the first names of their paths."""
+    rows = [row for row in csv.reader(record.decode().splitlines()) if row]
+    files = {row[0]: row[1] if len(row) > 1 else "" for row in rows if _top(row[0]) not in ("..", "/")}
+    return MappingProxyType(files), frozenset(map(_top, files))
+
+
+def _top(path: str) -> str:
+    """The first name of a path, as `PurePosixPath` has it: that of a record with many files is soon told."""
+    first = path.partition("/")[0]
+    return first if first not in ("", ".") else PurePosixPath(path).parts[0]
+
+
+_LISTED = Memo(_read, 1024)
+"""What the records of packages list: the same bytes say the same."""
+
+
 def _here() -> tuple[dict[str, Record], dict[str, set[str]]]:
     """The packages of this process, of one name the first on its path; and of each name that lies where packages do,
     whose it is."""
@@ -97,12 +116,10 @@ def _here() -> tuple[dict[str, Record], dict[str, set[str]]]:
     owners: dict[str, set[str]] = {}
     for where in map(Path, process.packages()):
         for dist, found in environment.every([where]):
-            rows = csv.reader((found.read_text("RECORD") or "").splitlines())
-            listed = [row for row in rows if row and PurePosixPath(row[0]).parts[0] not in ("..", "/")]
-            files = {row[0]: row[1] if len(row) > 1 else "" for row in listed}
+            files, tops = _LISTED((found.read_text("RECORD") or "").encode())
             here.setdefault(dist.name, (dist, where, files))
-            for file in files:
-                owners.setdefault(PurePosixPath(file).parts[0], set()).add(dist.name)
+            for top in tops:
+                owners.setdefault(top, set()).add(dist.name)
     return here, owners
 
 
@@ -112,7 +129,7 @@ def _links(pin: Pin, found: Record | None, owners: dict[str, set[str]], lock_: s
         told = f"version {found[0].version}" if found else "no such package installed"
         raise BadInput(lock_, pin.name, told, f"version {pin.version}, as it is locked")
     _, where, files = found
-    tops = sorted({PurePosixPath(file).parts[0] for file in files} - {"__pycache__"})
+    tops = sorted(set(map(_top, files)) - {"__pycache__"})
     if not tops:
         raise BadInput(lock_, pin.name, "no record of its files", "a package that lists them")
     for top in tops:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from security.errors import CannotTell
-from security.gates.code import Found, matches, spelled
+from security.gates.code import Found, matches, parents, spelled
 from security.gates.code.facts import FILE, LINK, MODULE, RUNS
 
 GIT = ".git"
@@ -26,7 +26,7 @@ class Places:
     ) -> None:
         self.modules, self.files, self.besides = modules, {*listed}, besides
         self.own = {*own, *(f"{path}/{GIT}" for path in modules)}
-        self.folders = {parent.as_posix() for path in self.files for parent in PurePosixPath(path).parents}
+        self.folders = parents(self.files)
 
     def pattern(self, path: str) -> str:
         """The pattern of the policy by which a path is left out; empty where it is not. What is signed never is."""

@@ -3,7 +3,7 @@
 import csv
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -60,20 +60,15 @@ def _declared(data: bytes) -> tuple[str, str]:
     return told.get("name", ""), told.get("version", "")
 
 
-def recorded(tree: Tree) -> set[str]:
-    """The paths that records list, as far as they lie in the tree."""
-    return {at for at, _ in _listed(tree)}
-
-
-def altered(tree: Tree) -> Iterator[str]:
+def altered(tree: Tree, listed: Iterable[tuple[str, str]]) -> Iterator[str]:
     """A sentence of each file that is not as the record of its distribution says, as far as its bytes were read."""
-    for at, told in _listed(tree):
+    for at, told in listed:
         found = tree.nodes.get(at)
         if told.startswith("sha256=") and found and found.sha256 and spelled(found.sha256) != told:
             yield f"{at}: found other bytes than its record has; allowed: those that were installed"
 
 
-def _listed(tree: Tree) -> Iterator[tuple[str, str]]:
+def recorded(tree: Tree) -> Iterator[tuple[str, str]]:
     """Each path that a record lists, links followed, and what it says of its bytes."""
     for path, node in tree.files():
         if path.endswith(_RECORD):

@@ -29,9 +29,10 @@ def inventory(tree: Tree) -> Inventory:
         databases.append(database)
         packages += held
     owners = dict(_owners(tree))
-    known = owners.keys() | pythons.recorded(tree)
+    listed = [*pythons.recorded(tree)]
+    known = owners.keys() | {at for at, _ in listed}
     told = [*pythons.dists(tree)]
-    odd += [*(each for each in told if isinstance(each, str)), *pythons.altered(tree)]
+    odd += [*(each for each in told if isinstance(each, str)), *pythons.altered(tree, listed)]
     held_ = sorted({(each.name, each.version, each.folder) for each in told if isinstance(each, Dist)})
     loose = pythons.loose(tree, known)
     return Inventory(

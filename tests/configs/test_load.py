@@ -4,6 +4,7 @@ import contextlib
 import copy
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -361,3 +362,15 @@ def test_whatever_a_policy_says_it_is_read_or_refused(told: dict[str, Any]) -> N
 
 def test_yaml_and_json_say_the_same() -> None:
     assert yaml.safe_load(load.find("local", "policies").read_text()) == local()
+
+
+@pytest.mark.parametrize("name", ["told.yaml", "told.json"])
+def test_what_a_file_says_is_its_bytes_and_belongs_to_whoever_asked(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for value in (1, 2, 1):
+        path.write_text(f'{{"a": {{"b": {value}, "c": [1.0, -0.5, true, null, "é"]}}, "0": 1}}')
+        os.utime(path, ns=(1, 1))
+        for _ in range(2):
+            told = load.text(path)
+            assert repr(told) == repr({"a": {"b": value, "c": [1.0, -0.5, True, None, "é"]}, "0": 1})
+            told["a"]["b"] = told["a"]["c"][:] = "altered"

@@ -47,10 +47,16 @@ def case(made: Callable[[str], Case], name: str) -> Case:
     return made(name)
 
 
+@pytest.fixture(scope="module")
+def looked(made: Callable[[str], Case]) -> Callable[[str], Observation]:
+    """Every gate's good subject, as it was seen; looked at once, when it is first asked for."""
+    return cache(lambda name: observe(GATES[name], made(name).good(), made(name).limits, random.Random(1)))
+
+
 @pytest.fixture
-def seen(gate: Gate[Any], case: Case) -> Observation:
-    """A good subject, as it was seen."""
-    return observe(gate, case.good(), case.limits, random.Random(1))
+def seen(name: str, looked: Callable[[str], Observation]) -> Observation:
+    """A good subject, as it was seen; it belongs to the test."""
+    return looked(name).model_copy(deep=True)
 
 
 @pytest.fixture
@@ -305,9 +311,15 @@ def test_an_unknown_limit_is_no_pass(gate: Gate[Any], case: Case, seen: Observat
     assert judge(gate, seen, limits).outcome is Outcome.INCONCLUSIVE
 
 
+OTHERS: dict[str, Observation] = {}
+"""Gate -> its good subject, as it was seen: of each once, and not once for each of the others."""
+
+
 def test_another_gates_observation_is_no_pass(gate: Gate[Any], case: Case, made: Callable[[str], Case]) -> None:
     for other in set(GATES) - {gate.name}:
-        seen = observe(GATES[other], made(other).good(), made(other).limits)
+        if other not in OTHERS:
+            OTHERS[other] = observe(GATES[other], made(other).good(), made(other).limits)
+        seen = OTHERS[other]
         for given in (seen, seen.model_copy(update={"gate": gate.name})):
             found = judge(gate, given, case.limits)
             assert (found.outcome, found.findings) == (Outcome.INCONCLUSIVE, ()), other

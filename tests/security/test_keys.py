@@ -5,6 +5,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import random
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import security.keys
 from security.errors import KeyBroken, LogBroken
 from security.keys import ORDER, STATEMENT, PublicKey, Signer, UnsafeLocalKeys, pae, seal, spell, unseal
 from security.verdict import canonical
@@ -126,7 +129,9 @@ def test_a_signature_is_for_one_body_and_one_key(keys: UnsafeLocalKeys, signer: 
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
-PREDICATES = st.dictionaries(TEXT, TEXT | st.integers(-(2**50), 2**50) | st.none() | st.lists(TEXT, max_size=2))
+REAL = st.floats(-(2.0**52), 2.0**52) | st.floats(1e22, 1e300)  # between them are whole numbers, which are too large
+VALUES = TEXT | st.integers(-(2**50), 2**50) | REAL | st.none() | st.booleans() | st.lists(TEXT | REAL, max_size=2)
+PREDICATES = st.dictionaries(TEXT, VALUES)
 
 
 @settings(deadline=None)
@@ -136,6 +141,7 @@ def test_what_is_sealed_is_unsealed_as_it_was(
 ) -> None:
     line = seal(KIND, subject, predicate, keys.signer("producer"))
     statement = unseal(line, keys.public("producer"))
+    assert repr(unseal(line, keys.public("producer"))) == repr(statement)  # and so it is where the line is known
     assert (statement["predicate"], statement["predicateType"]) == (predicate, KIND)
     assert {each["name"]: each["digest"]["sha256"] for each in statement["subject"]} == subject
     assert b"\n" not in line
@@ -153,6 +159,40 @@ def _second(envelope: dict[str, Any]) -> None:
 
 def _padded(envelope: dict[str, Any]) -> None:
     envelope["payload"] += "\n"
+
+
+def test_a_line_is_held_against_its_key_once_and_then_known_by_all_of_its_bytes(
+    keys: UnsafeLocalKeys, signer: Signer, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    real = PublicKey.verify
+
+    def verify(own: PublicKey, mark: bytes, body: bytes) -> None:
+        asked.append(body)
+        real(own, mark, body)
+
+    monkeypatch.setattr(PublicKey, "verify", verify)
+    line = seal(KIND, {"a": "0" * 64}, {"n": secrets.token_hex()}, signer)
+    first = unseal(line, key)
+    first["predicate"]["n"] = "altered by whoever got it"
+    assert unseal(line, key)["predicate"] != first["predicate"]
+    assert len(asked) == 1
+    with pytest.raises(LogBroken, match="not signed by the key given"):  # known under one key, and no other
+        unseal(line, keys.public("verifier"))
+    for place in random.Random(line).sample(range(len(line)), 50):  # and no other bytes
+        with pytest.raises(LogBroken):
+            unseal(line[:place] + bytes((line[place] ^ 1,)) + line[place + 1 :], key)
+    assert unseal(line, key)["predicate"] != first["predicate"]
+
+
+def test_no_more_lines_are_known_than_there_is_room_for(
+    signer: Signer, key: PublicKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security.keys, "MOST", 3)
+    lines = [seal(KIND, {"a": "0" * 64}, {"n": secrets.token_hex()}, signer) for _ in range(8)]
+    for line in lines * 2:
+        assert unseal(line, key)["predicateType"] == KIND
+        assert len(security.keys._HELD) <= 3
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {

@@ -4,13 +4,16 @@ import base64
 import hashlib
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from security.errors import BadInput, PlanError, StoreError
 from tasks import lock, process, service, tree
@@ -129,6 +132,41 @@ def test_a_package_whose_folders_are_not_its_own_is_an_error(
     told = written(tmp_path, monkeypatch, f"numpy=={at} {HASH}\nodd==1.0 {HASH}\n")
     with pytest.raises(BadInput, match=rf"some\.lock, {said}"):
         service.packages(tmp_path, told)
+
+
+def test_what_was_read_once_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other bytes say something else, though nothing else of the file has changed."""
+    site = tmp_path / "site-packages"
+    folder = site / "odd-1.0.dist-info"
+    folder.mkdir(parents=True)
+    (site / "one.py").touch()
+    (site / "two.py").touch()
+    monkeypatch.setattr(process, "packages", lambda known=process.packages: [*known(), str(site)])
+    told = written(tmp_path, monkeypatch, f"odd==1.0 {HASH}\n")
+
+    def say(record: str, version: str) -> None:
+        for name, text in (("RECORD", record), ("METADATA", f"Metadata-Version: 2.4\nName: odd\nVersion: {version}\n")):
+            (folder / name).write_text(text)
+            os.utime(folder / name, ns=(1, 1))
+
+    for count, record in enumerate(("one.py,,\n", "two.py,,\n", "one.py,,\n")):
+        say(record, "1.0")
+        at = tmp_path / str(count)
+        at.mkdir()
+        assert [path.name for path in service.packages(at, told).iterdir()] == [record[:6]]
+    say("one.py,,\n", "2.0")
+    with pytest.raises(BadInput, match=r"odd: found version 2\.0; allowed: version 1\.0"):
+        service.packages(tmp_path, told)
+
+
+@given(st.text("a./", max_size=6))
+def test_the_first_name_of_a_path_is_that_of_pathlib(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    if parts:
+        assert service._top(path) == parts[0]
+    else:
+        with pytest.raises(IndexError):
+            service._top(path)
 
 
 def test_a_finder_that_a_package_has_put_first_finds_nothing_for_the_service(

@@ -7,7 +7,7 @@ by keys of a list that the policy holds. Bytecode is compared with its source, c
 against the same files. Nothing of what is looked at is run, and no link is followed.
 """
 
-from security.gates.code.compare import digest, spelled
+from security.gates.code.compare import digest, parents, spelled
 from security.gates.code.facts import (
     MANIFEST,
     Entry,
@@ -36,6 +36,7 @@ __all__ = [
     "digest",
     "material",
     "matches",
+    "parents",
     "sealed",
     "spelled",
 ]

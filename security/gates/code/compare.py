@@ -48,6 +48,18 @@ def digest(found: Found, *, git: bool) -> str:
     return total.hexdigest()
 
 
+def parents(paths: Iterable[str]) -> set[str]:
+    """The folders above these paths, "." at the top: the `parents` of `PurePosixPath`, of a whole tree soon told."""
+    found = set[str]()
+    for path in paths:
+        if path.startswith("/") or not {"", "."}.isdisjoint(path.split("/")):
+            found.update(parent.as_posix() for parent in PurePosixPath(path).parents)
+            continue
+        while (path := path.rpartition("/")[0] or ".") not in found:
+            found.add(path)
+    return found
+
+
 def runs(found: Found) -> bool:
     """Whether Python or a shell could run it as it is, or it leads elsewhere."""
     return found.mode != FILE or not _RUN.isdisjoint(each.lower() for each in PurePosixPath(found.path).suffixes)
@@ -102,7 +114,7 @@ def _change(want: Listed, here: Found | None, *, git: bool) -> Iterable[Change]:
 def _links(want: Mapping[str, Listed], here: Mapping[str, Found], changed: Set[str]) -> Iterable[Change]:
     """Links that lead to what was not signed: what is behind them is nobody's."""
     found = [path for path in want if path in here and want[path].mode == here[path].mode == LINK]
-    known = {*want, *(parent.as_posix() for path in want for parent in PurePosixPath(path).parents)}
+    known = {*want, *parents(want)}
     targets = {path: os.fsdecode(b"".join(here[path].read())) for path in found}
     for path in sorted(found):
         if spelled(path) not in changed and not leads(path, targets, known):
@@ -125,10 +137,10 @@ def _fault(found: Found, source: Found, id: str, *, git: bool) -> str:
 
 def _extras(more: Iterable[Found], want: Mapping[str, Listed]) -> tuple[Extra, ...]:
     """What is too much, by the topmost folder in which nothing is signed."""
-    folders = {parent for path in want for parent in PurePosixPath(path).parents}
+    signed = parents(want)
     counted: dict[str, list[int]] = {}
     for found in more:
-        above = [parent for parent in PurePosixPath(found.path).parents if parent not in folders]
+        above = [parent for parent in PurePosixPath(found.path).parents if parent.as_posix() not in signed]
         place = f"{spelled(above[-1].as_posix())}/" if above else spelled(found.path)
         files = counted.setdefault(place, [0, 0])
         files[0] += 1

@@ -52,8 +52,9 @@ def items(root: Path, others: Mapping[str, str] = MappingProxyType({})) -> Itera
     for path in where:
         if path not in library:
             yield Item("entry", Entry(_label(path, root), tuple(names(path)), False))
-            yield from (Item("pth", told(each.name, each)) for each in sorted(path.glob("*.pth")))
-            yield from (Item("loaded", told(file.stem, file)) for each in _STARTS if (file := path / each).exists())
+            yield from (Item("pth", told(each.name, str(each))) for each in sorted(path.glob("*.pth")))
+            starts = (path / each for each in _STARTS)
+            yield from (Item("loaded", told(file.stem, str(file))) for file in starts if file.exists())
     if sys.pycache_prefix is not None:
         yield Item("loaded", Loaded("sys.pycache_prefix", "elsewhere", Path(sys.pycache_prefix).name, "", _nothing))
     own = modules()
@@ -63,7 +64,7 @@ def items(root: Path, others: Mapping[str, str] = MappingProxyType({})) -> Itera
         elif place == MADE:
             yield Item("loaded", Loaded(name, "made", "", "", _nothing))
         else:
-            yield Item("loaded", told(name, Path(place)))
+            yield Item("loaded", told(name, place))
 
 
 def modules() -> dict[str, str]:
@@ -136,44 +137,54 @@ def _rows(record: Path, places: tuple[str, ...], state: tuple[int, ...]) -> tupl
     return tuple(found)
 
 
-def read(path: Path) -> Iterator[bytes]:
+def read(path: str | Path) -> Iterator[bytes]:
     """A file's content, in pieces."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             while piece := file.read(PIECE):
                 yield piece
     except OSError as why:
-        raise CannotTell(f"{path.name}: {type(why).__name__}") from None
+        raise CannotTell(f"{os.path.basename(path)}: {type(why).__name__}") from None
 
 
 @lru_cache(maxsize=4096)
-def _resolved(folder: str) -> Path:
-    return Path(folder).resolve()
+def _resolved(folder: str) -> str:
+    return str(Path(folder).resolve())
 
 
 def _nothing() -> Iterator[bytes]:
     return iter(())
 
 
-def known(name: str, path: Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
-    """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in."""
-    path = _resolved(str(path.parent)) / path.name
-    link = path
-    if path.is_symlink():
-        path = path.resolve()
-    if str(path) in records:
-        return Loaded(name, "package", _label(path, root), records[str(path)], partial(read, path))
-    above = [parent for parent in path.parents if parent in (root, *library)]
-    packed = not _PACKAGES.isdisjoint(path.parts)
-    if above and above[0] in library and not packed:
-        return Loaded(name, "standard", path.name, "", partial(read, path))
+def known(name: str, place: str | Path, *, root: Path, library: list[Path], records: dict[str, str]) -> Loaded:
+    """A file that was imported, and where it is from: what packages recorded first, then by the folder it lies in. It
+    is text that is taken apart: there are thousands in each look."""
+    above, last = os.path.split(place)
+    if last in ("", "."):
+        above, last = str(Path(place).parent), Path(place).name
+    link = path = os.path.join(_resolved(above), last) if last else _resolved(above)
+    if os.path.islink(path):
+        path = os.path.realpath(path)
+    if path in records:
+        return Loaded(name, "package", _label(path, root), records[path], partial(read, path))
+    folder, last = os.path.split(path)
+    within, books = _within(folder, (str(root), *map(str, library))), [str(each) for each in library]
+    packed = not _PACKAGES.isdisjoint((*folder.split("/"), last))
+    if within and within[0] in books and not packed:
+        return Loaded(name, "standard", last, "", partial(read, path))
     if packed:
         return Loaded(name, "package", _label(path, root), "", partial(read, path))
-    if root in above:
-        return Loaded(name, "tree", path.relative_to(root).as_posix(), "", partial(read, path))
-    if link != path and link.parent in library and _as_safe(link):
-        return Loaded(name, "standard", link.name, "", partial(read, path))
-    return Loaded(name, "elsewhere", path.name, "", partial(read, path))
+    if str(root) in within:
+        return Loaded(name, "tree", Path(path).relative_to(root).as_posix(), "", partial(read, path))
+    if link != path and os.path.dirname(link) in books and _as_safe(Path(link)):
+        return Loaded(name, "standard", os.path.basename(link), "", partial(read, path))
+    return Loaded(name, "elsewhere", last, "", partial(read, path))
+
+
+@lru_cache(maxsize=4096)
+def _within(folder: str, places: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these places that a folder is or lies in, the nearest first."""
+    return tuple(each for path in (Path(folder), *Path(folder).parents) if (each := str(path)) in places)
 
 
 def _as_safe(link: Path) -> bool:
@@ -186,9 +197,11 @@ def _as_safe(link: Path) -> bool:
     return all(each.st_uid in owners and not each.st_mode & 0o022 for each in found)
 
 
-def _label(path: Path, root: Path) -> str:
+def _label(place: str | Path, root: Path) -> str:
     """A path as it may be told: without whose home it is in."""
+    text = f"{place}"
     for mark in sorted(_PACKAGES):
-        if mark in path.parts:
-            return "/".join(path.parts[path.parts.index(mark) :])
+        if (at := f"{text}/".find(f"/{mark}/")) >= 0:
+            return text[at + 1 :]
+    path = Path(place)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 from security.errors import BadInput
 from security.gates.dependencies.facts import Dist
 from security.gates.dependencies.licence import licence
+from security.memo import Memo
 
 _KINDS = (".dist-info", ".egg-info", ".egg-link")
 
@@ -81,8 +82,7 @@ def _needed(text: str) -> str:
 
 def _dist(found: metadata.Distribution) -> Dist:
     try:
-        told = found.metadata
-        name, version = _one(told, "Name"), _one(told, "Version")
+        name, version, declared = _TOLD(_text(found).encode())
     except (OSError, UnicodeDecodeError) as why:
         raise BadInput("METADATA", "a package", type(why).__name__, "text in UTF-8") from None
     try:
@@ -95,8 +95,42 @@ def _dist(found: metadata.Distribution) -> Dist:
         name=canonicalize_name(name),
         version=at,
         direct=_direct(found),
-        licence=licence(_one(told, "License-Expression"), told.get_all("Classifier") or [], _one(told, "License")),
+        licence=declared,
     )
+
+
+def _text(found: metadata.Distribution) -> str:
+    """Where it tells of itself: as `metadata.Distribution.metadata` looks for it."""
+    return found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
+
+
+class _Said(metadata.Distribution):
+    """Metadata as it was read: Python parses it as it does that of any package."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def read_text(self, filename: str) -> str:
+        """The metadata."""
+        return self._text
+
+    def locate_file(self, path: object) -> Path:
+        """It lies nowhere."""
+        raise FileNotFoundError(str(path))
+
+
+def _told(text: bytes) -> tuple[str, str, str]:
+    """The name, the version and the licence that metadata declares."""
+    told = _Said(text.decode()).metadata
+    classifiers = [str(each) for each in told.get_all("Classifier") or []]
+    name, version, expression, free = (
+        _one(told, each) for each in ("Name", "Version", "License-Expression", "License")
+    )
+    return name, version, licence(expression, classifiers, free)
+
+
+_TOLD = Memo(_told, 1024)
+"""What metadata declares: the same bytes declare the same."""
 
 
 def _one(told: "metadata.PackageMetadata", name: str) -> str:

@@ -7,6 +7,7 @@ looks like: a file named like a pin, a variable of its environment, a remark tha
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -78,16 +79,21 @@ def lines(text: str) -> Iterator[Line]:
         if line.endswith("\\") and not remark:
             parts.append(line.removesuffix("\\"))
             continue
-        whole = _COMMENT.sub("", "".join([*parts, f" {line}" if remark else line])).strip()
-        if whole:
+        if whole := _bare("".join([*parts, f" {line}" if remark else line])):
             yield Line(first, whole)
         first, parts = 0, []
-    if whole := _COMMENT.sub("", "".join(parts)).strip():
+    if whole := _bare("".join(parts)):
         yield Line(first, whole)
 
 
+def _bare(text: str) -> str:
+    """A line without its comment; most have none, which is soon seen."""
+    return (_COMMENT.sub("", text) if "#" in text else text).strip()
+
+
+@lru_cache(maxsize=4096)
 def read(line: Line) -> Pin | Odd:
-    """What a line says."""
+    """What a line says; of this very line it is said once in a process."""
     told = line.text
     if told.startswith("#") or _VARIABLE.search(told):
         return _odd(line, "unreadable")

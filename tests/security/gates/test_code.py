@@ -13,15 +13,17 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from security.errors import CannotTell
 from security.gate import judge, observe
 from security.gates import code
-from security.gates.code import CodeIntegrity, Listed
+from security.gates.code import CodeIntegrity, Listed, parents
 from security.gates.code.decoys import VIOLATIONS
 from security.keys import UnsafeLocalKeys
 from security.verdict import Basis, Outcome, canonical
@@ -202,3 +204,8 @@ def test_a_basis_that_is_lower_is_said(case: Case) -> None:
     assert judge(GATE, seen, case.limits).cause == "basis"
     if "since" in case.limits:  # only then is every rule active
         given(test_gates.test_a_basis_lower_than_a_rule_accepts_is_no_pass, case)
+
+
+@hypothesis.given(st.lists(st.text("ab./", max_size=8)))
+def test_the_folders_above_paths_are_those_of_pathlib(paths: list[str]) -> None:
+    assert parents(paths) == {parent.as_posix() for path in paths for parent in PurePosixPath(path).parents}
