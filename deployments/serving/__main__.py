@@ -109,10 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import uvicorn
 
-    from deployments.serving.app import Service, Word, application
+    from deployments.serving.app import Service, application
     from deployments.serving.grant import Granted
     from deployments.serving.keyset import Rotation
-    from deployments.serving.lease import Lease
+    from deployments.serving.lease import Lease, Word
     from deployments.serving.limit import Allowance, Limiter
     from deployments.serving.load import load
     from deployments.serving.log import believed

@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.serving import body
+from deployments.serving.lease import Word
 from deployments.serving.limit import Limiter
 from deployments.serving.load import Model
 from deployments.serving.metrics import TYPE, Metrics
@@ -64,16 +64,6 @@ class Line(msgspec.Struct, frozen=True):
     status: int
     micros: int
     key: str
-
-
-class Word(Protocol):
-    """Whoever says whether the release may serve still: a registry that is asked, or a lease."""
-
-    def usable(self) -> None:
-        """`Refusal` 503 where it may not, or nobody can tell."""
-
-    def left(self) -> float:
-        """Seconds until it may not any more, if nothing new is heard; below 0 where it may not."""
 
 
 class Service:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Protocol
 
 from deployments.serving.load import Card
 from deployments.serving.schema import Refusal
@@ -26,6 +27,16 @@ SECONDS = 60.0
 """How long the service goes on without a registry."""
 EVERY = 10.0
 """Seconds between two looks at it."""
+
+
+class Word(Protocol):
+    """Whoever says whether the release may serve still: a registry that is asked, or a lease."""
+
+    def usable(self) -> None:
+        """`Refusal` 503 where it may not, or nobody can tell."""
+
+    def left(self) -> float:
+        """Seconds until it may not any more, if nothing new is heard; below 0 where it may not."""
 
 
 def chain(folder: Path, name: str) -> list[bytes]:
