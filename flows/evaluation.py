@@ -18,6 +18,7 @@ from tasks.recommender.split import LEAST, TEST, VALIDATION
 
 LISTS: Final = (
     "security.bootstrap",
+    "security.memo",
     "security.rows.lists",
     "tasks.approved",
     "tasks.dataset",

@@ -2,7 +2,8 @@
 
 Judging is pure, and a log is walked again for each stage of its run and by every run that goes on from it. What was
 judged is known by the SHA-256 of all that went into it, the observation as it stands and the terms; and by the gate,
-with all that it judges by. Only what was judged here is known here: the verdict that a run came to when its gate looked
+with the methods and rules that it judges by (not what else its module has: who puts another in its place empties
+`_JUDGED`). Only what was judged here is known here: the verdict that a run came to when its gate looked
 is what is to be tried, and never the answer.
 """
 
@@ -25,10 +26,10 @@ def again(gate: Gate[Any], observation: Mapping[str, Any], terms: Terms) -> tupl
     """The observation in the JSON of a log, and the verdict that it gets under these terms. Raises `ValueError` for
     what is no observation."""
     seen, known = Observation.model_validate(observation), _known(gate, observation, terms)
-    if known in _JUDGED:
-        return seen, _JUDGED[known]
+    if (before := _JUDGED.get(known)) is not None:
+        return seen, before
     verdict = judge(gate, seen, terms.limits, terms.accepts, terms.enforce)
-    if known:
+    if known and verdict.cause != "crash":  # of an accident, as too little memory is
         if len(_JUDGED) >= MOST:
             _JUDGED.clear()
         _JUDGED[known] = verdict

@@ -64,8 +64,7 @@ def drawers(users: Any, many: int) -> Any:
 
 def _drawn(users: bytes) -> Any:
     drawn = _COUNT[_mixed(np.frombuffer(users, np.int64), REPLICATES // 4).astype("<u8").view("<u2")]
-    drawn.setflags(write=False)
-    return drawn
+    return np.frombuffer(drawn.tobytes(), np.uint8).reshape(drawn.shape)  # which nobody can make writable
 
 
 _DRAWN = Memo(_drawn, 16)

@@ -217,10 +217,10 @@ MOST = 1 << 16
 def unseal(line: bytes, key: PublicKey) -> dict[str, Any]:
     """The statement in an envelope signed by `key`, or `LogBroken`. Another spelling of the same is refused."""
     known = (key.id, hashlib.sha256(line).digest())
-    if known in _HELD:  # in its one spelling, which any reader of JSON reads as the same
-        held: dict[str, Any] = msgspec.json.decode(base64.b64decode(msgspec.json.decode(line)["payload"]))
-        return held
     try:
+        if known in _HELD:  # in its one spelling, which any reader of JSON reads as the same
+            held: dict[str, Any] = msgspec.json.decode(base64.b64decode(msgspec.json.decode(line)["payload"]))
+            return held
         envelope = json.loads(line)
         body = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)

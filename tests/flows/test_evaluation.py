@@ -107,7 +107,7 @@ def test_shipped_policies_bound_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["security.bootstrap", "security.rows.lists", "tasks.groups", "tasks.recommender.joint"]
+    "name", ["security.bootstrap", "security.memo", "security.rows.lists", "tasks.groups", "tasks.recommender.joint"]
 )
 def test_what_makes_intervals_groups_and_the_control_is_sealed(name: str) -> None:
     assert name in measured.LISTS

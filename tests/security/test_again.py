@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,32 @@ def test_it_is_judged_once_and_is_what_the_judge_says(told: Told, asked: list[st
     other, second = again(GATE, copy.deepcopy(observation), given)
     assert (second, other) == (first, Observation.model_validate(observation))
     assert asked == [GATE.name]
+
+
+def test_what_came_of_an_accident_is_judged_anew(
+    told: Told, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observation, given = told
+    once, real = iter([True]), DataContract.judge
+
+    def short(self: Any, *rest: Any) -> Any:
+        if next(once, False):
+            raise MemoryError
+        return real(self, *rest)
+
+    monkeypatch.setattr(DataContract, "judge", short)
+    assert again(GATE, observation, given)[1].cause == "crash"
+    assert again(GATE, observation, given)[1].outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_of_every_gate_it_is_what_the_judge_says(name: str, tmp_path: Path) -> None:
+    gate, case = GATES[name], CASES[name](tmp_path)
+    for material in (case.good(), case.bad()):
+        seen = observe(gate, material, case.limits)
+        given, wanted = terms(case.limits), judge(gate, seen, case.limits)
+        for _ in range(2):
+            assert again(gate, seen.model_dump(mode="json"), given)[1] == wanted
 
 
 def altered(found: Any) -> Iterator[Any]:

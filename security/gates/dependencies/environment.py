@@ -6,7 +6,6 @@ counted apart, from the names of the folders alone.
 
 import sys
 from collections.abc import Iterable, Iterator
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -59,17 +58,15 @@ def counted(where: Iterable[Path]) -> int:
 def needs(where: Iterable[Path]) -> dict[str, set[str]]:
     """Package -> the packages that it says it needs here, extras left out; what cannot be read needs nothing."""
     told: dict[str, set[str]] = {}
-    for path in where:
-        for name, others in _needs(path, path.stat().st_mtime_ns):
-            told.setdefault(name, set()).update(others)
+    for each in (each for path in where for each in _every(path)):
+        try:
+            name, _, _, needed = _TOLD(_text(each).encode())
+            if each.read_text("requires.txt"):  # of an older kind, which has them there
+                needed = frozenset(map(_needed, each.requires or ()))
+        except (OSError, UnicodeDecodeError):
+            continue
+        told.setdefault(canonicalize_name(name), set()).update(needed - {""})
     return told
-
-
-@cache
-def _needs(path: Path, _: int) -> list[tuple[str, set[str]]]:
-    """Of one folder, kept until it changes: a run asks before it trains and before it serves."""
-    told = [(each.name, each.requires or ()) for each in _every(path)]
-    return [(canonicalize_name(name), {*filter(None, map(_needed, requires))}) for name, requires in told]
 
 
 def _needed(text: str) -> str:
@@ -82,7 +79,7 @@ def _needed(text: str) -> str:
 
 def _dist(found: metadata.Distribution) -> Dist:
     try:
-        name, version, declared = _TOLD(_text(found).encode())
+        name, version, declared, _ = _TOLD(_text(found).encode())
     except (OSError, UnicodeDecodeError) as why:
         raise BadInput("METADATA", "a package", type(why).__name__, "text in UTF-8") from None
     try:
@@ -119,14 +116,15 @@ class _Said(metadata.Distribution):
         raise FileNotFoundError(str(path))
 
 
-def _told(text: bytes) -> tuple[str, str, str]:
-    """The name, the version and the licence that metadata declares."""
+def _told(text: bytes) -> tuple[str, str, str, frozenset[str]]:
+    """The name, the version and the licence that metadata declares, and the packages that it says it needs here."""
     told = _Said(text.decode()).metadata
     classifiers = [str(each) for each in told.get_all("Classifier") or []]
     name, version, expression, free = (
         _one(told, each) for each in ("Name", "Version", "License-Expression", "License")
     )
-    return name, version, licence(expression, classifiers, free)
+    needed = frozenset(map(_needed, map(str, told.get_all("Requires-Dist") or [])))
+    return name, version, licence(expression, classifiers, free), needed
 
 
 _TOLD = Memo(_told, 1024)
