@@ -251,8 +251,9 @@ def denying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
     patch.setattr(tasks.evaluate, "approved", lambda run, found: None)
 
 
-def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
-    """The candidate announces this run's model and answers from another that the producer signed too."""
+def lying(patch: pytest.MonkeyPatch, ground: Ground, log: str = "UnsafeNone") -> None:
+    """The candidate announces this run's model and answers from another that the producer signed too. It is begun with
+    no log, as the run's own (`log` empty) is not of that model."""
     other = ground.home.root.parent / f"other-{ground.prefix}"
     shutil.copytree(ground.passed.path(ground.passed.published["model"]), other)
     (other / "model.sig").unlink()
@@ -260,7 +261,9 @@ def lying(patch: pytest.MonkeyPatch, ground: Ground) -> None:
 
     def argv(root: Path, own: Path, told: list[str]) -> list[str]:
         assert told[0] == "--release"
-        return [sys.executable, "-c", LIAR, current().published["model"].sha256, "--release", str(other), *told[2:]]
+        at = told.index("--log") + 1
+        rest = [*told[2:at], log or told[at], *told[at + 1 :]]
+        return [sys.executable, "-c", LIAR, current().published["model"].sha256, "--release", str(other), *rest]
 
     patch.setattr(tasks.service, "argv", argv)
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -445,6 +446,9 @@ MODELS = {
     ),
     "expired-tokens": Attack("deploy", "API-03 expired: answered 200", parameters=UNSAFE),
     "another-model-answers": Attack("deploy", "API-19 right", parameters=AFTER, patch=acts.lying),
+    "another-model-is-begun": Attack(
+        "deploy", "the log is of a run whose train published", parameters=AFTER, patch=partial(acts.lying, log="")
+    ),
     "another-service-is-asked": Attack(
         "deploy", "the candidate's address is not", {"deploy step 1": acts.redirected}, parameters=UNSAFE
     ),

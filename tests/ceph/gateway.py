@@ -45,6 +45,7 @@ READS = tuple(
 )
 WHAT = "Ceph radosgw on dbstore: objects are encrypted as they are stored"
 PATIENCE = 30.0
+TRIES = 3
 CONFIG = """[{name}]
 rgw backend store = dbstore
 rgw config store = dbstore
@@ -82,13 +83,16 @@ class Gateway:
         self.readable: list[str] = []
 
     def __enter__(self) -> Self:
-        self.own = Path(tempfile.mkdtemp(prefix="sluice-", dir=self.root / "srv"))
-        self.inside = f"/{self.own.relative_to(self.root)}"
-        self.data = self.own / "data"
+        for left in reversed(range(TRIES)):
+            try:
+                self._start()
+                break
+            except BaseException as why:
+                self._end()
+                # A port that was free a moment ago may be another's by now.
+                if not left or "Address already in use" not in str(why):
+                    raise
         try:
-            self._configure()
-            process.start(self._argv("radosgw", "-f"), self.record, self.log)
-            self._wait()
             self.keys = people.credentials(self.folder / "credentials.json")
             for name in people.NAMES:
                 self._user(name, *(["--caps", "user-policy=*"] if name == "operator" else []))
@@ -157,6 +161,14 @@ class Gateway:
         context = ssl.create_default_context(cafile=self.endpoint.ca)
         with httpx.Client(verify=context, trust_env=False) as web:
             return web.request(method, f"{self.clear if clear else self.endpoint.url}/{path}").status_code
+
+    def _start(self) -> None:
+        self.own = Path(tempfile.mkdtemp(prefix="sluice-", dir=self.root / "srv"))
+        self.inside = f"/{self.own.relative_to(self.root)}"
+        self.data = self.own / "data"
+        self._configure()
+        process.start(self._argv("radosgw", "-f"), self.record, self.log)
+        self._wait()
 
     def _configure(self) -> None:
         http, https = local.free(0), local.free(0)
