@@ -99,13 +99,13 @@ def status(of: Deployed) -> Lines:
     with of.spoken() as client:
         found = states.status(client, of.namespace, of.said["name"])
         envelope = laid.found(client, of.namespace, of.said["name"])
-    leased = lease.last(envelope, of.keys.public("verifier"), of.name, of.target)
+    leased = lease.last(envelope, of.keys.public("verifier"))
     known = {each.release: each for each in of.decided}
     lines: Lines = []
     for here in found.releases:
         state = here.lacks or f"{here.available}/{here.replicas} ready"
         each = known.pop(here.release, None)
-        until = _until(leased, each.model) if each else ""
+        until = _until(leased, of, each.model) if each else ""
         more = {"state": state, "until": until, "serves": here.release == found.serving}
         nobody = {"run": "", "release": here.release, "model": here.model[:SHOWN], "version": ""}
         lines.append(of.line(each, **more) if each else nobody | {"registry": "nobody decided on it", **more})
@@ -113,9 +113,9 @@ def status(of: Deployed) -> Lines:
     return lines + [of.line(each, **gone) for each in known.values()]
 
 
-def _until(leased: Lease | None, model: str) -> str:
+def _until(leased: Lease | None, of: Deployed, model: str) -> str:
     """Until when the lease that lies there lets a model serve."""
-    if leased is None or model not in leased.models:
+    if leased is None or leased.place != (of.name, of.target) or model not in leased.models:
         return "no lease"
     return f"{'ran out ' if leased.until <= time.time() else ''}{_stamp(leased.until)}"
 

@@ -3,8 +3,8 @@
 Judging is pure, and a log is walked again for each stage of its run and by every run that goes on from it. What was
 judged is known by the SHA-256 of all that went into it, the observation as it stands and the terms; and by the gate,
 with the methods and rules that it judges by (not what else its module has: who puts another in its place empties
-`_JUDGED`). Only what was judged here is known here: the verdict that a run came to when its gate looked
-is what is to be tried, and never the answer.
+`_JUDGED`). Only what was judged here is known here: the verdict that a run came to when its gate looked is what is to
+be tried, and never the answer.
 """
 
 import hashlib

@@ -29,7 +29,7 @@ from security.log import kind_of, read
 from security.policy import Plan, terms
 from security.proof import Held, Judged, Proof, Trust
 from security.verdict import Outcome
-from security.walk import ORDER
+from security.walk import LINKS, ORDER, linked
 
 __all__ = ["ORDER", "SIGNED", "UNSIGNED", "Held", "Proof", "Trust", "inherited", "observed", "verify"]
 
@@ -157,16 +157,8 @@ def inherited(path: Path, plan: Plan, trust: Trust) -> dict[str, Any]:
     given: dict[str, Any] = {}
     if plan.predecessor:
         before = verify(path.parent / "predecessor" / "log.jsonl", trust)
-        if before.head != plan.predecessor["head"] or before.plan.run != plan.predecessor["run"]:
-            raise LogBroken("the predecessor's log is not the one that the plan names")
-        mine, theirs = ((p.document_sha256, p.partition, p.window) for p in (plan, before.plan))
-        if mine != theirs:
-            raise LogBroken("the predecessor is about another document, partition or window")
-        now, then = ((p.evaluation, p.inputs) for p in (plan, before.plan))
-        if ORDER[first] == "evaluate" and now != then:
-            raise LogBroken("it is measured in another way, or on other data, than was planned before the training")
-        if ORDER[first] == "train" and now[0].get("split") != then[0].get("split"):
-            raise LogBroken("the features were split in another way than the plan has it")
+        mine, theirs = ({name: getattr(each, name) for name in LINKS} for each in (plan, before.plan))
+        linked(mine, theirs, before.head, ORDER[first])
         given = before.available
     if lost := [stage for stage in ORDER[:first] if stage not in given]:
         raise LogBroken(f"{ORDER[first]}: depends on {', '.join(lost)}, of which there is no log")

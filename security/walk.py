@@ -19,12 +19,30 @@ ORDER = ("ingest", "features", "train", "evaluate", "deploy")
 """The stages, each after the one before."""
 Matrix = Mapping[str, Mapping[str, Mapping[str, list[str]]]]
 """Stage -> task -> `before` and `after` -> gates."""
+SAME = ("document_sha256", "policy_sha256", "target", "partition", "window")
+"""Of a plan, and of that of the run before it."""
+LINKS = (*SAME, "run", "predecessor", "evaluation", "inputs")
+"""What of a plan says which run it goes on from, and as what."""
 BECAUSE = {
     Outcome.PASS: ("enforced",),
     Outcome.INCONCLUSIVE: ("observed",),
     Outcome.FAIL: ("waived",),
 }
 """Outcome -> because of what it may go on."""
+
+
+def linked(plan: Mapping[str, Any], before: Mapping[str, Any], head: str, first: str) -> None:
+    """`LogBroken` unless a plan whose first stage is `first` goes on from the run of the plan `before`, whose log ends
+    with `head`. Of both plans `LINKS` are needed."""
+    if (plan["predecessor"]["head"], plan["predecessor"]["run"]) != (head, before["run"]):
+        raise LogBroken("the predecessor's log is not the one that the plan names")
+    if [plan[each] for each in SAME] != [before[each] for each in SAME]:
+        raise LogBroken("the predecessor is about another document, policy, target, partition or window")
+    now, then = ((each["evaluation"], each["inputs"]) for each in (plan, before))
+    if first == "evaluate" and now != then:
+        raise LogBroken("it is measured in another way, or on other data, than was planned before the training")
+    if first == "train" and now[0].get("split") != then[0].get("split"):
+        raise LogBroken("the features were split in another way than the plan has it")
 
 
 class Walk:

@@ -91,25 +91,22 @@ def renew(of: Of, client: Client, namespace: str, name: str) -> Given:
     return made[0]
 
 
-def last(envelope: bytes, key: PublicKey, name: str, target: str) -> Lease | None:
-    """The lease that lies somewhere, whether it is good still; None where there is none that the verifier (`key`) gave
-    for this pipeline and target."""
+def last(envelope: bytes, key: PublicKey) -> Lease | None:
+    """The lease that lies somewhere, of whatever place and whether it is good still; None where there is none that the
+    verifier (`key`) gave."""
     with suppress(LogBroken):
-        found = lease.said(envelope, key)
-        return found if (found.name, found.target) == (name, target) else None
+        return lease.said(envelope, key)
     return None
 
 
 def _own(of: Of, envelope: bytes) -> Lease | None:
     """The lease that lies there; `PlanError` for one that the verifier gave for another place: nothing takes that one's
     place."""
-    with suppress(LogBroken):
-        found = lease.said(envelope, of.keys.public("verifier"))
-        if (found.name, found.target) != (of.name, of.target):
-            place = f"a lease of {found.name} at {found.target} lies there"
-            raise PlanError(f"{place}; allowed: none, or one of {of.name} at {of.target}; nothing was laid")
-        return found
-    return None
+    found = last(envelope, of.keys.public("verifier"))
+    if found and found.place != (of.name, of.target):
+        place = f"a lease of {found.name} at {found.target} lies there"
+        raise PlanError(f"{place}; allowed: none, or one of {of.name} at {of.target}; nothing was laid")
+    return found
 
 
 def _made(of: Of, before: Lease | None, there: Mapping[str, bool]) -> tuple[bytes, Given]:

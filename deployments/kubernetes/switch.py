@@ -79,8 +79,7 @@ def rollback(
         if not stands(release.release):
             raise Undone(f"{release.release} must not serve any more; {led(live) or 'nothing'} still serves")
         told = client.get("Deployment", release.own, release.where)
-        if what := altered(client, manifests):
-            raise Moved(f"{what}, as it was rendered; nothing was done")
+        _rendered(client, manifests)  # before it is waited for; what is altered meanwhile is seen afterwards
         try:
             ready(client, told, until)
         except Unready as why:
@@ -99,12 +98,17 @@ def altered(client: Client, manifests: Sequence[Item]) -> str:
     return ""
 
 
+def _rendered(client: Client, manifests: Sequence[Item]) -> None:
+    """`Moved` unless what is a release's own lies there as it was rendered."""
+    if what := altered(client, manifests):
+        raise Moved(f"{what}, as it was rendered; nothing was done")
+
+
 def _ready(client: Client, release: Release, manifests: Sequence[Item], placed: Sequence[Item]) -> None:
     """`Moved` unless what lies there is what was rendered, and what the gates looked at; `Unready` unless it is rolled
     out."""
     told = client.get("Deployment", release.own, release.where)
-    if what := altered(client, manifests):
-        raise Moved(f"{what}, as it was rendered; nothing was done")
+    _rendered(client, manifests)
     if what := lacking(told):
         raise Unready(f"Deployment/{release.own}: {what}; nothing was done")
     if placed:

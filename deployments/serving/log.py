@@ -23,15 +23,13 @@ from security.errors import KeyBroken, LogBroken, Refused
 from security.keys import PublicKey
 from security.log import kind_of, read
 from security.verdict import Ref, digest
-from security.walk import ORDER, Walk
+from security.walk import ORDER, Walk, linked
 
 LOG, BEFORE = "log.jsonl", "predecessor"
 MOST = 16 << 20
 """Bytes of a log: in memory it is some nine times as large."""
 DEEP = 64
 """Runs, each after the one before."""
-SAME = ("document_sha256", "policy_sha256", "target", "partition", "window")
-"""Of a plan, and of that of the run before it."""
 OTHER = (ValidationError, ValueError, KeyError, TypeError, AttributeError, IndexError, KeyBroken)
 """What comes of a statement of another form."""
 
@@ -144,19 +142,9 @@ def _inherited(plan: dict[str, Any], before: Told | None) -> dict[str, Ref]:
     order = sorted(ORDER.index(stage) for stage in plan["matrix"])
     if not order or order != list(range(order[0], order[0] + len(order))):
         raise LogBroken("the plan's stages are not in a row")
-    named = plan["predecessor"]
-    if bool(named) != (before is not None):
+    if bool(plan["predecessor"]) != (before is not None):
         raise LogBroken("the plan names a run before it whose log is not here, or none, and there is one")
     if before is None:
         return {}
-    if (named["head"], named["run"]) != (before.head, before.plan["run"]):
-        raise LogBroken("the predecessor's log is not the one that the plan names")
-    if [plan[each] for each in SAME] != [before.plan[each] for each in SAME]:
-        raise LogBroken("the predecessor is about another document, policy, target, partition or window")
-    first = ORDER[order[0]]
-    mine, theirs = ((each["evaluation"], each["inputs"]) for each in (plan, before.plan))
-    if first == "evaluate" and mine != theirs:
-        raise LogBroken("it is measured in another way, or on other data, than was planned before the training")
-    if first == "train" and mine[0].get("split") != theirs[0].get("split"):
-        raise LogBroken("the features were split in another way than the plan has it")
+    linked(plan, before.plan, before.head, ORDER[order[0]])
     return {stage: ref for stage, ref in before.available.items() if stage in ORDER[: order[0]]}

@@ -51,6 +51,11 @@ class Lease(Frozen):
             raise ValueError("it counts entries of a registry that has none, or none of one that has")
         return self
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Of which pipeline it is, at which target."""
+        return self.name, self.target
+
     def follows(self, other: "Lease") -> bool:
         """Whether it was given after another, by who knew of the registry at least as much."""
         return self.at > other.at and self.entries >= other.entries
@@ -86,7 +91,7 @@ def read(envelope: bytes, key: PublicKey, *, name: str, target: str, now: float)
     """A lease that is good at a moment (seconds since the epoch) for a pipeline at a target. `LogBroken` as `said`, or
     for one of days to come; `Refused` for one of another place, or that has run out."""
     lease = said(envelope, key)
-    if (lease.name, lease.target) != (name, target):
+    if lease.place != (name, target):
         raise Refused(f"the lease is of {lease.name} at {lease.target}; allowed: {name} at {target}")
     if lease.at > now + LATE:
         raise LogBroken(f"the lease was given {lease.at - now:.0f} s from now; allowed: {LATE:.0f}, as clocks differ")
