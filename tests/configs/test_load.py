@@ -77,9 +77,6 @@ def test_production_is_what_the_test_cluster_is_but_for_what_tests_cannot_show()
         "-    enforce: [S3-ACCOUNT, S3-AP, S3-IDENTITY, S3-WIDE, S3-LOCK, S3-LOG, S3-MFA, S3-KEY, S3-SSE-C]",
         "+    enforce: [S3-AP, S3-WIDE]",
         "+    observe: [ownership]",
-        "+    observe: [newest]",
-        "-    limits: {volume: encrypted}",
-        "+    limits: {volume: any}",
         "-      least: 6_000",
         "+      days: 3650",
         "+      least: 2_600",
@@ -100,7 +97,7 @@ def test_production_takes_nothing_unsafe() -> None:
         assert isinstance(parsed.code, list)
         assert not any(each.accepts for each in parsed.gates.values())
         observed = {gate: each.observe for gate, each in parsed.gates.items() if each.observe}
-        shown = {"access_control_s3": ["ownership"], "data_drift_monitoring": ["newest"]}
+        shown = {"access_control_s3": ["ownership"]}
         assert observed == (shown if name == "kubernetes_test" else {})
 
 

@@ -1,6 +1,6 @@
 """A site as an owner sets it up: a checkout in which a person signed every file, with an environment of what is locked
 alone (not even what installed it); a pipeline that runs there as a user of its own; keys under another; and an owner's
-home, where policies are signed.
+home, where policies are signed. The pipeline's home is on a volume that the kernel encrypts.
 
 What the pipeline runs is none of this process: each command is one of its own, as a person or a scheduler starts it.
 """
@@ -13,11 +13,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tasks.home import Home
+from tests.security.engines.sealed import sealed
 from tests.security.engines.test_git import commit, git, key
 
 HERE = Path(__file__).parent.parent.parent
@@ -26,6 +28,8 @@ PROGRAM = Path("/usr/bin/python3.11")
 PIPELINE, KEEPER = 64_101, 64_102
 """Users that are nobody else: the pipeline's, and that of the keys."""
 LIMIT = 900
+GIGABYTES = 8
+"""Of the volume, of which a file has what is written."""
 
 
 class Site:
@@ -36,11 +40,14 @@ class Site:
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-site-", dir="/var/tmp"))  # noqa: S108 - others must enter it
         self.folder.chmod(0o755)
-        names = ("checkout", "home", "owner", "approver")
-        self.root, self.home, self.owner, self.approver = (self.folder / name for name in names)
+        names = ("checkout", "owner", "approver")
+        self.root, self.owner, self.approver = (self.folder / name for name in names)
         self._signer: subprocess.Popen[bytes] | None = None
         self.env: dict[str, str] = {}
+        self._volume = ExitStack()
         try:
+            volume = self._volume.enter_context(sealed(self.folder / "volume.img", self.folder / "volume", GIGABYTES))
+            self.home = volume / "home"
             self._copied()
             self._installed()
             self.given(self.home)
@@ -158,4 +165,5 @@ class Site:
             self._signer.wait(20)
         if (self.root / ".venv" / "bin" / "sluice").exists():
             self.sluice("stop")
+        self._volume.close()
         shutil.rmtree(self.folder, ignore_errors=True)

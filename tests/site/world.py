@@ -20,7 +20,6 @@ from typing import Any
 import certifi
 
 from deployments.lake.certs import certificates
-from deployments.lake.sample import partitions
 from security.advisories import mirror
 from tests.attacks.clusters import Grounds
 from tests.ceph.gateway import Gateway
@@ -28,6 +27,7 @@ from tests.deployments.image import debian
 from tests.integration.test_packages import Knowing
 from tests.security.advisories.exports import behind, export, told, web
 from tests.site.ground import Site
+from tests.site.visits import visits
 from tests.tasks.distribution import Distribution
 from tests.tasks.guard import Guard, serving
 
@@ -83,9 +83,9 @@ def world(site: Site, gateway: Gateway, folder: Path, real: Path) -> Iterator[Wo
 
 
 def lake(site: Site, gateway: Gateway) -> None:
-    """The sample in a bucket of the real store, and how the pipeline's user finds it."""
+    """The sample, visit by visit, in a bucket of the real store, and how the pipeline's user finds it."""
     gateway.make(BUCKET)
-    for key, body in partitions():
+    for key, body in visits():
         gateway.put(BUCKET, key, body)
     gateway.close(BUCKET)
     found = site.home / "lake"

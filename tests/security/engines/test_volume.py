@@ -7,6 +7,7 @@ import pytest
 
 from security.engines import volume
 from security.engines.volume import states
+from tests.security.engines.sealed import sealed
 
 LUKS, LVM = "CRYPT-LUKS2-0123456789abcdef-cryptroot\n", "LVM-abcdef\n"
 
@@ -141,3 +142,23 @@ def test_on_this_machine(tmp_path: Path) -> None:
     assert told.keys() == {"here", "kernel", "nowhere"}
     assert told["here"] in ("encrypted", "plain", "unknown")
     assert (told["kernel"], told["nowhere"]) == ("unknown", "unknown")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a volume")
+def test_a_real_volume_with_a_policy_of_fscrypt(tmp_path: Path) -> None:
+    image, mount = tmp_path / "image", tmp_path / "mount"
+    with sealed(image, mount) as folder:
+        deep = folder / "a" / "b"
+        deep.mkdir(parents=True)
+        beside = mount / "beside"
+        beside.mkdir()
+        told = states({"policy": folder, "in it": deep, "beside it": beside, "under it": tmp_path})
+        assert (told["policy"], told["in it"]) == ("encrypted", "encrypted")
+        assert told["beside it"] == "unknown", "a volume in a file says nothing of where the file lies"
+        assert told["under it"] != "encrypted"
+        (deep / "rows").write_bytes(b"what nobody may read from the disk")
+        (beside / "rows").write_bytes(b"what anybody may read from the disk")
+        os.sync()
+        lying = image.read_bytes()
+        assert b"what nobody may read" not in lying
+        assert b"what anybody may read" in lying
