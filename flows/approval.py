@@ -23,11 +23,12 @@ from security.policy import Plan
 from security.registry import GATES
 from security.verify import Trust, verify
 from security.words import day
-from tasks import chains, envelopes, models, signer
+from tasks import build, chains, envelopes, models, signer
 from tasks.home import Home
+from tasks.store import measure
 
 DAY = 86_400.0
-COLUMNS = ("approval", "model", "name", "target", "approver", "requester", "until", "wrong")
+COLUMNS = ("approval", "model", "image", "name", "target", "approver", "requester", "until", "wrong")
 
 
 def give(
@@ -40,48 +41,62 @@ def give(
     owner: Path | None = None,
     **claim: str,
 ) -> dict[str, Any]:
-    """Sign an approval of a run's model, or of a version of the registry, with the approver's key of this home.
-    `claim`: target, reason, requester and approver. With the producer's public `key`, and the owner's of a policy that
-    is signed, it is of a run of another home, whose evidence is verified: an approver's key lies best where no pipeline
-    runs."""
+    """Sign an approval of a run's model, in the image that the run made of it, if it did; or of a version of the
+    registry; with the approver's key of this home. `claim`: target, reason, requester and approver. With the producer's
+    public `key`, and the owner's of a policy that is signed, it is of a run of another home, whose evidence is
+    verified, to its end or to where it waits for this: an approver's key lies best where no pipeline runs."""
     told = load.text(load.find(policy, "policies"))
     judged = load.policy(told, policy)
     if key is not None:
         whose = PublicKey.read(owner) if owner else None
         trust = Trust(PublicKey.read(key), judged, load.sha256(told), load.matrix(), GATES, whose)
-        name, release = _verified(Path(spelled), trust)
+        name, release, image = _verified(Path(spelled), trust)
     else:
         keys = signer.keys(home)
         ran = _ran(home, spelled, keys.public("producer"))
-        name, release = ran or _entered(home, spelled, models.own(keys, judged))
+        name, release, image = ran or (*_entered(home, spelled, models.own(keys, judged)), "")
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
         raise PlanError(f"--days {days:g}: allowed: more than 0, and 366 at the most")
     now, person = round(time.time(), 3), UnsafeLocalKeys(home.root / "keys").signer("approver")
-    told = {"name": name, "issued": now, "expires": now + days * DAY, **claim}
+    told = {"name": name, "issued": now, "expires": now + days * DAY, "image": image, **claim}
     try:
         envelope = approval.sign(release, person, **told)
     except ValidationError as why:
         first = why.errors()[0]
         raise PlanError(f"an approval: {first['loc'][0]}: {first['msg']}") from None
     id = envelopes.keep(home, "approvals", envelope)
-    return {"approval": id, "approver": person.public.id, "name": name, "release": release}
+    return {"approval": id, "approver": person.public.id, "name": name, "release": release, "image": image}
 
 
-def _verified(folder: Path, trust: Trust) -> tuple[str, str]:
-    """Pipeline and digest of the model of a run, by its evidence, which holds."""
-    if not (folder / "log.jsonl").is_file():
+def _verified(folder: Path, trust: Trust) -> tuple[str, str, str]:
+    """Pipeline, digest of the model and of the image of a run, by its evidence, which holds."""
+    log = folder / "log.jsonl"
+    if not log.is_file():
         raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
-    proof = verify(folder / "log.jsonl", trust)
+    proof = verify(log, trust, awaits=approval.Approval.name)
     if "train" not in proof.available:
         raise PlanError(f"run {proof.plan.run}: has no model; allowed: a run that trained one, or goes on from one")
-    return str(proof.plan.document["pipeline_name"]), proof.available["train"].sha256
+    image = _image(folder, read(log, trust.key)[0])
+    return str(proof.plan.document["pipeline_name"]), proof.available["train"].sha256, image
 
 
-def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
-    """Pipeline and digest of the model that a run has, published by itself or by one that it goes on from, as their
-    logs say; None where there is no such run."""
+def _image(folder: Path, statements: list[dict[str, Any]]) -> str:
+    """Digest of the image that the manifests of a run name, which lie beside its log; empty where it made none."""
+    made = [each["predicate"]["output"] for each in statements if kind_of(each) == "output"]
+    rendered = [each["sha256"] for each in made if each["kind"] == "manifests"]
+    if not rendered:
+        return ""
+    kept = folder / build.MANIFESTS
+    if not kept.is_dir() or rendered != [measure(kept)[0]]:
+        raise PlanError(f"{folder.name}/{build.MANIFESTS}: not those that the run rendered; allowed: its own, whole")
+    return build.named(kept).partition("@sha256:")[2]
+
+
+def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str, str] | None:
+    """Pipeline, digest of the model that a run has, published by itself or by one that it goes on from, and of the
+    image that it made of it, as their logs say; None where there is no such run."""
     path = home.evidence(run) / "log.jsonl"
     if "/" in run or not path.is_file():
         return None
@@ -89,11 +104,12 @@ def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str] | None:
     plan = Plan.model_validate(statements[0]["predicate"]["plan"])
     told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
     made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
-    if not made and plan.predecessor:
-        return _ran(home, plan.predecessor["run"], key)
+    image = _image(path.parent, statements)
+    if not made and plan.predecessor and (before := _ran(home, plan.predecessor["run"], key)):
+        return (*before[:2], image)
     if len(made) != 1:
         raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
-    return str(plan.document["pipeline_name"]), made[0]
+    return str(plan.document["pipeline_name"]), made[0], image
 
 
 def _entered(home: Home, spelled: str, trusted: Keys) -> tuple[str, str]:
@@ -120,9 +136,12 @@ def listed(home: Home, policy: str) -> Lines:
             {**given, "persons": 1, "name": told.claim.name, "target": terms.target}
         )
         gone = tuple({told.signer} & chains.standing(home, told.claim.name, trusted).barred.keys())
-        facts = Facts(model=told.model, at=time.time(), revoked=gone, envelopes=(text,), others=0)
+        facts = Facts(
+            model=told.model, image=told.claim.image, at=time.time(), revoked=gone, envelopes=(text,), others=0
+        )
         wrong = [each.message for each in gate.judge(facts, limits) if each.rule != "APR-01"]
         claim = told.claim.model_dump(include={"name", "target", "approver", "requester", "reason"})
+        claim["image"] = told.claim.image[:SHOWN]
         until = day(told.claim.expires)
         id = approval.name(text.encode())
         lines.append({"approval": id, "model": told.model[:SHOWN], "until": until, "wrong": "; ".join(wrong), **claim})
@@ -136,6 +155,8 @@ def command(given: argparse.Namespace) -> int:
         return show(listed(home, given.policy), COLUMNS, as_json=given.json)
     claim = {each: str(getattr(given, each)) for each in ("target", "reason", "requester", "approver")}
     told = give(home, given.model, given.policy, days=given.days, key=given.key, owner=given.owner, **claim)
-    print(f"approval {told['approval'][:SHOWN]} of {told['name']}, {told['release'][:SHOWN]}, for {given.target}")
+    brought = f" in image {told['image'][:SHOWN]}" if told["image"] else ""
+    of = f"{told['name']}, {told['release'][:SHOWN]}{brought}, for {given.target}"
+    print(f"approval {told['approval'][:SHOWN]} of {of}")
     print(f"signed by {told['approver']}; it counts where the policy lists that key: approval.limits.approvers")
     return 0

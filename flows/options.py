@@ -105,7 +105,8 @@ def parser() -> argparse.ArgumentParser:
     each = command("approval", "that a model may go to a target: give, list")
     parts = each.add_subparsers(dest="what", required=True, metavar="give|list")
     each = parts.add_parser("give", help="approve a version, with the approver's key; somebody else asked for it")
-    each.add_argument("model", metavar="RUN|MODEL", help="a run; or NAME, NAME:VERSION, NAME@ALIAS of the registry")
+    told = "a run, in the image that it made if it did; or NAME, NAME:VERSION, NAME@ALIAS of the registry, in none"
+    each.add_argument("model", metavar="RUN|MODEL", help=told)
     each.add_argument("--key", type=Path, help="the producer's public key; then RUN is a folder of evidence, verified")
     each.add_argument("--owner", type=Path, help="with --key: the public key of who signed the policy")
     each.add_argument("--target", required=True, help="where it may go, and nowhere else")

@@ -72,6 +72,8 @@ class Judged(Walk):
         self.proof, self.trust, self.plan = proof, trust, proof.plan
         self.published = proof.published
         self.looked: dict[tuple[str, str], Look] = {}
+        self.image: str | None = None
+        """Digest of the image that approvals were asked about, empty for none; None before they were."""
 
     def asked(self, gates: list[str]) -> list[str]:
         """Those that ask for a state."""
@@ -140,9 +142,22 @@ class Judged(Walk):
             raise LogBroken(f"{where}: was measured by other code than the plan has sealed")
         if gate.kind == "approval" and seen.facts and not _meant(seen):
             raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
+        if seen.facts:
+            self._imaged(where, gate.kind, seen)
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
         return seen, again, follows
+
+
+    def _imaged(self, where: str, kind: str, seen: Observation) -> None:
+        """What is looked at as the image is what approvals were asked about before."""
+        if kind == "approval":
+            self.image = str(seen.facts.get("image", ""))
+        elif kind == "image" and self.image is not None:
+            of = seen.subject.name.partition("@sha256:")[2]
+            if of != self.image:
+                found, wanted = (f"image {each[:12]}" if each else "no image" for each in (of, self.image))
+                raise LogBroken(f"{where}: looked at {found}; approvals were asked about {wanted}")
 
 
 def _meant(seen: Observation) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.load import CONTRACT, SHORT, TARGETS, ConfigError, sha256
-from security.errors import KeyBroken, LogBroken, PlanError
+from security.errors import KeyBroken, LogBroken, PlanError, Refused
 from security.keys import ISOLATED, unseal
 from security.log import kind_of, read
 from security.policy import Plan, terms
@@ -107,11 +107,13 @@ def verify(
     stages: set[str] | None = None,
     head: str | None = None,
     told: list[Held] | None = None,
+    awaits: str = "",
 ) -> Proof:
     """What the log proves. Raises `Refused` where a verdict stops the run, `LogBroken` at anything else that fails.
 
     `stages`: those that must be settled; None means the whole, closed run. `head`: where the caller knows it. `told`
-    is filled with the verdicts that stand, also those before a failure.
+    is filled with the verdicts that stand, also those before a failure. `awaits`: a gate for which the run may still
+    wait, or which alone may have stopped it; the proof is then of what came before, and is never `closed`.
     """
     try:
         statements, last = read(path, trust.key)
@@ -122,15 +124,25 @@ def verify(
         proof.available = inherited(path, proof.plan, trust)
         walk = Judged(proof, trust)
         steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish, "looked": walk.look}
-        outcome = ""
+        outcome, stopped = "", False
         for number, statement in enumerate(statements[1:], 1):
             kind, content = kind_of(statement), statement["predicate"]
             if kind == "closed":
                 if number != len(statements) - 1 or content["count"] != number:
                     raise LogBroken("the closing count is not that of the log")
                 proof.closed, outcome = True, content["outcome"]
+            elif stopped:
+                raise LogBroken("the run went on after it was stopped")
             else:
-                steps[kind](content)
+                try:
+                    steps[kind](content)
+                except Refused:
+                    if not awaits or content["gate"] != awaits:
+                        raise
+                    stopped = True
+        if awaits and (stopped or not proof.closed):
+            proof.closed = False
+            return proof
         if stages is None and not proof.closed:
             raise LogBroken("the log is not closed: its end may be missing")
         wanted = set(proof.plan.matrix) if stages is None else stages

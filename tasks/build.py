@@ -118,6 +118,11 @@ def reference(run: Run) -> str:
     return named(kept)
 
 
+def image(run: Run) -> str:
+    """The digest of the image of this run; empty where none is asked for."""
+    return reference(run).partition("@sha256:")[2] if wanted(run) else ""
+
+
 def layout(run: Run) -> Path:
     """Where the image of this run lies: an OCI layout."""
     return run.home.root / IMAGES / run.plan.run

@@ -20,6 +20,7 @@ from configs import load
 from security.keys import PublicKey, UnsafeLocalKeys
 from security.registry import GATES
 from security.verify import Proof, Trust, verify
+from tasks import build
 from tasks.store import current, pointer
 from tests.ceph.gateway import Gateway, installed
 from tests.site import policy
@@ -107,8 +108,15 @@ def evaluated(around: World, terms: Owned, strange: list[Ran]) -> Ran:
     return ran(around, terms, "--no-deploy")
 
 
+@pytest.fixture(scope="module")
+def awaiting(around: World, terms: Owned, evaluated: Ran) -> Ran:
+    """The run that would release it, whose image nobody has approved yet."""
+    return ran(around, terms, "--after", evaluated.told["run"])
+
+
 def approved(around: World, terms: Owned, run: Ran) -> None:
-    """Ada, at a desk of her own, approves the model of a run of which she has the evidence; the pipeline gets it."""
+    """Ada, at a desk of her own, approves the model and the image of a run of which she has the evidence, as far as it
+    came; the pipeline gets it."""
     site, home = around.site, around.site.approver
     told = ["approval", "give", str(run.folder), "--key", str(site.public), "--policy", str(terms.path)]
     told += ["--owner", str(site.owner / "trust" / "owner.pub")]
@@ -119,10 +127,15 @@ def approved(around: World, terms: Owned, run: Ran) -> None:
 
 
 @pytest.fixture(scope="module")
-def released(around: World, terms: Owned, evaluated: Ran) -> Ran:
+def released(around: World, terms: Owned, evaluated: Ran, awaiting: Ran) -> Ran:
     """The run that releases it, once it is approved."""
-    approved(around, terms, evaluated)
+    approved(around, terms, awaiting)
     return ran(around, terms, "--after", evaluated.told["run"])
+
+
+def named(run: Ran) -> str:
+    """The digest of the image that a run's manifests name."""
+    return build.named(run.folder / build.MANIFESTS).partition("@sha256:")[2]
 
 
 def proven(run: Ran, terms: Owned) -> Proof:
@@ -159,6 +172,14 @@ def test_no_key_of_the_pipeline_is_where_the_pipeline_can_read_it(evaluated: Ran
     assert b"denied" in told.stderr
 
 
+def test_before_it_is_approved_it_is_refused_by_model_and_image(
+    awaiting: Ran, evaluated: Ran, terms: Owned, around: World
+) -> None:
+    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(awaiting)[:12]
+    rule = f"[approval] fail: APR-01 {TARGET}: 0 approvals of {model} in image {image} count; allowed: 1 or more"
+    assert (awaiting.told["state"], awaiting.told["message"]) == ("SecurityGateFailed", rule)
+
+
 def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, terms: Owned, around: World) -> None:
     assert released.told["state"] == "Completed", released.told["message"]
     proof = proven(released, terms)
@@ -173,14 +194,16 @@ def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, ter
     assert twice == ["rendered", "observed"]
 
 
-def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(released: Ran, around: World) -> None:
+def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(
+    released: Ran, awaiting: Ran, around: World
+) -> None:
     decided = current(around.site.kept, pointer(TARGET, NAME))[1]
     assert decided["run"] == released.told["run"]
     assert around.cluster.led() == decided["release"]
     key = ("Deployment", around.cluster.namespace, f"{PIPELINE}-{decided['release']}")
     (box,) = around.cluster.objects.held[key]["spec"]["template"]["spec"]["containers"]
     name, _, sha = box["image"].partition("@sha256:")
-    assert name == around.images
+    assert (name, sha) == (around.images, named(awaiting)), "another image than was approved"
     assert {*around.cluster.real} == {decided["release"]}, "what answered in the cluster was a stand-in"
     assert not around.cluster.stood
     assert around.storage.blob(sha).is_file()

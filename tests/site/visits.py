@@ -1,9 +1,10 @@
-"""The sample as people leave it who come for one thing at a time, and without bots of late.
+"""The sample, of whose last days more can be told: there people come for one thing at a time, and no bots.
 
 In the sample a visit is of eight items, so that a day has few people in it, and its bots are there to the end: the rows
-of one day then say less than fifty would of strangers, and nobody can tell how that day differs from others. Here each
-pair of a person and an item is a visit of its own, on a day and at an hour drawn from a seed; who took what is as it
-was, and so is how long a click or a purchase came after.
+of one day then say less than fifty would of strangers, and nobody can tell how that day differs from others. Here, in
+the days that drift is looked at over, each pair of a person and an item is a visit of its own, on a day of these and at
+an hour drawn from a seed; who took what is as it was, and so is how long a click or a purchase came after. Earlier days
+are the sample's.
 """
 
 import gzip
@@ -17,8 +18,8 @@ import numpy as np
 
 from deployments.lake.sample import DAYS, LAST, PREFIX, partitions, truth
 
-QUIET = 28
-"""The last days, without bots."""
+LATE = 28
+"""Days at the end that are made anew."""
 FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -30,13 +31,13 @@ def visits(seed: int = 7) -> Iterator[tuple[str, bytes]]:
     placed: dict[int, list[tuple[datetime, dict[str, Any]]]] = defaultdict(list)
     for number, (_, body) in enumerate(days):
         for row in map(json.loads, gzip.decompress(body).splitlines()):
-            if row["user_id"] not in bots:
-                pairs[row["user_id"], row["item_id"]].append(row)
-            elif number < DAYS - QUIET:
+            if number < DAYS - LATE:
                 placed[number].append((_read(row), row))
+            elif row["user_id"] not in bots:
+                pairs[row["user_id"], row["item_id"]].append(row)
     rng, first = np.random.default_rng(seed), datetime(LAST.year, LAST.month, LAST.day, tzinfo=UTC)
     first -= timedelta(days=DAYS - 1)
-    day, hour = rng.integers(0, DAYS, len(pairs)), np.clip(rng.normal(15, 3.5, len(pairs)), 6, 23.5)
+    day, hour = rng.integers(DAYS - LATE, DAYS, len(pairs)), np.clip(rng.normal(15, 3.5, len(pairs)), 6, 23.5)
     for rows, at, clock in zip(pairs.values(), day.tolist(), hour.tolist(), strict=True):
         times = [_read(row) for row in rows]
         moved = first + timedelta(days=at, seconds=int(clock * 3600)) - min(times)

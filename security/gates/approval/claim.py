@@ -20,7 +20,8 @@ LARGEST = 1 << 14
 
 
 class Claim(Frozen):
-    """What an approver says. Times are seconds since the epoch; `key` is the approver's public key in PEM."""
+    """What an approver says. Times are seconds since the epoch; `key` is the approver's public key in PEM; `image` is
+    the SHA-256 of the image's manifest that brings the model there, empty where a process of this machine serves it."""
 
     name: str = Field(pattern=WORD)
     target: str = Field(pattern=WORD)
@@ -29,6 +30,7 @@ class Claim(Frozen):
     approver: str = Field(min_length=1)
     issued: float = Field(ge=0)
     expires: float = Field(ge=0)
+    image: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     key: str
 
     @field_validator("reason", "requester", "approver")

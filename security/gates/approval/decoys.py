@@ -42,7 +42,7 @@ def _claim(sample: Sequence[Item], draw: random.Random) -> dict[str, Any]:
             continue
     at = _asked(sample).at
     made = {"name": "made", "target": "up", "reason": "made up for a look", "requester": "Eve", "approver": "Mallory"}
-    return made | {"issued": at - 1, "expires": at + DAY}
+    return made | {"issued": at - 1, "expires": at + DAY, "image": _asked(sample).image}
 
 
 Change = Callable[[dict[str, Any], Asked, random.Random], str | None]
@@ -77,6 +77,11 @@ def _time(claim: dict[str, Any], asked: Asked, draw: random.Random) -> None:
     ahead = {"issued": asked.at + 1, "expires": asked.at + DAY}
     ever = {"issued": asked.at, "expires": asked.at + 400 * DAY}
     claim.update(draw.choice([ended, ahead, ever]))
+
+
+def _image(claim: dict[str, Any], asked: Asked, draw: random.Random) -> None:
+    """Of another image, or of none where there is one."""
+    claim["image"] = draw.choice([f"{draw.getrandbits(256):064x}", *([""] if asked.image else [])])
 
 
 def _alone(claim: dict[str, Any], asked: Asked, draw: random.Random) -> None:
@@ -119,4 +124,5 @@ VIOLATIONS: dict[str, Violation[Any]] = {
     "APR-06": _resigned(_target),
     "APR-07": _resigned(_time),
     "APR-08": _resigned(_alone),
+    "APR-09": _resigned(_image),
 }

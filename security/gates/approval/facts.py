@@ -19,10 +19,11 @@ Sha = Annotated[str, Field(pattern=SHA)]
 
 
 class Asked(Frozen):
-    """What the runner hands out first: the digest of the model's files, the moment (seconds since the epoch), and the
-    ids of keys that were revoked."""
+    """What the runner hands out first: the digest of the model's files, that of the image which is to bring it there
+    (empty where there is none), the moment (seconds since the epoch), and the ids of keys that were revoked."""
 
     model: Sha
+    image: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     at: float = Field(ge=0)
     revoked: tuple[Sha, ...]
 

@@ -35,6 +35,7 @@ class Approval(Gate[Item]):
             ("APR-06", "critical", "an approval for another target or pipeline", _ASK),
             ("APR-07", "high", "an approval that does not count at this moment", _ASK),
             ("APR-08", "high", "who asked for it approved it", "ask somebody else"),
+            ("APR-09", "critical", "an approval of another image, or of none", _ASK),
         )
     }  # fmt: skip
     violations: ClassVar[Mapping[str, Violation[Any]]] = VIOLATIONS
@@ -61,7 +62,7 @@ class Approval(Gate[Item]):
             return
         yield from wrong
         others = f", and {facts.others:,} are of other models" if facts.others else ""
-        message = f"{len(counts)} approvals of {facts.model[:12]} count{others}; allowed: {limits.persons} or more"
+        message = f"{len(counts)} approvals of {_of(facts)} count{others}; allowed: {limits.persons} or more"
         yield Breach(rule="APR-01", place=limits.target, message=message)
 
     def active(self, limits: Limits) -> tuple[str, ...]:
@@ -70,7 +71,12 @@ class Approval(Gate[Item]):
 
     def brief(self, facts: Facts) -> str:
         """How many there are."""
-        return f"{len(facts.envelopes):,} approvals of {facts.model[:12]}, {facts.others:,} of others"
+        return f"{len(facts.envelopes):,} approvals of {_of(facts)}, {facts.others:,} of others"
+
+
+def _of(facts: Facts) -> str:
+    """What is asked about."""
+    return facts.model[:12] + (f" in image {facts.image[:12]}" if facts.image else "")
 
 
 def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -84,6 +90,8 @@ def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]
         yield "APR-04", f"the key {told.signer[:12]} was revoked; allowed: one that was not"
     if told.model != facts.model:
         yield "APR-05", f"it is of {told.model[:12]}; allowed: {facts.model[:12]}"
+    if claim.image != facts.image:
+        yield "APR-09", f"it is of {_image(claim.image)}; allowed: {_image(facts.image)}"
     if (claim.name, claim.target) != (limits.name, limits.target):
         yield "APR-06", f"it is for {claim.name} on {claim.target}; allowed: {limits.name} on {limits.target}"
     lasts = (claim.expires - claim.issued) / DAY
@@ -94,3 +102,7 @@ def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]
         yield "APR-07", f"it lasts {lasts:,.1f} days; allowed: {limits.days:g}"
     if letters(claim.requester) == letters(claim.approver):
         yield "APR-08", f"{claim.approver} asked for it and approved it; allowed: two persons"
+
+
+def _image(sha: str) -> str:
+    return f"image {sha[:12]}" if sha else "no image"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0
 AT = 1_700_000_000.0
-MODEL, OTHERS = "a" * 64, "b" * 64
+MODEL, OTHERS, IMAGE = "a" * 64, "b" * 64, "c" * 64
 SUBJECT = Subject(kind="model", name="store:model", sha256=MODEL)
 GATE = Approval()
 ADA, BOB, EVE = (Fresh(random.Random(name)) for name in ("Ada", "Bob", "Eve"))
@@ -52,13 +52,17 @@ def signed(signer: Fresh = ADA, model: str = MODEL, **changes: Any) -> bytes:
 GOOD = signed()
 
 
-def opened(*envelopes: bytes, others: int = 0, revoked: tuple[str, ...] = (), at: float = AT) -> Material[Item]:
-    asked = Asked(model=MODEL, at=at, revoked=revoked)
+def opened(
+    *envelopes: bytes, others: int = 0, revoked: tuple[str, ...] = (), at: float = AT, image: str = ""
+) -> Material[Item]:
+    asked = Asked(model=MODEL, image=image, at=at, revoked=revoked)
     return material(asked, envelopes, others, len(envelopes) + others, SUBJECT)
 
 
-def found(*envelopes: bytes, at: float = AT, revoked: tuple[str, ...] = (), **limits: Any) -> list[tuple[str, str]]:
-    facts = GATE.look(opened(*envelopes, at=at, revoked=revoked).handed()[0])
+def found(
+    *envelopes: bytes, at: float = AT, revoked: tuple[str, ...] = (), image: str = "", **limits: Any
+) -> list[tuple[str, str]]:
+    facts = GATE.look(opened(*envelopes, at=at, revoked=revoked, image=image).handed()[0])
     return [(each.rule, each.message) for each in GATE.judge(facts, Limits.model_validate(LIMITS | limits))]
 
 
@@ -77,6 +81,27 @@ def test_nobody_is_too_few() -> None:
     facts = GATE.look(opened(others=2).handed()[0])
     (only,) = GATE.judge(facts, Limits.model_validate(LIMITS))
     assert "and 2 are of other models" in only.message
+
+
+def test_a_model_in_an_image_is_approved_in_that_image_alone() -> None:
+    mine, other = signed(image=IMAGE), signed(image=OTHERS)
+    assert found(mine, image=IMAGE) == []
+    said = "0 approvals of aaaaaaaaaaaa in image cccccccccccc count; allowed: 1 or more"
+    for envelope, of in ((other, "image bbbbbbbbbbbb"), (GOOD, "no image")):
+        told = found(envelope, image=IMAGE)
+        assert told == [("APR-09", f"it is of {of}; allowed: image cccccccccccc"), ("APR-01", said)]
+        assert found(envelope, mine, image=IMAGE) == [], "another one counts all the same"
+    assert dict(found(mine))["APR-09"] == "it is of image cccccccccccc; allowed: no image"
+    brief = GATE.brief(GATE.look(opened(mine, image=IMAGE).handed()[0]))
+    assert brief == "1 approvals of aaaaaaaaaaaa in image cccccccccccc, 0 of others"
+
+
+@pytest.mark.parametrize("image", ["c" * 63, "C" * 64, "sha256:" + "c" * 57, "c" * 64 + "\n", "latest"])
+def test_what_is_no_digest_of_an_image_is_neither_signed_nor_asked_about(image: str) -> None:
+    with pytest.raises(ValidationError):
+        signed(image=image)
+    with pytest.raises(ValidationError):
+        opened(image=image)
 
 
 def test_two_persons_are_two_keys_of_two_names() -> None:
@@ -209,21 +234,24 @@ def test_what_nobody_could_read_again_is_not_signed() -> None:
     issued=st.sampled_from([AT - 20 * DAY, AT - DAY, AT, AT + 1]),
     lasts=st.sampled_from([0.5 * DAY, 2 * DAY, 14 * DAY, 15 * DAY]),
     revoked=st.sampled_from([(), (ADA.public.id,), (EVE.public.id,)]),
+    image=st.sampled_from(["", IMAGE, OTHERS]),
+    brings=st.sampled_from(["", IMAGE]),
 )
 def test_it_counts_where_all_of_it_holds_and_nowhere_else(
     signer: Fresh, approver: str, requester: str, model: str, target: str, issued: float, lasts: float,
-    revoked: tuple[str, ...],
+    revoked: tuple[str, ...], image: str, brings: str,
 ) -> None:  # fmt: skip
     told = {"approver": approver, "requester": requester, "target": target, "issued": issued, "expires": issued + lasts}
+    told["image"] = image
     good = (
         {ADA: "Ada", BOB: "Bob"}.get(signer) == approver
         and requester.lower() != approver.lower()
-        and (model, target) == (MODEL, "kubernetes_prod")
+        and (model, target, image) == (MODEL, "kubernetes_prod", brings)
         and issued <= AT < issued + lasts
         and lasts <= 14 * DAY
         and signer.public.id not in revoked
     )
-    assert (found(signed(signer, model, **told), revoked=revoked) == []) == good
+    assert (found(signed(signer, model, **told), revoked=revoked, image=brings) == []) == good
 
 
 def test_facts_say_who_is_asked_about_and_nothing_of_others() -> None:
@@ -238,12 +266,12 @@ def case(_: Any) -> "Case":
 
     alone = frozenset({"APR-01"})
     beside = dict.fromkeys(("APR-03", "APR-04"), alone)
-    beside |= {rule: alone | {"APR-03"} for rule in ("APR-05", "APR-06", "APR-07", "APR-08")}
+    beside |= {rule: alone | {"APR-03"} for rule in ("APR-05", "APR-06", "APR-07", "APR-08", "APR-09")}
     return Case(
         LIMITS,
         LIMITS | {"approvers": {}},
-        good=lambda: opened(GOOD, others=1),
-        bad=lambda: opened(GOOD, ALTERED[6]),
+        good=lambda: opened(signed(image=IMAGE), others=1, image=IMAGE),
+        bad=lambda: opened(signed(image=IMAGE), ALTERED[6], image=IMAGE),
         rule="APR-02",
         beside=beside,
     )
