@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from configs import load
 from flows.waiver import SHOWN, Lines, show
-from security.errors import LogBroken, PlanError
+from security.errors import LogBroken, PlanError, Refused
 from security.gates import approval
 from security.gates.approval.facts import Facts
 from security.keys import PublicKey, UnsafeLocalKeys
@@ -21,7 +21,7 @@ from security.log import kind_of, read
 from security.models.chain import Keys
 from security.policy import Plan
 from security.registry import GATES
-from security.verify import Trust, verify
+from security.verify import Trust, pending, verify
 from security.words import day
 from tasks import build, chains, envelopes, models, signer
 from tasks.home import Home
@@ -75,23 +75,31 @@ def _verified(folder: Path, trust: Trust) -> tuple[str, str, str]:
     log = folder / "log.jsonl"
     if not log.is_file():
         raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
-    proof = verify(log, trust, awaits=approval.Approval.name)
+    try:
+        proof = verify(log, trust)
+    except (LogBroken, Refused):
+        proof = pending(log, trust, approval.Approval.name)
     if "train" not in proof.available:
         raise PlanError(f"run {proof.plan.run}: has no model; allowed: a run that trained one, or goes on from one")
-    image = _image(folder, read(log, trust.key)[0])
-    return str(proof.plan.document["pipeline_name"]), proof.available["train"].sha256, image
+    release = proof.available["train"].sha256
+    return str(proof.plan.document["pipeline_name"]), release, _image(folder, read(log, trust.key)[0], release)
 
 
-def _image(folder: Path, statements: list[dict[str, Any]]) -> str:
+def _image(folder: Path, statements: list[dict[str, Any]], release: str) -> str:
     """Digest of the image that the manifests of a run name, which lie beside its log; empty where it made none."""
     made = [each["predicate"]["output"] for each in statements if kind_of(each) == "output"]
-    rendered = [each["sha256"] for each in made if each["kind"] == "manifests"]
+    rendered = [(each["sha256"], each["version"]) for each in made if each["kind"] == "manifests"]
     if not rendered:
         return ""
     kept = folder / build.MANIFESTS
-    if not kept.is_dir() or rendered != [measure(kept)[0]]:
+    if not kept.is_dir() or rendered != [(measure(kept)[0], release)]:
         raise PlanError(f"{folder.name}/{build.MANIFESTS}: not those that the run rendered; allowed: its own, whole")
-    return build.named(kept).partition("@sha256:")[2]
+    image, plan = build.named(kept).partition("@sha256:")[2], statements[0]["predicate"]["plan"]
+    ended = kind_of(statements[-1]) == "closed" and statements[-1]["predicate"]["outcome"] != "passed"
+    if image and ended and {*plan["matrix"]} != {"deploy"}:
+        what = f"run {plan['run']}: has ended, and its image has its own log in it, which no other run has"
+        raise PlanError(f"{what}; allowed: a run that waits (`wait`), or goes on from an evaluation (`--after`)")
+    return image
 
 
 def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str, str] | None:
@@ -104,12 +112,11 @@ def _ran(home: Home, run: str, key: PublicKey) -> tuple[str, str, str] | None:
     plan = Plan.model_validate(statements[0]["predicate"]["plan"])
     told = [each["predicate"]["output"] for each in statements if kind_of(each) == "published"]
     made = [str(each["sha256"]) for each in told if each["kind"] == "model"]
-    image = _image(path.parent, statements)
     if not made and plan.predecessor and (before := _ran(home, plan.predecessor["run"], key)):
-        return (*before[:2], image)
+        return (*before[:2], _image(path.parent, statements, before[1]))
     if len(made) != 1:
         raise PlanError(f"run {run}: found {len(made)} models that it published; allowed: one")
-    return str(plan.document["pipeline_name"]), made[0], image
+    return str(plan.document["pipeline_name"]), made[0], _image(path.parent, statements, made[0])
 
 
 def _entered(home: Home, spelled: str, trusted: Keys) -> tuple[str, str]:
@@ -126,6 +133,7 @@ def listed(home: Home, policy: str) -> Lines:
     terms, lines = load.policy(load.text(load.find(policy, "policies")), policy), Lines()
     given = dict(terms.gates[approval.Approval.name].limits) if approval.Approval.name in terms.gates else {}
     gate, trusted = approval.Approval(), models.own(signer.keys(home), terms)
+    builds = build.builds(terms)
     for text in envelopes.there(home, "approvals"):
         try:
             told = approval.read(text.encode())
@@ -140,6 +148,8 @@ def listed(home: Home, policy: str) -> Lines:
             model=told.model, image=told.claim.image, at=time.time(), revoked=gone, envelopes=(text,), others=0
         )
         wrong = [each.message for each in gate.judge(facts, limits) if each.rule != "APR-01"]
+        if builds and not told.claim.image:
+            wrong.append("it is of no image; allowed: of one, as this policy has them built")
         claim = told.claim.model_dump(include={"name", "target", "approver", "requester", "reason"})
         claim["image"] = told.claim.image[:SHOWN]
         until = day(told.claim.expires)

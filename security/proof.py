@@ -72,8 +72,10 @@ class Judged(Walk):
         self.proof, self.trust, self.plan = proof, trust, proof.plan
         self.published = proof.published
         self.looked: dict[tuple[str, str], Look] = {}
-        self.image: str | None = None
-        """Digest of the image that approvals were asked about, empty for none; None before they were."""
+        self.stopped = False
+        """Whether a verdict for which the caller waits has stopped the run."""
+        self.images: dict[str, tuple[str, str]] = {}
+        """Stage -> digest of the image that its gates were first told of, empty for none, and by which gate."""
 
     def asked(self, gates: list[str]) -> list[str]:
         """Those that ask for a state."""
@@ -143,24 +145,32 @@ class Judged(Walk):
         if gate.kind == "approval" and seen.facts and not _meant(seen):
             raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
         if seen.facts:
-            self._imaged(where, gate.kind, seen)
+            self._imaged(where, stage, gate, seen, given.limits)
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
         return seen, again, follows
 
 
-    def _imaged(self, where: str, kind: str, seen: Observation) -> None:
-        """What is looked at as the image is what approvals were asked about before."""
-        if kind == "approval":
-            self.image = str(seen.facts.get("image", ""))
-        elif kind == "image" and self.image is not None:
-            of = seen.subject.name.partition("@sha256:")[2]
-            if of != self.image:
-                found, wanted = (f"image {each[:12]}" if each else "no image" for each in (of, self.image))
-                raise LogBroken(f"{where}: looked at {found}; approvals were asked about {wanted}")
+    def _imaged(
+        self, where: str, stage: str, gate: Gate[Any], seen: Observation, limits: Mapping[str, Any]
+    ) -> None:
+        """What persons approved, what was scanned and what runs are one image, in whatever order they are told."""
+        if type(gate).images is Gate.images:
+            return
+        for each in gate.images(gate.facts.model_validate(seen.facts), gate.limits.model_validate(limits)):
+            sha = each.partition("@sha256:")[2] or each
+            known, by = self.images.setdefault(stage, (sha, where))
+            if sha != known:
+                raise LogBroken(f"{where}: is about {_image(sha)}; {by} is about {_image(known)}")
+            if gate.kind == "image" and sha not in ("", seen.subject.sha256):
+                raise LogBroken(f"{where}: looked at another image than it says")
 
 
 def _meant(seen: Observation) -> bool:
     """Whether facts about a model and a moment are of the subject that was looked at, and of when it was."""
     apart = seen.taken - float(seen.facts["at"])
     return -NEAR <= apart <= NEAR and str(seen.facts["model"]) == seen.subject.sha256
+
+
+def _image(sha: str) -> str:
+    return f"image {sha[:12]}" if sha else "no image"

@@ -31,8 +31,10 @@ from security.proof import Held, Judged, Proof, Trust
 from security.verdict import Outcome
 from security.walk import LINKS, ORDER, linked
 
-__all__ = ["ORDER", "SIGNED", "UNSIGNED", "Held", "Proof", "Trust", "inherited", "observed", "verify"]
+__all__ = ["ORDER", "SIGNED", "UNSIGNED", "Held", "Proof", "Trust", "inherited", "observed", "pending", "verify"]
 
+UNREADABLE = (KeyError, TypeError, IndexError, ValueError, KeyBroken, ConfigError)
+"""What a statement of another form ends in."""
 UNSIGNED = "UnsafeUnsignedPolicy"
 SIGNED = "urn:sluice:policy/v1"
 
@@ -107,42 +109,18 @@ def verify(
     stages: set[str] | None = None,
     head: str | None = None,
     told: list[Held] | None = None,
-    awaits: str = "",
 ) -> Proof:
     """What the log proves. Raises `Refused` where a verdict stops the run, `LogBroken` at anything else that fails.
 
     `stages`: those that must be settled; None means the whole, closed run. `head`: where the caller knows it. `told`
-    is filled with the verdicts that stand, also those before a failure. `awaits`: a gate for which the run may still
-    wait, or which alone may have stopped it; the proof is then of what came before, and is never `closed`.
+    is filled with the verdicts that stand, also those before a failure.
     """
     try:
         statements, last = read(path, trust.key)
         if head is not None and last != head:
             raise LogBroken("the end of the log is missing")
-        proof = Proof(_plan(statements, trust), last, held=[] if told is None else told)
-        _terms(proof.plan, trust)
-        proof.available = inherited(path, proof.plan, trust)
-        walk = Judged(proof, trust)
-        steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish, "looked": walk.look}
-        outcome, stopped = "", False
-        for number, statement in enumerate(statements[1:], 1):
-            kind, content = kind_of(statement), statement["predicate"]
-            if kind == "closed":
-                if number != len(statements) - 1 or content["count"] != number:
-                    raise LogBroken("the closing count is not that of the log")
-                proof.closed, outcome = True, content["outcome"]
-            elif stopped:
-                raise LogBroken("the run went on after it was stopped")
-            else:
-                try:
-                    steps[kind](content)
-                except Refused:
-                    if not awaits or content["gate"] != awaits:
-                        raise
-                    stopped = True
-        if awaits and (stopped or not proof.closed):
-            proof.closed = False
-            return proof
+        walk = _begun(path, statements, last, trust, told)
+        proof, outcome = walk.proof, _walked(walk, statements)
         if stages is None and not proof.closed:
             raise LogBroken("the log is not closed: its end may be missing")
         wanted = set(proof.plan.matrix) if stages is None else stages
@@ -154,9 +132,67 @@ def verify(
             raise LogBroken(f"{', '.join(unpublished)} published nothing")
         if stages is None and outcome != "passed":
             raise LogBroken(f"the run closed as {outcome!r}, not as passed")
-    except (KeyError, TypeError, IndexError, ValueError, KeyBroken, ConfigError) as why:
+    except UNREADABLE as why:
         raise LogBroken(f"a statement that cannot be read ({type(why).__name__})") from None
     return proof
+
+
+def pending(path: Path, trust: Trust, gate: str) -> Proof:
+    """What the log of a run proves that waits for what a gate looks for, or that this gate, and no other, refused: it
+    has come to the task of that gate, and no further. The proof is not `closed`. Raises as `verify` does."""
+    try:
+        statements, last = read(path, trust.key)
+        walk = _begun(path, statements, last, trust, None)
+        proof, outcome = walk.proof, _walked(walk, statements, gate)
+        matrix = proof.plan.matrix
+        at = [(stage, task) for stage in matrix for task in matrix[stage] if gate in matrix[stage][task]["before"]]
+        if len(at) != 1:
+            raise LogBroken(f"{gate} is before {len(at)} tasks of the plan; allowed: one")
+        ((stage, task),) = at
+        if lost := set(ORDER[: ORDER.index(stage)]) - set(proof.available):
+            raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, which published nothing")
+        if proof.closed and (outcome == "passed" or not walk.stopped):
+            raise LogBroken(f"the run closed as {outcome!r}, and not for want of what {gate} looks for")
+        if walk.outputs.get((stage, task)):
+            raise LogBroken(f"{stage}/{task}: has worked, and waits for nothing")
+        for of, each in walk.outputs:
+            if of == stage:
+                walk.settled(stage, each)
+    except UNREADABLE as why:
+        raise LogBroken(f"a statement that cannot be read ({type(why).__name__})") from None
+    proof.closed = False
+    return proof
+
+
+def _begun(path: Path, statements: list[dict[str, Any]], last: str, trust: Trust, told: list[Held] | None) -> Judged:
+    """A walk that has gone over the plan, and over the logs before this one."""
+    proof = Proof(_plan(statements, trust), last, held=[] if told is None else told)
+    _terms(proof.plan, trust)
+    proof.available = inherited(path, proof.plan, trust)
+    return Judged(proof, trust)
+
+
+def _walked(walk: Judged, statements: list[dict[str, Any]], until: str = "") -> str:
+    """Go over all that follows the plan: what the run closed as, empty where it did not. A stop by the gate `until`
+    ends it."""
+    steps = {"output": walk.output, "verdict": walk.verdict, "published": walk.publish, "looked": walk.look}
+    outcome = ""
+    for number, statement in enumerate(statements[1:], 1):
+        kind, content = kind_of(statement), statement["predicate"]
+        if kind == "closed":
+            if number != len(statements) - 1 or content["count"] != number:
+                raise LogBroken("the closing count is not that of the log")
+            walk.proof.closed, outcome = True, content["outcome"]
+        elif walk.stopped:
+            raise LogBroken("the run went on after it was stopped")
+        else:
+            try:
+                steps[kind](content)
+            except Refused:
+                if not until or content["gate"] != until:
+                    raise
+                walk.stopped = True
+    return outcome
 
 
 def inherited(path: Path, plan: Plan, trust: Trust) -> dict[str, Any]:

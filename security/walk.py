@@ -144,18 +144,22 @@ class Walk:
 
     def settle(self, stage: str) -> None:
         """Every task of the stage ran, and each of its outputs has all of the task's verdicts, over all of it."""
-        for task, sides in self.matrix[stage].items():
-            made = self.outputs.get((stage, task), [])
-            if not (gates := sides["before"] + sides["after"]):
-                raise LogBroken(f"{stage}/{task} has no gate")
-            if not made:
-                raise LogBroken(f"{stage}/{task}: never ran, and {gates[0]} never looked")
-            for ref, _ in made:
-                for gate in sides["after"]:
-                    cover = self.subjects.get((stage, task, gate, ref.sha256))
-                    if cover is None:
-                        raise LogBroken(f"{stage}/{task}: {gate} never ran on {ref.sha256[:12]}")
-                    if cover.unit == ref.unit and cover.expected != ref.count:
-                        raise LogBroken(
-                            f"{stage}/{task}: {gate} expected {cover.expected:,} {cover.unit}, there are {ref.count:,}"
-                        )
+        for task in self.matrix[stage]:
+            self.settled(stage, task)
+
+    def settled(self, stage: str, task: str) -> None:
+        """The same of one task."""
+        sides, made = self.matrix[stage][task], self.outputs.get((stage, task), [])
+        if not (gates := sides["before"] + sides["after"]):
+            raise LogBroken(f"{stage}/{task} has no gate")
+        if not made:
+            raise LogBroken(f"{stage}/{task}: never ran, and {gates[0]} never looked")
+        for ref, _ in made:
+            for gate in sides["after"]:
+                cover = self.subjects.get((stage, task, gate, ref.sha256))
+                if cover is None:
+                    raise LogBroken(f"{stage}/{task}: {gate} never ran on {ref.sha256[:12]}")
+                if cover.unit == ref.unit and cover.expected != ref.count:
+                    raise LogBroken(
+                        f"{stage}/{task}: {gate} expected {cover.expected:,} {cover.unit}, there are {ref.count:,}"
+                    )

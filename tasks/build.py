@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from configs.load import Policy
 from deployments.image import assemble, push
 from deployments.image.closure import closure
 from security.engines.login import Place
@@ -59,6 +60,12 @@ def wanted(run: Run) -> Limits | None:
     terms = run.plan.terms.get("deploy", {}).get("serve", {}).get(ImageVulnerabilityScanning.name)
     limits = Limits.model_validate(terms.limits) if terms and run.plan.target != "local" else None
     return limits if limits and limits.base else None
+
+
+def builds(policy: Policy) -> bool:
+    """Whether runs under a policy have an image built."""
+    terms = policy.gates.get(ImageVulnerabilityScanning.name)
+    return policy.target != "local" and bool(terms and terms.limits.get("base"))
 
 
 def built(run: Run, model: Ref) -> str | None:

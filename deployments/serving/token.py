@@ -12,6 +12,7 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,10 +61,10 @@ class Kept(NamedTuple):
     expires: float
 
 
-def parameters(text: str) -> None:
-    """`ValueError` unless the header of a token has known parameters only, and each is text: before the library, which
-    takes some for what they should be, acts on any."""
-    part = text.partition(".")[0]
+@lru_cache(64)  # an issuer writes one header for each of its keys
+def parameters(part: str) -> None:
+    """`ValueError` unless the header of a token, its first part, has known parameters only, and each is text: before
+    the library, which takes some for what they should be, acts on any."""
     header = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     if not isinstance(header, dict) or set(header) - {"alg", "typ", "kid"}:
         raise ValueError("a header parameter that is not allowed")
@@ -91,11 +92,12 @@ class Verifier:
         self.leeway, self.clock = leeway, clock
         self._of: KeySet | None = None
         self._kept: dict[str, Kept] = {}
+        self._claims = self.registry()
 
     def registry(self) -> jwt.JWTClaimsRegistry:
-        """What every token must claim, now."""
+        """What every token must claim, at any time: it asks the clock."""
         return jwt.JWTClaimsRegistry(
-            now=int(self.clock()),
+            now=self._now,
             leeway=self.leeway,
             exp={"essential": True},
             nbf={"essential": True},
@@ -107,6 +109,9 @@ class Verifier:
             scope={"essential": True},
         )
 
+    def _now(self) -> int:
+        return int(self.clock())
+
     def _keys(self, unknown: bool = False) -> KeySet:
         """The keys that count now. What was believed by others is forgotten."""
         keys = self.keys.keys(unknown) if isinstance(self.keys, Rotation) else self.keys
@@ -117,7 +122,7 @@ class Verifier:
     def open(self, text: str) -> tuple[dict[str, Any], str]:
         """The claims of a token that a key of the set signed with ES256, and the key's id; raises `JoseError`,
         `ValueError`."""
-        parameters(text)
+        parameters(text.partition(".")[0])
         try:
             keys = self._keys()
             token = jwt.decode(text, keys, algorithms=[ALGORITHM])
@@ -134,7 +139,7 @@ class Verifier:
         """
         if not headers:
             raise Denied(401, "a token is needed")
-        now, known = int(self.clock()), None
+        now, known = self._now(), None
         if len(headers) == 1:
             self._keys()
             known = self._kept.get(headers[0])
@@ -145,7 +150,7 @@ class Verifier:
             raise Denied(401, "not one bearer token", 'Bearer error="invalid_request"')
         try:
             claims, key = self.open(match[1])
-            self.registry().validate(claims)
+            self._claims.validate(claims)
             if not isinstance(claims["scope"], str) or not isinstance(claims.get("tenant", ""), str):
                 raise ValueError("a scope or a tenant that is not text")
         except (JoseError, ValueError, RecursionError):
@@ -175,7 +180,7 @@ class UnsafeAcceptsExpired(Verifier):
     def registry(self) -> jwt.JWTClaimsRegistry:
         """Everything but the expiry."""
         strict = super().registry()
-        return _Lasting(now=strict.now, leeway=strict.leeway, **strict.options)
+        return _Lasting(now=self._now, leeway=strict.leeway, **strict.options)
 
 
 def mint(

@@ -1,6 +1,8 @@
 """A policy that wants a person for what an image brings: only an approval of that very image lets it be served."""
 
+import contextlib
 import copy
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from flows.approval import _image
 from flows.cli import main
 from flows.shell import once
-from security.errors import LogBroken, Refused
+from security.errors import LogBroken, PlanError, Refused
 from security.gate import judge
 from security.gates import approval
 from security.keys import UnsafeLocalKeys
+from security.log import read
 from security.registry import GATES
 from security.verdict import Observation
-from security.verify import verify
+from security.verify import pending, verify
 from tasks import build, process
 from tasks.home import Home
 from tasks.run import REFUSED, Quiet, Run
@@ -66,7 +70,12 @@ def deployed(asked: dict[str, str], before: Run) -> tuple[Any, Run]:
 
 
 def test_it_is_refused_by_name_until_that_very_image_is_approved(
-    asked: dict[str, str], before: Run, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: dict[str, str],
+    before: Run,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = before.published["model"].sha256
     assert main(["approval", "give", before.plan.run, *TOLD]) == 0
@@ -77,6 +86,10 @@ def test_it_is_refused_by_name_until_that_very_image_is_approved(
     assert f"APR-01 {TARGET}: 0 approvals of {model[:12]} in image {image[:12]} count" in state.message
     assert f"it is of no image; allowed: image {image[:12]}; APR-01" in state.message
     assert "image_vulnerability_scanning" not in {gate for (*_, gate, _) in first.heard}
+    capsys.readouterr()
+    assert main(["approval", "list", "--policy", asked["policy"], "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["wrong"] == "it is of no image; allowed: of one, as this policy has them built"
     # At a desk of hers she has no more than the evidence, which is verified to where it waits for her.
     desk = tmp_path / "desk"
     shutil.copytree(home.root / "keys", desk / "keys", ignore=lambda _, names: {*names} - {"approver.pem"})
@@ -94,6 +107,13 @@ def test_it_is_refused_by_name_until_that_very_image_is_approved(
         shutil.rmtree(other / build.MANIFESTS)
         assert main(["approval", "give", str(other), *given]) == 2
         assert main(["approval", "give", str(kept), *given]) == 0
+        statements = read(kept / "log.jsonl", first.trust.key)[0]
+        assert _image(kept, statements, model) == image
+        with pytest.raises(PlanError, match="not those that the run rendered"):
+            _image(kept, statements, "1" * 64)
+        statements[0]["predicate"]["plan"]["matrix"]["train"] = {}
+        with pytest.raises(PlanError, match="has ended, and its image has its own log in it, which no other run has"):
+            _image(kept, statements, model)
     (path,) = (desk / "approvals").iterdir()
     told = approval.read(path.read_bytes())
     assert (told.model, told.claim.image) == (model, image)
@@ -115,7 +135,7 @@ def swapped(run: Run, folder: Path) -> None:
     def change(statements: list[dict[str, Any]]) -> None:
         said = next(each["predicate"] for each in statements if each["predicate"].get("gate") == "approval")
         facts = said["observation"]["facts"] | {"image": ""}
-        kept = [each for each in facts["envelopes"] if not _image(each)]
+        kept = [each for each in facts["envelopes"] if not _of(each)]
         assert kept
         said["observation"]["facts"] = facts | {"envelopes": kept, "others": facts["others"] + 1}
         seen = Observation.model_validate(said["observation"])
@@ -125,11 +145,12 @@ def swapped(run: Run, folder: Path) -> None:
     with pytest.raises(Refused, match="deployment_authorization"):
         verify(log, run.trust)
     chained(log, run.trust.key, UnsafeLocalKeys(run.home.root / "keys").signer("producer"), change)
-    with pytest.raises(LogBroken, match="looked at image [0-9a-f]{12}; approvals were asked about no image"):
+    said = "approval: is about no image; deploy/render: workload_hardening is about image [0-9a-f]{12}"
+    with pytest.raises(LogBroken, match=said):
         verify(log, run.trust)
 
 
-def _image(envelope: str) -> str:
+def _of(envelope: str) -> str:
     """The image that an approval is of."""
     return approval.read(envelope.encode()).claim.image
 
@@ -140,11 +161,18 @@ def test_what_waits_for_nobody_is_no_run_that_waits(before: Run, asked: dict[str
     with pytest.raises(Refused, match=r"\[approval\] fail"):
         verify(run.log.path, run.trust)
     with pytest.raises(Refused, match=r"\[approval\] fail"):
-        verify(run.log.path, run.trust, awaits="access_control_api")
-    proof = verify(run.log.path, run.trust, awaits="approval")
+        pending(run.log.path, run.trust, "model_versioning")
+    proof = pending(run.log.path, run.trust, "approval")
     assert (proof.closed, proof.available["train"].sha256) == (False, before.published["model"].sha256)
     log = shutil.copytree(run.log.path.parent, tmp_path / "on") / "log.jsonl"
-    key = UnsafeLocalKeys(run.home.root / "keys").signer("producer")
+    lines, key = log.read_bytes().splitlines(keepends=True), UnsafeLocalKeys(run.home.root / "keys").signer("producer")
+    for left, ends in ((1, True), (2, True), (len(lines) - 1, True), (len(lines), False)):
+        log.write_bytes(b"".join(lines[: len(lines) - left]))  # its end is cut off: it waits, or never began
+        with contextlib.nullcontext() if ends else pytest.raises(LogBroken, match="does not begin with its one plan"):
+            assert not pending(log, run.trust, "approval").closed
+    log.write_bytes(b"".join(lines))
+    with pytest.raises(LogBroken, match=r"data_contract is before \d tasks of the plan; allowed: one"):
+        pending(before.log.path, before.trust, "data_contract")
 
     def went_on(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
         told = copy.deepcopy(next(each for each in statements if each["predicate"].get("gate") == "approval"))
@@ -153,4 +181,12 @@ def test_what_waits_for_nobody_is_no_run_that_waits(before: Run, asked: dict[str
 
     chained(log, run.trust.key, key, went_on)
     with pytest.raises(LogBroken, match="the run went on after it was stopped"):
-        verify(log, run.trust, awaits="approval")
+        pending(log, run.trust, "approval")
+
+    def passed(statements: list[dict[str, Any]]) -> None:
+        statements[-1]["predicate"]["outcome"] = "passed"
+
+    log.write_bytes(b"".join(lines))
+    chained(log, run.trust.key, key, passed)
+    with pytest.raises(LogBroken, match="closed as 'passed', and not for want of what approval looks for"):
+        pending(log, run.trust, "approval")

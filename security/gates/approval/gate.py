@@ -1,6 +1,6 @@
 """The gate over approvals: enough persons said yes, to this and to nothing else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from security.errors import LogBroken
@@ -68,6 +68,10 @@ class Approval(Gate[Item]):
     def active(self, limits: Limits) -> tuple[str, ...]:
         """All; where nobody is asked, that nothing was altered."""
         return ("APR-02",) if limits.persons == NOBODY else tuple(self.rules)
+
+    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+        """What persons were asked about; nothing where nobody was."""
+        return () if limits.persons == NOBODY else (facts.image,)
 
     def brief(self, facts: Facts) -> str:
         """How many there are."""

@@ -1,6 +1,6 @@
 """The gate `deployment_authorization`: looks at the answers, judges the facts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from security.access import NEEDED
@@ -47,6 +47,10 @@ class DeploymentAuthorization(Posture):
         yield from judge.rights(seen)
         yield from judge.agree(seen)
         judge.left(seen, limits)
+
+    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+        """What is to run."""
+        return facts.images.values()
 
     def brief(self, facts: Facts) -> str:
         """How many rights there are, where rules were asked for, and how many images."""

@@ -1,6 +1,6 @@
 """The gate over an image, or over what a local process runs on where there is none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from security.errors import CannotTell
@@ -100,6 +100,10 @@ class ImageVulnerabilityScanning(Gate[Item]):
         off = {"IMG-14"} if limits.pending != "stop" else set()
         off |= {"IMG-17"} if not limits.beside else set()
         return tuple(rule for rule in self.rules if rule not in off)
+
+    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+        """What was looked at: none, where it was a process."""
+        return (facts.built.sha256 if facts.built else "",)
 
     def brief(self, facts: Facts) -> str:
         """What was looked at, and what is known of it."""

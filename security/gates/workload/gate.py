@@ -1,6 +1,6 @@
 """The gate `workload_hardening`: looks at manifests, judges the facts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from security.gate import Gate, Violation
@@ -40,6 +40,10 @@ class WorkloadHardening(Gate[Item]):
     def floor(self, rule: str, limits: Limits) -> Basis:
         """What lies in a cluster must have been seen there."""
         return Basis.OBSERVED if limits.placed else Basis.RENDERED
+
+    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+        """What the containers run."""
+        return (box.image for pods in facts.pods for box in pods.boxes)
 
     def brief(self, facts: Facts) -> str:
         """How many containers of how many workloads."""
