@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tasks.store import current, pointer
 from tests.ceph.gateway import Gateway, installed
 from tests.site import policy
 from tests.site.ground import PROGRAM, Site
+from tests.site.paused import paused
 from tests.site.world import PIPELINE, World, world
 from tests.tasks.distribution import absent
 
@@ -108,29 +110,40 @@ def evaluated(around: World, terms: Owned, strange: list[Ran]) -> Ran:
     return ran(around, terms, "--no-deploy")
 
 
-@pytest.fixture(scope="module")
-def awaiting(around: World, terms: Owned, evaluated: Ran) -> Ran:
-    """The run that would release it, whose image nobody has approved yet."""
-    return ran(around, terms, "--after", evaluated.told["run"])
-
-
-def approved(around: World, terms: Owned, run: Ran) -> None:
+def approved(around: World, terms: Owned, folder: Path) -> str:
     """Ada, at a desk of her own, approves the model and the image of a run of which she has the evidence, as far as it
-    came; the pipeline gets it."""
+    came; the pipeline gets it. What she is told of it."""
     site, home = around.site, around.site.approver
-    told = ["approval", "give", str(run.folder), "--key", str(site.public), "--policy", str(terms.path)]
+    told = ["approval", "give", str(folder), "--key", str(site.public), "--policy", str(terms.path)]
     told += ["--owner", str(site.owner / "trust" / "owner.pub")]
     told += ["--target", TARGET, "--requester", "Grace", "--approver", "Ada", "--reason", "read the card"]
-    site.at(home, *told)
+    said = site.at(home, *told)
     shutil.copytree(home / "approvals", site.home / "approvals", dirs_exist_ok=True)
     site.given(site.home / "approvals")
+    return said
+
+
+@dataclass
+class Released(Ran):
+    """And what the approver was told of it while it waited."""
+
+    approval: str
 
 
 @pytest.fixture(scope="module")
-def released(around: World, terms: Owned, evaluated: Ran, awaiting: Ran) -> Ran:
-    """The run that releases it, once it is approved."""
-    approved(around, terms, awaiting)
-    return ran(around, terms, "--after", evaluated.told["run"])
+def released(around: World, terms: Owned, evaluated: Ran) -> Released:
+    """The run that releases it. It waits in Prefect until what it has built is approved, and somebody resumes it."""
+    kept = around.site.home / "evidence"
+    before = {*kept.iterdir()}
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(ran, around, terms, "--after", evaluated.told["run"])
+        found = paused(around.site.home, going)
+        (folder,) = {*kept.iterdir()} - before
+        said = approved(around, terms, folder)
+        found.resume()
+        run = going.result()
+    assert run.folder == folder
+    return Released(run.told, run.folder, said)
 
 
 def named(run: Ran) -> str:
@@ -172,12 +185,11 @@ def test_no_key_of_the_pipeline_is_where_the_pipeline_can_read_it(evaluated: Ran
     assert b"denied" in told.stderr
 
 
-def test_before_it_is_approved_it_is_refused_by_model_and_image(
-    awaiting: Ran, evaluated: Ran, terms: Owned, around: World
+def test_it_waited_until_its_model_was_approved_in_its_image(
+    released: Released, evaluated: Ran, terms: Owned, around: World
 ) -> None:
-    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(awaiting)[:12]
-    rule = f"[approval] fail: APR-01 {TARGET}: 0 approvals of {model} in image {image} count; allowed: 1 or more"
-    assert (awaiting.told["state"], awaiting.told["message"]) == ("SecurityGateFailed", rule)
+    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(released)[:12]
+    assert f"of {NAME}, {model} in image {image}, for {TARGET}" in released.approval
 
 
 def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, terms: Owned, around: World) -> None:
@@ -195,7 +207,7 @@ def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, ter
 
 
 def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(
-    released: Ran, awaiting: Ran, around: World
+    released: Ran, around: World
 ) -> None:
     decided = current(around.site.kept, pointer(TARGET, NAME))[1]
     assert decided["run"] == released.told["run"]
@@ -203,7 +215,7 @@ def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(
     key = ("Deployment", around.cluster.namespace, f"{PIPELINE}-{decided['release']}")
     (box,) = around.cluster.objects.held[key]["spec"]["template"]["spec"]["containers"]
     name, _, sha = box["image"].partition("@sha256:")
-    assert (name, sha) == (around.images, named(awaiting)), "another image than was approved"
+    assert (name, sha) == (around.images, named(released)), "another image than was approved"
     assert {*around.cluster.real} == {decided["release"]}, "what answered in the cluster was a stand-in"
     assert not around.cluster.stood
     assert around.storage.blob(sha).is_file()
