@@ -38,13 +38,30 @@ _READ = msgspec.json.Decoder(float_hook=_same).decode
 
 def canonical(value: Any) -> bytes:
     """The one spelling of a JSON value; a `ValueError` of `rfc8785` for what is none, or has none."""
-    try:
-        told = _WRITE(value)
-        if _READ(told) == value and not _large(told) and (told.isascii() or not _BEYOND.search(told)):
-            return told
-    except (_Otherwise, msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
-        pass
+    for form in (_as_given, _whole):
+        try:
+            told = _WRITE(form(value))
+            if _READ(told) == value and not _large(told) and (told.isascii() or not _BEYOND.search(told)):
+                return told
+        except _Otherwise:
+            continue
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+            break
     return rfc8785.dumps(value)
+
+
+def _as_given(value: Any) -> Any:
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """The same value, with fractions that are whole numbers as such: both write these alike."""
+    kind = type(value)
+    if kind is dict:
+        return {name: _whole(each) for name, each in value.items()}
+    if kind in (list, tuple):
+        return kind(map(_whole, value))
+    return int(value) if kind is float and value.is_integer() else value
 
 
 def _large(told: bytes) -> bool:

@@ -11,8 +11,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,6 +41,8 @@ os.environ.pop("SLUICE_LAKE", None)
 os.environ.setdefault("SLUICE_PICTURES", "no")  # seconds of Evidently in every run; tests of pictures ask for them
 
 from flows import local  # noqa: E402
+from security.gates.code import loaded  # noqa: E402
+from security.gates.code.facts import Loaded  # noqa: E402
 from tasks import checkout  # noqa: E402
 from tasks.home import Home  # noqa: E402
 
@@ -66,6 +71,28 @@ def _briefly() -> None:
     checkout.PIPELINE = root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hashed() -> Iterator[None]:
+    """Runs of this process hash each file of a package once, while it is as it was: 420 MB in each of four looks of a
+    run. Runs in a process of their own hash it each time."""
+    real, sound = loaded._fault, set[tuple[object, ...]]()
+
+    def fault(each: Loaded, signed: Collection[str]) -> str:
+        if each.origin != "package" or not isinstance(each.read, partial):
+            return real(each, signed)
+        is_ = os.stat(each.read.args[0])
+        known = (each.sha256, is_.st_dev, is_.st_ino, is_.st_size, is_.st_mtime_ns, is_.st_ctime_ns)
+        if known in sound:
+            return ""
+        if not (told := real(each, signed)):
+            sound.add(known)
+        return told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loaded, "_fault", fault)
+        yield
+
+
 def _said() -> None:
     """Let Prefect's client send what it still has: at exit it would wait a minute for a server that is gone."""
     from prefect.events.worker import EventsWorker
@@ -78,13 +105,16 @@ def _said() -> None:
 @pytest.fixture(scope="session")
 def prefect(home: Home, lake: Home) -> Iterator[str]:
     """A real Prefect server; its address. Flows of this process send it no heartbeats: at its end each flow waits for
-    its own, up to a second, and there are hundreds here."""
+    its own, up to a second, and there are hundreds here. Nor do their gates ask it for a slot of the tag that they all
+    have, on which there is no limit: a run would wait for that 45 times."""
+    from prefect import task_engine
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     url = local.server(home, PORT)
     local.server_ready(home, url)
     assert url == f"http://127.0.0.1:{PORT}"
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_engine, "_concurrency", lambda **_: nullcontext())
         yield url
 
 
@@ -107,11 +137,27 @@ def shared() -> Path:
 
 
 LONGEST = ROOT / "tests" / "conformance" / "test_gates.py"
+_ASKING = ("backfill", "browser", "database", "deployments", "schedule")
+WORKER = tuple(f"tests/integration/test_{each}.py" for each in _ASKING)
+"""Files that ask one worker of Prefect, and of its runs a nightly one: in one process, so that it runs once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file that takes longest begins first: the others are spread beside it, and the rest is short."""
     items.sort(key=lambda item: item.path != LONGEST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By file, and those of the worker as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return WORKER[0] if file in WORKER else file
+
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:

@@ -70,6 +70,10 @@ class Values(BaseModel):
     jwks: Annotated[str, Field(pattern=r"^\{")]
 
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""That of libyaml, where it is there: it reads what Python's own reads, ten times as fast."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes no alias: each part of a document is said where it stands."""
 
@@ -109,7 +113,7 @@ def _files(values: Values, called: str) -> list[tuple[str, bytes]]:
 
 
 def _file(file: str, given: dict[str, Any], used: set[str]) -> bytes:
-    told = list(yaml.safe_load_all((HERE / file).read_text(encoding="utf-8")))
+    told = list(yaml.load_all((HERE / file).read_bytes(), _Loader))  # noqa: S506 - a safe one
     filled = [_filled(file, each, given, used) for each in told]
     return yaml.dump_all(filled, Dumper=_Dumper, sort_keys=False, width=1 << 20).encode()
 

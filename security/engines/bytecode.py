@@ -15,6 +15,8 @@ import sys
 import warnings
 from pathlib import PurePosixPath
 
+from security.memo import Memo
+
 HEADER = 16
 LARGEST = 32 << 20
 """Bytes of a file of bytecode."""
@@ -30,6 +32,9 @@ _FILENAME = 5
 
 _SINGLE = (b"N", b"T", b"F", b".", b"S")
 _UNKEPT = (*_SINGLE, b"r")
+
+
+_SIZES = struct.Struct("<2Q")
 
 
 class _Reader:
@@ -142,6 +147,21 @@ def _optimized(name: str) -> int | None:
 
 def fault(name: str, data: bytes, source: bytes) -> str:
     """Why a file of bytecode in `__pycache__` is not what its source compiles to; empty where it is."""
+    own = name.encode("utf-8", "surrogateescape")
+    try:
+        return _KNOWN(_SIZES.pack(len(own), len(data)) + own + data + source)
+    except (RecursionError, MemoryError):
+        return "bytecode of a source that does not compile"
+
+
+def _fault(told: bytes) -> str:
+    """The same of name, bytecode and source in one: what comes of them depends on nothing else."""
+    name, data = _SIZES.unpack_from(told)
+    text, rest = told[_SIZES.size : _SIZES.size + name], told[_SIZES.size + name :]
+    return _compared(text.decode("utf-8", "surrogateescape"), rest[:data], rest[data:])
+
+
+def _compared(name: str, data: bytes, source: bytes) -> str:
     level = _optimized(name)
     if level is None:
         return "bytecode of another interpreter or tool, which cannot be made again here"
@@ -151,7 +171,7 @@ def fault(name: str, data: bytes, source: bytes) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             code = compile(source, "source", "exec", dont_inherit=True, optimize=level)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError):
         return "bytecode of a source that does not compile"
     body, again = data[HEADER:], marshal.dumps(code)
     try:
@@ -159,3 +179,7 @@ def fault(name: str, data: bytes, source: bytes) -> str:
     except ValueError as why:
         return f"bytecode that cannot be read: {why}"
     return "" if same else "other code than its source compiles to"
+
+
+_KNOWN = Memo(_fault, 4096)
+"""Each look of a run compares the same files."""

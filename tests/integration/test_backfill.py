@@ -13,10 +13,10 @@ from tasks.store import current
 from tests.integration.conftest import Scheduled, Server, evidence, verified
 from tests.small import WINDOW, small
 
-DAYS = ["2023-10-25", "2023-10-26", "2023-10-27"]
+DAYS = ["2023-10-26", "2023-10-27"]
 ABSENT = ["2023-10-28", "2023-10-29"]
 """Days after the last that there is."""
-ASKED = {"window": WINDOW, "requested_by": "alice", "reason": "the last three again"}
+ASKED = {"window": WINDOW, "requested_by": "alice", "reason": "the last two again"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(scheduled: Scheduled, worker: Server, home: Home) -> Filled:
-    """The last three partitions by the deployment `backfill`, on the worker, while a model serves."""
+    """The last two partitions by the deployment `backfill`, on the worker, while a model serves."""
     document, policy = small(name="filled")
     before = current(home, "serving")
     parameters = {"start": DAYS[0], "end": DAYS[-1], "document": document, "policy": policy, **ASKED}

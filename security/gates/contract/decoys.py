@@ -5,7 +5,6 @@ which column and how is drawn anew each time.
 """
 
 import random
-import string
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -20,13 +19,15 @@ Batches = Sequence[pa.RecordBatch]
 Spoil = Callable[[dict[str, object], random.Random], None]
 MOST = 4_096
 """Rows of a batch that are spoiled one by one, at most."""
+_LETTERS = bytes(ord("a") + number % 26 for number in range(256))
 _DAY = 86_400_000_000
 _START, _END = ((day.toordinal() - 719_163) * _DAY for day in (FLOOR, CEILING))
 
 
 def word(draw: random.Random, least: int = 6, most: int = 12) -> str:
-    """Small letters, more of them than any word of a vocabulary that starts so."""
-    return "zq" + "".join(draw.choices(string.ascii_lowercase, k=draw.randint(least, most)))
+    """Small letters, more of them than any word of a vocabulary that starts so. Drawn at once: there are thousands."""
+    size, *letters = draw.randbytes(1 + most)
+    return "zq" + bytes(letters[: least + size % (most - least + 1)]).translate(_LETTERS).decode()
 
 
 def _rows(sample: Batches) -> Batches:

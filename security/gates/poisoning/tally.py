@@ -105,6 +105,7 @@ class Tally:
         self.whole, self.short = int(known.sum()), int(short.sum())
         self.settled = np.bincount(item[known[user]], minlength=self.items)
         self.brief = np.bincount(item[short[user]], minlength=self.items)
+        self._had = np.zeros(users, bool)
         self._about = lru_cache(maxsize=32)(self._active)
 
     def takers(self, item: int) -> tuple[Any, Any]:
@@ -123,7 +124,10 @@ class Tally:
         """Of the accounts that came before a day, did something in a window's days and had not taken an item until
         then: how many they are, how many took it in these days, and all the pairs that they took in these."""
         (users, pairs), (who, when) = self._about(window, before), self.takers(item)
-        had = np.isin(users, who[when < window])
+        until = who[when < window]
+        self._had[until] = True
+        had = self._had[users]
+        self._had[until] = False
         then = (when >= window) & (when < window + 2 * DAYS - 1) & (self.first[who] < before)
         return int((~had).sum()), int(then.sum()), int(pairs[~had].sum())
 
