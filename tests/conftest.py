@@ -37,6 +37,8 @@ PORT = _port()
 os.environ["SLUICE_HOME"] = str(HOME)
 os.environ["SLUICE_CONFIGS"] = str(HOME.parent / "configs")
 os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: more threads would only wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.pop("SLUICE_LAKE", None)
 os.environ.setdefault("SLUICE_PICTURES", "no")  # seconds of Evidently in every run; tests of pictures ask for them
 

@@ -384,6 +384,8 @@ def test_popularity_is_counted_again() -> None:
 
 # What conformance puts every gate through.
 
+HALF = 300
+"""Users of a file, in what conformance puts every gate through."""
 WAYS = ("LIFT", "TAIL", "GINI", "CALIBRATION", "CATALOGUE", "RELEVANCE")
 
 
@@ -391,14 +393,15 @@ def case(folder: Path) -> Case:
     """Users in two files, as the runner opens them; in the bad ones one is shown an item twice."""
     from tests.conformance.subjects import Case  # which has this one among its own
 
-    twice = changed("top_model", lambda column: column[3].__setitem__(1, column[3][0]))
-    for name, rows in (("good", sound()), ("bad", twice)):
+    good = sound(2 * HALF)
+    twice = changed("top_model", lambda column: column[3].__setitem__(1, column[3][0]), good)
+    for name, rows in (("good", good), ("bad", twice)):
         for part in range(2):
-            half = pa.Table.from_batches([kept(rows, popularity=None, groupings=None).slice(1_000 * part, 1_000)])
+            half = pa.Table.from_batches([kept(rows, popularity=None, groupings=None).slice(HALF * part, HALF)])
             pq.write_table(half, folder / f"{name}-{part}.parquet")
 
     def opened(name: str) -> Material[Any]:
-        return bias.material(SUBJECT, [folder / f"{name}-{part}.parquet" for part in range(2)], 2_000)
+        return bias.material(SUBJECT, [folder / f"{name}-{part}.parquet" for part in range(2)], 2 * HALF)
 
     return Case(
         LIMITS,
@@ -873,7 +876,7 @@ def test_parquet_is_read_and_popularity_counted_ahead(tmp_path: Path) -> None:
     files = []
     for part in range(2):
         files.append(tmp_path / f"{part}.parquet")
-        pq.write_table(pa.Table.from_batches([extra.slice(1_000 * part, 1_000)]), files[-1], row_group_size=300)
+        pq.write_table(pa.Table.from_batches([extra.slice(HALF * part, HALF)]), files[-1], row_group_size=300)
     groups: Groupings = {"label": (LABELS, np.arange(ITEMS) % 2)}
     seen = gates.observe(GATE, bias.material(SUBJECT, files, 2_000, groups), LABELLED)
     verdict = gates.judge(GATE, seen, LABELLED)
