@@ -385,7 +385,7 @@ def test_popularity_is_counted_again() -> None:
 # What conformance puts every gate through.
 
 HALF = 300
-"""Users of a file, in what conformance puts every gate through."""
+"""Users of a file."""
 WAYS = ("LIFT", "TAIL", "GINI", "CALIBRATION", "CATALOGUE", "RELEVANCE")
 
 
@@ -876,7 +876,7 @@ def test_parquet_is_read_and_popularity_counted_ahead(tmp_path: Path) -> None:
     files = []
     for part in range(2):
         files.append(tmp_path / f"{part}.parquet")
-        pq.write_table(pa.Table.from_batches([extra.slice(HALF * part, HALF)]), files[-1], row_group_size=300)
+        pq.write_table(pa.Table.from_batches([extra.slice(1_000 * part, 1_000)]), files[-1], row_group_size=300)
     groups: Groupings = {"label": (LABELS, np.arange(ITEMS) % 2)}
     seen = gates.observe(GATE, bias.material(SUBJECT, files, 2_000, groups), LABELLED)
     verdict = gates.judge(GATE, seen, LABELLED)
