@@ -55,6 +55,8 @@ def give(
         keys = signer.keys(home)
         ran = _ran(home, spelled, keys.public("producer"))
         name, release, image = ran or (*_entered(home, spelled, models.own(keys, judged)), "")
+    if not image and claim["target"] == judged.target and build.builds(judged):
+        raise PlanError(f"{spelled}: has no image; allowed under {judged.name}: a run that built one, and waits")
     if claim["target"] not in load.TARGETS:
         raise PlanError(f"--target {claim['target']!r}; allowed: {', '.join(load.TARGETS)}")
     if not 0 < days <= 366:
@@ -77,8 +79,11 @@ def _verified(folder: Path, trust: Trust) -> tuple[str, str, str]:
         raise PlanError(f"{folder.name}: no log.jsonl in it; allowed with --key: the folder of a run's evidence")
     try:
         proof = verify(log, trust)
-    except (LogBroken, Refused):
-        proof = pending(log, trust, approval.Approval.name)
+    except (LogBroken, Refused) as why:
+        try:
+            proof = pending(log, trust, approval.Approval.name)
+        except (LogBroken, Refused):
+            raise why from None
     if "train" not in proof.available:
         raise PlanError(f"run {proof.plan.run}: has no model; allowed: a run that trained one, or goes on from one")
     release = proof.available["train"].sha256
@@ -148,8 +153,9 @@ def listed(home: Home, policy: str) -> Lines:
             model=told.model, image=told.claim.image, at=time.time(), revoked=gone, envelopes=(text,), others=0
         )
         wrong = [each.message for each in gate.judge(facts, limits) if each.rule != "APR-01"]
-        if builds and not told.claim.image:
-            wrong.append("it is of no image; allowed: of one, as this policy has them built")
+        if builds != bool(told.claim.image):
+            found, wanted = ("no image", "one") if builds else ("an image", "none")
+            wrong.append(f"it is of {found}; allowed: of {wanted}, as this policy has them built")
         claim = told.claim.model_dump(include={"name", "target", "approver", "requester", "reason"})
         claim["image"] = told.claim.image[:SHOWN]
         until = day(told.claim.expires)

@@ -89,10 +89,11 @@ class Gate(ABC, Generic[M]):
         """A few words about the facts for the line that people read."""
         return ""
 
-    def images(self, facts: Any, limits: Any) -> Iterable[str]:
-        """The images that the facts are about, as references or digests (empty: one that there is none); nothing where
-        they say nothing of images. All that a stage is told of must be the same one (`security.proof`)."""
-        return ()
+    def images(self, facts: Any) -> Iterable[tuple[str, str]] | None:
+        """The images that the facts are about, as references or digests (empty: there is none), each with the place
+        that runs it, empty for what is about the release as such; None where they say nothing of images. What a stage
+        is told of its release must be the same one (`security.proof`)."""
+        return None
 
 
 @cache

@@ -76,6 +76,8 @@ class Judged(Walk):
         """Whether a verdict for which the caller waits has stopped the run."""
         self.images: dict[str, tuple[str, str]] = {}
         """Stage -> digest of the image that its gates were first told of, empty for none, and by which gate."""
+        self.rendered: dict[str, set[str]] = {}
+        """Stage -> the places that run it, as they were first told."""
 
     def asked(self, gates: list[str]) -> list[str]:
         """Those that ask for a state."""
@@ -144,21 +146,27 @@ class Judged(Walk):
             raise LogBroken(f"{where}: was measured by other code than the plan has sealed")
         if gate.kind == "approval" and seen.facts and not _meant(seen):
             raise LogBroken(f"{where}: looked at approvals of another model, or at another moment, than it says")
-        if seen.facts:
-            self._imaged(where, stage, gate, seen, given.limits)
+        if seen.facts and follows.action == "proceed":
+            self._imaged(where, stage, gate, seen)
         if told := seen.facts.get("attempts"):
             self._counted((stage, task), told)
         return seen, again, follows
 
-
-    def _imaged(
-        self, where: str, stage: str, gate: Gate[Any], seen: Observation, limits: Mapping[str, Any]
-    ) -> None:
-        """What persons approved, what was scanned and what runs are one image, in whatever order they are told."""
+    def _imaged(self, where: str, stage: str, gate: Gate[Any], seen: Observation) -> None:
+        """What persons approved, what was scanned, and what runs wherever it was rendered to are one image, in whatever
+        order they are told. In a cluster other releases may run others beside it."""
         if type(gate).images is Gate.images:
             return
-        for each in gate.images(gate.facts.model_validate(seen.facts), gate.limits.model_validate(limits)):
-            sha = each.partition("@sha256:")[2] or each
+        told = gate.images(gate.facts.model_validate(seen.facts))
+        if told is None:
+            return
+        found = list(told)
+        places = {place for place, _ in found if place}
+        rendered = self.rendered.setdefault(stage, places) if places else set()
+        if not found or (lost := rendered - places):
+            raise LogBroken(f"{where}: does not tell of {min(lost) if found else 'anything that runs'}")
+        for image in (image for place, image in found if not place or place in rendered):
+            sha = image.partition("@sha256:")[2] or image
             known, by = self.images.setdefault(stage, (sha, where))
             if sha != known:
                 raise LogBroken(f"{where}: is about {_image(sha)}; {by} is about {_image(known)}")

@@ -153,11 +153,11 @@ def pending(path: Path, trust: Trust, gate: str) -> Proof:
             raise LogBroken(f"{stage}: depends on {', '.join(sorted(lost))}, which published nothing")
         if proof.closed and (outcome == "passed" or not walk.stopped):
             raise LogBroken(f"the run closed as {outcome!r}, and not for want of what {gate} looks for")
-        if walk.outputs.get((stage, task)):
-            raise LogBroken(f"{stage}/{task}: has worked, and waits for nothing")
-        for of, each in walk.outputs:
-            if of == stage:
-                walk.settled(stage, each)
+        tasks = list(trust.matrix[stage])  # in their order, which a plan does not keep
+        if late := [each for each in tasks[tasks.index(task) :] if walk.outputs.get((stage, each))]:
+            raise LogBroken(f"{stage}/{late[0]}: has worked, and waits for nothing")
+        for each in tasks[: tasks.index(task)]:
+            walk.settled(stage, each)
     except UNREADABLE as why:
         raise LogBroken(f"a statement that cannot be read ({type(why).__name__})") from None
     proof.closed = False

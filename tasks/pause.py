@@ -9,7 +9,6 @@ from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from security.errors import Refused
 from security.gates import approval
 from security.verdict import Ref, Subject
 from tasks import approvals
@@ -26,8 +25,8 @@ class Answer(RunInput):
 
 
 def person(run: Run, model: Ref) -> bool:
-    """Wait for a person, where the policy wants more of them than approved this model; whether it waited.
-    `Refused` where nobody resumed the run in time."""
+    """Wait for a person, where the policy wants more of them than approved this model; whether it waited. Where nobody
+    resumed the run in time it goes on too, to be refused by the gate."""
     gate = approval.Approval()
     limits = approval.Limits.model_validate(run.plan.terms["deploy"]["serve"][gate.name].limits)
     if limits.persons == approval.NOBODY or not limits.wait:
@@ -49,7 +48,7 @@ def person(run: Run, model: Ref) -> bool:
             poll_interval=min(EVERY, limits.wait),
         )
     except FlowPauseTimeout:
-        raise Refused(f"nobody came within {limits.wait:,} s: it waited for {said}") from None
+        run.listener.step("deploy", f"nobody came within {limits.wait:,} s: it waited for {said}")
     return True
 
 

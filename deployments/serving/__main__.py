@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = Server(
         uvicorn.Config(
             app,
-            loop="asyncio",
+            loop="uvloop",
             http=Patient,
             ws="none",
             lifespan="off",

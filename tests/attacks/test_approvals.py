@@ -27,7 +27,7 @@ from security.gates import approval
 from security.keys import UnsafeLocalKeys
 from security.registry import GATES
 from security.verdict import Observation
-from security.verify import verify
+from security.verify import pending, verify
 from tasks import envelopes, process
 from tasks.home import Home
 from tasks.run import REFUSED, Listener, Quiet, Run
@@ -276,9 +276,12 @@ def test_a_run_waits_for_a_person_who_signs(asked: dict[str, str], before: Run) 
 
 
 def test_a_run_for_which_nobody_comes_is_refused(asked: dict[str, str], before: Run) -> None:
-    state, run = deployed(asked, before)
+    listener = Heard()
+    state, run = deployed(asked, before, listener)
     assert (state.is_failed(), state.name) == (True, REFUSED)
-    model = before.published["model"].sha256[:12]
-    assert f"nobody came within {WAIT} s: it waited for 1 to approve model {model} for local" in state.message
-    assert f"`sluice approval give {run.plan.run} --target local" in state.message
+    model = before.published["model"].sha256
+    assert f"nobody came within {WAIT} s: it waited for 1 to approve model {model[:12]} for local" in listener.said
+    assert f"`sluice approval give {run.plan.run} --target local" in listener.said
+    assert f"[approval] fail: APR-01 local: 0 approvals of {model[:12]} count; allowed: 1 or more" in state.message
     assert "deploy" not in run.published
+    assert pending(run.log.path, run.trust, "approval").available["train"].sha256 == model, "it can be approved still"

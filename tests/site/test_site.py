@@ -124,26 +124,37 @@ def approved(around: World, terms: Owned, folder: Path) -> str:
 
 
 @dataclass
-class Released(Ran):
+class Waited(Ran):
     """And what the approver was told of it while it waited."""
 
     approval: str
 
 
-@pytest.fixture(scope="module")
-def released(around: World, terms: Owned, evaluated: Ran) -> Released:
-    """The run that releases it. It waits in Prefect until what it has built is approved, and somebody resumes it."""
+def waited(around: World, terms: Owned, evaluated: Ran, *, approves: bool) -> Waited:
+    """A run that waits in Prefect until somebody resumes it; meanwhile what it has built is approved, or not."""
     kept = around.site.home / "evidence"
     before = {*kept.iterdir()}
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(ran, around, terms, "--after", evaluated.told["run"])
         found = paused(around.site.home, going)
         (folder,) = {*kept.iterdir()} - before
-        said = approved(around, terms, folder)
+        said = approved(around, terms, folder) if approves else ""
         found.resume()
         run = going.result()
     assert run.folder == folder
-    return Released(run.told, run.folder, said)
+    return Waited(run.told, run.folder, said)
+
+
+@pytest.fixture(scope="module")
+def clicked(around: World, terms: Owned, evaluated: Ran) -> Waited:
+    """One that somebody resumed, and nobody approved."""
+    return waited(around, terms, evaluated, approves=False)
+
+
+@pytest.fixture(scope="module")
+def released(around: World, terms: Owned, evaluated: Ran, clicked: Waited) -> Waited:
+    """The run that releases it."""
+    return waited(around, terms, evaluated, approves=True)
 
 
 def named(run: Ran) -> str:
@@ -185,11 +196,18 @@ def test_no_key_of_the_pipeline_is_where_the_pipeline_can_read_it(evaluated: Ran
     assert b"denied" in told.stderr
 
 
+def test_a_click_approves_nothing(clicked: Waited, evaluated: Ran, terms: Owned) -> None:
+    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(clicked)[:12]
+    rule = f"[approval] fail: APR-01 {TARGET}: 0 approvals of {model} in image {image} count; allowed: 1 or more"
+    assert (clicked.told["state"], clicked.told["message"]) == ("SecurityGateFailed", rule)
+
+
 def test_it_waited_until_its_model_was_approved_in_its_image(
-    released: Released, evaluated: Ran, terms: Owned, around: World
+    released: Waited, clicked: Waited, evaluated: Ran, terms: Owned
 ) -> None:
-    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(released)[:12]
-    assert f"of {NAME}, {model} in image {image}, for {TARGET}" in released.approval
+    model, image = proven(evaluated, terms).available["train"].sha256[:12], named(released)
+    assert f"of {NAME}, {model} in image {image[:12]}, for {TARGET}" in released.approval
+    assert image == named(clicked), "what is built again is another image"
 
 
 def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, terms: Owned, around: World) -> None:

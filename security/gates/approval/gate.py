@@ -69,9 +69,9 @@ class Approval(Gate[Item]):
         """All; where nobody is asked, that nothing was altered."""
         return ("APR-02",) if limits.persons == NOBODY else tuple(self.rules)
 
-    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
-        """What persons were asked about; nothing where nobody was."""
-        return () if limits.persons == NOBODY else (facts.image,)
+    def images(self, facts: Facts) -> Iterable[tuple[str, str]]:
+        """What persons are asked about."""
+        return (("", facts.image),)
 
     def brief(self, facts: Facts) -> str:
         """How many there are."""

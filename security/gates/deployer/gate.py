@@ -48,9 +48,9 @@ class DeploymentAuthorization(Posture):
         yield from judge.agree(seen)
         judge.left(seen, limits)
 
-    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+    def images(self, facts: Facts) -> Iterable[tuple[str, str]]:
         """What is to run."""
-        return facts.images.values()
+        return (("", image) for image in facts.images.values())
 
     def brief(self, facts: Facts) -> str:
         """How many rights there are, where rules were asked for, and how many images."""

@@ -101,9 +101,9 @@ class ImageVulnerabilityScanning(Gate[Item]):
         off |= {"IMG-17"} if not limits.beside else set()
         return tuple(rule for rule in self.rules if rule not in off)
 
-    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
+    def images(self, facts: Facts) -> Iterable[tuple[str, str]]:
         """What was looked at: none, where it was a process."""
-        return (facts.built.sha256 if facts.built else "",)
+        return (("", facts.built.sha256 if facts.built else ""),)
 
     def brief(self, facts: Facts) -> str:
         """What was looked at, and what is known of it."""

@@ -41,9 +41,9 @@ class WorkloadHardening(Gate[Item]):
         """What lies in a cluster must have been seen there."""
         return Basis.OBSERVED if limits.placed else Basis.RENDERED
 
-    def images(self, facts: Facts, limits: Limits) -> Iterable[str]:
-        """What the containers run."""
-        return (box.image for pods in facts.pods for box in pods.boxes)
+    def images(self, facts: Facts) -> Iterable[tuple[str, str]]:
+        """What each container runs: beside those that were rendered, in a cluster, those of other releases."""
+        return ((f"{pods.place} {box.place}", box.image) for pods in facts.pods for box in pods.boxes)
 
     def brief(self, facts: Facts) -> str:
         """How many containers of how many workloads."""

@@ -147,6 +147,7 @@ def test_on_this_machine(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a volume")
 def test_a_real_volume_with_a_policy_of_fscrypt(tmp_path: Path) -> None:
     image, mount = tmp_path / "image", tmp_path / "mount"
+    under = states({"under it": tmp_path})
     with sealed(image, mount) as folder:
         deep = folder / "a" / "b"
         deep.mkdir(parents=True)
@@ -155,6 +156,7 @@ def test_a_real_volume_with_a_policy_of_fscrypt(tmp_path: Path) -> None:
         told = states({"policy": folder, "in it": deep, "beside it": beside})
         assert (told["policy"], told["in it"]) == ("encrypted", "encrypted")
         assert told["beside it"] == "unknown", "a volume in a file says nothing of where the file lies"
+        assert states({"under it": tmp_path}) == under
         (deep / "rows").write_bytes(b"what nobody may read from the disk")
         (beside / "rows").write_bytes(b"what anybody may read from the disk")
         os.sync()
