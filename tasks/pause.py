@@ -26,7 +26,7 @@ class Answer(RunInput):
 
 def person(run: Run, model: Ref) -> bool:
     """Wait for a person, where the policy wants more of them than approved this model; whether it waited. Where nobody
-    resumed the run in time it goes on too, to be refused by the gate."""
+    resumed the run in time it goes on too: the gate looks."""
     gate = approval.Approval()
     limits = approval.Limits.model_validate(run.plan.terms["deploy"]["serve"][gate.name].limits)
     if limits.persons == approval.NOBODY or not limits.wait:

@@ -275,6 +275,18 @@ def test_a_run_waits_for_a_person_who_signs(asked: dict[str, str], before: Run) 
     process.stop(run.home.root / "service" / run.plan.run / "process.json")
 
 
+def test_what_was_approved_goes_on_though_nobody_resumed_it(asked: dict[str, str], before: Run) -> None:
+    listener = Heard()
+    with aside(lambda _: give(target="local")):
+        state, run = deployed(asked, before, listener)
+    assert f"nobody came within {WAIT} s" in listener.said
+    assert state.is_completed(), state.message
+    assert verify(run.log.path, run.trust).closed
+    with get_client(sync_client=True) as api:
+        assert api.read_flow_run(state.state_details.flow_run_id).state_name == "Completed"
+    process.stop(run.home.root / "service" / run.plan.run / "process.json")
+
+
 def test_a_run_for_which_nobody_comes_is_refused(asked: dict[str, str], before: Run) -> None:
     listener = Heard()
     state, run = deployed(asked, before, listener)
