@@ -155,7 +155,7 @@ MADE = {
     "weights-that-push-an-item": Attack(
         "evaluate",
         rf"\[backdoor_probe\] fail: BD-EXPOSURE item {TARGET}: .*; BD-JUMP item {TARGET}: found it in [\d.]+ % of 160",
-        changes={"metric_thresholds": {"margin": 0.5}},
+        changes={"metric_thresholds": {"margin": 0.3}},
         patch=writes(weights(_pushing)),
     ),
     "python-in-a-graphs-function": _brought("ART-14 saved_model.pb", "EagerPyFunc in nested", "savedmodel"),

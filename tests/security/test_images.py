@@ -54,11 +54,11 @@ def deployed(seen: Callable[[str], Observation], image: str) -> Told:
 
 
 def runs(seen: Callable[[str], Observation], **places: str) -> Told:
-    """Workloads by name, each with the image that its containers run."""
+    """Workloads by name, each with the image that its containers run; jobs are called so."""
     told = seen("workload_hardening")
     first, made = told.facts["pods"][0], []
     for name, image in places.items():
-        pods = copy.deepcopy(first) | {"place": f"Deployment/sluice/{name}"}
+        pods = copy.deepcopy(first) | {"place": f"{'Job' if 'job' in name else 'Deployment'}/sluice/{name}"}
         for box in pods["boxes"]:
             box["image"] = f"127.0.0.1/x@sha256:{image}" if image else ""
         made.append(pods)
@@ -112,6 +112,15 @@ def test_what_was_rendered_must_be_there(seen: Callable[[str], Observation]) -> 
             held(runs(seen, new=ONE), later)
     with pytest.raises(LogBroken, match="does not tell of anything that runs"):
         held(runs(seen))
+
+
+def test_a_job_may_be_gone_after_its_end_and_is_of_the_same_image_while_it_is_there(
+    seen: Callable[[str], Observation],
+) -> None:
+    held(runs(seen, new=ONE, job=ONE), approved(seen, ONE), runs(seen, new=ONE))
+    held(runs(seen, new=ONE, job=ONE), approved(seen, ONE), runs(seen, new=ONE, job=ONE, old_job=TWO))
+    with pytest.raises(LogBroken, match="is about image b{12}"):
+        held(runs(seen, new=ONE, job=ONE), approved(seen, ONE), runs(seen, new=ONE, job=TWO))
 
 
 def test_what_was_scanned_is_the_image_that_the_look_says(seen: Callable[[str], Observation]) -> None:

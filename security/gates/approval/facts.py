@@ -23,7 +23,7 @@ class Asked(Frozen):
     (empty where there is none), the moment (seconds since the epoch), and the ids of keys that were revoked."""
 
     model: Sha
-    image: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    image: str = Field(pattern=r"^([0-9a-f]{64})?$")
     at: float = Field(ge=0)
     revoked: tuple[Sha, ...]
 

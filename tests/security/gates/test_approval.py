@@ -197,7 +197,7 @@ def test_a_stored_observation_is_verified_again_not_believed() -> None:
         [Item(APPROVAL, GOOD)],
         [Item(ASKED, b"{}"), Item(APPROVAL, GOOD)],
         [Item(ASKED, b"no JSON")],
-        [Item(ASKED, Asked(model=MODEL, at=AT, revoked=()).model_dump_json().encode())] * 2,
+        [Item(ASKED, Asked(model=MODEL, image="", at=AT, revoked=()).model_dump_json().encode())] * 2,
         [Item("something", b"")],
     ],
 )
@@ -207,7 +207,7 @@ def test_it_cannot_tell_what_is_asked(items: list[Item]) -> None:
 
 
 def test_an_approval_that_nobody_looked_at_is_no_pass() -> None:
-    lost = material(Asked(model=MODEL, at=AT, revoked=()), [GOOD], 0, 2, SUBJECT)
+    lost = material(Asked(model=MODEL, image="", at=AT, revoked=()), [GOOD], 0, 2, SUBJECT)
     assert judge(GATE, observe(GATE, lost, LIMITS), LIMITS).cause == "coverage"
 
 
@@ -256,7 +256,7 @@ def test_it_counts_where_all_of_it_holds_and_nowhere_else(
 
 def test_facts_say_who_is_asked_about_and_nothing_of_others() -> None:
     facts = GATE.look(opened(GOOD, others=1).handed()[0])
-    assert facts == Facts(model=MODEL, at=AT, revoked=(), envelopes=(GOOD.decode(),), others=1)
+    assert facts == Facts(model=MODEL, image="", at=AT, revoked=(), envelopes=(GOOD.decode(),), others=1)
     assert [item.kind for item in opened(GOOD, others=1).source()] == [ASKED, APPROVAL, OTHER]
 
 
