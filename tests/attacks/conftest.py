@@ -1,6 +1,7 @@
 """A bucket of the tests' own, and a run over it that passed and serves."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +85,14 @@ def passed(operator: Operator, pair: Pair, home: Home) -> Iterator[Run]:
     run.notes["asked"] = {"document": document, "policy": policy}
     yield run
     process.stop(home.root / "service" / run.plan.run / "process.json")
+
+
+@pytest.fixture
+def desk(home: Home) -> Iterator[Path]:
+    """Where approvals lie; none is left of a test."""
+    yield home.root / "approvals"
+    for path in (home.root / "approvals").glob("*"):
+        path.unlink()
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from tests.attacks.bucket import Operator
 from tests.attacks.conftest import Pair
 from tests.security.test_verify import chained
 
+pytestmark = pytest.mark.usefixtures("desk")
 NAME = "awaited"
 REASON = "read the card and the groups"
 WAIT = 30
@@ -63,13 +64,6 @@ def before(asked: dict[str, str], home: Home, operator: Operator) -> Run:
     assert state.is_completed(), state.message
     assert run is not None
     return run
-
-
-@pytest.fixture(autouse=True)
-def _emptied(home: Home) -> Iterator[None]:
-    yield
-    for path in (home.root / "approvals").glob("*"):
-        path.unlink()
 
 
 class Heard(Quiet):

@@ -3,7 +3,6 @@
 import copy
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from tests.attacks.conftest import SECRETS, Pair
 from tests.security.gates import images
 from tests.security.test_verify import chained
 
+pytestmark = pytest.mark.usefixtures("desk")
 TARGET = "kubernetes_test"
 TOLD = ["--target", TARGET, "--reason", "read the card", "--requester", "Grace", "--approver", "Ada"]
 
@@ -52,13 +52,6 @@ def before(asked: dict[str, str]) -> Run:
     assert state.is_completed(), state.message
     assert run is not None
     return run
-
-
-@pytest.fixture(autouse=True)
-def _emptied(home: Home) -> Iterator[None]:
-    yield
-    for path in (home.root / "approvals").glob("*"):
-        path.unlink()
 
 
 def deployed(asked: dict[str, str], before: Run) -> tuple[Any, Run]:
