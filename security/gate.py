@@ -89,11 +89,11 @@ class Gate(ABC, Generic[M]):
         """A few words about the facts for the line that people read."""
         return ""
 
-    def images(self, facts: Any) -> Iterable[tuple[str, str]] | None:
+    def images(self, facts: Any) -> Iterable[tuple[str, str]]:
         """The images that the facts are about, as references or digests (empty: there is none), each with the place
-        that runs it, empty for what is about the release as such; None where they say nothing of images. What a stage
-        is told of its release must be the same one (`security.proof`)."""
-        return None
+        that runs it, empty for what is about the release as such. Only a gate that looks at some overrides this: what
+        a stage is told of its release must be the same one (`security.proof`)."""
+        return ()
 
 
 @cache

@@ -157,10 +157,7 @@ class Judged(Walk):
         order they are told. In a cluster other releases may run others beside it."""
         if type(gate).images is Gate.images:
             return
-        told = gate.images(gate.facts.model_validate(seen.facts))
-        if told is None:
-            return
-        found = list(told)
+        found = list(gate.images(gate.facts.model_validate(seen.facts)))
         places = {place for place, _ in found if place}
         rendered = self.rendered.setdefault(stage, places) if places else set()
         # A job is begun for a while, and gone a while after its end.
