@@ -22,7 +22,7 @@ from security.models.chain import Keys
 from security.policy import Plan
 from security.registry import GATES
 from security.verify import Trust, pending, verify
-from security.words import day
+from security.words import day, within
 from tasks import build, chains, envelopes, models, signer
 from tasks.home import Home
 from tasks.store import measure
@@ -171,8 +171,7 @@ def command(given: argparse.Namespace) -> int:
         return show(listed(home, given.policy), COLUMNS, as_json=given.json)
     claim = {each: str(getattr(given, each)) for each in ("target", "reason", "requester", "approver")}
     told = give(home, given.model, given.policy, days=given.days, key=given.key, owner=given.owner, **claim)
-    brought = f" in image {told['image'][:SHOWN]}" if told["image"] else ""
-    of = f"{told['name']}, {told['release'][:SHOWN]}{brought}, for {given.target}"
+    of = f"{told['name']}, {told['release'][:SHOWN]}{within(told['image'])}, for {given.target}"
     print(f"approval {told['approval'][:SHOWN]} of {of}")
     print(f"signed by {told['approver']}; it counts where the policy lists that key: approval.limits.approvers")
     return 0

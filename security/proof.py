@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.load import Policy
+from security import words
 from security.again import again as rejudged
 from security.errors import LogBroken
 from security.gate import Gate
@@ -167,7 +168,7 @@ class Judged(Walk):
             sha = image.partition("@sha256:")[2] or image
             known, by = self.images.setdefault(stage, (sha, where))
             if sha != known:
-                raise LogBroken(f"{where}: is about {_image(sha)}; {by} is about {_image(known)}")
+                raise LogBroken(f"{where}: is about {words.image(sha)}; {by} is about {words.image(known)}")
             if gate.kind == "image" and sha not in ("", seen.subject.sha256):
                 raise LogBroken(f"{where}: looked at another image than it says")
 
@@ -176,7 +177,3 @@ def _meant(seen: Observation) -> bool:
     """Whether facts about a model and a moment are of the subject that was looked at, and of when it was."""
     apart = seen.taken - float(seen.facts["at"])
     return -NEAR <= apart <= NEAR and str(seen.facts["model"]) == seen.subject.sha256
-
-
-def _image(sha: str) -> str:
-    return f"image {sha[:12]}" if sha else "no image"

@@ -1,4 +1,4 @@
-"""What people write in signed statements, and how moments are told to them."""
+"""What people write in signed statements, and how moments and images are told to them."""
 
 import time
 import unicodedata
@@ -25,3 +25,13 @@ def day(moment: float) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(moment))
     except (OverflowError, ValueError, OSError):
         return "no day of the calendar"
+
+
+def image(sha: str) -> str:
+    """An image as people read it, by its digest; that there is none, where that is empty."""
+    return f"image {sha[:12]}" if sha else "no image"
+
+
+def within(sha: str) -> str:
+    """That something is in an image; nothing where there is none."""
+    return f" in {image(sha)}" if sha else ""

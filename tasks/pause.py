@@ -11,6 +11,7 @@ from pydantic import Field
 
 from security.gates import approval
 from security.verdict import Ref, Subject
+from security.words import within
 from tasks import approvals
 from tasks.run import Run
 
@@ -37,7 +38,7 @@ def person(run: Run, model: Ref) -> bool:
     if not list(gate.judge(facts, limits)):
         return False
     said = (
-        f"{limits.persons} to approve model {model.sha256[:12]}{_in(facts.image)} for {run.plan.target}: "
+        f"{limits.persons} to approve model {model.sha256[:12]}{within(facts.image)} for {run.plan.target}: "
         f"`sluice approval give {run.plan.run} --target {run.plan.target} ...`, and then to resume this run"
     )
     run.listener.step("deploy", f"waits {limits.wait:,} s for {said}")
@@ -50,7 +51,3 @@ def person(run: Run, model: Ref) -> bool:
     except FlowPauseTimeout:
         run.listener.step("deploy", f"nobody came within {limits.wait:,} s: it waited for {said}")
     return True
-
-
-def _in(image: str) -> str:
-    return f" in image {image[:12]}" if image else ""

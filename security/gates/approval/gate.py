@@ -10,7 +10,7 @@ from security.gates.approval.decoys import VIOLATIONS
 from security.gates.approval.facts import NOBODY, Facts, Item, Limits, found
 from security.material import Handed
 from security.verdict import Breach, Frozen, Rule
-from security.words import day, letters
+from security.words import day, image, letters, within
 
 DAY = 86_400.0
 _CONTROLS = ("NIST-800-53:CM-3", "NIST-800-53:AC-5", "NIST-SSDF:PO.2.1")
@@ -80,7 +80,7 @@ class Approval(Gate[Item]):
 
 def _of(facts: Facts) -> str:
     """What is asked about."""
-    return facts.model[:12] + (f" in image {facts.image[:12]}" if facts.image else "")
+    return facts.model[:12] + within(facts.image)
 
 
 def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]]:
@@ -95,7 +95,7 @@ def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]
     if told.model != facts.model:
         yield "APR-05", f"it is of {told.model[:12]}; allowed: {facts.model[:12]}"
     if claim.image != facts.image:
-        yield "APR-09", f"it is of {_image(claim.image)}; allowed: {_image(facts.image)}"
+        yield "APR-09", f"it is of {image(claim.image)}; allowed: {image(facts.image)}"
     if (claim.name, claim.target) != (limits.name, limits.target):
         yield "APR-06", f"it is for {claim.name} on {claim.target}; allowed: {limits.name} on {limits.target}"
     lasts = (claim.expires - claim.issued) / DAY
@@ -106,7 +106,3 @@ def _wrong(told: Read, facts: Facts, limits: Limits) -> Iterator[tuple[str, str]
         yield "APR-07", f"it lasts {lasts:,.1f} days; allowed: {limits.days:g}"
     if letters(claim.requester) == letters(claim.approver):
         yield "APR-08", f"{claim.approver} asked for it and approved it; allowed: two persons"
-
-
-def _image(sha: str) -> str:
-    return f"image {sha[:12]}" if sha else "no image"
