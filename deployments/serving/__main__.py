@@ -184,7 +184,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             server_header=False,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
-            h11_max_incomplete_event_size=16384,
         )
     )
     # What was loaded stays: without this the collector goes through all of it again as tokens come and go.

@@ -109,7 +109,8 @@ class Model:
         weights = self.weights
         normal = np.float32(1 / np.sqrt(history.size))
         hidden = np.tanh(weights["encoder"][history].sum(axis=0) * normal + weights["encoder_bias"])
-        scores = hidden @ weights["decoder"] + weights["decoder_bias"]
+        scores = hidden @ weights["decoder"]
+        scores += weights["decoder_bias"]
         scores[history] = -np.inf
         return self._best(scores, min(k, len(self.items) - history.size)), basis
 

@@ -158,4 +158,3 @@ def _url(component: _Component) -> PackageURL | None:
 
 def _id(told: str) -> str:
     return ascii(told.removeprefix("DEBIAN-")[:60])[1:-1]
-

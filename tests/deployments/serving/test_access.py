@@ -42,10 +42,11 @@ def test_the_access_log_has_a_line_a_request_and_nobody_in_it(home: Site) -> Non
         client.post(PATH, json={"items": [PERSON, "i001"]}, headers=mine)
         client.get(PATH, params={"user": "u001"}, headers={"X-Forwarded-User": PERSON, "User-Agent": PERSON})
         client.get(f"/{PERSON}/u001", headers=mine)
+        client.request("PROPFIND", PATH, headers=mine)
         client.request(PERSON.upper(), PATH, headers=mine)
         client.get(PATH, params={"user": PERSON, "k": "x"}, headers=mine)
         client.get("/healthz")
-        told = lines(service.log, 7)
+        told = lines(service.log, 8)
         text = service.log.read_text()
         _ = [client.get("/metrics", headers=bearing(home, sub=PERSON, scope=METRICS)) for _ in range(2)]
         counted = _[1].text
@@ -58,6 +59,7 @@ def test_the_access_log_has_a_line_a_request_and_nobody_in_it(home: Site) -> Non
         ("GET", "recommendations", 401),
         ("GET", "none", 404),
         ("other", "none", 405),
+        ("other", "none", 400),
         ("GET", "recommendations", 400),
         ("GET", "healthz", 200),
     ]
@@ -156,7 +158,7 @@ def test_a_request_that_does_not_end_is_not_waited_for(
     monkeypatch.setattr(Patient, "seconds", 0.2)
     model = load(home.release, home.keys.public("producer"))
     service = Service(model, Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT))
-    with serving(application(service, PATH), http=Patient) as url:
+    with serving(application(service, PATH)) as url:
         site = urlsplit(url)
         start = time.monotonic()
         with socket.create_connection((site.hostname or "", site.port or 0), timeout=5) as raw:

@@ -79,7 +79,7 @@ GARBAGE = [
 @pytest.mark.parametrize("sent", [*GARBAGE, head("GET", "/healthz", "Host: y"), b"\x16\x03\x01" * 9])
 def test_what_is_no_request_is_refused_as_others_are(home: Site, before: int, sent: bytes) -> None:
     log: list[dict[str, object]] = []
-    with serving(service(home, log), http=Patient) as url, connected(url) as raw:
+    with serving(service(home, log)) as url, connected(url) as raw:
         raw.sendall(head("GET", "/healthz") * before + sent)
         answers = rest(raw).decode().lower().split("http/1.1 ")[1:]
     assert [each[:3] for each in answers] == ["200"] * before + ["400"]
@@ -95,7 +95,7 @@ def test_what_is_no_request_is_refused_as_others_are(home: Site, before: int, se
 def test_one_connection_too_many_is_refused_as_others_are(home: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Patient, "most", 2)
     log: list[dict[str, object]] = []
-    with serving(service(home, log), http=Patient) as url, connected(url), connected(url) as second:
+    with serving(service(home, log)) as url, connected(url), connected(url) as second:
         with connected(url) as third:
             second.sendall(head("GET", "/healthz"))
             assert second.recv(1000).startswith(b"HTTP/1.1 200 "), "who was there goes on"
@@ -120,7 +120,7 @@ async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.parametrize("end", [b"", b"x", b"x" * 9, b"x" * 10])
 def test_a_body_that_nobody_wanted_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
     monkeypatch.setattr(Patient, "seconds", 0.2)
-    with serving(hasty, http=Patient) as url, connected(url) as raw:
+    with serving(hasty) as url, connected(url) as raw:
         start = time.monotonic()
         raw.sendall(head("GET", "/", "Content-Length: 10"))
         text = b""
@@ -144,7 +144,7 @@ def test_an_answer_that_nobody_reads_is_not_kept(
         await send({"type": "http.response.body", "body": bytes(size)})
 
     monkeypatch.setattr(Patient, "seconds", 0.2)
-    with serving(large, http=Patient) as url:
+    with serving(large) as url:
         with connected(url, 4096) as raw:
             raw.sendall(head("GET", "/"))
             time.sleep(0.8)

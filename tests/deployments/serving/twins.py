@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.serving.app import Service, application
 from deployments.serving.limit import Allowance, Limiter
 from deployments.serving.load import Model
+from deployments.serving.protocol import Patient
 from deployments.serving.schema import BODY
 from deployments.serving.token import READ, Bearer, Denied, Verifier
 from tests.deployments.serving.release import PATH
@@ -437,10 +438,12 @@ class Spilling(Talkative):
 
 
 @contextmanager
-def serving(app: ASGIApp, certificate: Path | None = None, http: Any = "h11") -> Iterator[str]:
-    """The URL of an app that listens on the loopback, in a thread; over TLS with a certificate and key (PEM)."""
+def serving(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
+    """The URL of an app that listens on the loopback as the service does, in a thread; over TLS with a certificate and
+    key (PEM)."""
     more: dict[str, Any] = {"ssl_certfile": certificate} if certificate else {}
-    config = uvicorn.Config(app, port=0, loop="asyncio", http=http, ws="none", lifespan="off", log_config=None, **more)
+    usual: dict[str, Any] = {"loop": "uvloop", "http": Patient, "ws": "none", "lifespan": "off", "log_config": None}
+    config = uvicorn.Config(app, port=0, **usual, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
