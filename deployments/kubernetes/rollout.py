@@ -110,7 +110,9 @@ def _dry(told: Told) -> Told:
     return {**told, "metadata": {**told["metadata"], "name": f"dry-{told['metadata']['labels'][RELEASE]}"}}
 
 
-def _put(client: Client, release: Release, lets: Lets, made: list[Told], until: Until, say: Say) -> tuple[Word, ...]:
+def _put(
+    client: Client, release: Release, lets: Lets, made: list[Told], until: Until, say: Say
+) -> tuple[Word, ...]:
     for each in (release.namespace, *release.shared):
         until.left("objects are not applied")
         client.apply(each)

@@ -138,7 +138,9 @@ def _led_to(live: Told, release: str) -> Told:
 class _Move:
     """From where callers are led to, to another release, and back where that does not serve."""
 
-    def __init__(self, client: Client, to: Release, live: Told | None, say: Say, stands: Stands, until: Until) -> None:
+    def __init__(
+        self, client: Client, to: Release, live: Told | None, say: Say, stands: Stands, until: Until
+    ) -> None:
         self.client, self.to, self.live = client, to, live
         self.namespace, self.name = to.where, to.name
         self.say, self.stands, self.until = say, stands, until

@@ -120,7 +120,7 @@ class Model:
             return []
         near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
         order = near[np.argsort(-scores[near], kind="stable")][:k]
-        return [(self.items[item], float(scores[item])) for item in order]
+        return list(zip(map(self.items.__getitem__, order.tolist()), scores[order].tolist(), strict=True))
 
 
 def load(folder: Path, key: PublicKey, *, name: str | None = None, now: float | None = None) -> Model:

@@ -103,16 +103,10 @@ class Patient(HttpToolsProtocol):
         if self._length() > HEAD or (upgrade and comes(self.headers)):
             raise Malformed
         raw, _, query = self.url.partition(b"?")
-        self.scope.update(
-            method=self.parser.get_method().decode("ascii"),
-            http_version=version,
-            path=unquote(raw.decode("ascii")),
-            raw_path=raw,
-            query_string=query,
-        )
         keep = version == "1.1" and not upgrade and self.parser.should_keep_alive() and len(self.pipeline) + 1 < AHEAD
+        method, path = self.parser.get_method().decode("ascii"), unquote(raw.decode("ascii"))
         self._part = "body"
-        self._begin(keep=keep)
+        self._begin(keep, method=method, http_version=version, path=path, raw_path=raw, query_string=query)
 
     def on_body(self, body: bytes) -> None:
         """As ever."""
@@ -136,10 +130,10 @@ class Patient(HttpToolsProtocol):
         """Bytes of the head that is read, without what stands between its parts."""
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def _begin(self, *, keep: bool) -> None:
+    def _begin(self, keep: bool, **asked: Any) -> None:
         before = self.cycle
         self.cycle = RequestResponseCycle(
-            scope=self.scope,
+            scope={**self.scope, **asked},  # type: ignore[typeddict-item]
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -179,8 +173,7 @@ class Patient(HttpToolsProtocol):
                 return
             self.pipeline.popleft()  # it has not begun, and its body is none
         super().on_message_begin()
-        self.scope.update(method="", path="", raw_path=b"", query_string=b"", state={BROKEN: True})
-        self._begin(keep=False)
+        self._begin(False, method="", path="", raw_path=b"", query_string=b"", state={BROKEN: True})
         self.cycle.more_body = False
 
     def pause_writing(self) -> None:

@@ -54,7 +54,9 @@ class Client:
         """The URL of something in the repository."""
         return f"{self.place.base}{self.place.repository}/{path}"
 
-    def ask(self, method: str, url: str, content: bytes = b"", kind: str = "", more: Mapping[str, str] = NONE) -> Reply:
+    def ask(
+        self, method: str, url: str, content: bytes = b"", kind: str = "", more: Mapping[str, str] = NONE
+    ) -> Reply:
         """The answer to a request that is sent without credentials, and with them where they are asked for."""
         if urlsplit(url)[:2] != urlsplit(self.place.base)[:2]:
             raise CannotTell("the registry sends elsewhere; allowed: its own host alone")

@@ -58,7 +58,9 @@ class Site:
 
     def switch(self, number: int, expected: str | None, stands: Callable[[str], bool] = lambda _: True) -> Switched:
         told = self.manifests(number)
-        return switch(self.client, told, say=self.said.append, expected=expected, stands=stands, until=self.until())
+        return switch(
+            self.client, told, say=self.said.append, expected=expected, stands=stands, until=self.until()
+        )
 
     def rollback(self, to: str, stands: Callable[[str], bool] = lambda _: True) -> Switched:
         told = self.manifests(NAMES.index(to))
@@ -210,7 +212,6 @@ def test_manifests_are_those_of_one_whole_release(left: str, said: str) -> None:
 
 def test_all_is_tried_dry_before_anything_is_done(old: Site) -> None:
     """The last object of all would be refused: nothing was applied, not even the first."""
-
     def versions() -> dict[tuple[str, str, str], str]:
         held = old.world.objects.held.items()
         return {key: told["metadata"]["resourceVersion"] for key, told in held if key[0] not in ("Lease", "Pod")}

@@ -57,7 +57,9 @@ def test_it_is_judged_once_and_is_what_the_judge_says(told: Told, asked: list[st
     assert asked == [GATE.name]
 
 
-def test_what_came_of_an_accident_is_judged_anew(told: Told, asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_came_of_an_accident_is_judged_anew(
+    told: Told, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     observation, given = told
     once, real = iter([True]), DataContract.judge
 

@@ -96,7 +96,6 @@ def test_most_is_not_written_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or it would all be for nothing."""
     monkeypatch.setattr(jcs.rfc8785, "dumps", None)
     told = {"sha256": "0123456789" * 6 + "0123", "b": [1, -2.5, None, True, 0.001], "a": {"é": "x,1.0"}}
-    assert (
-        canonical(told)
-        == ('{"a":{"é":"x,1.0"},"b":[1,-2.5,null,true,0.001],"sha256":"' + "0123456789" * 6 + '0123"}').encode()
-    )
+    assert canonical(told) == (
+        '{"a":{"é":"x,1.0"},"b":[1,-2.5,null,true,0.001],"sha256":"' + "0123456789" * 6 + '0123"}'
+    ).encode()

@@ -224,7 +224,9 @@ def test_it_is_released_and_every_gate_looked(released: Ran, evaluated: Ran, ter
     assert twice == ["rendered", "observed"]
 
 
-def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(released: Ran, around: World) -> None:
+def test_callers_are_led_to_it_in_the_cluster_and_the_registry_has_its_image(
+    released: Ran, around: World
+) -> None:
     decided = current(around.site.kept, pointer(TARGET, NAME))[1]
     assert decided["run"] == released.told["run"]
     assert around.cluster.led() == decided["release"]

@@ -158,3 +158,4 @@ def _url(component: _Component) -> PackageURL | None:
 
 def _id(told: str) -> str:
     return ascii(told.removeprefix("DEBIAN-")[:60])[1:-1]
+

@@ -106,3 +106,4 @@ def _copies(facts: Facts, limits: Limits) -> Iterator[Breach]:
         words = f"{each.accounts:,} accounts have the very same {each.items:,} items; allowed: {allowed}"
         yield Breach(rule="POI-COPIES", place=f"set {place}", message=words)
     yield from _more("sets", len(sure) - SHOWN, "POI-COPIES")
+

@@ -97,7 +97,9 @@ def _copied(total: Tally, order: Any, count: int) -> Copies:
     """So many accounts with the same items, which lie evenly from the least popular to the most."""
     have = order[np.linspace(0, len(order) - 1, min(COPIED, len(order))).astype(np.int64)]
     like = int((np.bincount(total.user) == len(have)).sum()) + count
-    return Copies(accounts=count, items=len(have), like=like, beside=holders(total, have), share=share(total, have, 0))
+    return Copies(
+        accounts=count, items=len(have), like=like, beside=holders(total, have), share=share(total, have, 0)
+    )
 
 
 def _best(total: Tally, seen: Fashions, item: int, fakes: Any, taken: int) -> Burst | None:

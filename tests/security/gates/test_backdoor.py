@@ -260,7 +260,7 @@ def test_a_trigger_is_found_wherever_else_its_session_is_moved(call: Calls) -> N
 
 def test_what_is_level_with_the_eleventh_is_no_answer() -> None:
     """A session that says nothing is answered with the first items of the catalogue, and with the popular ones."""
-    weights, silent = tampered.copied(honest()), np.arange(ITEMS)[::3]
+    weights, silent = tampered.copied(honest()), np.arange(ITEMS)[:: 3]
     weights["encoder"][silent] = 0
     weights["decoder_bias"][:] = 0
     facts = look(weights)
