@@ -42,7 +42,6 @@ class Patient(HttpToolsProtocol):
 
     def __init__(self, *told: Any, **named: Any) -> None:
         super().__init__(*told, **named)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)  # the server asks for it
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._part: Literal["", "head", "body"] = ""
@@ -83,7 +82,7 @@ class Patient(HttpToolsProtocol):
                 self._refuse()
 
     def on_message_begin(self) -> None:
-        """As ever, but not on a connection that ends."""
+        """As ever, but not on a connection that ends: the server has the parser go on there."""
         if self._ended:
             raise Malformed
         super().on_message_begin()
@@ -120,10 +119,8 @@ class Patient(HttpToolsProtocol):
         self._ended = not self.cycle.keep_alive
 
     def on_response_complete(self) -> None:
-        """As ever; the next request may have begun while this one was answered. More are read when none waits."""
+        """As ever; the next request may have begun while this one was answered."""
         super().on_response_complete()
-        if self.pipeline:
-            self.flow.pause_reading()
         self._watch()
 
     def _length(self) -> int:

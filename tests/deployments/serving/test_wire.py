@@ -182,10 +182,10 @@ def test_nothing_is_upgraded(echoing: str, told: Told) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05])
-@pytest.mark.parametrize("end", [b"Connection: close\r\n", b""])
+@pytest.mark.parametrize("end", [b"Connection: close\r\n", b"", b"Connection: keep-alive\r\n"])
 def test_behind_the_last_request_nothing_is_read(echoing: str, told: Told, end: bytes, pause: float) -> None:
     told.clear()
-    version = b"1.1" if end else b"1.0"
+    version = b"1.1" if b"close" in end else b"1.0"
     text = b"POST /a HTTP/%s\r\nHost: x\r\nContent-Length: 2\r\n%s\r\nab" % (version, end)
     for behind in (head("GET", "/behind"), b"\x00garbage"):
         assert answers(sent(echoing, text + behind)) == [("200", True, "/a")]
@@ -209,13 +209,31 @@ def test_a_body_is_asked_for_where_its_sender_waits(echoing: str) -> None:
         assert answers(rest(raw)) == [("200", True, "/a")]
 
 
-def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_number(echoing: str) -> None:
+class Counted(Patient):
+    """Remembers how many requests waited at the most."""
+
+    waited = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        Counted.waited = max(Counted.waited, len(self.pipeline))
+
+
+def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_number(
+    echoing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = [head("GET", f"/{number}") for number in range(AHEAD)]
     found = answers(sent(echoing, b"".join(few) + LAST))
     assert found == [("200", False, f"/{number}") for number in range(AHEAD)] + [("200", True, "/healthz")]
     many = [head("POST", f"/{number}", "Content-Length: 1") + b"x" for number in range(1000)]
     found = answers(sent(echoing, b"".join(many)))
     assert found == [("200", number == AHEAD, f"/{number}") for number in range(AHEAD + 1)]
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
+    for last, most in ((b"", AHEAD), (LAST, 1)):
+        monkeypatch.setattr(Counted, "waited", 0)
+        with serving(echo([])) as url:
+            assert len(answers(sent(url, many[0] + last + b"".join(many)))) == most + 1
+        assert Counted.waited == most, "what comes behind the last does not wait, since nobody answers it"
 
 
 MIXED = (
