@@ -1,15 +1,18 @@
 """What comes on a connection that is no request, or more than one: each is answered once, in its turn, as it would be
 alone, or not at all; and nothing is read as a request that another reader would take for a part of one."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from deployments.serving import protocol
 from deployments.serving.protocol import AHEAD, HEAD, Patient
@@ -193,6 +196,16 @@ def test_behind_the_last_request_nothing_is_read(echoing: str, told: Told, end: 
     assert [(path, body) for path, _, body in told] == [("/a", b"ab")] * 4
 
 
+def test_a_body_comes_in_any_number_of_parts(echoing: str, told: Told) -> None:
+    told.clear()
+    body, part = bytes(3 * HEAD), bytes(512)
+    plain = [head("POST", "/a", f"Content-Length: {len(body)}"), *[part] * (len(body) // 512)]
+    chunks = [head("POST", "/a", CHUNKED), *[b"200\r\n%s\r\n" % part] * (len(body) // 512), b"0\r\n\r\n"]
+    found = answers(sent(echoing, *plain, *chunks, LAST, pause=0.0005))
+    assert found == [("200", False, "/a")] * 2 + [("200", True, "/healthz")]
+    assert [each for _, _, each in told] == [body, body, b""]
+
+
 def test_headers_behind_a_body_are_not_among_the_others(echoing: str, told: Told) -> None:
     told.clear()
     text = head("POST", "/a", CHUNKED) + b"2;x=y\r\nab\r\n0\r\nAuthorization: Bearer x\r\nHost: y\r\n\r\n"
@@ -214,8 +227,8 @@ class Counted(Patient):
 
     waited = 0
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
         Counted.waited = max(Counted.waited, len(self.pipeline))
 
 
@@ -234,6 +247,27 @@ def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_n
         with serving(echo([])) as url:
             assert len(answers(sent(url, many[0] + last + b"".join(many)))) == most + 1
         assert Counted.waited == most, "what comes behind the last does not wait, since nobody answers it"
+
+
+def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.3)
+        await echo([])(scope, receive, send)
+
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
+    monkeypatch.setattr(Counted, "waited", 0)
+    with serving(slow) as url:
+        found = answers(sent(url, head("GET", "/a"), *[b"\0garbage"] * 20, pause=0.005))
+    assert found == [("200", False, "/a"), ("400", True, "broken")]
+    assert Counted.waited == 1
+
+
+def test_a_connection_has_as_many_requests_as_come(echoing: str) -> None:
+    text = head("GET", "/a", f"A: {'a' * 500}")
+    with connected(echoing) as raw:
+        for _ in range(3 * HEAD // len(text)):
+            raw.sendall(text)
+            assert answers(raw.recv(1000)) == [("200", False, "/a")]
 
 
 MIXED = (
@@ -312,8 +346,8 @@ def test_a_head_of_nearly_that_length_is_taken(echoing: str) -> None:
     assert answers(sent(echoing, *(text[at : at + 999] for at in range(0, len(text), 999)))) == [("200", True, "/a")]
 
 
-@pytest.mark.parametrize("last", [[], ["Connection: close"]])
-def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch, last: list[str]) -> None:
+@pytest.mark.parametrize("last", ["Rests: 1", "Connection: close", "Fails: 1"])
+def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
     """The system takes some of it, and what is left is less than what a transport tells of."""
     size = 60_000
     held: list[Any] = []
@@ -331,17 +365,51 @@ def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.Monkey
     async def short(scope: Scope, receive: Receive, send: Send) -> None:
         length = [(b"content-length", b"%d" % size)]
         await send({"type": "http.response.start", "status": 200, "headers": length})
-        await send({"type": "http.response.body", "body": bytes(size)})
+        await send({"type": "http.response.body", "body": bytes(size - 1), "more_body": True})
+        if (b"fails", b"1") in scope["headers"]:
+            raise ZeroDivisionError
+        await send({"type": "http.response.body", "body": bytes(1)})
 
     monkeypatch.setattr("tests.deployments.serving.twins.Patient", Narrow)
     monkeypatch.setattr(Patient, "seconds", 0.3)
     with serving(short) as url, connected(url, 4096) as raw:
-        raw.sendall(head("GET", "/", *last))
+        raw.sendall(head("GET", "/", last))
         time.sleep(0.1)
         assert held[0].get_write_buffer_size() > 0
         time.sleep(1.2)
         assert held[0].get_write_buffer_size() == 0
         assert len(rest(raw)) < size
+
+
+class Pipe(asyncio.Transport):
+    """A transport that says what it is told to."""
+
+    closing = aborted = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_an_answer_of_which_nearly_all_was_read_is_waited_for_unless_it_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, closing: bool
+) -> None:
+    monkeypatch.setattr(Patient, "seconds", 0.01)
+
+    async def read() -> bool:
+        pipe, config = Pipe(), uvicorn.Config(echo([]), log_config=None)
+        patient = Patient(config, ServerState(), {}, asyncio.get_running_loop())
+        patient.connection_made(pipe)
+        patient.pause_writing()
+        pipe.closing = closing
+        patient.resume_writing()
+        await asyncio.sleep(0.05)
+        return pipe.aborted
+
+    assert asyncio.run(read()) == closing
 
 
 def test_a_fault_of_the_server_is_not_the_senders(
