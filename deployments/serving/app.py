@@ -23,7 +23,7 @@ from deployments.serving.lease import Word
 from deployments.serving.limit import Limiter
 from deployments.serving.load import Model
 from deployments.serving.metrics import TYPE, Metrics
-from deployments.serving.protocol import BROKEN, CROWDED
+from deployments.serving.protocol import CROWDED
 from deployments.serving.schema import (
     MOST,
     NAME,
@@ -38,6 +38,7 @@ from deployments.serving.schema import (
     refused,
 )
 from deployments.serving.token import METRICS, Bearer, Verifier
+from deployments.serving.wire import BROKEN
 from security.errors import PlanError
 
 HEADERS = (
@@ -94,11 +95,14 @@ class Service:
             ("/readyz", "GET"): self.readyz,
         }
 
-    def _bearer(self, request: Request) -> Bearer:
+    async def _bearer(self, request: Request) -> Bearer:
         headers = [value.decode("latin-1") for name, value in request.scope["headers"] if name == b"authorization"]
         bearer = self.verifier.bearer(headers)
         request.scope["key"] = bearer.key
         self.limiter.take(bearer.subject)
+        # Tokens that came together are verified before anything is scored: a signature's tables and a catalogue's
+        # weights push each other out of the processor's cache.
+        await asyncio.sleep(0)
         return bearer
 
     def _usable(self) -> None:
@@ -109,10 +113,9 @@ class Service:
 
     async def recommendations(self, request: Request) -> Response:
         """`?user=ID&k=10`: at most `k` items that the user has not seen."""
-        bearer = self._bearer(request)
+        bearer = await self._bearer(request)
         user, k = query(request)
         self.verifier.allow(bearer, user)
-        await together()
         self._usable()
         if user != bearer.subject:
             self.limiter.spend(bearer.subject, user)
@@ -121,12 +124,11 @@ class Service:
 
     async def session(self, request: Request) -> Response:
         """A `Session`: at most `k` items that are not in it."""
-        bearer = self._bearer(request)
+        bearer = await self._bearer(request)
         self.verifier.allow(bearer)
         if request.scope["query_string"]:
             raise Refusal(400, "a session takes no query")
         asked = body.session(await body.read(request.receive, self.patience))
-        await together()
         self._usable()
         numbers, unknown = self.model.known(asked.items)
         self.limiter.spend(bearer.subject, frozenset(asked.items))
@@ -136,13 +138,13 @@ class Service:
 
     async def version(self, request: Request) -> Response:
         """The release, to a bearer who may read."""
-        self.verifier.allow(self._bearer(request))
+        self.verifier.allow(await self._bearer(request))
         card = self.model.card
         return answer(Version(self.model.digest, card.name, card.version, card.run))
 
     async def metrics(self, request: Request) -> Response:
         """The counts, to a bearer who may have these."""
-        self.verifier.allow(self._bearer(request), scope=METRICS)
+        self.verifier.allow(await self._bearer(request), scope=METRICS)
         left = self.lease.left() if self.lease is not None else None
         text = self.counts.text(self.model.card.expires, self.clock(), left)
         return Response(text, headers={"content-type": TYPE})
@@ -158,12 +160,6 @@ class Service:
         except Refusal as why:
             return answer(Ready(False, self.model.digest), why.status)
         return answer(Ready(True, self.model.digest))
-
-
-async def together() -> None:
-    """Let the tokens of all requests that came at the same time be verified before any is scored: a signature's tables
-    and a catalogue's weights push each other out of the processor's cache."""
-    await asyncio.sleep(0)
 
 
 def query(request: Request) -> tuple[str, int]:

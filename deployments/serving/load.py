@@ -5,6 +5,7 @@ the bytes that were hashed are the bytes that are parsed: the card, the ids, the
 for, an expiry that has passed, a shape, a type or a number that does not hold: no service.
 """
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ class Model:
         if not history.size:
             return [(item, 1 / place) for place, (item, _) in enumerate(self._best(self.popular, k), 1)], "cold"
         weights = self.weights
-        normal = np.float32(1 / np.sqrt(history.size))
+        normal = np.float32(1 / math.sqrt(history.size))
         hidden = np.tanh(weights["encoder"][history].sum(axis=0) * normal + weights["encoder_bias"])
         scores = hidden @ weights["decoder"]
         scores += weights["decoder_bias"]

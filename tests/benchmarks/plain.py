@@ -1,7 +1,7 @@
 """The endpoint as one would write it plainly, in FastAPI: what the service's speed is measured beside.
 
 It checks the same token, asks the same model and answers the same properties; it limits, counts and logs nothing.
-`python -m tests.benchmarks.plain RELEASE KEY JWKS ISSUER AUDIENCE PORT HTTP`; HTTP is `h11`, as the service has it, or
+`python -m tests.benchmarks.plain RELEASE KEY JWKS ISSUER AUDIENCE PORT HTTP`; HTTP is `h11`, as uvicorn comes alone, or
 `auto`: whatever uvicorn finds, here a parser and a loop in C.
 """
 

@@ -1,60 +1,22 @@
 """Connections on which the other side does not do its part: none is kept, whatever was asked and however it stops."""
 
-import json
+import asyncio
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from deployments.serving.app import Service, application
-from deployments.serving.keyset import keyset
-from deployments.serving.load import load
 from deployments.serving.protocol import Patient
-from deployments.serving.token import Verifier
-from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site
+from tests.deployments.serving.raw import answers, connected, echo, head, rest, service
+from tests.deployments.serving.release import PATH, Site
 from tests.deployments.serving.test_service import STRICT
 from tests.deployments.serving.twins import serving
 
 LENGTH, CHUNKS = "Content-Length: 100000", "Transfer-Encoding: chunked"
-
-
-def service(home: Site, log: list[dict[str, object]]) -> ASGIApp:
-    """The service, and where its log goes."""
-    model = load(home.release, home.keys.public("producer"))
-    verifier = Verifier(keyset((home.home / "jwks.json").read_bytes()), ISSUER, AUDIENCE, TENANT)
-    return application(Service(model, verifier), PATH, lambda line: log.append(json.loads(line)))
-
-
-@contextmanager
-def connected(url: str, buffer: int = 0) -> Iterator[socket.socket]:
-    """A connection to it, with a small buffer for what comes."""
-    site = urlsplit(url)
-    with socket.socket() as raw:
-        if buffer:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        raw.settimeout(5)
-        raw.connect((site.hostname or "", site.port or 0))
-        yield raw
-
-
-def rest(raw: socket.socket) -> bytes:
-    """All that comes until it is closed."""
-    text = bytearray()
-    try:
-        while part := raw.recv(1 << 20):
-            text += part
-    except ConnectionError:
-        pass
-    return bytes(text)
-
-
-def head(method: str, path: str, *headers: str) -> bytes:
-    """The head of a request."""
-    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", *headers, "", "")).encode()
 
 
 @pytest.mark.parametrize("announced", [LENGTH, CHUNKS])
@@ -153,3 +115,103 @@ def test_an_answer_that_nobody_reads_is_not_kept(
         with connected(url) as raw:
             raw.sendall(head("GET", "/", "Connection: close"))
             assert len(rest(raw)) > size, "one that is read comes whole"
+
+
+class Brief(Patient):
+    """Gives a connection that rests as much time as one that does not."""
+
+    def __init__(self, *told: Any, **named: Any) -> None:
+        super().__init__(*told, **named)
+        self.timeout_keep_alive = 0.3
+
+
+def test_an_answer_takes_its_time_and_what_comes_after_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.6)
+        await echo([])(scope, receive, send)
+
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Brief)
+    monkeypatch.setattr(Patient, "seconds", 0.3)
+    with serving(slow) as url, connected(url) as raw:
+        for _ in range(2):
+            raw.sendall(head("GET", "/a"))
+            assert answers(raw.recv(1000)) == [("200", False, "/a")]
+            time.sleep(0.1)
+        start = time.monotonic()
+        raw.sendall(b"GET /")
+        assert rest(raw) == b""
+        assert 0.2 < time.monotonic() - start < 2
+
+
+def test_a_connection_rests_for_longer_than_a_request_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Patient, "seconds", 0.2)
+    with serving(echo([])) as url, connected(url) as raw:
+        for part in (b"", b"\r\n"):
+            raw.sendall(head("GET", "/a") + part)
+            assert answers(raw.recv(1000)) == [("200", False, "/a")]
+            time.sleep(0.4)
+        raw.sendall(b"\r\n")
+        start = time.monotonic()
+        assert rest(raw) == b"", "a line is no request"
+        assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("last", ["Rests: 1", "Connection: close", "Fails: 1"])
+def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """The system takes some of it, and what is left is less than what a transport tells of."""
+    size = 60_000
+    held: list[Any] = []
+
+    class Narrow(Brief):
+        def connection_made(self, transport: Any) -> None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            held.append(transport)
+            super().connection_made(transport)
+
+    async def short(scope: Scope, receive: Receive, send: Send) -> None:
+        length = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": bytes(size - 1), "more_body": True})
+        if (b"fails", b"1") in scope["headers"]:
+            raise ZeroDivisionError
+        await send({"type": "http.response.body", "body": bytes(1)})
+
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Narrow)
+    monkeypatch.setattr(Patient, "seconds", 0.3)
+    with serving(short) as url, connected(url, 4096) as raw:
+        raw.sendall(head("GET", "/", last))
+        time.sleep(0.1)
+        assert held[0].get_write_buffer_size() > 0
+        time.sleep(1.2)
+        assert held[0].get_write_buffer_size() == 0
+        assert len(rest(raw)) < size
+
+
+class Pipe(asyncio.Transport):
+    """A transport that says what it is told to."""
+
+    closing = aborted = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_an_answer_of_which_nearly_all_was_read_is_waited_for_unless_it_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, closing: bool
+) -> None:
+    async def read() -> bool:
+        pipe, config = Pipe(), uvicorn.Config(echo([]), log_config=None)
+        patient = Patient(config, ServerState(), {}, asyncio.get_running_loop())
+        patient.connection_made(pipe)
+        monkeypatch.setattr(Patient, "seconds", 0.01)
+        patient.pause_writing()
+        pipe.closing = closing
+        patient.resume_writing()
+        await asyncio.sleep(0.05)
+        return pipe.aborted
+
+    assert asyncio.run(read()) == closing

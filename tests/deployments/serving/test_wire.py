@@ -1,57 +1,20 @@
-"""What comes on a connection that is no request, or more than one: each is answered once, in its turn, as it would be
-alone, or not at all; and nothing is read as a request that another reader would take for a part of one."""
+"""What comes on a connection that is no request, or is more than one: each is answered once, as it would be alone, or
+not at all; and nothing is read as a request that another reader would take for a part of one."""
 
-import asyncio
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
-from deployments.serving import protocol
-from deployments.serving.protocol import AHEAD, HEAD, Patient
+from deployments.serving.wire import HEAD
+from tests.deployments.serving.raw import LAST, Told, answers, connected, echo, head, rest, sent, service
 from tests.deployments.serving.release import Site
-from tests.deployments.serving.test_protocol import connected, head, rest, service
 from tests.deployments.serving.twins import serving
 
 CHUNKED = "Transfer-Encoding: chunked"
-LAST = head("GET", "/healthz", "Connection: close")
-Told = list[tuple[str, dict[bytes, bytes], bytes]]
-
-
-def echo(told: Told) -> ASGIApp:
-    """Answers with the path, after the whole body was read; what it was asked goes to `told`, headers as they are by
-    then."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more and not scope["state"]:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body, more = body + message["body"], message["more_body"]
-        told.append((scope["path"], dict(scope["headers"]), body))
-        status, text = (400, b"broken") if scope["state"] else (200, scope["raw_path"])
-        length = [(b"content-length", b"%d" % len(text))]
-        await send({"type": "http.response.start", "status": status, "headers": length})
-        await send({"type": "http.response.body", "body": text})
-
-    return app
-
-
-def answers(text: bytes) -> list[tuple[str, bool, str]]:
-    """Status, whether the connection ends with it, and the body of each answer."""
-    found = []
-    for each in text.decode().split("HTTP/1.1 ")[1:]:
-        top, _, body = each.partition("\r\n\r\n")
-        found.append((top[:3], "\r\nconnection: close" in top.lower(), body))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +26,6 @@ def told() -> Told:
 def echoing(told: Told) -> Iterator[str]:
     with serving(echo(told)) as url:
         yield url
-
-
-def sent(url: str, *parts: bytes, pause: float = 0.0) -> bytes:
-    """All that comes after these parts."""
-    with connected(url) as raw:
-        for each in parts:
-            try:
-                raw.sendall(each)
-            except ConnectionError:
-                break
-            time.sleep(pause)
-        return rest(raw)
 
 
 POST = "POST / HTTP/1.1\r\nHost: x\r\n"
@@ -102,10 +53,22 @@ NONE = {
     "unknown-method": "BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
     "small-method": "get / HTTP/1.1\r\nHost: x\r\n\r\n",
     "letter-of-another-alphabet": "GET /\u00e9 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "upgrade-with-body": f"{POST}Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+    "another-encoding": f"{POST}Transfer-Encoding: gzip\r\n\r\n",
+    "an-encoding-more": f"{POST}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "an-encoding-before": f"{POST}Transfer-Encoding: identity\r\n{CHUNKED}\r\n\r\n0\r\n\r\n",
+    "an-encoding-twice": f"{POST}{CHUNKED}\r\n{CHUNKED}\r\n\r\n0\r\n\r\n",
+    "an-empty-encoding": f"{POST}Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+    "nearly-chunks": f"{POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "quoted-chunks": f'{POST}Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n',
+    "chunks-of-old": f"POST / HTTP/1.0\r\n{CHUNKED}\r\n\r\n0\r\n\r\n",
+    "another-protocol": "GET / RTSP/1.0\r\nHost: x\r\n\r\n",
+    "another-protocol-1.1": "POST / RTSP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "another-protocols-method": "SOURCE / ICE/1.1\r\nHost: x\r\n\r\n",
+    "many-blanks": "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "many-blanks-behind": "GET /  HTTP/1.1\r\nHost: x\r\n\r\n",
     "large-head": f"GET / HTTP/1.1\r\nHost: x\r\nA: {'a' * HEAD}\r\n\r\n",
     "large-target": f"GET /{'a' * HEAD} HTTP/1.1\r\nHost: x\r\n\r\n",
-    "many-headers": "GET / HTTP/1.1\r\nHost: x\r\n" + "A: b\r\n" * (HEAD // 2) + "\r\n",
+    "many-headers": "GET / HTTP/1.1\r\nHost: x\r\n" + "A:\r\n" * (HEAD // 5) + "\r\n",
 }
 
 
@@ -184,6 +147,34 @@ def test_nothing_is_upgraded(echoing: str, told: Told) -> None:
     ], "without its `Connection` it is a header as any other"
 
 
+@pytest.mark.parametrize("cut", [0, 1, 40, 400])
+def test_what_asks_for_an_upgrade_has_its_body_read(echoing: str, told: Told, cut: int) -> None:
+    told.clear()
+    body = b"GET /behind HTTP/1.1\r\n\r\n"
+    asks = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")
+    plain = head("POST", "/a", *asks, f"Content-Length: {len(body)}") + body
+    chunks = head("POST", "/a", *asks, CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    for text in (plain, chunks):
+        parts = [text[at : at + cut] for at in range(0, len(text), cut)] if cut else [text]
+        parts[-1] += head("GET", "/behind")
+        assert answers(sent(echoing, *parts, pause=0.002)) == [("200", True, "/a")]
+    assert [each for _, _, each in told] == [body, body]
+    assert answers(sent(echoing, chunks.replace(b"0\r\n\r\n", b"x"))) == []
+    assert answers(sent(echoing, head("POST", "/a", *asks, "Content-Length: 3, 3") + b"abc")) == [
+        ("400", True, "broken")
+    ]
+
+
+def test_blanks_around_a_value_are_none_of_it(echoing: str, told: Told) -> None:
+    told.clear()
+    text = (
+        head("POST", "/a", "Content-Length: \t2 \t", "Content-Type:application/json\t ", "Connection: close ") + b"ab"
+    )
+    assert answers(sent(echoing, text)) == [("200", True, "/a")]
+    (_, headers, body), *_ = told
+    assert (headers[b"content-length"], headers[b"content-type"], body) == (b"2", b"application/json", b"ab")
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.05])
 @pytest.mark.parametrize("end", [b"Connection: close\r\n", b"", b"Connection: keep-alive\r\n"])
 def test_behind_the_last_request_nothing_is_read(echoing: str, told: Told, end: bytes, pause: float) -> None:
@@ -220,46 +211,8 @@ def test_a_body_is_asked_for_where_its_sender_waits(echoing: str) -> None:
         assert raw.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         raw.sendall(b"ab")
         assert answers(rest(raw)) == [("200", True, "/a")]
-
-
-class Counted(Patient):
-    """Remembers how many requests waited at the most."""
-
-    waited = 0
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        Counted.waited = max(Counted.waited, len(self.pipeline))
-
-
-def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_number(
-    echoing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = [head("GET", f"/{number}") for number in range(AHEAD)]
-    found = answers(sent(echoing, b"".join(few) + LAST))
-    assert found == [("200", False, f"/{number}") for number in range(AHEAD)] + [("200", True, "/healthz")]
-    many = [head("POST", f"/{number}", "Content-Length: 1") + b"x" for number in range(1000)]
-    found = answers(sent(echoing, b"".join(many)))
-    assert found == [("200", number == AHEAD, f"/{number}") for number in range(AHEAD + 1)]
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
-    for last, most in ((b"", AHEAD), (LAST, 1)):
-        monkeypatch.setattr(Counted, "waited", 0)
-        with serving(echo([])) as url:
-            assert len(answers(sent(url, many[0] + last + b"".join(many)))) == most + 1
-        assert Counted.waited == most, "what comes behind the last does not wait, since nobody answers it"
-
-
-def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.3)
-        await echo([])(scope, receive, send)
-
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
-    monkeypatch.setattr(Counted, "waited", 0)
-    with serving(slow) as url:
-        found = answers(sent(url, head("GET", "/a"), *[b"\0garbage"] * 20, pause=0.005))
-    assert found == [("200", False, "/a"), ("400", True, "broken")]
-    assert Counted.waited == 1
+    old = b"POST /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert answers(sent(echoing, old, b"ab", pause=0.05)) == [("200", True, "/a")], "it would not know what that is"
 
 
 def test_a_connection_has_as_many_requests_as_come(echoing: str) -> None:
@@ -344,82 +297,3 @@ def test_a_head_of_nearly_that_length_is_taken(echoing: str) -> None:
     text = head("GET", "/a", "Connection: close", f"A: {'a' * (HEAD - 200)}")
     assert answers(sent(echoing, text)) == [("200", True, "/a")]
     assert answers(sent(echoing, *(text[at : at + 999] for at in range(0, len(text), 999)))) == [("200", True, "/a")]
-
-
-@pytest.mark.parametrize("last", ["Rests: 1", "Connection: close", "Fails: 1"])
-def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
-    """The system takes some of it, and what is left is less than what a transport tells of."""
-    size = 60_000
-    held: list[Any] = []
-
-    class Narrow(Patient):
-        def __init__(self, *told: Any, **named: Any) -> None:
-            super().__init__(*told, **named)
-            self.timeout_keep_alive = 0.3
-
-        def connection_made(self, transport: Any) -> None:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            held.append(transport)
-            super().connection_made(transport)
-
-    async def short(scope: Scope, receive: Receive, send: Send) -> None:
-        length = [(b"content-length", b"%d" % size)]
-        await send({"type": "http.response.start", "status": 200, "headers": length})
-        await send({"type": "http.response.body", "body": bytes(size - 1), "more_body": True})
-        if (b"fails", b"1") in scope["headers"]:
-            raise ZeroDivisionError
-        await send({"type": "http.response.body", "body": bytes(1)})
-
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Narrow)
-    monkeypatch.setattr(Patient, "seconds", 0.3)
-    with serving(short) as url, connected(url, 4096) as raw:
-        raw.sendall(head("GET", "/", last))
-        time.sleep(0.1)
-        assert held[0].get_write_buffer_size() > 0
-        time.sleep(1.2)
-        assert held[0].get_write_buffer_size() == 0
-        assert len(rest(raw)) < size
-
-
-class Pipe(asyncio.Transport):
-    """A transport that says what it is told to."""
-
-    closing = aborted = False
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
-@pytest.mark.parametrize("closing", [False, True])
-def test_an_answer_of_which_nearly_all_was_read_is_waited_for_unless_it_is_the_last(
-    monkeypatch: pytest.MonkeyPatch, closing: bool
-) -> None:
-    monkeypatch.setattr(Patient, "seconds", 0.01)
-
-    async def read() -> bool:
-        pipe, config = Pipe(), uvicorn.Config(echo([]), log_config=None)
-        patient = Patient(config, ServerState(), {}, asyncio.get_running_loop())
-        patient.connection_made(pipe)
-        patient.pause_writing()
-        pipe.closing = closing
-        patient.resume_writing()
-        await asyncio.sleep(0.05)
-        return pipe.aborted
-
-    assert asyncio.run(read()) == closing
-
-
-def test_a_fault_of_the_server_is_not_the_senders(
-    home: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def faulty(text: str) -> str:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(protocol, "unquote", faulty)
-    log: list[dict[str, object]] = []
-    with serving(service(home, log)) as url:
-        assert sent(url, LAST) == b""
-    assert log == []

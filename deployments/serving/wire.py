@@ -1,0 +1,195 @@
+"""Requests as they come on a connection: each is begun once, in its turn, and nothing is read as one that another
+reader would take for a part of one.
+
+What cannot be read as a request the application refuses too: the server's own answer has neither its headers nor a line
+in its log. The parser (llhttp) knows a fixed set of methods, and another is no request to it. What it lets through and
+this server does not: a request without its one Host, a first line of RTSP or ICE or with other blanks, another version
+than 1.0 and 1.1, other encodings of a body than chunks, a head of any length, headers behind a body, an upgrade, and
+any number of requests before the first is answered.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from deployments.serving.body import comes
+from deployments.serving.reply import Reply
+
+BROKEN = "broken"
+"""What a scope's state says of what is no request."""
+HEAD = 16_384
+"""Bytes of a request's head, and of what else comes of it in a row and is no body."""
+AHEAD = 16
+"""Requests that are read while one before them is answered; after these the connection ends."""
+
+
+class Malformed(Exception):
+    """The parser takes it for a request and it is none that is taken here."""
+
+
+class Rest:
+    """Hands on what a parser finds behind a head."""
+
+    def __init__(self, to: "Strict") -> None:
+        self.on_body, self.on_message_complete = to.on_body, to.on_message_complete
+
+
+class Strict(HttpToolsProtocol):
+    """The server's protocol over llhttp, for what is a request of HTTP/1.1 (RFC 9112) or 1.0, and nothing else."""
+
+    def __init__(self, *told: Any, **named: Any) -> None:
+        super().__init__(*told, **named)
+        self.part: Literal["", "head", "upgrade", "body"] = ""
+        """What is being read; `upgrade` is a body that the parser leaves to the protocol that was asked for."""
+        self._raw = b""
+        """At least the head that is being read, as it came."""
+        self._moved = False
+        """Whether what came last had some of a body, or the end of a request."""
+        self._bare = 0
+        self._ended = False
+        """Whether nothing is read any more: the connection ends with the answers to what was."""
+        self._running: Reply | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """The requests in it are begun, or wait for those before them."""
+        self._unset_keepalive_if_required()
+        if not self._ended:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        self._raw, self._moved = self._raw + data, False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as why:
+            # Nothing is upgraded: the request is the last of this connection.
+            if self.part == "upgrade":
+                self._follow(data[why.args[0] :])
+        except httptools.HttpParserError as why:
+            if isinstance(why, httptools.HttpParserCallbackError) and not isinstance(why.__context__, Malformed):
+                raise
+            self._refuse()
+        else:
+            self._bare = (self._length() if self.part == "head" else 0) if self._moved else self._bare + len(data)
+            if self._bare > HEAD:
+                self._refuse()
+        if self.part != "head":
+            self._raw = b""
+
+    def _follow(self, data: bytes) -> None:
+        """Read the body of a request that asked for an upgrade, of which this is the beginning."""
+        self.part, self.parser = "body", httptools.HttpRequestParser(Rest(self))
+        framed = [b"%s: %s\r\n" % each for each in self.headers if each[0] in (b"content-length", b"transfer-encoding")]
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(framed))
+        if data:
+            self._read(data)
+
+    def on_message_begin(self) -> None:
+        """As ever, but not on a connection that ends: the server has the parser go on there."""
+        if self._ended:
+            raise Malformed
+        super().on_message_begin()
+        self.part = "head"
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As ever, without the blanks around it; one behind a body is dropped, since what was asked has been judged by
+        then."""
+        if self.part == "head":
+            super().on_header(name, value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, or wait for the answers before. The target is taken as it came: what is no path is none."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        line = b"%s %s HTTP/%s\r\n" % (method, self.url, version.encode())
+        if version not in ("1.0", "1.1") or line not in self._raw or self._length() > HEAD:
+            raise Malformed
+        latest, hosts = version == "1.1", [name for name, _ in self.headers].count(b"host")
+        coded = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if hosts > 1 or hosts < latest or (coded and (not latest or coded != [b"chunked"])):
+            raise Malformed
+        upgrade = self.parser.should_upgrade()
+        keep = latest and not upgrade and self.parser.should_keep_alive() and len(self.pipeline) + 1 < AHEAD
+        raw, _, query = self.url.partition(b"?")
+        asked = {"method": method.decode("ascii"), "http_version": version, "query_string": query}
+        self.expect_100_continue &= latest
+        self.part = "upgrade" if upgrade and comes(self.headers) else "body"
+        self._begin(keep, path=unquote(raw.decode("ascii")), raw_path=raw, **asked)
+
+    def on_body(self, body: bytes) -> None:
+        """As ever."""
+        self._moved = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """As ever; behind the last request of a connection nothing is read."""
+        if self.part == "upgrade":
+            return  # so the parser has it
+        self.part, self._moved = "", True
+        super().on_message_complete()
+        self._ended = not self.cycle.keep_alive
+
+    def on_response_complete(self) -> None:
+        """As ever; while a request waits, no more is read."""
+        super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As ever, and who is answering hears of it, whatever was read since."""
+        self._unset_keepalive_if_required()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    def _length(self) -> int:
+        """Bytes of the head that is read, as far as it is whole."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _begin(self, keep: bool, **asked: Any) -> None:
+        before = self.cycle
+        self.cycle = Reply(
+            scope={**self.scope, **asked},
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: Any, app: Callable[..., Any]) -> None:
+        self._running = cycle
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.answered)
+        self.tasks.add(task)
+
+    def answered(self, task: asyncio.Task[None]) -> None:
+        """However an answer ended."""
+        self.tasks.discard(task)
+
+    def _refuse(self) -> None:
+        """The application's refusal of what is no request, in its turn; none in the middle of another answer."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.part == "body":
+            if not self.pipeline:
+                self.transport.close()
+                return
+            self.pipeline.popleft()  # it has not begun, and its body is none
+        super().on_message_begin()
+        self._begin(False, method="", path="", raw_path=b"", query_string=b"", state={BROKEN: True})
+        self.cycle.more_body = False

@@ -1,0 +1,119 @@
+"""Requests that come before the last was answered, and connections that end then: answered in order, none twice, and of
+what waits no more is held than is said."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from deployments.serving import wire
+from deployments.serving.protocol import Patient
+from deployments.serving.wire import AHEAD
+from tests.deployments.serving.raw import LAST, answers, connected, echo, head, rest, sent, service
+from tests.deployments.serving.release import Site
+from tests.deployments.serving.twins import serving
+
+
+class Counted(Patient):
+    """Remembers how many requests waited at the most."""
+
+    waited = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        Counted.waited = max(Counted.waited, len(self.pipeline))
+
+
+def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = [head("GET", f"/{number}") for number in range(AHEAD)]
+    many = [head("POST", f"/{number}", "Content-Length: 1") + b"x" for number in range(1000)]
+    with serving(echo([])) as url:
+        found = answers(sent(url, b"".join(few) + LAST))
+        assert found == [("200", False, f"/{number}") for number in range(AHEAD)] + [("200", True, "/healthz")]
+        found = answers(sent(url, b"".join(many)))
+        assert found == [("200", number == AHEAD, f"/{number}") for number in range(AHEAD + 1)]
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
+    for last, most in ((b"", AHEAD), (LAST, 1)):
+        monkeypatch.setattr(Counted, "waited", 0)
+        with serving(echo([])) as url:
+            assert len(answers(sent(url, many[0] + last + b"".join(many)))) == most + 1
+        assert Counted.waited == most, "what comes behind the last does not wait, since nobody answers it"
+
+
+class Heavy(Patient):
+    """Remembers the most of a body that was held."""
+
+    held = 0
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        Heavy.held = max(Heavy.held, len(self.cycle.body))
+
+
+def test_the_body_of_a_request_that_waits_is_not_read_on(home: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Heavy)
+    monkeypatch.setattr(Heavy, "held", 0)
+    size = 30_000_000
+    with serving(service(home, [])) as url:
+        text = head("GET", "/healthz") * (AHEAD - 1) + head("POST", "/x", f"Content-Length: {size}") + bytes(size)
+        found = answers(sent(url, text))
+    assert [status for status, _, _ in found] in (["200"] * (AHEAD - 1) + ["405"], ["200"] * (AHEAD - 1) + ["404"])
+    assert 0 < Heavy.held < 1 << 20
+
+
+def test_who_says_no_more_is_answered_all_the_same(home: Site) -> None:
+    log: list[dict[str, object]] = []
+    with serving(service(home, log)) as url, connected(url) as raw:
+        raw.sendall(head("GET", "/healthz") * 5)
+        raw.shutdown(socket.SHUT_WR)
+        found = answers(rest(raw))
+    assert len(found) >= 4, "but for the last, when the end is seen while it is answered"
+    assert len(log) == 5
+
+
+def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    heard = []
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "http.request":
+            pass
+        heard.append(message["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    with serving(waits) as url:
+        with connected(url) as raw:
+            raw.sendall(head("GET", "/a") * 3)
+            time.sleep(0.1)
+        time.sleep(0.2)
+    assert heard == ["http.disconnect"]
+    assert caplog.records == []
+
+
+def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.3)
+        await echo([])(scope, receive, send)
+
+    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
+    monkeypatch.setattr(Counted, "waited", 0)
+    with serving(slow) as url:
+        found = answers(sent(url, head("GET", "/a"), *[b"\0garbage"] * 20, pause=0.005))
+    assert found == [("200", False, "/a"), ("400", True, "broken")]
+    assert Counted.waited == 1
+
+
+def test_a_fault_of_the_server_is_not_the_senders(
+    home: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(text: str) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(wire, "unquote", faulty)
+    log: list[dict[str, object]] = []
+    with serving(service(home, log)) as url:
+        assert sent(url, LAST) == b""
+    assert log == []
