@@ -23,6 +23,8 @@ from security.keys import PublicKey
 NEEDED = ("ids.json", "model.json", "model.safetensors", "model.sig")
 WEIGHTS = ("encoder", "encoder_bias", "decoder", "decoder_bias")
 SEEN = ("seen_indptr", "seen_indices")
+GROUP, MANY = 64, 4
+"""Items of a group whose best says what is not among the best of all; as many times `k` are looked at one by one."""
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Arrays = dict[str, NDArray[Any]]
@@ -109,7 +111,7 @@ class Model:
             return [(item, 1 / place) for place, (item, _) in enumerate(self._best(self.popular, k), 1)], "cold"
         weights = self.weights
         normal = np.float32(1 / math.sqrt(history.size))
-        hidden = np.tanh(weights["encoder"][history].sum(axis=0) * normal + weights["encoder_bias"])
+        hidden = np.tanh(weights["encoder"].take(history, axis=0).sum(axis=0) * normal + weights["encoder_bias"])
         scores = hidden @ weights["decoder"]
         scores += weights["decoder_bias"]
         scores[history] = -np.inf
@@ -119,9 +121,18 @@ class Model:
         k = min(k, scores.size)
         if k < 1:
             return []
-        near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
-        order = near[np.argsort(-scores[near], kind="stable")][:k]
-        return list(zip(map(self.items.__getitem__, order.tolist()), scores[order].tolist(), strict=True))
+        near, groups = np.arange(scores.size), scores.size // GROUP
+        if groups >= k:
+            # The best of k groups are k items: what is below the least of them is not among the best k.
+            tops = np.maximum.reduce(scores[: groups * GROUP].reshape(GROUP, groups), axis=0)
+            tops.partition(groups - k)
+            near = np.flatnonzero(scores >= tops[groups - k])
+        some = scores[near]
+        if near.size > MANY * k:
+            kept = some >= np.partition(some, -k)[-k]
+            near, some = near[kept], some[kept]
+        order = np.argsort(-some, kind="stable")[:k]
+        return list(zip(map(self.items.__getitem__, near[order].tolist()), some[order].tolist(), strict=True))
 
 
 def load(folder: Path, key: PublicKey, *, name: str | None = None, now: float | None = None) -> Model:
