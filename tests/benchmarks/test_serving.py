@@ -27,7 +27,8 @@ from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, ROOT, TENA
 
 ITEMS, USERS, WIDTH, SEEN = 10_000, 500, 64, 40
 SECONDS, TURNS, CONNECTIONS = 2.0, 3, 16
-LEAST = 1.8
+TARGET, LEAST = 1.8, 1.4
+"""What the service is made for, and what is a fault on a busy machine too."""
 COUNT = 40_000
 """Tokens, none of which is asked about twice."""
 CATALOGUE, SLOWEST = 1_000_000, 1.5
@@ -135,9 +136,9 @@ def test_the_service_beside_the_plain_one(tmp_path: Path) -> None:
         ratio = rates["the service", how] / rates[name, how]
         late = median(late for _, late in each)
         print(f"  {name}, {how}: {rates[name, how]:,.0f} a second, p99 {late:.1f} ms; the service {ratio:.2f} times")
-    ratio = rates["the service", "again"] / rates["FastAPI on h11", "again"]
-    print(f"  by the same parser, tokens again: {ratio:.2f} times (target {LEAST})")
-    assert ratio > 1
+    least = min(rates["the service", how] / rates["FastAPI on h11", how] for how in ("once", "again"))
+    print(f"  beside FastAPI with uvicorn alone, the worse of both: {least:.2f} times (target {TARGET})")
+    assert least > LEAST
 
 
 @pytest.mark.prove
