@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -95,3 +95,11 @@ def answers(text: bytes) -> list[tuple[str, bool, str]]:
 
 
 LAST = head("GET", "/healthz", "Connection: close")
+
+
+def soon(holds: Callable[[], object]) -> None:
+    """Wait until it holds, for ten seconds at the most."""
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)

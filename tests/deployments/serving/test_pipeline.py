@@ -3,7 +3,6 @@ what waits no more is held than is said."""
 
 import asyncio
 import socket
-import time
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -11,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from deployments.serving import wire
 from deployments.serving.protocol import Patient
 from deployments.serving.wire import AHEAD
-from tests.deployments.serving.raw import LAST, answers, connected, echo, head, rest, sent, service
+from tests.deployments.serving.raw import LAST, answers, connected, echo, head, rest, sent, service, soon
 from tests.deployments.serving.release import Site
 from tests.deployments.serving.twins import serving
 
@@ -76,9 +75,10 @@ def test_who_says_no_more_is_answered_all_the_same(home: Site) -> None:
 
 
 def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    heard = []
+    begun, heard = [], []
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["path"])
         while (message := await receive())["type"] == "http.request":
             pass
         heard.append(message["type"])
@@ -87,15 +87,15 @@ def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptur
     with serving(waits) as url:
         with connected(url) as raw:
             raw.sendall(head("GET", "/a") * 3)
-            time.sleep(0.1)
-        time.sleep(0.2)
+            soon(lambda: begun)
+        soon(lambda: heard)
     assert heard == ["http.disconnect"]
     assert caplog.records == []
 
 
 def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         await echo([])(scope, receive, send)
 
     monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
@@ -106,9 +106,7 @@ def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch)
     assert Counted.waited == 1
 
 
-def test_a_fault_of_the_server_is_not_the_senders(
-    home: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_fault_of_the_server_is_not_the_senders(home: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def faulty(text: str) -> str:
         raise ZeroDivisionError
 
