@@ -22,7 +22,8 @@ from deployments.serving.reply import Reply
 BROKEN = "broken"
 """What a scope's state says of what is no request."""
 HEAD = 16_384
-"""Bytes of a request's head, and of what else comes of it in a row and is no body."""
+"""Bytes of a request's head, and of what is between two parts of its body, or behind the last."""
+END = b"\r\n\r\n"
 AHEAD = 16
 """Requests that are read while one before them is answered; after these the connection ends."""
 
@@ -32,7 +33,7 @@ class Malformed(Exception):
 
 
 class Rest:
-    """Hands on what a parser finds behind a head."""
+    """Hands on what a parser finds behind a head, of this request."""
 
     def __init__(self, to: "Strict") -> None:
         self.on_body, self.on_message_complete = to.on_body, to.on_message_complete
@@ -46,10 +47,11 @@ class Strict(HttpToolsProtocol):
         self.part: Literal["", "head", "upgrade", "body"] = ""
         """What is being read; `upgrade` is a body that the parser leaves to the protocol that was asked for."""
         self._raw = b""
-        """At least the head that is being read, as it came."""
-        self._moved = False
-        """Whether what came last had some of a body, or the end of a request."""
+        """What came of the head that is being read."""
+        self._left = 0
+        """Bytes of the body that are still to come; 0 where its chunks tell."""
         self._bare = 0
+        """Bytes that came of a body since the last that are its own."""
         self._ended = False
         """Whether nothing is read any more: the connection ends with the answers to what was."""
         self._running: Reply | None = None
@@ -57,35 +59,57 @@ class Strict(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """The requests in it are begun, or wait for those before them."""
         self._unset_keepalive_if_required()
-        if not self._ended:
-            self._read(data)
+        at = 0
+        while at < len(data) and not self._ended:
+            at = self._take(data, at)
 
-    def _read(self, data: bytes) -> None:
-        self._raw, self._moved = self._raw + data, False
+    def eof_received(self) -> bool:  # type: ignore[override]  # the server's has no answer
+        """Whoever says no more after a whole request is answered all the same; TLS has no connection of one half."""
+        if self.scheme == "https" or self.part or self.cycle is None or self.cycle.response_complete:
+            return False
+        self._ended, self.cycle.keep_alive = True, False
+        return True
+
+    def _take(self, data: bytes, at: int) -> int:
+        """Have a head, or the body behind it, read from here, and no more than that: where it ends. So what the parser
+        takes for the beginning of a request is one."""
+        if self.part == "body":
+            stop = min(len(data), at + self._left) if self._left else len(data)
+            self._left -= min(self._left, stop - at)
+            self._bare += stop - at
+        else:
+            if not self.part:
+                at = len(data) - len(data[at:].lstrip(b"\r\n"))
+            edge = self._raw[-3:]
+            if (over := (edge + data[at : at + 3]).find(END)) >= 0:
+                stop = at + over - len(edge) + len(END)
+            else:
+                found = data.find(END, at)
+                stop = len(data) if found < 0 else found + len(END)
+            self._raw += data[at:stop]
+        if at < stop and len(self._raw) <= HEAD:
+            self._feed(data[at:stop])
+        if max(len(self._raw), self._bare) > HEAD:
+            self._refuse()
+        return stop
+
+    def _feed(self, piece: bytes) -> None:
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as why:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
             # Nothing is upgraded: the request is the last of this connection.
             if self.part == "upgrade":
-                self._follow(data[why.args[0] :])
+                self._follow()
         except httptools.HttpParserError as why:
             if isinstance(why, httptools.HttpParserCallbackError) and not isinstance(why.__context__, Malformed):
                 raise
             self._refuse()
-        else:
-            self._bare = (self._length() if self.part == "head" else 0) if self._moved else self._bare + len(data)
-            if self._bare > HEAD:
-                self._refuse()
-        if self.part != "head":
-            self._raw = b""
 
-    def _follow(self, data: bytes) -> None:
-        """Read the body of a request that asked for an upgrade, of which this is the beginning."""
+    def _follow(self) -> None:
+        """Have the body read of a request that asked for an upgrade."""
         self.part, self.parser = "body", httptools.HttpRequestParser(Rest(self))
         framed = [b"%s: %s\r\n" % each for each in self.headers if each[0] in (b"content-length", b"transfer-encoding")]
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(framed))
-        if data:
-            self._read(data)
 
     def on_message_begin(self) -> None:
         """As ever, but not on a connection that ends: the server has the parser go on there."""
@@ -103,31 +127,35 @@ class Strict(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer, or wait for the answers before. The target is taken as it came: what is no path is none."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
-        line = b"%s %s HTTP/%s\r\n" % (method, self.url, version.encode())
-        if version not in ("1.0", "1.1") or line not in self._raw or self._length() > HEAD:
+        if version not in ("1.0", "1.1") or not self._raw.startswith(
+            b"%s %s HTTP/%s\r\n" % (method, self.url, version.encode())
+        ):
             raise Malformed
         latest, hosts = version == "1.1", [name for name, _ in self.headers].count(b"host")
         coded = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if hosts > 1 or hosts < latest or (coded and (not latest or coded != [b"chunked"])):
             raise Malformed
+        self._raw, self._bare = b"", 0
+        self._left = int(dict(self.headers).get(b"content-length", 0))
         upgrade = self.parser.should_upgrade()
-        keep = latest and not upgrade and self.parser.should_keep_alive() and len(self.pipeline) + 1 < AHEAD
+        keep = latest and not upgrade and not coded and self.parser.should_keep_alive()
         raw, _, query = self.url.partition(b"?")
         asked = {"method": method.decode("ascii"), "http_version": version, "query_string": query}
         self.expect_100_continue &= latest
         self.part = "upgrade" if upgrade and comes(self.headers) else "body"
-        self._begin(keep, path=unquote(raw.decode("ascii")), raw_path=raw, **asked)
+        self._begin(keep and len(self.pipeline) + 1 < AHEAD, path=unquote(raw.decode("ascii")), raw_path=raw, **asked)
 
     def on_body(self, body: bytes) -> None:
-        """As ever."""
-        self._moved = True
-        super().on_body(body)
+        """As ever; behind the last request of a connection there is none."""
+        self._bare = 0
+        if not self._ended:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """As ever; behind the last request of a connection nothing is read."""
         if self.part == "upgrade":
             return  # so the parser has it
-        self.part, self._moved = "", True
+        self.part = ""
         super().on_message_complete()
         self._ended = not self.cycle.keep_alive
 
@@ -144,10 +172,6 @@ class Strict(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
-
-    def _length(self) -> int:
-        """Bytes of the head that is read, as far as it is whole."""
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _begin(self, keep: bool, **asked: Any) -> None:
         before = self.cycle

@@ -52,6 +52,7 @@ def connected(url: str, buffer: int = 0) -> Iterator[socket.socket]:
     with socket.socket() as raw:
         if buffer:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.settimeout(5)
         raw.connect((site.hostname or "", site.port or 0))
         yield raw

@@ -3,6 +3,7 @@ what waits no more is held than is said."""
 
 import asyncio
 import socket
+import struct
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -11,7 +12,8 @@ from deployments.serving import wire
 from deployments.serving.protocol import Patient
 from deployments.serving.wire import AHEAD
 from tests.deployments.serving.raw import LAST, answers, connected, echo, head, rest, sent, service, soon
-from tests.deployments.serving.release import Site
+from tests.deployments.serving.release import PATH, Site
+from tests.deployments.serving.test_service import bearing
 from tests.deployments.serving.twins import serving
 
 
@@ -64,14 +66,23 @@ def test_the_body_of_a_request_that_waits_is_not_read_on(home: Site, monkeypatch
     assert 0 < Heavy.held < 1 << 20
 
 
-def test_who_says_no_more_is_answered_all_the_same(home: Site) -> None:
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_who_says_no_more_is_answered_all_the_same(home: Site, count: int) -> None:
     log: list[dict[str, object]] = []
-    with serving(service(home, log)) as url, connected(url) as raw:
-        raw.sendall(head("GET", "/healthz") * 5)
-        raw.shutdown(socket.SHUT_WR)
-        found = answers(rest(raw))
-    assert len(found) >= 4, "but for the last, when the end is seen while it is answered"
-    assert len(log) == 5
+    asks = head("GET", f"{PATH}?user=u001", f"Authorization: {bearing(home)['Authorization']}")
+    with serving(service(home, log)) as url:
+        for _ in range(3):
+            with connected(url) as raw:
+                raw.sendall(asks * count)
+                raw.shutdown(socket.SHUT_WR)
+                found = answers(rest(raw))
+            assert [status for status, _, _ in found] == ["200"] * count
+            assert found[-1][1], "the connection ends with the last"
+        with connected(url) as raw:
+            raw.sendall(asks[:-1])
+            raw.shutdown(socket.SHUT_WR)
+            assert rest(raw) == b"", "half a request is none"
+    assert len(log) == 3 * count
 
 
 def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,6 +99,7 @@ def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptur
         with connected(url) as raw:
             raw.sendall(head("GET", "/a") * 3)
             soon(lambda: begun)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # not as who says no more
         soon(lambda: heard)
     assert heard == ["http.disconnect"]
     assert caplog.records == []
