@@ -65,7 +65,7 @@ class Strict(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # the server's has no answer
         """Whoever says no more after a whole request is answered all the same; TLS has no connection of one half."""
-        if self.scheme == "https" or self.part or self.cycle is None or self.cycle.response_complete:
+        if self.scheme == "https" or self.part == "body" or self.cycle is None or self.cycle.response_complete:
             return False
         self._ended, self.cycle.keep_alive = True, False
         return True
@@ -136,7 +136,8 @@ class Strict(HttpToolsProtocol):
         if hosts > 1 or hosts < latest or (coded and (not latest or coded != [b"chunked"])):
             raise Malformed
         self._raw, self._bare = b"", 0
-        self._left = int(dict(self.headers).get(b"content-length", 0))
+        # Of zeros before it the parser takes any number, and `int` a few thousand.
+        self._left = int(dict(self.headers).get(b"content-length", b"").lstrip(b"0") or 0)
         upgrade = self.parser.should_upgrade()
         keep = latest and not upgrade and not coded and self.parser.should_keep_alive()
         raw, _, query = self.url.partition(b"?")
@@ -216,4 +217,4 @@ class Strict(HttpToolsProtocol):
             self.pipeline.popleft()  # it has not begun, and its body is none
         super().on_message_begin()
         self._begin(False, method="", path="", raw_path=b"", query_string=b"", state={BROKEN: True})
-        self.cycle.more_body = False
+        self.cycle.more_body, self.part = False, ""

@@ -15,6 +15,7 @@ from deployments.serving.load import load
 from deployments.serving.token import Verifier
 from tests.deployments.serving.release import AUDIENCE, ISSUER, PATH, TENANT, Site
 
+CHUNKED = "Transfer-Encoding: chunked"
 Told = list[tuple[str, dict[bytes, bytes], bytes]]
 
 

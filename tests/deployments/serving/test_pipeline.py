@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from deployments.serving import wire
 from deployments.serving.protocol import Patient
 from deployments.serving.wire import AHEAD
-from tests.deployments.serving.raw import LAST, answers, connected, echo, head, rest, sent, service, soon
+from tests.deployments.serving.raw import CHUNKED, LAST, answers, connected, echo, head, rest, sent, service, soon
 from tests.deployments.serving.release import PATH, Site
 from tests.deployments.serving.test_service import bearing
 from tests.deployments.serving.twins import serving
@@ -77,12 +77,20 @@ def test_who_says_no_more_is_answered_all_the_same(home: Site, count: int) -> No
                 raw.shutdown(socket.SHUT_WR)
                 found = answers(rest(raw))
             assert [status for status, _, _ in found] == ["200"] * count
-            assert found[-1][1], "the connection ends with the last"
-        with connected(url) as raw:
-            raw.sendall(asks[:-1])
-            raw.shutdown(socket.SHUT_WR)
-            assert rest(raw) == b"", "half a request is none"
-    assert len(log) == 3 * count
+        for half in (asks[:-1], head("POST", PATH, "Content-Length: 2") + b"{"):
+            with connected(url) as raw:
+                raw.sendall(half)
+                raw.shutdown(socket.SHUT_WR)
+                assert b" 200 " not in rest(raw), "half a request is none"
+        del log[:]
+        for behind in (asks[:-1], b"BREW / HTTP/1.1\r\n\r\n", head("POST", PATH, CHUNKED) + b"zz\r\n"):
+            with connected(url) as raw:
+                raw.sendall(asks * count + behind)
+                raw.shutdown(socket.SHUT_WR)
+                found = answers(rest(raw))
+            refused = ["400"] if behind != asks[:-1] else []
+            assert [status for status, _, _ in found] == ["200"] * count + refused
+    assert [each["status"] for each in log] == ([200] * count) + ([200] * count + [400]) * 2
 
 
 def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:

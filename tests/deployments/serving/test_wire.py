@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from deployments.serving.protocol import Patient
 from deployments.serving.wire import HEAD
-from tests.deployments.serving.raw import LAST, Told, answers, connected, echo, head, rest, sent, service
+from tests.deployments.serving.raw import CHUNKED, LAST, Told, answers, connected, echo, head, rest, sent, service
 from tests.deployments.serving.release import Site
 from tests.deployments.serving.twins import serving
-
-CHUNKED = "Transfer-Encoding: chunked"
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +216,17 @@ def test_a_body_comes_in_any_number_of_parts(echoing: str, told: Told) -> None:
     found = answers(sent(echoing, *plain, *chunks, LAST, pause=0.0005))
     assert found == [("200", False, "/a"), ("200", True, "/a")]
     assert [each for _, _, each in told] == [body, body]
+
+
+@pytest.mark.parametrize("zeros", [1, 5000])
+def test_a_length_has_any_number_of_zeros_before_it(echoing: str, told: Told, zeros: int) -> None:
+    told.clear()
+    for more in ((), ("Connection: upgrade", "Upgrade: h2c")):
+        for body in (b"", b"ab"):
+            length = f"Content-Length: {'0' * zeros}{len(body)}"
+            found = answers(sent(echoing, head("POST", "/a", length, *more) + body + LAST))
+            assert found == [("200", bool(more), "/a"), *([] if more else [("200", True, "/healthz")])]
+    assert [each for path, _, each in told if path == "/a"] == [b"", b"ab"] * 2
 
 
 def test_headers_behind_a_body_are_not_among_the_others(echoing: str, told: Told) -> None:
