@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from deployments.serving import load as loading
 from deployments.serving.load import Model, load
 from security.errors import BadInput, KeyBroken, Refused, SluiceError
 from security.keys import PublicKey
@@ -73,8 +74,26 @@ def test_without_a_history_the_most_popular_come(model: Model, user: str) -> Non
     assert [score for _, score in best] == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5], "the order, and nothing of the counts"
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 45))
-def test_the_best_are_a_stable_sort(scores: list[int], k: int) -> None:
+@pytest.mark.parametrize(("group", "many"), [(64, 4), (2, 1), (3, 2)])
+@given(st.lists(st.integers(0, 3) | st.integers(-9, 99), min_size=1, max_size=40), st.integers(1, 45))
+def test_the_best_are_a_stable_sort(group: int, many: int, scores: list[int], k: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "GROUP", group)
+        patch.setattr(loading, "MANY", many)
+        ranked(scores, k)
+
+
+def test_the_best_of_a_large_catalogue_are_a_stable_sort() -> None:
+    draw = np.random.default_rng(3)
+    for high in (3, 50, 1 << 20):
+        scores = draw.integers(0, high, 5003)
+        scores[draw.choice(5003, 40)] = -1
+        for k in (1, 10, 78, 79, 100):
+            ranked(scores.tolist(), k)
+
+
+def ranked(scores: list[int], k: int) -> None:
+    """The best `k` are those of a stable sort."""
     some = Model("", None, [str(n) for n in range(len(scores))], {}, {}, {}, np.array(scores, np.float32))  # type: ignore[arg-type]
     wanted = sorted(range(len(scores)), key=lambda item: (-scores[item], item))[:k]
     assert [int(item) for item, _ in some.recommend("any", k)[0]] == wanted
