@@ -67,7 +67,7 @@ class Strict(HttpToolsProtocol):
         """Whoever says no more after a whole request is answered all the same; TLS has no connection of one half."""
         if self.scheme == "https" or self.part == "body" or self.cycle is None or self.cycle.response_complete:
             return False
-        self._ended, self.cycle.keep_alive = True, False
+        self.cycle.keep_alive = False
         return True
 
     def _take(self, data: bytes, at: int) -> int:

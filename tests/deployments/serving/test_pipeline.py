@@ -3,11 +3,15 @@ what waits no more is held than is said."""
 
 import asyncio
 import socket
+import ssl
 import struct
+import time
+from pathlib import Path
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from deployments.lake.certs import certificates
 from deployments.serving import wire
 from deployments.serving.protocol import Patient
 from deployments.serving.wire import AHEAD
@@ -70,6 +74,7 @@ def test_the_body_of_a_request_that_waits_is_not_read_on(home: Site, monkeypatch
 def test_who_says_no_more_is_answered_all_the_same(home: Site, count: int) -> None:
     log: list[dict[str, object]] = []
     asks = head("GET", f"{PATH}?user=u001", f"Authorization: {bearing(home)['Authorization']}")
+    begun = time.monotonic()
     with serving(service(home, log)) as url:
         for _ in range(3):
             with connected(url) as raw:
@@ -90,7 +95,24 @@ def test_who_says_no_more_is_answered_all_the_same(home: Site, count: int) -> No
                 found = answers(rest(raw))
             refused = ["400"] if behind != asks[:-1] else []
             assert [status for status, _, _ in found] == ["200"] * count + refused
+    assert time.monotonic() - begun < 4, "none rests afterwards"
     assert [each["status"] for each in log] == ([200] * count) + ([200] * count + [400]) * 2
+
+
+def test_over_tls_a_connection_has_no_half(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.2)
+        await echo([])(scope, receive, send)
+
+    with serving(slow, certificates(tmp_path)) as url, connected(url) as raw:
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        with trusting.wrap_socket(raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as secret:
+            secret.sendall(head("GET", "/a"))
+            assert answers(secret.recv(1000)) == [("200", False, "/a")]
+            secret.sendall(head("GET", "/a"))
+            secret.shutdown(socket.SHUT_WR)
+            time.sleep(0.5)
+    assert caplog.records == []
 
 
 def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:

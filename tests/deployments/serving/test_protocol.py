@@ -213,3 +213,17 @@ def test_an_answer_of_which_nearly_all_was_read_is_waited_for_unless_it_is_the_l
         return pipe.aborted
 
     assert asyncio.run(read()) == closing
+
+
+def test_of_a_connection_that_was_broken_off_nothing_is_left_to_happen() -> None:
+    async def left() -> list[bool]:
+        loop, config = asyncio.get_running_loop(), uvicorn.Config(echo([]), log_config=None)
+        patient = Patient(config, ServerState(), {}, loop)
+        patient.connection_made(Pipe())
+        patient.pause_writing()
+        patient.timeout_keep_alive_task = resting = loop.call_later(9, patient.timeout_keep_alive_handler)
+        timers = [resting, patient._late, patient._unread]
+        patient.connection_lost(ConnectionResetError())
+        return [each is not None and each.cancelled() for each in timers]
+
+    assert asyncio.run(left()) == [True, True, True]

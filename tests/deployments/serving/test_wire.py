@@ -260,8 +260,8 @@ MIXED = (
     + b"\r\n"
     + head("POST", "/c", "Content-Length: 5")
     + b"GET /"
-    + b"\r\n\r\n"
     + head("POST", "/e", "Content-Length: 0")
+    + b"\r\n\r\n"
     + head("POST", "/d", CHUNKED)
     + b"3\r\nxyz\r\n0\r\nT: u\r\n\r\n"
     + head("POST", "/behind", "Content-Length: 2")
