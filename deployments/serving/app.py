@@ -22,7 +22,7 @@ from deployments.serving import body
 from deployments.serving.lease import Word
 from deployments.serving.limit import Limiter
 from deployments.serving.load import Model
-from deployments.serving.metrics import TYPE, Metrics
+from deployments.serving.metrics import TYPE, Line, Metrics
 from deployments.serving.protocol import CROWDED
 from deployments.serving.schema import (
     MOST,
@@ -54,18 +54,6 @@ _COUNT = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 Handler = Callable[[Request], Awaitable[Response]]
 Routes = Mapping[tuple[str, str], Handler]
 """(path, method) -> what answers."""
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One line of the access log: seconds since the epoch, how long in microseconds, the id of the key that signed the
-    token. No user, no query, no address."""
-
-    time: float
-    method: str
-    route: str
-    status: int
-    micros: int
-    key: str
 
 
 class Service:
@@ -100,9 +88,7 @@ class Service:
         bearer = self.verifier.bearer(headers)
         request.scope["key"] = bearer.key
         self.limiter.take(bearer.subject)
-        # Tokens that came together are verified before anything is scored: a signature's tables and a catalogue's
-        # weights push each other out of the processor's cache.
-        await asyncio.sleep(0)
+        await turn()
         return bearer
 
     def _usable(self) -> None:
@@ -120,6 +106,7 @@ class Service:
         if user != bearer.subject:
             self.limiter.spend(bearer.subject, user)
         best, basis = self.model.recommend(user, k)
+        await turn()
         return answer(Recommendations(user, self.model.digest, [Item(*each) for each in best], basis))
 
     async def session(self, request: Request) -> Response:
@@ -133,6 +120,7 @@ class Service:
         numbers, unknown = self.model.known(asked.items)
         self.limiter.spend(bearer.subject, frozenset(asked.items))
         best, basis = self.model.session(numbers, asked.k)
+        await turn()
         items = [Item(*each) for each in best]
         return answer(Suggestions(self.model.digest, items, basis, numbers.size, unknown))
 
@@ -160,6 +148,12 @@ class Service:
         except Refusal as why:
             return answer(Ready(False, self.model.digest), why.status)
         return answer(Ready(True, self.model.digest))
+
+
+async def turn() -> None:
+    """Let all that came together be verified before any is scored, and scored before any is answered: a signature's
+    tables, the weights of a catalogue and this code push each other out of the processor's cache."""
+    await asyncio.sleep(0)
 
 
 def query(request: Request) -> tuple[str, int]:

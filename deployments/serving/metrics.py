@@ -1,4 +1,5 @@
-"""What the service counts of itself, in the text format of Prometheus (0.0.4): never whom it answered, or what.
+"""What the service tells of itself: counts in the text format of Prometheus (0.0.4), and a line for each answer in the
+access log; never whom it answered, or what.
 
 Labels are the names of routes and statuses, which are few: no caller can make more of them.
 """
@@ -6,9 +7,23 @@ Labels are the names of routes and statuses, which are few: no caller can make m
 from bisect import bisect_left
 from collections import Counter
 
+import msgspec
+
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Upper bounds of the buckets, in seconds."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of the access log: seconds since the epoch, how long in microseconds, the id of the key that signed the
+    token. No user, no query, no address."""
+
+    time: float
+    method: str
+    route: str
+    status: int
+    micros: int
+    key: str
 
 
 class Metrics:
