@@ -121,8 +121,9 @@ class Model:
         k = min(k, scores.size)
         if k < 1:
             return []
-        near, groups = np.arange(scores.size), scores.size // GROUP
-        if groups >= k:
+        if (groups := scores.size // GROUP) < k:
+            near = np.arange(scores.size)
+        else:
             # The best of k groups are k items: what is below the least of them is not among the best k.
             tops = np.maximum.reduce(scores[: groups * GROUP].reshape(GROUP, groups), axis=0)
             tops.partition(groups - k)
