@@ -28,6 +28,7 @@ from tasks.recommender.split import Split, temporal
 from tasks.run import Run, current
 from tests.attacks.attacker import Act, Ground
 from tests.attacks.bucket import DAYS, body, key, lines, packed, rows
+from tests.security.damage import other
 
 FIRST, EARLY = DAYS[0], "2024-01-03"
 Change = Callable[[Ground, Path], object]
@@ -155,7 +156,7 @@ def logged(change: Callable[[list[bytes]], list[bytes]]) -> Act:
 
 def altered(whole: list[bytes]) -> list[bytes]:
     """One letter of the second line is another."""
-    return [whole[0], whole[1].replace(b"A", b"B", 1), *whole[2:]]
+    return [whole[0], other(whole[1]), *whole[2:]]
 
 
 def cut(whole: list[bytes]) -> list[bytes]:

@@ -31,3 +31,9 @@ def refusal(folder: Path, body: bytes, name: str) -> BadInput:
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value
+
+
+def other(line: bytes) -> bytes:
+    """A signed line with one letter of its payload changed, whatever it says and whatever its signature is."""
+    at = line.index(b'"payload":"') + 100
+    return line[:at] + (b"B" if line[at : at + 1] != b"B" else b"C") + line[at + 1 :]

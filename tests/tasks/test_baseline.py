@@ -23,6 +23,7 @@ from security.verdict import Effect, Outcome, Ref, Verdict
 from tasks import baseline
 from tasks.baseline import Entry, How, enter, entries, keep, named, opened, pinned, rolling
 from tasks.home import Home
+from tests.security.damage import other
 from tests.security.gates import test_drift as rows
 from tests.security.gates.test_drift import GATE, LEVELS, REFERENCE
 
@@ -282,7 +283,7 @@ def test_an_index_that_was_altered_names_no_baseline(ground: Ground, passed: Hel
     for day in ("2024-03-01", "2024-03-02", "2024-03-03"):
         keep(ground.home, ground.signer, proof(passed, partition=day))
     whole = ground.home.index.read_bytes().splitlines(keepends=True)
-    altered = whole[1].replace(b"A", b"B", 1)
+    altered = other(whole[1])
     for lines in ([whole[0], altered, whole[2]], [whole[0], whole[2]], whole[1:], [*whole, whole[0]], [b"{}\n"]):
         ground.home.index.write_bytes(b"".join(lines))
         with pytest.raises(LogBroken, match="line "):

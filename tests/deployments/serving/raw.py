@@ -1,10 +1,12 @@
 """The service, or an app, asked by bytes on a connection: what no client would send."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,11 +28,12 @@ def service(home: Site, log: list[dict[str, object]]) -> ASGIApp:
     return application(Service(model, verifier), PATH, lambda line: log.append(json.loads(line)))
 
 
-def echo(told: Told) -> ASGIApp:
-    """Answers with the path, after the whole body was read; what it was asked goes to `told`, headers as they are by
-    then."""
+def echo(told: Told, after: float = 0.0) -> ASGIApp:
+    """Answers with the path some seconds later, after the whole body was read; what it was asked goes to `told`,
+    headers as they are by then."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(after)
         body, more = b"", True
         while more and not scope["state"]:
             message = await receive()
@@ -44,6 +47,27 @@ def echo(told: Told) -> ASGIApp:
         await send({"type": "http.response.body", "body": text})
 
     return app
+
+
+class Pipe(asyncio.Transport):
+    """A transport that keeps what it is given, and says what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Any] = []
+        self.closing = self.aborted = False
+
+    def write(self, data: Any) -> None:
+        self.given.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 @contextmanager

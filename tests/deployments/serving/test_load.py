@@ -80,7 +80,7 @@ def test_the_best_are_a_stable_sort(group: int, many: int, scores: list[int], k:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "GROUP", group)
         patch.setattr(loading, "MANY", many)
-        ranked(scores, k)
+        assert best(scores, k) == stable(scores, k)
 
 
 def test_the_best_of_a_large_catalogue_are_a_stable_sort() -> None:
@@ -89,14 +89,18 @@ def test_the_best_of_a_large_catalogue_are_a_stable_sort() -> None:
         scores = draw.integers(0, high, 5003)
         scores[draw.choice(5003, 40)] = -1
         for k in (1, 10, 78, 79, 100):
-            ranked(scores.tolist(), k)
+            assert best(scores.tolist(), k) == stable(scores.tolist(), k)
 
 
-def ranked(scores: list[int], k: int) -> None:
-    """The best `k` are those of a stable sort."""
+def best(scores: list[int], k: int) -> list[int]:
+    """The best `k` items of a model that scores so."""
     some = Model("", None, [str(n) for n in range(len(scores))], {}, {}, {}, np.array(scores, np.float32))  # type: ignore[arg-type]
-    wanted = sorted(range(len(scores)), key=lambda item: (-scores[item], item))[:k]
-    assert [int(item) for item, _ in some.recommend("any", k)[0]] == wanted
+    return [int(item) for item, _ in some.recommend("any", k)[0]]
+
+
+def stable(scores: list[int], k: int) -> list[int]:
+    """The same by a stable sort."""
+    return sorted(range(len(scores)), key=lambda item: (-scores[item], item))[:k]
 
 
 def test_another_key_an_altered_a_missing_and_an_added_file(home: Site, key: PublicKey, folder: Path) -> None:

@@ -18,6 +18,7 @@ from tests.deployments.serving import story
 from tests.deployments.serving.release import Site
 from tests.deployments.serving.story import Change, Step, after, alone
 from tests.deployments.serving.test_service import refusal
+from tests.security.damage import other
 
 OTHER = "7" * 64
 POLICY = story.digest(story.POLICY)
@@ -240,19 +241,13 @@ def test_an_evaluation_of_another_model_shows_nothing(
         believed(tmp_path, key, model.card, model.digest, POLICY)
 
 
-def _other(line: bytes) -> bytes:
-    """The same with one letter of its payload changed."""
-    at = line.index(b'"payload":"') + 100
-    return line[:at] + (b"B" if line[at : at + 1] != b"B" else b"C") + line[at + 1 :]
-
-
 def test_no_line_can_be_altered_moved_or_cut(tmp_path: Path, model: Model, signer: Signer, key: PublicKey) -> None:
     alone(tmp_path, signer, model.digest)
     file = tmp_path / "log.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)
     spoils: list[list[bytes]] = [[], lines[1:], [*lines, lines[-1]], [*lines[:-1], lines[-1][:-1]]]
     spoils += [[*lines[:at], *lines[at + 1 :]] for at in range(len(lines))]
-    spoils += [[*lines[:at], _other(lines[at]), *lines[at + 1 :]] for at in range(len(lines))]
+    spoils += [[*lines[:at], other(lines[at]), *lines[at + 1 :]] for at in range(len(lines))]
     for each in spoils:
         assert each != lines
         file.write_bytes(b"".join(each))

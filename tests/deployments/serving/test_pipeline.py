@@ -1,7 +1,6 @@
 """Requests that come before the last was answered, and connections that end then: answered in order, none twice, and of
 what waits no more is held than is said."""
 
-import asyncio
 import socket
 import ssl
 import struct
@@ -41,10 +40,9 @@ def test_requests_ahead_of_their_answers_are_answered_in_order_and_are_not_any_n
         assert found == [("200", False, f"/{number}") for number in range(AHEAD)] + [("200", True, "/healthz")]
         found = answers(sent(url, b"".join(many)))
         assert found == [("200", number == AHEAD, f"/{number}") for number in range(AHEAD + 1)]
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
     for last, most in ((b"", AHEAD), (LAST, 1)):
         monkeypatch.setattr(Counted, "waited", 0)
-        with serving(echo([])) as url:
+        with serving(echo([]), http=Counted) as url:
             assert len(answers(sent(url, many[0] + last + b"".join(many)))) == most + 1
         assert Counted.waited == most, "what comes behind the last does not wait, since nobody answers it"
 
@@ -60,10 +58,9 @@ class Heavy(Patient):
 
 
 def test_the_body_of_a_request_that_waits_is_not_read_on(home: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Heavy)
     monkeypatch.setattr(Heavy, "held", 0)
     size = 30_000_000
-    with serving(service(home, [])) as url:
+    with serving(service(home, []), http=Heavy) as url:
         text = head("GET", "/healthz") * (AHEAD - 1) + head("POST", "/x", f"Content-Length: {size}") + bytes(size)
         found = answers(sent(url, text))
     assert [status for status, _, _ in found] in (["200"] * (AHEAD - 1) + ["405"], ["200"] * (AHEAD - 1) + ["404"])
@@ -100,11 +97,7 @@ def test_who_says_no_more_is_answered_all_the_same(home: Site, count: int) -> No
 
 
 def test_over_tls_a_connection_has_no_half(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.2)
-        await echo([])(scope, receive, send)
-
-    with serving(slow, certificates(tmp_path)) as url, connected(url) as raw:
+    with serving(echo([], after=0.2), certificates(tmp_path)) as url, connected(url) as raw:
         trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with trusting.wrap_socket(raw, server_hostname="127.0.0.1") as secret:
             secret.sendall(head("GET", "/a"))
@@ -135,13 +128,8 @@ def test_who_answers_hears_of_a_connection_that_is_lost(caplog: pytest.LogCaptur
 
 
 def test_what_goes_on_after_garbage_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(1)
-        await echo([])(scope, receive, send)
-
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Counted)
     monkeypatch.setattr(Counted, "waited", 0)
-    with serving(slow) as url:
+    with serving(echo([], after=1), http=Counted) as url:
         found = answers(sent(url, head("GET", "/a"), *[b"\0garbage"] * 20, pause=0.005))
     assert found == [("200", False, "/a"), ("400", True, "broken")]
     assert Counted.waited == 1

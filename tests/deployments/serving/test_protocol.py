@@ -11,15 +11,15 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from deployments.serving.protocol import Patient
-from tests.deployments.serving.raw import answers, connected, echo, head, rest, service, soon
+from tests.deployments.serving.raw import CHUNKED, Pipe, answers, connected, echo, head, rest, service, soon
 from tests.deployments.serving.release import PATH, Site
 from tests.deployments.serving.test_service import STRICT
 from tests.deployments.serving.twins import serving
 
-LENGTH, CHUNKS = "Content-Length: 100000", "Transfer-Encoding: chunked"
+LENGTH = "Content-Length: 100000"
 
 
-@pytest.mark.parametrize("announced", [LENGTH, CHUNKS])
+@pytest.mark.parametrize("announced", [LENGTH, CHUNKED])
 @pytest.mark.parametrize(("method", "path"), [("GET", "/x"), ("PUT", "/x"), ("POST", PATH), ("GET", PATH)])
 def test_a_refusal_of_what_has_a_body_closes_the_connection(home: Site, method: str, path: str, announced: str) -> None:
     with serving(service(home, [])) as url, connected(url) as raw:
@@ -43,11 +43,11 @@ def test_what_is_no_request_is_refused_as_others_are(home: Site, before: int, se
     log: list[dict[str, object]] = []
     with serving(service(home, log)) as url, connected(url) as raw:
         raw.sendall(head("GET", "/healthz") * before + sent)
-        answers = rest(raw).decode().lower().split("http/1.1 ")[1:]
-    assert [each[:3] for each in answers] == ["200"] * before + ["400"]
-    for each in answers:
+        found = rest(raw).decode().lower().split("http/1.1 ")[1:]
+    assert [each[:3] for each in found] == ["200"] * before + ["400"]
+    for each in found:
         assert all(f"{name}: {value}" in each for name, value in STRICT.items())
-    assert "connection: close" in answers[-1]
+    assert "connection: close" in found[-1]
     assert [(each["method"], each["route"], each["status"]) for each in log] == [
         *[("GET", "healthz", 200)] * before,
         ("other", "none", 400),
@@ -126,13 +126,8 @@ class Brief(Patient):
 
 
 def test_an_answer_takes_its_time_and_what_comes_after_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(1.5)
-        await echo([])(scope, receive, send)
-
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Brief)
     monkeypatch.setattr(Patient, "seconds", 1.0)
-    with serving(slow) as url, connected(url) as raw:
+    with serving(echo([], after=1.5), http=Brief) as url, connected(url) as raw:
         for _ in range(2):
             raw.sendall(head("GET", "/a"))
             assert answers(raw.recv(1000)) == [("200", False, "/a")]
@@ -176,25 +171,12 @@ def test_a_short_answer_that_nobody_reads_is_not_kept(monkeypatch: pytest.Monkey
             raise ZeroDivisionError
         await send({"type": "http.response.body", "body": bytes(1)})
 
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Narrow)
     monkeypatch.setattr(Patient, "seconds", 0.3)
-    with serving(short) as url, connected(url, 4096) as raw:
+    with serving(short, http=Narrow) as url, connected(url, 4096) as raw:
         raw.sendall(head("GET", "/", last))
         soon(lambda: held and held[0].get_write_buffer_size() > 0)
         soon(lambda: held[0].get_write_buffer_size() == 0)
         assert len(rest(raw)) < size
-
-
-class Pipe(asyncio.Transport):
-    """A transport that says what it is told to."""
-
-    closing = aborted = False
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 @pytest.mark.parametrize("closing", [False, True])

@@ -1,13 +1,10 @@
 """Answers as they go onto the wire: all of each, whatever the application does."""
 
-import asyncio
-from typing import Any
-
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from deployments.serving.reply import Joined
-from tests.deployments.serving.raw import connected, head, rest
+from tests.deployments.serving.raw import Pipe, connected, head, rest
 from tests.deployments.serving.twins import serving
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
@@ -48,24 +45,6 @@ def test_all_of_an_answer_is_sent(method: str, path: str, status: bytes, body: b
     assert first.startswith(status)
     assert first.partition(b"\r\n\r\n")[2] == body
     assert [each.partition(b"\r\n\r\n")[2] for each in others] == ([] if last or fails else [b"abcd"])
-
-
-class Pipe(asyncio.Transport):
-    """A transport that keeps what it is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given: list[Any] = []
-        self.closing = False
-
-    def write(self, data: Any) -> None:
-        self.given.append(data)
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def close(self) -> None:
-        self.closing = True
 
 
 def test_a_head_goes_with_what_comes_next_and_nothing_to_a_connection_that_is_lost() -> None:

@@ -169,7 +169,7 @@ def test_what_asks_for_an_upgrade_has_its_body_read(echoing: str, told: Told, cu
     ]
 
 
-def test_what_is_known_of_a_head_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_known_of_a_head_goes_with_it() -> None:
     """Each packet ends in the next head."""
     held: list[int] = []
 
@@ -178,9 +178,8 @@ def test_what_is_known_of_a_head_goes_with_it(monkeypatch: pytest.MonkeyPatch) -
             super().data_received(data)
             held.append(len(self._raw))
 
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Weighed)
     text = head("GET", "/a", f"A: {'a' * 9000}")
-    with serving(echo([])) as url, connected(url) as raw:
+    with serving(echo([]), http=Weighed) as url, connected(url) as raw:
         raw.sendall(text[:1])
         for _ in range(20):
             raw.sendall(text[1:] + text[:1])
@@ -308,12 +307,11 @@ class Bounded(Patient):
 @pytest.mark.parametrize("size", [64, 4096])
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_is_no_body_does_not_go_on_for_ever(monkeypatch: pytest.MonkeyPatch, name: str, size: int) -> None:
-    monkeypatch.setattr("tests.deployments.serving.twins.Patient", Bounded)
     for each in ("before", "whole", "largest"):
         monkeypatch.setattr(Bounded, each, 0)
     more = {"headers": b"A: bcdef\r\n", "trailers": b"A: bcdef\r\n"}.get(name, b"a" * 10)
     more *= size // len(more)
-    with serving(echo([])) as url, connected(url) as raw:
+    with serving(echo([]), http=Bounded) as url, connected(url) as raw:
         raw.sendall(ENDLESS[name])
         until, ended = time.monotonic() + 10, False
         while not ended and time.monotonic() < until:

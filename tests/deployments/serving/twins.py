@@ -438,11 +438,11 @@ class Spilling(Talkative):
 
 
 @contextmanager
-def serving(app: ASGIApp, certificate: Path | None = None) -> Iterator[str]:
+def serving(app: ASGIApp, certificate: Path | None = None, http: type[Patient] = Patient) -> Iterator[str]:
     """The URL of an app that listens on the loopback as the service does, in a thread; over TLS with a certificate and
     key (PEM)."""
     more: dict[str, Any] = {"ssl_certfile": certificate} if certificate else {}
-    usual: dict[str, Any] = {"loop": "uvloop", "http": Patient, "ws": "none", "lifespan": "off", "log_config": None}
+    usual: dict[str, Any] = {"loop": "uvloop", "http": http, "ws": "none", "lifespan": "off", "log_config": None}
     config = uvicorn.Config(app, port=0, **usual, **more)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
